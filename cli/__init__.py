@@ -40,6 +40,7 @@ COMMANDS = (
     "archive",
     "train",
     "export",
+    "train-preview",
     "train-gaussian",
     "train-ddpm",
     "sample",

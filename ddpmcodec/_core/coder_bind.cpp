@@ -11,6 +11,7 @@
 #include "learning_rules.h"
 #include "pass.h"
 #include "positions.h"
+#include "preview_network.h"
 #include "streams.h"
 #include "tensors.h"
 
@@ -27,22 +28,24 @@ Role role_of(const std::string& name) {
     if (name == "band") return Role::BAND;
     if (name == "direct") return Role::DIRECT;
     if (name == "last") return Role::LAST;
-    throw std::invalid_argument("a network's role is band, direct or last, not " + name);
+    if (name == "preview") return Role::PREVIEW;
+    throw std::invalid_argument("a network's role is band, direct, last or preview, not " + name);
 }
 
 std::shared_ptr<Trained> make_network(const nb::dict& tensors, const std::string& role_name, int components) {
     const Role role = role_of(role_name);
     require_components(components);
     const int conditions = conditions_of(role, length(tensors, "stem.bias", 0));
-    return std::make_shared<Trained>(Trained{network_of(tensors, inputs_of(role), Outputs{components}.count(), conditions), components});
+    return std::make_shared<Trained>(Trained{network_of(tensors, contract_of(role, components, conditions)), components});
 }
 
 // A network whose outputs a Python object computes: `outputs(rows, condition)`, uint8 [M, inputs] to int32 [M, outputs].
 std::shared_ptr<Trained> wrap_network(const nb::object& object, const std::string& role_name, int components, int conditions) {
     const Role role = role_of(role_name);
     require_components(components);
+    if (role == Role::PREVIEW) throw std::invalid_argument("a network of previews is the core's own");
     auto trained = std::make_shared<Trained>();
-    const size_t inputs = size_t(inputs_of(role)), outputs = size_t(Outputs{components}.count());
+    const size_t inputs = size_t(inputs_of(role)), outputs = size_t(outputs_in(role, components));
     trained->components = components;
     trained->network.inputs = int(inputs);
     trained->network.outputs = int(outputs);
@@ -80,7 +83,9 @@ Out<int32_t> outputs(const Trained& trained, const In<uint8_t>& rows, int condit
         nb::gil_scoped_release unlocked;
         const IeeeArithmetic arithmetic;
         for (size_t m = 0; m < count; m++) std::copy_n(rows.data() + m * network.inputs, network.inputs, &padded_rows[m * stride]);
-        if (width) {
+        if (network.neighbours == AROUND) {
+            values = convolved(network, padded_rows.data(), stride, width ? int(count) / width : 1, width ? width : int(count));
+        } else if (width) {
             values = outputs_of_image(network, condition, padded_rows.data(), stride, int(count) / width, width);
         } else {
             Scratch scratch(network);
@@ -103,12 +108,12 @@ std::unique_ptr<Pass> make_pass(std::vector<std::shared_ptr<Trained>> networks, 
     return std::make_unique<Pass>(model, levels, layout);
 }
 
-void begin_encoding(Pass& pass, const In<uint8_t>& pixels) {
+void begin_encoding(Pass& pass, const In<uint8_t>& pixels, bool for_previews) {
     const Layout& l = pass.layout();
     if (pixels.size() != size_t(l.images) * l.height * l.width * l.channels) throw std::invalid_argument("pixels of another shape");
     const Pass::Use use(pass);
     nb::gil_scoped_release unlocked;
-    pass.encode(pixels.data());
+    pass.encode(pixels.data(), for_previews);
 }
 
 void begin_decoding(Pass& pass, const std::vector<uint64_t>& states, const std::vector<In<uint32_t>>& words, bool for_previews,
@@ -257,7 +262,7 @@ void bind_coder(nb::module_& m) {
         .def_prop_ro("conditions", [](const Trained& t) { return t.network.conditions; });
     nb::class_<Pass>(m, "Pass", "Images of one size, from nothing to exact.")
         .def(nb::new_(&make_pass), "networks"_a, "levels"_a, "shape"_a, nb::kw_only(), "streams"_a, "learns"_a, "threads"_a)
-        .def("encode", &begin_encoding, "pixels"_a)
+        .def("encode", &begin_encoding, "pixels"_a, "for_previews"_a = false)
         .def("decode", &begin_decoding, "states"_a, "words"_a, "for_previews"_a = false, "is_cut"_a = false)
         .def("extend", &extend, "stream"_a, "words"_a)
         .def("advance", &advance, "waves"_a, "segment"_a, nb::call_guard<nb::gil_scoped_release>())
@@ -300,7 +305,7 @@ void bind_coder(nb::module_& m) {
     m.def("contract", [](const std::string& role_name, int components) {
         const Role role = role_of(role_name);
         require_components(components);
-        return std::make_tuple(inputs_of(role), Outputs{components}.count(), role == Role::BAND ? CONDITIONS : 1);
+        return std::make_tuple(inputs_of(role), outputs_in(role, components), role == Role::BAND ? CONDITIONS : 1);
     }, "role"_a, "components"_a);
 }
 

@@ -30,18 +30,22 @@ struct Waves {
     int most_rows() const { return std::min(height, (width + DELAY - 1) / DELAY); }  // of one wave
 };
 
-enum class Role { BAND, DIRECT, LAST };  // noise levels of a band; pixels straight to exact; pixels after noise levels
+// Noise levels of a band; pixels straight to exact; pixels after noise levels; corrections of previews.
+enum class Role { BAND, DIRECT, LAST, PREVIEW };
 
 inline constexpr int CAUSAL = REACH * SIDE + REACH;  // positions before a pixel in its window
 inline constexpr int EDGES = 9;                      // inputs that say which rows and columns of it lie inside
 inline constexpr int MIDDLE_LEVEL = 8;               // networks of the exact step are told whether noise levels end below it
+inline constexpr int SQUARE = 2;                     // side, in pixels, of what is a position of a preview
+inline constexpr int SQUARE_VALUES = SQUARE * SQUARE * CHANNELS;
 
 // A multiple of 16, as the kernels take them: inputs at the end, which nothing is gathered for, are ZERO.
 constexpr int inputs_of(Role role) {
     constexpr int window = SIDE * ROW, causal = CAUSAL * CHANNELS;
     const int gathered = role == Role::BAND     ? 2 * window
                          : role == Role::DIRECT ? causal + CHANNELS + EDGES
-                                                : causal + window + 16 + EDGES + 2 * CHANNELS + 1;
+                         : role == Role::LAST   ? causal + window + 16 + EDGES + 2 * CHANNELS + 1
+                                                : 2 * 9 * SQUARE_VALUES + CHANNELS;
     return (gathered + 15) / 16 * 16;
 }
 
@@ -57,5 +61,9 @@ struct Outputs {
     int cross(int pair) const { return 7 * components + pair; }
     int count() const { return 7 * components + 3; }
 };
+
+// Of a network of previews: by how much each value of a square is to be corrected, in 1/64 of its standard deviation.
+inline constexpr float CORRECTION_UNIT = 64.0f;
+inline int outputs_in(Role role, int components) { return role == Role::PREVIEW ? SQUARE_VALUES : Outputs{components}.count(); }
 
 }  // namespace ddpm

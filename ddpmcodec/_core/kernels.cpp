@@ -69,6 +69,7 @@ void Network::require_sizes() const {
     require(is_inputs, "the number of inputs is no multiple of 16 up to 512");
     const bool is_shown = shown >= 0 && shown <= width && shown % VECTOR == 0 && block_inputs() <= LARGEST_BLOCK;
     require(is_shown, "the number of shown activations is no multiple of 16 up to the width");
+    require(neighbours == NEIGHBOURS || shown == width, "previews show all activations to all around");
     require(depth >= 1 && depth <= LARGEST_DEPTH, "the depth is not 1 .. 8");
     require(outputs >= 1 && outputs <= LARGEST_OUTPUTS, "the number of outputs is not 1 .. 256");
     require(conditions >= 1, "there are no conditions");

@@ -18,7 +18,8 @@ namespace ddpm {
 
 constexpr int BLOCK_ROWS = 48;  // rows that go through all layers together, whole blocks of 6: they stay in the cache
 constexpr int LARGEST_DEPTH = 8, LARGEST_OUTPUTS = 256;
-constexpr int NEIGHBOURS = 3;             // positions whose activations blocks see beside their own
+constexpr int NEIGHBOURS = 3;             // positions whose activations blocks see beside their own, while pixels are coded
+constexpr int AROUND = 8;                 // the same, in previews
 constexpr int LARGEST_INPUTS = 65535;     // of a product, whose sums would not fit int32 otherwise
 constexpr int LARGEST_POSITIONS = 60000;  // of a step of learning, for the same reason
 
@@ -85,16 +86,16 @@ void product(const uint8_t* x, size_t x_stride, int rows, const Packed& weights,
 
 // ---- Networks
 
-// Of a network. depth: blocks. shown: activations of a position that others see.
+// Of a network. depth: blocks. shown: activations of a position that others see. neighbours: how many others a position sees.
 struct Sizes {
-    int width = 0, shown = 0, depth = 0, inputs = 0, outputs = 0, conditions = 0;
+    int width = 0, shown = 0, depth = 0, inputs = 0, outputs = 0, conditions = 0, neighbours = NEIGHBOURS;
 
-    int block_inputs() const { return width + NEIGHBOURS * shown; }
+    int block_inputs() const { return width + neighbours * shown; }
 };
 
 // A residual network: stem, blocks, head, and beside them a skip layer, linear from inputs to outputs. Blocks also see
-// the first `shown` activations that the same block of NEIGHBOURS other positions saw: causal convolutions, where these are
-// neighbours that were computed before (van den Oord et al. 2016). Arrays by condition are [conditions][...] in one piece.
+// the first `shown` activations that the same block of other positions saw: causal convolutions, where these are NEIGHBOURS
+// that were computed before (van den Oord et al. 2016); convolutions, where they are all that lie around it. Arrays by condition are [conditions][...] in one piece.
 struct Network : Sizes {
     Packed stem;  // its sums are too large by its `offset`
     std::vector<float> stem_factor, stem_bias;  // [width], [conditions][width]
@@ -106,19 +107,19 @@ struct Network : Sizes {
     std::vector<float> skip_factor;             // [padded outputs]
 
     // Throws std::invalid_argument where sizes are not as they must be: width and inputs are multiples of 16 up to 512,
-    // `shown` is one up to the width.
+    // `shown` is one up to the width, which it is in previews.
     void require_sizes() const;
 };
 
 // How many activations are shown, by the inputs of a block; -1 where it cannot be.
-inline int shown_by(int block_inputs, int width) {
-    return block_inputs >= width && (block_inputs - width) % NEIGHBOURS == 0 ? (block_inputs - width) / NEIGHBOURS : -1;
+inline int shown_by(int block_inputs, int width, int neighbours) {
+    return block_inputs >= width && (block_inputs - width) % neighbours == 0 ? (block_inputs - width) / neighbours : -1;
 }
 
 // A network from its tensors, which a source gives in this order: int8 weights(name, outputs, inputs), and float32
 // factors(name, count) and biases(name, conditions, count). What they point to may change with the next call.
 template <class Source> Network network_of(Source& source, const Sizes& sizes) {
-    if (sizes.shown < 0) throw std::invalid_argument("block0.weight: its inputs are not the width, and three times what positions show");
+    if (sizes.shown < 0) throw std::invalid_argument("block0.weight: its inputs are not the width, and what others show");
     auto packed = [&](const std::string& layer, int to, int from) { return Packed(source.weights(layer + ".weight", to, from), to, from); };
     auto padded = [](const float* values, int rows, int columns) {  // each row continued with zeros
         const int padded_columns = rounded_up(columns, VECTOR);

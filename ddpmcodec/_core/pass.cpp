@@ -16,12 +16,14 @@ int largest_wave(int height, int width) { return std::max(Waves{height, width}.m
 }  // namespace
 
 Model model_of(const std::vector<std::shared_ptr<const Trained>>& networks, int levels) {
-    if (int(networks.size()) != networks_of(levels))
+    const size_t coding = size_t(networks_of(levels));
+    if (networks.size() != coding && !(levels && networks.size() == coding + 1))
         throw std::invalid_argument("a pass takes the network of exact pixels, and three of bands where there are noise levels");
     auto role_is = [](const Trained& trained, Role role) { return trained.network.inputs == inputs_of(role); };
-    Model model{networks[0], {}};
+    Model model{networks[0], {}, networks.size() > coding ? networks.back() : nullptr};
     bool fits = role_is(*networks[0], levels ? Role::LAST : Role::DIRECT);
-    for (size_t k = 1; k < networks.size(); k++) {
+    if (model.preview) fits = fits && role_is(*model.preview, Role::PREVIEW);
+    for (size_t k = 1; k < coding; k++) {
         model.bands[k - 1] = networks[k];
         fits = fits && role_is(*networks[k], Role::BAND);
     }
@@ -63,8 +65,19 @@ Pass::Pass(Model model, int levels, Layout layout)
 
 Pass::~Pass() = default;
 
-void Pass::encode(const uint8_t* pixels) {
-    require_new();
+void Pass::begin(bool for_previews) {
+    if (encoding_ || !readers_.empty()) throw std::logic_error("a pass codes once");
+    if (for_previews && layout_.images > 1) throw std::invalid_argument("previews are of one image");
+    for_previews_ = for_previews;
+    for (size_t b = 0; for_previews && b < ranges_.size() && !steps_.empty(); b++) {
+        BandRanges& ranges = ranges_[b][0];
+        ranges.mean.assign(ranges.lo.size(), 0);
+        ranges.scale.assign(ranges.lo.size(), NO_SCALE);
+    }
+}
+
+void Pass::encode(const uint8_t* pixels, bool for_previews) {
+    begin(for_previews);
     const Layout& l = layout_;
     encoding_ = true;
     input_.assign(pixels, pixels + size_t(l.images) * l.height * l.width * l.channels);
@@ -83,25 +96,13 @@ void Pass::encode(const uint8_t* pixels) {
 void Pass::decode(const std::vector<uint64_t>& states, std::vector<std::vector<uint32_t>> words, bool for_previews, bool is_cut) {
     if (int(states.size()) != layout_.streams || words.size() != states.size())
         throw std::invalid_argument("as many states and lists of words as streams are needed");
-    require_new();
-    if (for_previews && layout_.images > 1) throw std::invalid_argument("previews are of one image");
-    for_previews_ = for_previews;
+    begin(for_previews);
     for (size_t s = 0; s < states.size(); s++) {
         readers_.emplace_back();
         readers_.back().state = states[s];
         readers_.back().words = std::move(words[s]);
         readers_.back().strict = is_cut;
     }
-    if (!for_previews) return;
-    for (size_t b = 0; b < ranges_.size() && !steps_.empty(); b++) {
-        BandRanges& ranges = ranges_[b][0];
-        ranges.mean.assign(ranges.lo.size(), 0);
-        ranges.scale.assign(ranges.lo.size(), NO_SCALE);
-    }
-}
-
-void Pass::require_new() const {
-    if (encoding_ || !readers_.empty()) throw std::logic_error("a pass codes once");
 }
 
 void Pass::extend(int stream, const uint32_t* words, size_t count) {

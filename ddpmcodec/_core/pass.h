@@ -27,14 +27,15 @@ struct Trained {
     Predict predict = nullptr;
 };
 
-// The networks that code by one schedule: of exact pixels, and of the kinds of bands where there are noise levels.
+// The networks that code by one schedule: of exact pixels, and of the kinds of bands where there are noise levels. preview: what
+// corrects previews; null where there is none.
 struct Model {
-    std::shared_ptr<const Trained> pixels, bands[BAND_KINDS];
+    std::shared_ptr<const Trained> pixels, bands[BAND_KINDS], preview;
 };
 
 inline int networks_of(int levels) { return levels ? 1 + BAND_KINDS : 1; }
 
-// A model of networks in this order. Throws std::invalid_argument where these are others.
+// A model of networks in this order, behind which there may be that of previews. Throws std::invalid_argument where these are others.
 Model model_of(const std::vector<std::shared_ptr<const Trained>>& networks, int levels);
 
 // How the images of a batch are dealt out to streams and threads.
@@ -67,10 +68,10 @@ class Pass {
 
     // --- a pass begins with one of these two
 
+    // for_previews: what previews need of the one image is kept.
     // pixels: uint8 [N, H, W, C], copied.
-    void encode(const uint8_t* pixels);
-    // states, words: of every stream, as far as they are there. for_previews: of one image. is_cut: more words are known to be
-    // missing.
+    void encode(const uint8_t* pixels, bool for_previews);
+    // states, words: of every stream, as far as they are there. is_cut: more words are known to be missing.
     void decode(const std::vector<uint64_t>& states, std::vector<std::vector<uint32_t>> words, bool for_previews, bool is_cut);
     // Appends words of a stream to those before.
     void extend(int stream, const uint32_t* words, size_t count);
@@ -102,6 +103,7 @@ class Pass {
     const std::vector<Band>& geometry() const { return geometry_; }
     const BandRanges& ranges(int band) const { return ranges_[band][0]; }
     const std::vector<Range>& root() const { return root_; }  // [3]; empty without noise levels
+    const Trained* preview_network() const { return model_.preview.get(); }  // null where there is none
     // What is known of a band, where all that its step has not coded yet has the mean and scale that the band's
     // network predicts for that step, or once more for the last one. coarse: the image before the band. coded: what stands for the
     // coefficients before a position; null: what is known of them.
@@ -115,7 +117,7 @@ class Pass {
     struct Worker;   // a thread's part of a wave
     struct Learned;  // a network that goes on learning
 
-    void require_new() const;
+    void begin(bool for_previews);
     void advance_to(int waves, int segment);
     void begin_learning(const Stage& stage);
     void begin_showing(const Stage& stage);

@@ -10,6 +10,7 @@ namespace {
 constexpr int LEAST_SHARED = 1 << 14;  // positions of a band from which on threads share them
 constexpr int BLOCK = 16;              // stored rows of a band that are computed together
 constexpr float NARROW = 0.5f, STEEP = 8;
+constexpr float LOGISTIC_VARIANCE = 3.28986813f;  // pi^2 / 3, of one whose scale is 1
 constexpr float FADE = 1 / 24.0f;      // how fast what pixels hint at fades, by rows below them
 constexpr int HINT = 8;                // columns to both sides that hint together
 
@@ -78,6 +79,7 @@ void Coefficients::find(const BandRanges& ranges, size_t first, int count) {
     bool any_open = false;
     for (int k = 0; k < count; k++) {
         mean[k] = hi[k] == lo[k] ? float(lo[k]) : 0.0f;
+        variance[k] = 0;
         lack[k] = hi[k] == lo[k] ? 0.5f * float(lo[k] & 1) : 0.25f;
     }
     if (ranges.scale.empty()) return;
@@ -100,22 +102,18 @@ void Coefficients::find(const BandRanges& ranges, size_t first, int count) {
         const float mean_in_range = clipped(z * units[k] + centre, from, to);
         const bool open = scale[k] != NO_SCALE && from < to;
         mean[k] = open ? mean_in_range : mean[k];
+        // That of a logistic where the range is wide, of a uniform distribution where it is narrow.
+        const float width = to - from + 1, logistic = LOGISTIC_VARIANCE * units[k] * units[k], uniform = width * width / 12;
+        variance[k] = open ? logistic * uniform / (logistic + uniform) : 0.0f;
     }
 }
 
 namespace {
 
-struct Means {
-    int height, width;
-    std::vector<float> values;  // [height, width, 3]
-
-    Means(int height, int width) : height(height), width(width), values(size_t(height) * width * CHANNELS) {}
-};
-
-// A band's part of an image, in real numbers: pairs l + h / 2, l - h / 2.
+// A band's part of an image, in real numbers: pairs l + h / 2, l - h / 2, as if l and h were independent.
 class Synthesis {
   public:
-    Synthesis(const Band& band, const BandRanges& ranges, const Means& coarse, Means& fine)
+    Synthesis(const Band& band, const BandRanges& ranges, const Estimate& coarse, Estimate& fine)
         : band_(band), ranges_(ranges), coarse_(coarse), fine_(fine) {}
 
     // Stored rows [first, last).
@@ -134,27 +132,30 @@ class Synthesis {
 
   private:
     // Where a position of an image, as the band stores it, lies in the upright one.
-    size_t index_of(const Means& image, int y, int x) const {
+    size_t index_of(const Estimate& image, int y, int x) const {
         return (band_.transposed ? size_t(x) * image.width + y : size_t(y) * image.width + x) * CHANNELS;
     }
 
     void pair(int y, int x, const Coefficients& coefficients, int k) const {
         const size_t from = index_of(coarse_, y, x), a = index_of(fine_, y, 2 * x), b = index_of(fine_, y, 2 * x + 1);
         for (int c = 0; c < CHANNELS; c++) {
-            const float middle = coarse_.values[from + c] + coefficients.lack[k + c], half = 0.5f * coefficients.mean[k + c];
-            fine_.values[a + c] = middle + half;
-            fine_.values[b + c] = middle - half;
+            const float middle = coarse_.mean[from + c] + coefficients.lack[k + c], half = 0.5f * coefficients.mean[k + c];
+            fine_.mean[a + c] = middle + half;
+            fine_.mean[b + c] = middle - half;
+            fine_.variance[a + c] = fine_.variance[b + c] = coarse_.variance[from + c] + 0.25f * coefficients.variance[k + c];
         }
     }
 
     void single(int y) const {
-        std::copy_n(&coarse_.values[index_of(coarse_, y, band_.width)], CHANNELS, &fine_.values[index_of(fine_, y, 2 * band_.width)]);
+        const size_t from = index_of(coarse_, y, band_.width), to = index_of(fine_, y, 2 * band_.width);
+        std::copy_n(&coarse_.mean[from], CHANNELS, &fine_.mean[to]);
+        std::copy_n(&coarse_.variance[from], CHANNELS, &fine_.variance[to]);
     }
 
     const Band& band_;
     const BandRanges& ranges_;
-    const Means& coarse_;
-    Means& fine_;
+    const Estimate& coarse_;
+    Estimate& fine_;
 };
 
 // Whether any coefficient of a band was coded.
@@ -183,19 +184,19 @@ Planes means_of(const BandRanges& ranges, const Band& band) {
     return planes;
 }
 
-Planes rounded(const Means& means) {
-    Planes planes(means.height, means.width);
-    for (size_t k = 0; k < planes.values.size(); k++) planes.values[k] = nearest(means.values[k]);
+Planes rounded(const Estimate& estimate) {
+    Planes planes(estimate.height, estimate.width);
+    for (size_t k = 0; k < planes.values.size(); k++) planes.values[k] = nearest(estimate.mean[k]);
     return planes;
 }
 
-int threads_of(const Band& band, int threads) { return band.positions() < LEAST_SHARED ? 1 : threads; }
+int threads_of(size_t positions, int threads) { return positions < LEAST_SHARED ? 1 : threads; }
 
 // A band under what its network predicts for the step that codes it next. The network sees both sides of a position; when a
 // coefficient was coded, it had seen one. It was trained on better coefficients before a position than there are now. So it is
 // asked twice: the second time it sees its first means there. The finest band, half of all positions, is asked once where nothing of
 // it was coded: less is known there.
-BandRanges foreseen(const Pass& pass, size_t b, const Means& coarse, int threads) {
+BandRanges foreseen(const Pass& pass, size_t b, const Estimate& coarse, int threads) {
     const Planes before = rounded(coarse);
     BandRanges first = pass.predicted(int(b), before, nullptr, threads);
     if (b == 0 && !is_coded(pass.ranges(0))) return first;
@@ -203,20 +204,21 @@ BandRanges foreseen(const Pass& pass, size_t b, const Means& coarse, int threads
     return pass.predicted(int(b), before, &coded, threads);
 }
 
-// The planes that the bands give. first: index of the finest band that is applied.
-Means of_bands(const Pass& pass, int threads, size_t first = 0) {
+}  // namespace
+
+Estimate of_bands(const Pass& pass, int threads, size_t first) {
     const bool has_any = has_coefficients(pass);
-    Means coarse(1, 1);
+    Estimate coarse(1, 1);
     for (int c = 0; c < CHANNELS; c++) {
         const Range root = pass.root()[c];
-        coarse.values[c] = float(root.lo + root.hi) / 2;
+        coarse.mean[c] = float(root.lo + root.hi) / 2;
     }
     for (size_t b = pass.geometry().size(); b-- > first;) {
         const Band& band = pass.geometry()[b];
-        const int length = band.width + band.coarse_width, shared = threads_of(band, threads);
+        const int length = band.width + band.coarse_width, shared = threads_of(band.positions(), threads);
         const BandRanges& known = pass.ranges(int(b));
         const BandRanges ranges = has_any && is_open(known) ? foreseen(pass, b, coarse, shared) : known;
-        Means fine(band.transposed ? length : band.height, band.transposed ? band.height : length);
+        Estimate fine(band.transposed ? length : band.height, band.transposed ? band.height : length);
         const Synthesis synthesis(band, ranges, coarse, fine);
         run_threads(shared, [&](const Team& team, int t) {
             auto start = [&](int share) { return int(int64_t(band.height) * share / team.threads()); };
@@ -227,9 +229,19 @@ Means of_bands(const Pass& pass, int threads, size_t first = 0) {
     return coarse;
 }
 
+namespace {
+
 bool exact_has_begun(const Pass& pass) {
     const int done = pass.segments_done();
     return pass.has_begun() && (done == pass.segments() || pass.schedule()[done].level == EXACT);
+}
+
+// What bands show, corrected where any of them was coded.
+std::vector<float> corrected(const Pass& pass, int threads) {
+    Estimate estimate = of_bands(pass, threads);
+    const Trained* trained = pass.preview_network();
+    if (trained && has_coefficients(pass)) correct(trained->network, threads_of(size_t(estimate.squares_high()) * estimate.squares_wide(), threads), estimate);
+    return std::move(estimate.mean);
 }
 
 // Without bands, all that hints at unknown pixels is the last known pixels above them, which fade to the mean of all.
@@ -276,7 +288,7 @@ void means(const Pass& pass, int threads, float* out) {
     const bool has_bands = !pass.root().empty();
     if (has_bands && !pass.is_exact()) {
         std::vector<float>& kept = pass.kept_means();
-        if (kept.empty()) kept = of_bands(pass, threads).values;
+        if (kept.empty()) kept = corrected(pass, threads);
         std::copy(kept.begin(), kept.end(), out);
         if (!exact_has_begun(pass)) kept = {};
     }
@@ -296,15 +308,15 @@ void means(const Pass& pass, int threads, float* out) {
         for (int c = 1; c < CHANNELS; c++) out[at * CHANNELS + c] = 0;
 }
 
-Reduced reduced(const Pass& pass, int halvings, int threads) {
+Estimate reduced(const Pass& pass, int halvings, int threads) {
     size_t first = 0;
     for (int halved[2] = {}; first < pass.geometry().size(); first++)
         if (++halved[pass.geometry()[first].transposed] > halvings) break;
-    Means planes = of_bands(pass, threads, first);
+    Estimate planes = of_bands(pass, threads, first);
     if (pass.layout().channels == 1)
-        for (size_t k = 0; k < planes.values.size(); k++)
-            if (k % CHANNELS) planes.values[k] = 0;
-    return {planes.height, planes.width, std::move(planes.values)};
+        for (size_t k = 0; k < planes.mean.size(); k++)
+            if (k % CHANNELS) planes.mean[k] = 0;
+    return planes;
 }
 
 void to_rgb(const float* planes, size_t count, uint8_t* out) {

@@ -32,12 +32,61 @@ Out<float> means_of(const Pass& pass, int threads) {
     return array_of(std::move(planes), {H, W, CHANNELS});
 }
 
+// What the bands say of the image: (mean, variance) of its planes.
+nb::tuple found_estimate(const Pass& pass, int threads) {
+    const Pass::Use use(pass);
+    require_preview(pass, threads);
+    if (pass.root().empty()) throw std::invalid_argument("a pass without noise levels has no bands");
+    Estimate estimate(1, 1);
+    {
+        nb::gil_scoped_release unlocked;
+        estimate = of_bands(pass, threads);
+    }
+    const std::vector<size_t> shape{size_t(estimate.height), size_t(estimate.width), CHANNELS};
+    return nb::make_tuple(array_of(std::move(estimate.mean), shape), array_of(std::move(estimate.variance), shape));
+}
+
+Estimate estimate_from(const Floats& mean, const Floats& variance) {
+    if (mean.ndim() != 3 || mean.shape(2) != CHANNELS || mean.size() == 0 || variance.ndim() != 3 || variance.shape(0) != mean.shape(0) ||
+        variance.shape(1) != mean.shape(1) || variance.shape(2) != CHANNELS)
+        throw std::invalid_argument("means and variances must be float32 [H, W, 3], of one pixel or more");
+    Estimate estimate(int(mean.shape(0)), int(mean.shape(1)));
+    std::copy_n(mean.data(), mean.size(), estimate.mean.data());
+    std::copy_n(variance.data(), variance.size(), estimate.variance.data());
+    if (std::any_of(estimate.variance.begin(), estimate.variance.end(), [](float x) { return !(x >= 0); }))
+        throw std::invalid_argument("a variance is negative");
+    return estimate;
+}
+
+// What the network of previews sees: uint8 [squares high, squares wide, inputs].
+Out<uint8_t> squares_of(const Floats& mean, const Floats& variance) {
+    const Estimate estimate = estimate_from(mean, variance);
+    const size_t high = estimate.squares_high(), wide = estimate.squares_wide(), inputs = size_t(inputs_of(Role::PREVIEW));
+    std::vector<uint8_t> rows(high * wide * inputs, uint8_t(ZERO));
+    {
+        nb::gil_scoped_release unlocked;
+        gather_squares(estimate, 0, int(high), rows.data(), inputs);
+    }
+    return array_of(std::move(rows), {high, wide, inputs});
+}
+
+Out<float> corrected_by(const Trained& trained, const Floats& mean, const Floats& variance, int threads) {
+    if (trained.network.neighbours != AROUND) throw std::invalid_argument("a network of previews is needed");
+    if (threads < 1) throw std::invalid_argument("threads must be 1 or more, not " + std::to_string(threads));
+    Estimate estimate = estimate_from(mean, variance);
+    {
+        nb::gil_scoped_release unlocked;
+        correct(trained.network, threads, estimate);
+    }
+    return array_of(std::move(estimate.mean), {size_t(estimate.height), size_t(estimate.width), CHANNELS});
+}
+
 Out<float> reduced_of(const Pass& pass, int halvings, int threads) {
     const Pass::Use use(pass);
     require_preview(pass, threads);
     if (halvings < 1) throw std::invalid_argument("halvings must be 1 or more, not " + std::to_string(halvings));
     if (pass.root().empty()) throw std::invalid_argument("a pass without noise levels has no bands");
-    Reduced halved;
+    Estimate halved(1, 1);
     {
         nb::gil_scoped_release unlocked;
         halved = reduced(pass, halvings, threads);
@@ -79,6 +128,11 @@ Out<float> band_means(const nb::ndarray<const int16_t, nb::ndim<2>, nb::c_contig
 void bind_previews(nb::module_& m) {
     m.def("means", &means_of, "coding_pass"_a, "threads"_a = 1,
           "Means float32 [H, W, 3] of the planes of the image as far as it is decoded.");
+    m.def("estimate", &found_estimate, "coding_pass"_a, "threads"_a = 1,
+          "Means and variances float32 [H, W, 3] of the planes of the image, as far as its bands are known.");
+    m.def("squares", &squares_of, "mean"_a, "variance"_a, "What a network of previews sees of an estimate, uint8 [h, w, inputs].");
+    m.def("corrected", &corrected_by, "network"_a, "mean"_a, "variance"_a, "threads"_a = 1,
+          "Means float32 [H, W, 3] of an estimate, corrected by a network of previews.");
     m.def("reduced", &reduced_of, "coding_pass"_a, "halvings"_a, "threads"_a = 1,
           "Means float32 [H, W, 3] of the planes of the image, halved in both directions, from its coarse bands alone.");
     m.def("to_rgb", &rgb, "planes"_a, "uint8 [H, W, 3] of planes Y, Co, Cg.");

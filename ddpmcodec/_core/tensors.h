@@ -52,13 +52,11 @@ struct Tensors {
     const float* biases(const std::string& name, int conditions, int count) const { return values<float>(name, {conditions, count}); }
 };
 
-// A network from `<layer>.weight` int8, `.factor` and, of stem and head, `.bias` float32.
-inline Network network_of(const nanobind::dict& tensors, int inputs, int outputs, int conditions) {
-    Sizes sizes;
-    sizes.inputs = inputs, sizes.outputs = outputs, sizes.conditions = conditions;
+// A network from `<layer>.weight` int8, `.factor` and, of stem and head, `.bias` float32, which say its width, depth and what is shown.
+inline Network network_of(const nanobind::dict& tensors, Sizes sizes) {
     sizes.width = length(tensors, "stem.weight", 0);
     while (tensors.contains(nanobind::str(("block" + std::to_string(sizes.depth) + ".weight").c_str()))) sizes.depth++;
-    if (sizes.depth) sizes.shown = shown_by(length(tensors, "block0.weight", 1), sizes.width);
+    if (sizes.depth) sizes.shown = shown_by(length(tensors, "block0.weight", 1), sizes.width, sizes.neighbours);
     const Tensors source{tensors};
     return network_of(source, sizes);
 }

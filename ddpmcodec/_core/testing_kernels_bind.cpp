@@ -66,7 +66,10 @@ Out<uint8_t> differences_of(const Matrix<int16_t>& window, const std::vector<int
 
 // A network from a model file's tensors, of any sizes.
 Network any_network(const nb::dict& tensors) {
-    return network_of(tensors, length(tensors, "stem.weight", 1), length(tensors, "head.weight", 0), length(tensors, "stem.bias", 0));
+    Sizes sizes;
+    sizes.inputs = length(tensors, "stem.weight", 1), sizes.outputs = length(tensors, "head.weight", 0);
+    sizes.conditions = length(tensors, "stem.bias", 0);
+    return network_of(tensors, sizes);
 }
 
 Out<int32_t> outputs_of(const Network& network, const Matrix<uint8_t>& inputs, int condition) {

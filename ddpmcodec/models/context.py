@@ -4,7 +4,8 @@
 
 A network that equals another of the file has no tensors: its entry in the metadata names the other, under `same_as`.
 Roles: `direct` codes pixels straight to exact, `last` after noise levels; `band1`, `band2`, `band3` code noise levels
-of the finest band, the second, and all coarser ones. The metadata hold how many components the mixtures of each network
+of the finest band, the second, and all coarser ones; `preview`, which a file need not have, corrects previews. The
+metadata hold how many components the mixtures of each network
 have, and the sha256 of what it answers to seeded inputs. A network that is used is asked again: a machine that computes
 something else must not code. The metadata also hold a hash of all bytes (`format.model_file`), which the answers do not
 cover. Networks of another architecture (`models.architectures`) have tensors of their own, and the metadata name it.
@@ -31,7 +32,8 @@ from ddpmcodec.models import architectures
 KIND = "context"
 EFFORTS = tuple(range(1, MAX_EFFORT + 1))
 BAND_ROLES = ("band1", "band2", "band3")
-ROLES = ("direct", "last", *BAND_ROLES)
+ROLES = ("direct", "last", *BAND_ROLES)  # that code, and each effort has
+PREVIEW = "preview"  # the role of a network that corrects previews, which an effort may have
 ANSWER_ROWS, ANSWER_WIDTH = 24, 6  # pixels of a small image, as far as a network looks at others'
 SAME_AS = "same_as"  # in a network's entry, instead of all else: the network of the file that it equals
 Tensors = Mapping[str, NDArray[Any]]
@@ -65,8 +67,9 @@ class ContextModel:
         return b"" if self.number else self.id[:MODEL_ID_BYTES]
 
     def networks(self, effort: int, levels: int) -> list[_native.ContextNetwork]:
-        """The network of exact pixels, and where there are noise levels those of the bands. Raises ModelError where
-        they do not compute here what they must, or were trained before there was a schedule of so many levels."""
+        """The network of exact pixels, and where there are noise levels those of the bands, and that of previews if
+        there is one. Raises ModelError where they do not compute here what they must, or were trained before there was
+        a schedule of so many levels."""
         if not levels:
             return [self._network(effort, "direct")]
         bands = [self._network(effort, role) for role in BAND_ROLES]
@@ -76,7 +79,8 @@ class ContextModel:
                 f"{self.name}: its networks do not know the schedule of {levels} noise levels, which is newer: choose"
                 " another number of levels, or train its bands on (docs/training.md)"
             )
-        return [self._network(effort, "last"), *bands]
+        preview = [self._network(effort, PREVIEW)] if f"{effort}.{PREVIEW}" in self.facts else []
+        return [self._network(effort, "last"), *bands, *preview]
 
     def _network(self, effort: int, role: str) -> _native.ContextNetwork:
         facts = self.facts[f"{effort}.{role}"]
@@ -201,7 +205,8 @@ def parse(data: bytes, source: str, number: int = 0, model_id: bytes | None = No
 def _facts(networks: Any, source: str) -> dict[str, dict[str, Any]]:
     """`ContextModel.facts`, from the entries of a file. Raises ModelError."""
     wanted = {f"{effort}.{role}" for effort in EFFORTS for role in ROLES}
-    if not isinstance(networks, dict) or set(networks) != wanted:
+    others = {f"{effort}.{PREVIEW}" for effort in EFFORTS}
+    if not isinstance(networks, dict) or set(networks) - others != wanted:
         raise ModelError(
             f"{source}: it must hold networks of {len(EFFORTS)} efforts, of {len(ROLES)} roles each; export it again"
         )

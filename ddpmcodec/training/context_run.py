@@ -21,7 +21,7 @@ from torch import Tensor
 from ddpmcodec.errors import ModelError, TrainingError
 from ddpmcodec.files import write_file
 from ddpmcodec.models.architectures import RESIDUAL
-from ddpmcodec.models.context import EFFORTS, ContextModel, pack, parse
+from ddpmcodec.models.context import EFFORTS, PREVIEW, ContextModel, pack, parse
 from ddpmcodec.training import run, state
 from ddpmcodec.training.context_trainer import (
     ALL,
@@ -276,22 +276,28 @@ def gathered(folders: Sequence[Path], base: str | None) -> Parts:
 
 def _add(parts: Parts, folder: Path) -> None:
     saved = state.read(folder)
-    networks, settings = networks_of(saved, folder), run.saved_settings(folder, ContextSettings)
-    for role, network in networks.items():
-        key = f"{settings.effort}.{role}"
-        for name in [name for name in parts.tensors if name.startswith(f"{key}.")]:
-            del parts.tensors[name]  # it may have had more blocks
-        parts.components[key] = network.shape.components
-        parts.architectures.pop(key, None)
-        parts.conditions.pop(key, None)
-        if network.shape.architecture != RESIDUAL:
-            parts.architectures[key] = network.shape.architecture
-    parts.tensors.update(tensors_of(networks, settings.effort))
-    parts.made.append(_made(saved.facts, settings))
+    networks = networks_of(saved, folder)
+    for effort in _efforts_of(folder, networks):
+        for role, network in networks.items():
+            key = f"{effort}.{role}"
+            for name in [name for name in parts.tensors if name.startswith(f"{key}.")]:
+                del parts.tensors[name]  # it may have had more blocks
+            parts.components[key] = network.shape.components
+            parts.architectures.pop(key, None)
+            parts.conditions.pop(key, None)
+            if network.shape.architecture != RESIDUAL:
+                parts.architectures[key] = network.shape.architecture
+        parts.tensors.update(tensors_of(networks, effort))
+        parts.made.append(_made(saved.facts, effort, networks))
 
 
-def _made(facts: Mapping[str, Any], settings: ContextSettings) -> dict[str, Any]:
+def _efforts_of(folder: Path, networks: Mapping[str, Trainable]) -> Collection[int]:
+    """Whose networks a run trains: one network of previews is for all."""
+    return EFFORTS if PREVIEW in networks else [run.saved_settings(folder, ContextSettings).effort]
+
+
+def _made(facts: Mapping[str, Any], effort: int, roles: Collection[str]) -> dict[str, Any]:
     return {
-        "effort": settings.effort, "roles": list(settings.roles), "hours": round(facts["seconds"] / 3600, 3),
-        "images": facts["images"], "steps": facts["step"],
+        "effort": effort, "roles": list(roles), "hours": round(facts["seconds"] / 3600, 3), "images": facts["images"],
+        "steps": facts["step"],
     }  # fmt: skip

@@ -104,6 +104,8 @@ class Batches(Protocol):
 class ContextTrainer:
     """The networks, their optimisers, and the positions that they learn from (`run.Trainer`)."""
 
+    unit = "bits/dim"
+
     def __init__(
         self, settings: ContextSettings, source: Batches, held_out: Sequence[NDArray[np.uint8]] = (), *,
         device: torch.device | str = "cpu", compiled: bool = True, networks: Networks | None = None,
@@ -122,7 +124,8 @@ class ContextTrainer:
                 settings.effort, settings.roles, settings.start, size=size, architecture=settings.network
             )
         self.networks = {role: network.to(device) for role, network in networks.items()}
-        self.optimizers = {role: self._optimizers(network) for role, network in self.networks.items()}
+        rates = settings.muon_rate, settings.adam_rate
+        self.optimizers = {role: optimizers_of(network, *rates) for role, network in self.networks.items()}
         self.round = round_robin(settings.roles)
         self.compiled = compiled
         self.loss = torch.compile(loss, dynamic=False) if compiled else loss
@@ -131,17 +134,6 @@ class ContextTrainer:
             source, settings.roles, capacity=max(CAPACITY, FIRST * settings.batch), sides=source.sides, uses=USES,
             seed=settings.seed, device=device,
         )  # fmt: skip
-
-    def _optimizers(self, network: Trainable) -> tuple[torch.optim.Optimizer, ...]:
-        groups = network.groups()
-        muon, adam = self.settings.muon_rate, self.settings.adam_rate
-        optimizers: list[torch.optim.Optimizer] = [Muon(groups.inner, lr=muon)] if groups.inner else []
-        for parameters, rate in ((groups.gains, GAIN_PACE * adam), (groups.rest, adam)):
-            if parameters:
-                optimizers.append(torch.optim.AdamW(parameters, lr=rate, betas=(0.9, 0.99), weight_decay=0.0))
-        for optimizer in optimizers:
-            optimizer.param_groups[0]["initial_lr"] = optimizer.param_groups[0]["lr"]
-        return tuple(optimizers)
 
     @property
     def images(self) -> int:
@@ -207,6 +199,19 @@ class ContextTrainer:
     def files(self) -> dict[str, bytes]:
         """No files: a model takes the networks of several runs (`context_run.export`)."""
         return {}
+
+
+def optimizers_of(network: Trainable, muon_rate: float, adam_rate: float) -> tuple[torch.optim.Optimizer, ...]:
+    """Of a network's parameters by how they learn. Each has its rate, which the progress of a run lowers, as
+    `initial_lr`, too."""
+    groups = network.groups()
+    optimizers: list[torch.optim.Optimizer] = [Muon(groups.inner, lr=muon_rate)] if groups.inner else []
+    for parameters, rate in ((groups.gains, GAIN_PACE * adam_rate), (groups.rest, adam_rate)):
+        if parameters:
+            optimizers.append(torch.optim.AdamW(parameters, lr=rate, betas=(0.9, 0.99), weight_decay=0.0))
+    for optimizer in optimizers:
+        optimizer.param_groups[0]["initial_lr"] = optimizer.param_groups[0]["lr"]
+    return tuple(optimizers)
 
 
 def _any_positions(network: Trainable, buffer: ReplayBuffer, count: int) -> Positions:

@@ -129,6 +129,8 @@ class DdpmTrainer:
     """The network and its optimiser (`run.Trainer`). `network` is trained; `averaged` (EMA) is the one to code and
     sample with."""
 
+    unit = "bits/dim"
+
     def __init__(
         self, settings: DdpmSettings, crops: Crops, where: Processes, held_out: Tensor | None = None, *,
         compiled: bool = True,

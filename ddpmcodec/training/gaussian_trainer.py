@@ -167,6 +167,8 @@ class GaussianTrainer:
     """The network and its optimisers (`run.Trainer`). `network` is trained; `averaged` (EMA) is what gets evaluated and
     exported."""
 
+    unit = "bits/dim"
+
     def __init__(
         self, settings: GaussianSettings, crops: Mixture, held_out: Tensor, *, compiled: bool = True,
         begins: bool = True,

@@ -41,6 +41,7 @@ class Trainer(Protocol):
 
     step: int  # of the optimiser, taken so far
     seconds: float  # of training so far; the run counts them
+    unit: str  # of figures of held-out images
     images_digest: str  # of all images, `data.Images.digest`: a state says which they were
 
     @property
@@ -53,7 +54,7 @@ class Trainer(Protocol):
 
     def update(self) -> Mapping[str, float]: ...  # one step: 'loss', and what else to log the means of
 
-    def evaluate(self) -> Mapping[str, Any]: ...  # figures of held-out images: 'held_out', bits/dim by name; or none
+    def evaluate(self) -> Mapping[str, Any]: ...  # figures of held-out images: 'held_out', by name; or none
 
     def state(self) -> State: ...
 
@@ -187,7 +188,7 @@ class _Records:
         self._line(done | means | dict(figures))
         if "held_out" in figures:
             rates = ", ".join(f"{name} {rate:.4f}" for name, rate in figures["held_out"].items())
-            self.say(f"{trainer.progress():.0%}, step {trainer.step}: {rates} bits/dim on held-out images")
+            self.say(f"{trainer.progress():.0%}, step {trainer.step}: {rates} {trainer.unit} on held-out images")
 
     def _line(self, facts: Mapping[str, Any]) -> None:
         append_file(self.log, json.dumps(facts, allow_nan=False).encode() + b"\n")

@@ -8,7 +8,7 @@ the outputs say.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 import torch
@@ -19,7 +19,7 @@ from ddpmcodec import _native
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.models import architectures
 from ddpmcodec.models.architectures import RESIDUAL
-from ddpmcodec.models.context import BAND_ROLES, ROLES
+from ddpmcodec.models.context import BAND_ROLES, PREVIEW, ROLES
 
 LN2 = math.log(2)
 OCTAVE = 8 / LN2  # scale indices per unit of the logarithm
@@ -28,6 +28,7 @@ INPUT_UNIT, ACTIVATION_UNIT, MEAN_UNIT = 16.0, 32.0, 1024.0  # integers per 1.0;
 LARGEST_ACTIVATION, LARGEST_WEIGHT, OUTPUT_LIMIT, ZERO = 255, 127, 32767, architectures.ZERO
 CHANNELS = 3
 NEIGHBOURS = 3  # positions whose activations blocks see: to the left, above, and above the right one
+AROUND = 8  # the same, in previews: all that lie around
 GAINS = {"stem": 1.0, "head": 0.5, "skip": 1.0}  # at first; those of blocks are 0.5
 FIRST_SCALES = {"direct": 65.0, "last": 52.0, "band": 56.0}  # indices
 
@@ -35,7 +36,7 @@ FIRST_SCALES = {"direct": 65.0, "last": 52.0, "band": 56.0}  # indices
 class Shape(NamedTuple):
     """Which network: its role, its width and blocks, the components of its mixtures, and its architecture."""
 
-    role: str  # "direct", "last" or "band"
+    role: str  # "direct", "last", "band" or "preview"
     width: int
     depth: int
     components: int
@@ -45,7 +46,7 @@ class Shape(NamedTuple):
     @property
     def block_inputs(self) -> int:
         """Own activations, and those that others show."""
-        return self.width + NEIGHBOURS * self.shown
+        return self.width + (AROUND if self.role == PREVIEW else NEIGHBOURS) * self.shown
 
     @property
     def contract(self) -> tuple[int, int, int]:
@@ -66,6 +67,8 @@ class Shape(NamedTuple):
 
     def units(self) -> Tensor:
         """How many of the coder's integers are 1.0, for every output (`_core/contract.h`)."""
+        if self.role == PREVIEW:
+            return torch.full((self.contract[1],), 64.0)
         k = self.components
         return torch.tensor([16 / LN2] * k + [MEAN_UNIT] * (3 * k) + [OCTAVE] * (3 * k) + [64.0] * 3)
 
@@ -200,6 +203,16 @@ class TrainableNetwork(Trainable):
         near: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
         """near: as in `Positions`; None: each position is alone."""
+        several = len(self.biases["stem"]) > 1
+        chosen = F.one_hot(condition, len(self.biases["stem"])).float() if several else None
+        last = self.layers(rows, chosen, dtype, lambda activations: _beside(activations, self.shape.shown, near))
+        return rounded(last.t(), -OUTPUT_LIMIT, OUTPUT_LIMIT)
+
+    def layers(
+        self, rows: Tensor, chosen: Tensor | None, dtype: torch.dtype, beside: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """Outputs [..., outputs], not rounded, of rows uint8 [..., inputs]. chosen: [..., conditions], 1 where a
+        condition is that of a position; None: there is one. beside: activations [..., width] to what blocks see."""
         params = self.integers()
 
         def product(x: Tensor, name: str) -> Tensor:
@@ -207,26 +220,23 @@ class TrainableNetwork(Trainable):
             weight = params[f"{name}.weight"] * params[f"{name}.factor"][:, None]
             return F.linear(x.to(dtype), weight.to(dtype)).float()
 
-        seen = rows.float() - ZERO
-        several = len(params["stem.bias"]) > 1
-        chosen = F.one_hot(condition, len(params["stem.bias"])).float() if several else None
-
         def bias(name: str) -> Tensor:
             biases = params[f"{name}.bias"]
             return biases[0] if chosen is None else chosen @ biases  # a product: gathering is not vectorised
 
+        seen = rows.float() - ZERO
         trunk = product(seen, "stem") + bias("stem")
         for k in range(self.shape.depth):
-            seen_by_block = _beside(_activation(trunk).to(dtype), self.shape.shown, near)
-            trunk = trunk + product(seen_by_block, f"block{k}")
-        last = product(_activation(trunk), "head") + bias("head") + product(seen, "skip")
-        return rounded(last.t(), -OUTPUT_LIMIT, OUTPUT_LIMIT)
+            trunk = trunk + product(beside(_activation(trunk).to(dtype)), f"block{k}")
+        return product(_activation(trunk), "head") + bias("head") + product(seen, "skip")
 
 
 def first_bias(shape: Shape) -> Tensor:
     """Biases of the outputs of a new network, in units: wide distributions, whose components lie apart."""
     k = shape.components
     bias = torch.zeros(shape.contract[1])
+    if shape.role == PREVIEW:
+        return bias
     offsets = torch.linspace(-0.5, 0.5, k).repeat(CHANNELS) if k > 1 else torch.zeros(CHANNELS)
     bias[k : 4 * k] = 0.6 * offsets
     bias[4 * k : 7 * k] = offsets + FIRST_SCALES[shape.role] / OCTAVE

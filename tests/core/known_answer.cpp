@@ -50,10 +50,8 @@ class Tensors {
 std::shared_ptr<const Trained> read_network(std::istream& file, Role role) {
     const std::vector<int32_t> numbers = read<int32_t>(file, 4);
     const int components = numbers[2];
-    Sizes sizes;
-    sizes.width = numbers[0], sizes.depth = numbers[1], sizes.shown = shown_by(numbers[3], sizes.width);
-    sizes.inputs = inputs_of(role), sizes.outputs = Outputs{components}.count();
-    sizes.conditions = role == Role::BAND ? CONDITIONS : 1;
+    Sizes sizes = contract_of(role, components, role == Role::BAND ? CONDITIONS : 1);
+    sizes.width = numbers[0], sizes.depth = numbers[1], sizes.shown = shown_by(numbers[3], sizes.width, sizes.neighbours);
     Tensors tensors(file);
     return std::make_shared<Trained>(Trained{network_of(tensors, sizes), components});
 }
@@ -65,7 +63,7 @@ void put(uint64_t value, int bytes) {
 bool encode(const Model& model, int levels, const Layout& layout, const std::vector<uint8_t>& picture) {
     constexpr int ALL = 1 << 30;
     Pass encoder(model, levels, layout);
-    encoder.encode(picture.data());
+    encoder.encode(picture.data(), false);
     encoder.advance(ALL, encoder.segments());
     std::vector<uint64_t> states;
     std::vector<std::vector<uint32_t>> words;

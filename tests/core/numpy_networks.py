@@ -13,7 +13,8 @@ Params = dict[str, Any]
 
 
 def network(
-    width: int = 64, depth: int = 3, inputs: int = 96, outputs: int = 30, conditions: int = 3, shown: int = 0
+    width: int = 64, depth: int = 3, inputs: int = 96, outputs: int = 30, conditions: int = 3, shown: int = 0,
+    neighbours: int = 3,
 ) -> Params:  # fmt: skip
     r = np.random.default_rng(width + depth)
 
@@ -24,7 +25,7 @@ def network(
     params = layer("stem", width, inputs, 0.002) | layer("head", outputs, width, 0.3)
     params |= layer("skip", outputs, inputs, 0.05)
     for k in range(depth):
-        params |= layer(f"block{k}", width, width + 3 * shown, 0.0005)
+        params |= layer(f"block{k}", width, width + neighbours * shown, 0.0005)
     params["stem.bias"] = r.normal(60, 60, (conditions, width)).astype(F)
     return params | {"head.bias": r.normal(0, 300, (conditions, outputs)).astype(F)}
 

@@ -66,10 +66,9 @@ Shared trained_of(Role role, int components, int width, int depth, Tensors tenso
     require_components(components);
     if (width < 1 || width > LARGEST_WIDTH || depth < 1 || depth > LARGEST_DEPTH)
         throw std::invalid_argument("a network has up to 8 blocks of a width up to 512");
-    Sizes sizes;
-    sizes.width = width, sizes.depth = depth, sizes.inputs = inputs_of(role), sizes.outputs = Outputs{components}.count();
-    sizes.conditions = conditions_of(role, tensors.count_rows(STEM_BIAS, width));
-    sizes.shown = shown_by(tensors.row_bytes(FIRST_BLOCK, width), width);
+    Sizes sizes = contract_of(role, components, conditions_of(role, tensors.count_rows(STEM_BIAS, width)));
+    sizes.width = width, sizes.depth = depth;
+    sizes.shown = shown_by(tensors.row_bytes(FIRST_BLOCK, width), width, sizes.neighbours);
     return std::make_shared<Trained>(Trained{network_of(tensors, sizes), components});
 }
 
@@ -79,13 +78,13 @@ Shared trained_of(Role role, int components, int width, int depth, Tensors tenso
 using namespace ddpm;
 
 // One more whenever what src/core.js calls changes, there as well: a page may find these files of two versions.
-EXPORT int interface_version() { return 1; }
+EXPORT int interface_version() { return 2; }
 
 EXPORT const char* message() { return last_message.c_str(); }
 
 // --- models
 
-// role: 0 a band, 1 straight to exact, 2 after noise levels. Of stem, blocks, head, skip: weight int8, factor, and of stem
+// role: 0 a band, 1 straight to exact, 2 after noise levels, 3 of previews. Of stem, blocks, head, skip: weight int8, factor, and of stem
 // and head bias float32; `count` tensors.
 EXPORT Shared* network_new(int role, int components, int width, int depth, const void* const* data, const uint32_t* bytes, int count) {
     return guarded([&] { return new Shared(trained_of(Role(role), components, width, depth, Tensors(data, bytes, count))); });
@@ -95,11 +94,11 @@ EXPORT void network_free(Shared* network) { delete network; }
 
 // --- a tile
 
-// networks: of exact pixels, and where there are noise levels of the three kinds of bands.
-EXPORT Pass* pass_new(Shared* const* networks, int levels, int height, int width, int channels, int has_lanes) {
+// networks: of exact pixels, and where there are noise levels of the three kinds of bands, and that of previews if there is one.
+EXPORT Pass* pass_new(Shared* const* networks, int count, int levels, int height, int width, int channels, int has_lanes) {
     return guarded([&] {
         std::vector<Shared> all;
-        for (int k = 0; k < networks_of(levels); k++) all.push_back(*networks[k]);
+        for (int k = 0; k < count; k++) all.push_back(*networks[k]);
         const bool learns = int64_t(height) * width >= LEARNING_PIXELS;
         return new Pass(model_of(all, levels), levels, Layout{1, height, width, channels, has_lanes ? LANES : 1, learns, 1});
     });

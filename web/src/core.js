@@ -3,10 +3,10 @@
 import { CorruptError, DdpmError, ImageError, ModelError } from "./errors.js";
 import { rest } from "./waiting.js";
 
-const ROLES = { band1: 0, band2: 0, band3: 0, direct: 1, last: 2 };
+const ROLES = { band1: 0, band2: 0, band3: 0, direct: 1, last: 2, preview: 3 };
 const BAND_ROLES = ["band1", "band2", "band3"];
 const CALL_POSITIONS = 1 << 13; // coded in a call
-const INTERFACE = 1; // as in decoder.cpp
+const INTERFACE = 2; // as in decoder.cpp
 const SLICE = 50; // milliseconds after which the page gets its turn
 const MOST_MODELS = 4; // of which networks are kept
 
@@ -136,10 +136,11 @@ export class Core {
 
   /** A tile of a file's header, from streams [{ state, words }]: an address. */
   begin(model, header, box, streams, { forPreviews = false, isCut = false } = {}) {
-    const roles = header.levels ? ["last", ...BAND_ROLES] : ["direct"];
+    const preview = model.has(header.effort, "preview") ? ["preview"] : [];
+    const roles = header.levels ? ["last", ...BAND_ROLES, ...preview] : ["direct"];
     const networks = Uint32Array.from(roles, (role) => this.#network(model, header.effort, role));
     const pass = this.#withCopies([networks], (address) =>
-      this.#checked("pass_new", address, header.levels, box.height, box.width, header.channels, streams.length > 1),
+      this.#checked("pass_new", address, networks.length, header.levels, box.height, box.width, header.channels, streams.length > 1),
     );
     const words = new Uint32Array(streams.reduce((sum, stream) => sum + stream.words.length, 0));
     let at = 0;

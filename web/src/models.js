@@ -40,6 +40,11 @@ export class Model {
     return this.#data.subarray(...found.data_offsets);
   }
 
+  /** Whether there is a network for an effort and a role. */
+  has(effort, role) {
+    return `${effort}.${role}` in this.#networks;
+  }
+
   /** The network that the file has for an effort and a role: one that equals another has the other's tensors. */
   stored(effort, role) {
     const key = `${effort}.${role}`;

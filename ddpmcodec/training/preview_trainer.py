@@ -1,0 +1,247 @@
+"""Training of a network of previews (`_core/preview_network.h`), which brings what bands say of an image nearer to it.
+
+The networks that code are trained before: it sees what they leave open.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ddpmcodec import _native
+from ddpmcodec.errors import TrainingError
+from ddpmcodec.models.context import PREVIEW
+from ddpmcodec.models.registry import find
+from ddpmcodec.training import run, state
+from ddpmcodec.training.context_trainer import optimizers_of
+from ddpmcodec.training.data import Mixture, crops_of, image_sets, left_out
+from ddpmcodec.training.optim import device_of, product_type
+from ddpmcodec.training.preview_states import CodingState, CodingStates, Pixels, states_of
+from ddpmcodec.training.run import Count, CountFrom0, Positive, Say, Seed
+from ddpmcodec.training.state import State
+from ddpmcodec.training.trainable import OUTPUT_LIMIT, Shape, TrainableNetwork, rounded
+
+SQUARE = 2  # side, in pixels, of what is a position
+CAPACITY, USES = 1024, 8.0  # states that are kept, and how often each is used
+PART = 64  # side of what a step sees of a state
+HELD_OUT_IMAGES, HELD_OUT_SEED = 60, 5
+WARMUP, CLIP = 100, 1.0  # steps; norm of a gradient
+FLOOR = 0.3  # added to mean squared errors, in grey levels squared: about that of rounding
+VECTOR, LARGEST_WIDTH = 16, 112  # widths that the core computes: multiples; nine times as much is its largest block
+CHANGES = ("hours", "steps")  # settings that a resumed run may change
+
+
+@dataclass(frozen=True)
+class PreviewSettings:
+    """One training run. Rates fall linearly to zero over `steps`, or else over `hours` of training time."""
+
+    data: tuple[str, ...]  # several data sets round-robin, an image each
+    model: str = "photo"  # whose files the previews are of
+    validate: str | None = None  # images to evaluate on, instead of images held out
+    hold_out: CountFrom0 | None = None  # last images of the first data set; None: a tenth, 2,000 at most
+    hours: Positive = 0.5
+    steps: Count | None = None  # takes the place of `hours`: a run that repeats exactly
+    width: Count = 48
+    depth: Count = 3
+    crop: Count = 128
+    batch: Count = 16  # parts of states
+    muon_rate: Positive = 0.016
+    adam_rate: Positive = 4e-3
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        """Raises TrainingError for what makes no run."""
+        run.check(self)
+        if self.width % VECTOR or self.width > LARGEST_WIDTH:
+            raise TrainingError(f"width={self.width}: give a multiple of {VECTOR} up to {LARGEST_WIDTH}")
+
+
+def shape_of(width: int, depth: int) -> Shape:
+    """The shape of a network whose positions see all activations around them."""
+    return Shape(PREVIEW, width, depth, 1, shown=width)
+
+
+class TrainablePreviewNetwork(TrainableNetwork):
+    """A network of previews in training."""
+
+    def corrections(self, rows: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Of rows uint8 [N, h, w, inputs] (`_native.squares`), float [N, 2 h, 2 w, 3] in standard deviations. dtype: of
+        products."""
+        last = rounded(self.layers(rows, None, dtype, _with_neighbours), -OUTPUT_LIMIT, OUTPUT_LIMIT) / self.units
+        n, h, w, _ = last.shape
+        squares = last.view(n, h, w, SQUARE, SQUARE, 3).transpose(2, 3)
+        return squares.reshape(n, SQUARE * h, SQUARE * w, 3)
+
+
+def _with_neighbours(activations: Tensor) -> Tensor:
+    """[N, h, w, C] to [N, h, w, 9 C]: each position's own, then those around it by rows."""
+    _, h, w, _ = activations.shape
+    padded = F.pad(activations, (0, 0, 1, 1, 1, 1))
+    around = [padded[:, y : y + h, x : x + w] for y in range(3) for x in range(3)]
+    return torch.cat([activations, *around[:4], *around[5:]], 3)
+
+
+def to_rgb(planes: Tensor) -> Tensor:
+    """Red, green, blue [..., 3] of Y, Co, Cg, not rounded."""
+    y, co, cg = planes.unbind(-1)
+    middle = y - cg / 2
+    blue = middle - co / 2
+    return torch.stack([blue + co, middle + cg, blue], -1)
+
+
+class Examples(NamedTuple):
+    """States of one size: what the network sees, uint8 [N, h, w, inputs], planes and pixels, float [N, H, W, 3]."""
+
+    rows: Tensor
+    mean: Tensor
+    deviation: Tensor
+    pixels: Tensor
+
+    @classmethod
+    def of(cls, states: Sequence[CodingState], device: torch.device) -> Examples:
+        means, variances, pixels = (
+            np.stack([each[k] for each in states]).astype(np.float32)
+            for k in range(3)  # of their first three fields
+        )
+        rows = np.stack([_native.squares(mean, variance) for mean, variance in zip(means, variances, strict=True)])
+        return cls(*(torch.from_numpy(array).to(device) for array in (rows, means, np.sqrt(variances), pixels)))
+
+
+def gain(network: TrainablePreviewNetwork, examples: Examples, dtype: torch.dtype = torch.float32) -> Tensor:
+    """By how many decibels corrections raise the PSNR of previews, [N]. PyTorch compiles it."""
+    _, height, width, _ = examples.mean.shape
+    corrections = network.corrections(examples.rows, dtype)[:, :height, :width]
+
+    def errors(planes: Tensor) -> Tensor:
+        return ((to_rgb(planes) - examples.pixels) ** 2).mean((1, 2, 3)) + FLOOR
+
+    return 10 * torch.log10(errors(examples.mean) / errors(examples.mean + corrections * examples.deviation))
+
+
+class PreviewTrainer:
+    """The network, its optimisers, and the states that it learns from (`run.Trainer`)."""
+
+    unit = "dB"
+
+    def __init__(
+        self, settings: PreviewSettings, crops: Mixture, held_out: Sequence[Pixels] = (), *,
+        device: torch.device | str = "cpu", compiled: bool = True,
+    ) -> None:  # fmt: skip
+        """held_out: images uint8 [H, W, 3]. Raises ModelError where there is no such model."""
+        self.settings, self.crops, self.device = settings, crops, torch.device(device)
+        self.model = find(settings.model)
+        self.step, self.seconds, self.images_digest, self.number = 0, 0.0, "", 0
+        torch.manual_seed(settings.seed)
+        self.network = TrainablePreviewNetwork(shape_of(settings.width, settings.depth)).to(self.device)
+        self.optimizers = optimizers_of(self.network, settings.muon_rate, settings.adam_rate)
+        self.compiled, self.dtype = compiled, product_type(self.device)
+        self.gain = torch.compile(gain, dynamic=False) if compiled else gain
+        self.part = min(PART, *(part.size for part in crops.parts))
+        self.states = CodingStates(self._next_states, CAPACITY, settings.seed)
+        rng = np.random.default_rng(HELD_OUT_SEED)
+        self.held_out = [found for image in held_out for found in states_of(image, self.model, rng)]
+
+    @property
+    def images(self) -> int:
+        return self.number
+
+    def compile(self) -> None:
+        """Compile what is gained before training time counts: it takes a minute."""
+        parts = self.states.draw(self.settings.batch, self.part, USES)
+        self.gain(self.network, Examples.of(parts, self.device), self.dtype).mean().backward()  # type: ignore[no-untyped-call]
+        self.network.zero_grad()
+
+    def _next_states(self) -> Iterator[CodingState]:
+        """Those of the next image, which depend on the seed and its number alone."""
+        rng = np.random.default_rng((self.settings.seed, 2**34, self.number))
+        crop = self.crops.batch(self.number, 1)[0].permute(1, 2, 0).to(torch.uint8).contiguous().numpy()
+        self.number += 1
+        return states_of(crop, self.model, rng)
+
+    def progress(self) -> float:
+        settings = self.settings
+        return min(1.0, self.step / settings.steps if settings.steps else self.seconds / (3600 * settings.hours))
+
+    def update(self) -> dict[str, float]:
+        """One step of the optimisers. The loss is minus what is gained, in decibels."""
+        parts = self.states.draw(self.settings.batch, self.part, USES)
+        value = -self.gain(self.network, Examples.of(parts, self.device), self.dtype).mean()
+        value.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
+        loss = float(value.detach())
+        run.require_finite(loss, float(norm), self.step)
+        multiplier = min(1.0, (self.step + 1) / WARMUP) * (1 - self.progress())
+        for optimizer in self.optimizers:
+            optimizer.param_groups[0]["lr"] = optimizer.param_groups[0]["initial_lr"] * multiplier
+            optimizer.step()
+            optimizer.zero_grad()
+        self.step += 1
+        return {"loss": loss, "gradient_norm": float(norm)}
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, Any]:
+        """What is gained, in decibels, by the number of levels and the level that is being reached."""
+        gains = defaultdict[str, list[float]](list)
+        for found in self.held_out:
+            won = float(gain(self.network, Examples.of([found], self.device)))
+            gains[f"{found.levels} levels, {found.level}"].append(won)
+        every = [gain for values in gains.values() for gain in values]
+        rates = {name: sum(values) / len(values) for name, values in sorted(gains.items())}
+        return {"held_out": {"mean": sum(every) / len(every), **rates}, "least": min(every)} if every else {}
+
+    def state(self) -> State:
+        tensors = state.of_module(self.network, PREVIEW)
+        for number, optimizer in enumerate(self.optimizers):
+            tensors |= state.of_optimizer(optimizer, f"optimizer{number}")
+        facts = {
+            "settings": asdict(self.settings), "step": self.step, "seconds": self.seconds, "images": self.number,
+            "shapes": {PREVIEW: list(self.network.shape)}, "compiled": self.compiled,
+        }  # fmt: skip
+        return State(tensors, facts)
+
+    def restore(self, saved: State) -> None:
+        """Raises LookupError, ValueError or RuntimeError where it is not the state of such a network."""
+        self.step, self.seconds, self.number = (saved.facts[key] for key in ("step", "seconds", "images"))
+        self.states.rng = np.random.default_rng((self.settings.seed, self.step))
+        state.load_module(self.network, PREVIEW, saved.tensors)
+        for number, optimizer in enumerate(self.optimizers):
+            state.load_optimizer(optimizer, f"optimizer{number}", saved.tensors)
+
+    def files(self) -> dict[str, bytes]:
+        """No files: `context_run.export` puts the network into a model."""
+        return {}
+
+
+def train(
+    settings: PreviewSettings, out: Path, say: Say = print, *, resume: bool = False, chosen: Collection[str] = (),
+    device: str | None = None, evaluate_minutes: float = run.EVALUATE_MINUTES, compiled: bool | None = None,
+) -> tuple[PreviewTrainer, bool]:  # fmt: skip
+    """Train until the hours or steps are spent, or SIGTERM; the trainer, and whether it is done. What it takes and
+    raises is that of `context_run.train`."""
+    with run.alone_in(out):
+        settings, resumes = run.settings_of(out, settings, resume=resume, chosen=chosen, changes=CHANGES)
+        images = image_sets(settings.data, validate=settings.validate, hold_out=settings.hold_out)
+        crops = crops_of(images.sets, settings.crop, settings.seed)
+        for note in (*images.notes, *left_out(images.sets, crops.parts)):
+            say(note)
+        (held_out,) = crops_of([images.held_out], settings.crop, 1).parts
+        tested = held_out.each(HELD_OUT_IMAGES).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+        saved = state.read(out) if resumes else None
+        compiled = run.compiles(compiled, saved)
+        trainer = PreviewTrainer(settings, crops, list(tested), device=device_of(device), compiled=compiled)
+        trainer.images_digest = images.digest
+        run.say_if_changed(saved, images.digest, say)
+        if saved:
+            with state.is_state(out):
+                trainer.restore(saved)
+        if compiled and trainer.progress() < 1:
+            run.compile_first(trainer, say)
+        return trainer, run.run(trainer, out, say, evaluate_minutes=evaluate_minutes)
