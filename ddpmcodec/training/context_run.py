@@ -21,7 +21,7 @@ from torch import Tensor
 from ddpmcodec.errors import ModelError, TrainingError
 from ddpmcodec.files import write_file
 from ddpmcodec.models.architectures import RESIDUAL
-from ddpmcodec.models.context import EFFORTS, PREVIEW, ContextModel, pack, parse
+from ddpmcodec.models.context import EFFORTS, PREVIEW, ROLES, ContextModel, pack, parse
 from ddpmcodec.training import run, state
 from ddpmcodec.training.context_trainer import (
     ALL,
@@ -298,6 +298,6 @@ def _efforts_of(folder: Path, networks: Mapping[str, Trainable]) -> Collection[i
 
 def _made(facts: Mapping[str, Any], effort: int, roles: Collection[str]) -> dict[str, Any]:
     return {
-        "effort": effort, "roles": list(roles), "hours": round(facts["seconds"] / 3600, 3), "images": facts["images"],
-        "steps": facts["step"],
+        "effort": effort, "roles": sorted(roles, key=(*ROLES, PREVIEW).index), "images": facts["images"],
+        "hours": round(facts["seconds"] / 3600, 3), "steps": facts["step"],
     }  # fmt: skip

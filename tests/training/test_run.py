@@ -42,6 +42,8 @@ class Settings:
 class Counter:
     """Its loss is its step, and a step takes as long as it says."""
 
+    unit = "bits/dim"
+
     def __init__(self, settings: Settings = Settings(), pace: float = 0.0) -> None:
         self.settings, self.pace = settings, pace
         self.step, self.seconds, self.saves, self.images_digest = 0, 0.0, list[int](), "of none"
