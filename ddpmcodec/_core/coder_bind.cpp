@@ -36,7 +36,7 @@ std::shared_ptr<Trained> make_network(const nb::dict& tensors, const std::string
     const Role role = role_of(role_name);
     require_components(components);
     const int conditions = conditions_of(role, length(tensors, "stem.bias", 0));
-    return std::make_shared<Trained>(Trained{network_of(tensors, contract_of(role, components, conditions)), components});
+    return std::make_shared<Trained>(Trained{network_of(tensors, sizes_for(role, components, conditions)), components});
 }
 
 // A network whose outputs a Python object computes: `outputs(rows, condition)`, uint8 [M, inputs] to int32 [M, outputs].

@@ -95,7 +95,8 @@ struct Sizes {
 
 // A residual network: stem, blocks, head, and beside them a skip layer, linear from inputs to outputs. Blocks also see
 // the first `shown` activations that the same block of other positions saw: causal convolutions, where these are NEIGHBOURS
-// that were computed before (van den Oord et al. 2016); convolutions, where they are all that lie around it. Arrays by condition are [conditions][...] in one piece.
+// that were computed before (van den Oord et al. 2016); convolutions, where they are all that lie around it. Arrays by condition are
+// [conditions][...] in one piece.
 struct Network : Sizes {
     Packed stem;  // its sums are too large by its `offset`
     std::vector<float> stem_factor, stem_bias;  // [width], [conditions][width]
@@ -107,7 +108,7 @@ struct Network : Sizes {
     std::vector<float> skip_factor;             // [padded outputs]
 
     // Throws std::invalid_argument where sizes are not as they must be: width and inputs are multiples of 16 up to 512,
-    // `shown` is one up to the width, which it is in previews.
+    // `shown` is one up to the width, and in previews the width.
     void require_sizes() const;
 };
 

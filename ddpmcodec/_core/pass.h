@@ -68,8 +68,7 @@ class Pass {
 
     // --- a pass begins with one of these two
 
-    // for_previews: what previews need of the one image is kept.
-    // pixels: uint8 [N, H, W, C], copied.
+    // pixels: uint8 [N, H, W, C], copied. for_previews, of both: what previews need of the one image is kept.
     void encode(const uint8_t* pixels, bool for_previews);
     // states, words: of every stream, as far as they are there. is_cut: more words are known to be missing.
     void decode(const std::vector<uint64_t>& states, std::vector<std::vector<uint32_t>> words, bool for_previews, bool is_cut);

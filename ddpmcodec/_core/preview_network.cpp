@@ -35,25 +35,24 @@ inline uint8_t input(float x) {
 
 constexpr int AREA = SQUARE * SQUARE, ROW_OF_SQUARES = 3 * SQUARE_VALUES;
 
-// The values of each square side by side, of rows [first - 1, end + 1) of squares: pixels in order, of each its planes. Where pixels
-// end, the last ones are repeated, and where squares do, the outermost ones.
+// The values of each square side by side, of a part and one square more on all sides: pixels in order, of each its planes. Where
+// pixels end, the last ones are repeated, and where squares do, the outermost ones.
 struct Squares {
-    const int first, width;
-    std::vector<float> mean, variance, octaves;  // [end - first + 2, width + 2, SQUARE_VALUES]; octaves: logarithms of variances
+    const Box part;
+    std::vector<float> mean, variance, octaves;  // [height + 2, width + 2, SQUARE_VALUES]; octaves: logarithms of variances
 
-    Squares(const Estimate& image, int first, int end)
-        : first(first), width(image.squares_wide()), mean(size_t(end - first + 2) * (width + 2) * SQUARE_VALUES), variance(mean.size()),
-          octaves(mean.size()) {
-        for (int y = first - 1; y <= end; y++)
-            for (int x = -1; x <= width; x++) fill(image, y, x);
+    Squares(const Estimate& image, const Box& part)
+        : part(part), mean(size_t(part.height() + 2) * (part.width() + 2) * SQUARE_VALUES), variance(mean.size()), octaves(mean.size()) {
+        for (int y = part.top - 1; y <= part.bottom; y++)
+            for (int x = part.left - 1; x <= part.right; x++) fill(image, y, x);
         for (size_t k = 0; k < octaves.size(); k++) octaves[k] = log_two(variance[k] + FLOOR);
     }
 
-    size_t at(int y, int x) const { return (size_t(y - first + 1) * (width + 2) + x + 1) * SQUARE_VALUES; }
+    size_t at(int y, int x) const { return (size_t(y - part.top + 1) * (part.width() + 2) + x - part.left + 1) * SQUARE_VALUES; }
 
   private:
     void fill(const Estimate& image, int y, int x) {
-        const int top = SQUARE * std::clamp(y, 0, image.squares_high() - 1), left = SQUARE * std::clamp(x, 0, width - 1);
+        const int top = SQUARE * std::clamp(y, 0, image.squares_high() - 1), left = SQUARE * std::clamp(x, 0, image.squares_wide() - 1);
         for (int k = 0; k < AREA; k++) {
             const int v = std::min(top + k / SQUARE, image.height - 1), u = std::min(left + k % SQUARE, image.width - 1);
             const size_t from = (size_t(v) * image.width + u) * CHANNELS, to = at(y, x) + k * CHANNELS;
@@ -75,7 +74,8 @@ void gather_square(const Squares& squares, int y, int x, uint8_t* row) {
     for (int c = 0; c < CHANNELS; c++) {
         float mean_sum = 0, variance_sum = 0;
         for (int k = c; k < SQUARE_VALUES; k += CHANNELS) mean_sum += mean[k], variance_sum += variance[k];
-        const float own = std::max(variance_sum / AREA, LEAST_VARIANCE), inverse = DIFFERENCE_UNIT / std::sqrt(own), own_octave = log_two(own);
+        const float own = std::max(variance_sum / AREA, LEAST_VARIANCE), own_octave = log_two(own);
+        const float inverse = DIFFERENCE_UNIT / std::sqrt(own);
         for (int k = c; k < ROW_OF_SQUARES; k += CHANNELS)
             middle[k] = mean_sum / AREA, share[k] = inverse, octave[k] = own_octave, unit[k] = OCTAVE_UNIT;
         row[6 * ROW_OF_SQUARES + c] = input((own_octave - MIDDLE_OCTAVE) * OCTAVE_UNIT);
@@ -89,10 +89,10 @@ void gather_square(const Squares& squares, int y, int x, uint8_t* row) {
 
 }  // namespace
 
-void gather_squares(const Estimate& estimate, int first, int end, uint8_t* rows, size_t stride) {
-    const Squares squares(estimate, first, end);
-    for (int y = first; y < end; y++)
-        for (int x = 0; x < squares.width; x++, rows += stride) gather_square(squares, y, x, rows);
+void gather_squares(const Estimate& estimate, const Box& part, uint8_t* rows, size_t stride) {
+    const Squares squares(estimate, part);
+    for (int y = part.top; y < part.bottom; y++)
+        for (int x = part.left; x < part.right; x++, rows += stride) gather_square(squares, y, x, rows);
 }
 
 std::vector<int32_t> convolved(const Network& network, const uint8_t* inputs, size_t stride, int height, int width) {
@@ -127,7 +127,8 @@ std::vector<int32_t> convolved(const Network& network, const uint8_t* inputs, si
                     gathered += channels;
                 }
             }
-            product(scratch.activation.data(), scratch.activation_stride, rows.count, network.blocks[block], scratch.sums.data(), rows.sums_stride);
+            product(scratch.activation.data(), scratch.activation_stride, rows.count, network.blocks[block], scratch.sums.data(),
+                    rows.sums_stride);
             kernels.after_block(rows, network.block_factor[block].data());
         });
     visit(seen, [&](size_t first, int, int, const Rows& rows) {
@@ -140,25 +141,33 @@ std::vector<int32_t> convolved(const Network& network, const uint8_t* inputs, si
     return outputs;
 }
 
-// In strips, so that little memory is needed. What a strip sees beyond its edges is computed there once more.
+// In parts, so that little memory is needed. What a part sees beyond its edges is computed there once more.
 void correct(const Network& network, int threads, Estimate& estimate) {
-    constexpr int STRIP = 32;  // rows of squares
-    const int high = estimate.squares_high(), wide = estimate.squares_wide(), strips = (high + STRIP - 1) / STRIP;
+    constexpr int SIDE = 64;  // squares
+    const int high = estimate.squares_high(), wide = estimate.squares_wide(), columns = (wide + SIDE - 1) / SIDE;
+    const int parts = (high + SIDE - 1) / SIDE * columns;
     const size_t stride = size_t(rounded_up(network.inputs, ROW_UNIT));
     std::vector<float> corrected(estimate.mean.size());
-    run_threads(std::min(threads, strips), [&](Team& team, int thread) {
-        Aligned<uint8_t> rows(size_t(STRIP + 2 * network.depth) * wide * stride, uint8_t(ZERO));
-        for (int strip = thread; strip < strips; strip += team.threads()) {
-            const int first = std::max(0, strip * STRIP - network.depth), end = std::min(high, (strip + 1) * STRIP + network.depth);
-            gather_squares(estimate, first, end, rows.data(), stride);
-            const std::vector<int32_t> corrections = convolved(network, rows.data(), stride, end - first, wide);
-            for (int y = strip * STRIP * SQUARE; y < std::min(estimate.height, (strip + 1) * STRIP * SQUARE); y++)
-                for (int x = 0; x < estimate.width; x++) {
-                    const size_t square = size_t(y / SQUARE - first) * wide + x / SQUARE, pixel = size_t(y) * estimate.width + x;
-                    const int32_t* found = &corrections[square * SQUARE_VALUES + (y % SQUARE * SQUARE + x % SQUARE) * CHANNELS];
-                    for (size_t k = pixel * CHANNELS; k < (pixel + 1) * CHANNELS; k++, found++)
-                        corrected[k] = estimate.mean[k] + float(*found) * (1 / CORRECTION_UNIT) * std::sqrt(estimate.variance[k]);
-                }
+    auto correct_part = [&](const Box& own) {
+        const int reach = network.depth;
+        const Box seen{std::max(0, own.top - reach), std::max(0, own.left - reach), std::min(high, own.bottom + reach),
+                        std::min(wide, own.right + reach)};
+        Aligned<uint8_t> rows(size_t(seen.height()) * seen.width() * stride, uint8_t(ZERO));
+        gather_squares(estimate, seen, rows.data(), stride);
+        const std::vector<int32_t> corrections = convolved(network, rows.data(), stride, seen.height(), seen.width());
+        for (int y = own.top * SQUARE; y < std::min(own.bottom * SQUARE, estimate.height); y++)
+            for (int x = own.left * SQUARE; x < std::min(own.right * SQUARE, estimate.width); x++) {
+                const size_t square = size_t(y / SQUARE - seen.top) * seen.width() + x / SQUARE - seen.left;
+                const int32_t* found = &corrections[square * SQUARE_VALUES + (y % SQUARE * SQUARE + x % SQUARE) * CHANNELS];
+                const size_t pixel = (size_t(y) * estimate.width + x) * CHANNELS;
+                for (size_t k = pixel; k < pixel + CHANNELS; k++, found++)
+                    corrected[k] = estimate.mean[k] + float(*found) * (1 / CORRECTION_UNIT) * std::sqrt(estimate.variance[k]);
+            }
+    };
+    run_threads(std::min(threads, parts), [&](Team& team, int thread) {
+        for (int part = thread; part < parts; part += team.threads()) {
+            const int top = part / columns * SIDE, left = part % columns * SIDE;
+            correct_part({top, left, std::min(high, top + SIDE), std::min(wide, left + SIDE)});
         }
     });
     estimate.mean = std::move(corrected);

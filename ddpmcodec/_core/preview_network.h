@@ -24,9 +24,16 @@ struct Estimate {
     int squares_wide() const { return (width + SQUARE - 1) / SQUARE; }
 };
 
-// What the network sees of rows [first, end) of squares: uint8 [end - first, squares_wide][stride]. stride: at least the inputs, of which
-// the last stay as they are.
-void gather_squares(const Estimate& estimate, int first, int end, uint8_t* rows, size_t stride);
+// Squares of an image: rows [top, bottom), columns [left, right).
+struct Box {
+    int top, left, bottom, right;
+
+    int height() const { return bottom - top; }
+    int width() const { return right - left; }
+};
+
+// What the network sees of a part: uint8 [height, width][stride]. stride: at least the inputs, of which the last stay as they are.
+void gather_squares(const Estimate& estimate, const Box& part, uint8_t* rows, size_t stride);
 
 // Outputs int32 [height width][outputs] of inputs uint8 [height width][stride], which can be read as `product` says. The network sees
 // all that lies around a position; outside there are zeros.

@@ -190,7 +190,7 @@ Planes rounded(const Estimate& estimate) {
     return planes;
 }
 
-int threads_of(size_t positions, int threads) { return positions < LEAST_SHARED ? 1 : threads; }
+int threads_of(const Band& band, int threads) { return band.positions() < LEAST_SHARED ? 1 : threads; }
 
 // A band under what its network predicts for the step that codes it next. The network sees both sides of a position; when a
 // coefficient was coded, it had seen one. It was trained on better coefficients before a position than there are now. So it is
@@ -215,7 +215,7 @@ Estimate of_bands(const Pass& pass, int threads, size_t first) {
     }
     for (size_t b = pass.geometry().size(); b-- > first;) {
         const Band& band = pass.geometry()[b];
-        const int length = band.width + band.coarse_width, shared = threads_of(band.positions(), threads);
+        const int length = band.width + band.coarse_width, shared = threads_of(band, threads);
         const BandRanges& known = pass.ranges(int(b));
         const BandRanges ranges = has_any && is_open(known) ? foreseen(pass, b, coarse, shared) : known;
         Estimate fine(band.transposed ? length : band.height, band.transposed ? band.height : length);
@@ -240,7 +240,7 @@ bool exact_has_begun(const Pass& pass) {
 std::vector<float> corrected(const Pass& pass, int threads) {
     Estimate estimate = of_bands(pass, threads);
     const Trained* trained = pass.preview_network();
-    if (trained && has_coefficients(pass)) correct(trained->network, threads_of(size_t(estimate.squares_high()) * estimate.squares_wide(), threads), estimate);
+    if (trained && has_coefficients(pass)) correct(trained->network, threads, estimate);
     return std::move(estimate.mean);
 }
 

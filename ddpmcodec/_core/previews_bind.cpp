@@ -65,7 +65,7 @@ Out<uint8_t> squares_of(const Floats& mean, const Floats& variance) {
     std::vector<uint8_t> rows(high * wide * inputs, uint8_t(ZERO));
     {
         nb::gil_scoped_release unlocked;
-        gather_squares(estimate, 0, int(high), rows.data(), inputs);
+        gather_squares(estimate, {0, 0, int(high), int(wide)}, rows.data(), inputs);
     }
     return array_of(std::move(rows), {high, wide, inputs});
 }

@@ -9,7 +9,7 @@
 namespace ddpm {
 
 // Of a role's networks: what goes in and out. Width, depth, and what is shown are their own.
-inline Sizes contract_of(Role role, int components, int conditions) {
+inline Sizes sizes_for(Role role, int components, int conditions) {
     Sizes sizes;
     sizes.inputs = inputs_of(role), sizes.outputs = outputs_in(role, components), sizes.conditions = conditions;
     sizes.neighbours = role == Role::PREVIEW ? AROUND : NEIGHBOURS;

@@ -5,10 +5,10 @@
 A network that equals another of the file has no tensors: its entry in the metadata names the other, under `same_as`.
 Roles: `direct` codes pixels straight to exact, `last` after noise levels; `band1`, `band2`, `band3` code noise levels
 of the finest band, the second, and all coarser ones; `preview`, which a file need not have, corrects previews. The
-metadata hold how many components the mixtures of each network
-have, and the sha256 of what it answers to seeded inputs. A network that is used is asked again: a machine that computes
-something else must not code. The metadata also hold a hash of all bytes (`format.model_file`), which the answers do not
-cover. Networks of another architecture (`models.architectures`) have tensors of their own, and the metadata name it.
+metadata hold how many components the mixtures of each network have, and the sha256 of what it answers to seeded inputs.
+A network that is used is asked again: a machine that computes something else must not code. The metadata also hold a
+hash of all bytes (`format.model_file`), which the answers do not cover. Networks of another architecture
+(`models.architectures`) have tensors of their own, and the metadata name it.
 """
 
 from __future__ import annotations

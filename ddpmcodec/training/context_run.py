@@ -288,7 +288,7 @@ def _add(parts: Parts, folder: Path) -> None:
             if network.shape.architecture != RESIDUAL:
                 parts.architectures[key] = network.shape.architecture
         parts.tensors.update(tensors_of(networks, effort))
-        parts.made.append(_made(saved.facts, effort, networks))
+    parts.made.append(_made(saved.facts, _efforts_of(folder, networks), networks))
 
 
 def _efforts_of(folder: Path, networks: Mapping[str, Trainable]) -> Collection[int]:
@@ -296,8 +296,8 @@ def _efforts_of(folder: Path, networks: Mapping[str, Trainable]) -> Collection[i
     return EFFORTS if PREVIEW in networks else [run.saved_settings(folder, ContextSettings).effort]
 
 
-def _made(facts: Mapping[str, Any], effort: int, roles: Collection[str]) -> dict[str, Any]:
+def _made(facts: Mapping[str, Any], efforts: Collection[int], roles: Collection[str]) -> dict[str, Any]:
     return {
-        "effort": effort, "roles": sorted(roles, key=(*ROLES, PREVIEW).index), "images": facts["images"],
+        "efforts": [*efforts], "roles": sorted(roles, key=(*ROLES, PREVIEW).index), "images": facts["images"],
         "hours": round(facts["seconds"] / 3600, 3), "steps": facts["step"],
     }  # fmt: skip

@@ -392,6 +392,9 @@ def _begun_as(network: Trainable, shape: Shape) -> Trainable:
 def _of_start(start: str, effort: int, roles: Collection[str]) -> Networks:
     folder = Path(start)
     if state.exists(folder):
-        return networks_of(state.read(folder), folder)
+        networks = networks_of(state.read(folder), folder)
+        if networks.keys().isdisjoint(ROLES):
+            raise TrainingError(f"{start}: is a run of a network for previews: give start=... one of those that code")
+        return networks
     contents = Contents(start)
     return {role: contents.network(effort, role) for role in roles}

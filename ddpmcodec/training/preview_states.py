@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec import _native
-from ddpmcodec.codec.efforts import Coding, segments
+from ddpmcodec.codec.efforts import Coding, Segment, segments
 from ddpmcodec.codec.passes import new_pass, run
 from ddpmcodec.models.context import EFFORTS, ContextModel
 from ddpmcodec.training.replay import LEVELS
@@ -30,51 +30,56 @@ class CodingState(NamedTuple):
 
 
 def states_of(image: Pixels, model: ContextModel, rng: np.random.Generator) -> Iterator[CodingState]:
-    """Random states of an image uint8 [H, W, 3], in a file of a random effort and number of levels."""
+    """Random states of an image uint8 [H, W, C], C 1 or 3, in a file of a random effort and number of levels."""
     coding = Coding(int(rng.choice(EFFORTS)), int(rng.choice(LEVELS)))
-    shape = (1, *image.shape)
-    schedule = [segment for segment in segments(coding.levels, *image.shape[:2]) if segment.level]
-    coder = new_pass(model, coding, shape, lanes=True)
+    height, width, channels = image.shape
+    pixels = image if channels == 3 else np.repeat(image, 3, 2)
+    schedule = [segment for segment in segments(coding.levels, height, width) if segment.level]
+    coder = new_pass(model, coding, (1, *image.shape), lanes=True)
     coder.encode(np.ascontiguousarray(image)[None], for_previews=True)
     ends = 1 + (np.arange(PER_PASS) + rng.random(PER_PASS)) / PER_PASS * len(schedule)
     for end in ends.astype(int):
-        run(coder, shape, coding, end, None)
+        run(coder, (1, *image.shape), coding, end, None)
         if end < len(schedule) and rng.random() < STOPS_WITHIN:
-            waves = sum(image.shape[:2])  # of the finest band, or more
-            coder.advance(int(rng.integers(1, waves)), end + 1)
+            coder.advance(int(rng.integers(1, 1 + _waves(schedule[end], max(height, width)))), end + 1)
         mean, variance = _native.estimate(coder)
         level = schedule[min(end, len(schedule) - 1)].level
-        yield CodingState(mean.astype(np.float16), variance.astype(np.float16), image, coding.levels, level)
+        yield CodingState(mean.astype(np.float16), variance.astype(np.float16), pixels, coding.levels, level)
+
+
+def _waves(segment: Segment, side: int) -> int:
+    """About as many as a segment has. A wave is a column later in each row below, by four; two bands halve both."""
+    return max(1, 5 * side >> segment.band // 2)
 
 
 class CodingStates:
-    """The latest states, as many as it has room for, of images of one size. A draw takes parts of random ones."""
+    """The latest states, as many as it has room for. A draw takes parts of random ones."""
 
     def __init__(self, source: Callable[[], Iterator[CodingState]], capacity: int, seed: int) -> None:
-        """source: gives the states of the next image."""
+        """source: gives the states of the next image. capacity: in pixels."""
         self.source, self.capacity = source, capacity
         self.rng = np.random.default_rng(seed)
         self.states: list[CodingState] = []
         self.due = 0.0  # states that were drawn and not yet made up for
-        self.images = 0
         self.next = 0  # the oldest one
 
     def draw(self, count: int, side: int, uses: float) -> list[CodingState]:
         """Squares of `side` from random places of `count` states. Every state's area is used about `uses` times."""
-        while self.due >= 0 or len(self.states) < min(self.capacity, 4 * count):
+        while self.due >= 0 or len(self.states) < 4 * count:
             self._add()
-        drawn = [self._part(self.states[number], side) for number in self.rng.integers(len(self.states), size=count)]
-        self.due += sum(part.pixels.size for part in drawn) / self.states[0].pixels.size / uses
+        chosen = [self.states[number] for number in self.rng.integers(len(self.states), size=count)]
+        drawn = [self._part(state, side) for state in chosen]
+        areas = (part.pixels.size / state.pixels.size for part, state in zip(drawn, chosen, strict=True))
+        self.due += sum(areas) / uses
         return drawn
 
     def _add(self) -> None:
-        self.images += 1
         for state in self.source():
-            if len(self.states) < self.capacity:
+            if len(self.states) * state.pixels[..., 0].size < self.capacity:
                 self.states.append(state)
             else:
-                self.states[self.next] = state
-                self.next = (self.next + 1) % self.capacity
+                self.states[self.next % len(self.states)] = state
+                self.next += 1
             self.due -= 1
 
     def _part(self, state: CodingState, side: int) -> CodingState:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,21 +21,24 @@ from ddpmcodec.errors import TrainingError
 from ddpmcodec.models.context import PREVIEW
 from ddpmcodec.models.registry import find
 from ddpmcodec.training import run, state
+from ddpmcodec.training.context_run import LUMA
 from ddpmcodec.training.context_trainer import optimizers_of
 from ddpmcodec.training.data import Mixture, crops_of, image_sets, left_out
 from ddpmcodec.training.optim import device_of, product_type
 from ddpmcodec.training.preview_states import CodingState, CodingStates, Pixels, states_of
-from ddpmcodec.training.run import Count, CountFrom0, Positive, Say, Seed
+from ddpmcodec.training.run import Count, CountFrom0, Positive, Range, Say, Seed
 from ddpmcodec.training.state import State
 from ddpmcodec.training.trainable import OUTPUT_LIMIT, Shape, TrainableNetwork, rounded
 
 SQUARE = 2  # side, in pixels, of what is a position
-CAPACITY, USES = 1024, 8.0  # states that are kept, and how often each is used
+CAPACITY, USES = 1 << 24, 8.0  # pixels of states that are kept, 15 bytes each; how often each is used
+GREY_SHARE, ONE_CHANNEL = 0.1, 0.5  # of images that are made grey; of those, which are coded as such
 PART = 64  # side of what a step sees of a state
 HELD_OUT_IMAGES, HELD_OUT_SEED = 60, 5
 WARMUP, CLIP = 100, 1.0  # steps; norm of a gradient
 FLOOR = 0.3  # added to mean squared errors, in grey levels squared: about that of rounding
-VECTOR, LARGEST_WIDTH = 16, 112  # widths that the core computes: multiples; nine times as much is its largest block
+# What the core computes: widths that are multiples, of which nine make a block of its largest size; blocks.
+VECTOR, LARGEST_WIDTH, LARGEST_DEPTH = 16, 112, 8
 CHANGES = ("hours", "steps")  # settings that a resumed run may change
 
 
@@ -50,7 +53,7 @@ class PreviewSettings:
     hours: Positive = 0.5
     steps: Count | None = None  # takes the place of `hours`: a run that repeats exactly
     width: Count = 48
-    depth: Count = 3
+    depth: Annotated[int, Range(f"1 to {LARGEST_DEPTH}", 1, LARGEST_DEPTH)] = 3
     crop: Count = 128
     batch: Count = 16  # parts of states
     muon_rate: Positive = 0.016
@@ -79,6 +82,14 @@ class TrainablePreviewNetwork(TrainableNetwork):
         n, h, w, _ = last.shape
         squares = last.view(n, h, w, SQUARE, SQUARE, 3).transpose(2, 3)
         return squares.reshape(n, SQUARE * h, SQUARE * w, 3)
+
+
+def _some_grey(image: Pixels, rng: np.random.Generator) -> Pixels:
+    """The image, or a grey one, with three channels or one."""
+    if rng.random() >= GREY_SHARE:
+        return image
+    grey = (image.astype(np.int32) @ LUMA // sum(LUMA)).astype(np.uint8)[..., None]
+    return grey if rng.random() < ONE_CHANNEL else np.repeat(grey, 3, 2)
 
 
 def _with_neighbours(activations: Tensor) -> Tensor:
@@ -147,7 +158,7 @@ class PreviewTrainer:
         self.part = min(PART, *(part.size for part in crops.parts))
         self.states = CodingStates(self._next_states, CAPACITY, settings.seed)
         rng = np.random.default_rng(HELD_OUT_SEED)
-        self.held_out = [found for image in held_out for found in states_of(image, self.model, rng)]
+        self.held_out = [found for image in held_out for found in states_of(_some_grey(image, rng), self.model, rng)]
 
     @property
     def images(self) -> int:
@@ -162,9 +173,10 @@ class PreviewTrainer:
     def _next_states(self) -> Iterator[CodingState]:
         """Those of the next image, which depend on the seed and its number alone."""
         rng = np.random.default_rng((self.settings.seed, 2**34, self.number))
-        crop = self.crops.batch(self.number, 1)[0].permute(1, 2, 0).to(torch.uint8).contiguous().numpy()
+        step, part = divmod(self.number, len(self.crops.parts))
+        crop = self.crops.parts[part].batch(step, 1)[0].permute(1, 2, 0).to(torch.uint8).contiguous().numpy()
         self.number += 1
-        return states_of(crop, self.model, rng)
+        return states_of(_some_grey(crop, rng), self.model, rng)
 
     def progress(self) -> float:
         settings = self.settings
@@ -189,13 +201,16 @@ class PreviewTrainer:
     @torch.no_grad()
     def evaluate(self) -> dict[str, Any]:
         """What is gained, in decibels, by the number of levels and the level that is being reached."""
-        gains = defaultdict[str, list[float]](list)
+        gains = defaultdict[tuple[int, int], list[float]](list)
         for found in self.held_out:
             won = float(gain(self.network, Examples.of([found], self.device)))
-            gains[f"{found.levels} levels, {found.level}"].append(won)
+            gains[found.levels, found.level].append(won)
         every = [gain for values in gains.values() for gain in values]
-        rates = {name: sum(values) / len(values) for name, values in sorted(gains.items())}
-        return {"held_out": {"mean": sum(every) / len(every), **rates}, "least": min(every)} if every else {}
+        rates = {f"{levels}/{level}": values for (levels, level), values in sorted(gains.items())}
+        means = {
+            name: round(sum(values) / len(values), 4) for name, values in {"mean": every, **rates}.items() if values
+        }
+        return {"held_out": means, "least": min(every)} if every else {}
 
     def state(self) -> State:
         tensors = state.of_module(self.network, PREVIEW)
@@ -228,6 +243,7 @@ def train(
     raises is that of `context_run.train`."""
     with run.alone_in(out):
         settings, resumes = run.settings_of(out, settings, resume=resume, chosen=chosen, changes=CHANGES)
+        find(settings.model)  # before images are read, which may take long
         images = image_sets(settings.data, validate=settings.validate, hold_out=settings.hold_out)
         crops = crops_of(images.sets, settings.crop, settings.seed)
         for note in (*images.notes, *left_out(images.sets, crops.parts)):

@@ -24,7 +24,8 @@ from ddpmcodec.models.context import BAND_ROLES, PREVIEW, ROLES
 LN2 = math.log(2)
 OCTAVE = 8 / LN2  # scale indices per unit of the logarithm
 SCALE_ONE = 48  # index of a scale of 1
-INPUT_UNIT, ACTIVATION_UNIT, MEAN_UNIT = 16.0, 32.0, 1024.0  # integers per 1.0; of means: 16 grey levels in 1/64
+# Integers per 1.0; of means: 16 grey levels in 1/64; of corrections of previews: a standard deviation.
+INPUT_UNIT, ACTIVATION_UNIT, MEAN_UNIT, CORRECTION_UNIT = 16.0, 32.0, 1024.0, 64.0
 LARGEST_ACTIVATION, LARGEST_WEIGHT, OUTPUT_LIMIT, ZERO = 255, 127, 32767, architectures.ZERO
 CHANNELS = 3
 NEIGHBOURS = 3  # positions whose activations blocks see: to the left, above, and above the right one
@@ -68,7 +69,7 @@ class Shape(NamedTuple):
     def units(self) -> Tensor:
         """How many of the coder's integers are 1.0, for every output (`_core/contract.h`)."""
         if self.role == PREVIEW:
-            return torch.full((self.contract[1],), 64.0)
+            return torch.full((self.contract[1],), CORRECTION_UNIT)
         k = self.components
         return torch.tensor([16 / LN2] * k + [MEAN_UNIT] * (3 * k) + [OCTAVE] * (3 * k) + [64.0] * 3)
 

@@ -81,7 +81,7 @@ def test_exporting_names_the_model(folder: Path, exported: Any) -> None:
     assert exported.stderr.endswith(f"{output.stat().st_size} bytes; use it with --model {output}\n")
     metadata = described(output.read_bytes(), "small")
     (made,) = metadata["training"]["runs"]
-    assert (made["effort"], made["roles"]) == (1, list(ROLES))
+    assert (made["efforts"], made["roles"]) == ([1], list(ROLES))
     assert made["hours"] == pytest.approx(records(folder / "run")[-1]["seconds"] / 3600, abs=0.001)
 
 

@@ -50,7 +50,7 @@ class Tensors {
 std::shared_ptr<const Trained> read_network(std::istream& file, Role role) {
     const std::vector<int32_t> numbers = read<int32_t>(file, 4);
     const int components = numbers[2];
-    Sizes sizes = contract_of(role, components, role == Role::BAND ? CONDITIONS : 1);
+    Sizes sizes = sizes_for(role, components, role == Role::BAND ? CONDITIONS : 1);
     sizes.width = numbers[0], sizes.depth = numbers[1], sizes.shown = shown_by(numbers[3], sizes.width, sizes.neighbours);
     Tensors tensors(file);
     return std::make_shared<Trained>(Trained{network_of(tensors, sizes), components});

@@ -183,7 +183,7 @@ def test_networks_of_runs_replace_those_of_the_base(run_folder: Path, model_path
 
 def test_an_exported_model_says_how_it_was_made(run_folder: Path, model_path: Path) -> None:
     (made,) = described(gathered([run_folder], str(model_path)).packed("mine"), "mine")["training"]["runs"]
-    assert (made["effort"], made["roles"], made["steps"]) == (1, ["direct", "band1"], 30)
+    assert (made["efforts"], made["roles"], made["steps"]) == ([1], ["direct", "band1"], 30)
 
 
 def test_the_same_runs_give_the_same_file(run_folder: Path, model_path: Path) -> None:

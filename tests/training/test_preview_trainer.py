@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,16 @@ import torch
 
 import ddpmcodec
 from ddpmcodec import _native
-from ddpmcodec.codec.efforts import Coding
-from ddpmcodec.codec.passes import encode_tiles
+from ddpmcodec.codec.efforts import Coding, segments
+from ddpmcodec.codec.passes import begin, encode_tiles, new_pass
 from ddpmcodec.errors import ModelError, TrainingError
+from ddpmcodec.format.streams import Stream
 from ddpmcodec.models.context import EFFORTS, PREVIEW, ROLES, ContextModel, network_of, parse
 from ddpmcodec.models.registry import find
-from ddpmcodec.training import run, state
+from ddpmcodec.training import context_run, run, state
 from ddpmcodec.training.context_run import export
-from ddpmcodec.training.preview_states import CodingStates, states_of
+from ddpmcodec.training.context_trainer import ContextSettings
+from ddpmcodec.training.preview_states import CodingState, CodingStates, states_of
 from ddpmcodec.training.preview_trainer import (
     Examples,
     PreviewSettings,
@@ -103,39 +107,88 @@ def test_planes_become_pixels() -> None:
 # --- states
 
 
-def test_states_are_those_of_a_decoder(model_path: Path) -> None:
-    """As far as it is coded, an encoder's bands say what a decoder's do."""
-    model, pixels = find(model_path), picture()
-    found = list(states_of(pixels, model, np.random.default_rng(5)))
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("levels", [2, 5])
+def test_an_encoder_knows_what_a_decoder_does(model_path: Path, levels: int, channels: int) -> None:
+    """After each segment of noise levels, and within it."""
+    coding, pixels, model = Coding(1, levels), picture()[..., :channels], find(model_path)
+    (tile,) = encode_tiles(pixels[None], model, coding, lanes=True)
+    encoder, decoder = (new_pass(model, coding, (1, *pixels.shape), lanes=True) for _ in range(2))
+    encoder.encode(pixels[None], for_previews=True)
+    streams = [Stream(state, b"".join(words)) for state, words in zip(tile.states, tile.words, strict=True)]
+    begin(decoder, streams, for_previews=True)
+    ends = [number for number, segment in enumerate(segments(levels, *pixels.shape[:2]), 1) if segment.level]
+    for end in ends:
+        for waves in (20, 1 << 30):
+            known = []
+            for coder in (encoder, decoder):
+                coder.advance(waves, end)
+                known.append(_native.estimate(coder))
+            for of_encoder, of_decoder in zip(*known, strict=True):
+                np.testing.assert_array_equal(of_encoder, of_decoder)
+    assert encoder.segments_done == ends[-1]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_states_know_more_and_more(model_path: Path, channels: int) -> None:
+    pixels = picture()[..., :channels]
+    found = list(states_of(pixels, find(model_path), np.random.default_rng(5)))
     assert len(found) == 4
     assert {each.levels for each in found} <= {2, 5}
     errors = []
     for each in found:
+        assert each.pixels.shape == each.mean.shape == each.variance.shape == (*pixels.shape[:2], 3)
         assert (each.pixels == pixels).all()
         assert (each.variance.astype(float) >= 0).all()
+        assert channels == 3 or not each.variance[..., 1:].any()  # the chroma of a grey image is known
         colours = _native.to_rgb(each.mean.astype(np.float32))
         errors.append(float(((colours.astype(float) - pixels) ** 2).mean()))
-    assert errors[-1] < errors[0] / 4  # later ones know more
+    assert errors[-1] < errors[0] / 4
 
 
-def test_drawn_parts_lie_in_their_states(model_path: Path) -> None:
-    model, pixels = find(model_path), picture()
-    drawn = CodingStates(lambda: states_of(pixels, model, np.random.default_rng(0)), 8, 0).draw(5, 16, 4.0)
-    for part in drawn:
-        assert part.mean.shape == part.variance.shape == part.pixels.shape == (16, 16, 3)
-        windows = np.lib.stride_tricks.sliding_window_view(pixels, (16, 16, 3))
+def test_drawn_parts_lie_in_their_states() -> None:
+    """All of them at one place."""
+    planes = np.arange(40 * 56 * 3).reshape(40, 56, 3) % 251
+    whole = CodingState(planes.astype(np.float16), planes.astype(np.float16) + 1, planes.astype(np.uint8), 2, 8)
+    windows = np.lib.stride_tricks.sliding_window_view(planes, (16, 16, 3))
+    for part in CodingStates(lambda: iter([whole]), 1 << 20, 0).draw(5, 16, 4.0):
         assert (windows == part.pixels).all((2, 3, 4, 5)).any()
+        np.testing.assert_array_equal(part.mean, part.pixels)
+        np.testing.assert_array_equal(part.variance, part.pixels + 1.0)
+        assert (part.levels, part.level) == (2, 8)
 
 
-def test_states_are_made_as_they_are_used(model_path: Path) -> None:
-    """A draw of half a state, each of which is used twice, takes a quarter of one."""
-    model, pixels = find(model_path), picture(32, 32)
-    states = CodingStates(lambda: states_of(pixels, model, np.random.default_rng(0)), 8, 0)
+def test_states_are_made_as_they_are_used() -> None:
+    """Of states of 32x32 and 16x16, parts of 16x16 have a quarter and all; each state is used twice."""
+    images = []
+
+    def next_states() -> Iterator[CodingState]:
+        side = 32 if len(images) % 2 else 16
+        planes = np.zeros((side, side, 3))
+        images.append(side)
+        yield CodingState(planes.astype(np.float16), planes.astype(np.float16), planes.astype(np.uint8), 2, 8)
+
+    states = CodingStates(next_states, 1 << 20, 0)
     states.draw(2, 16, 2.0)
-    made = states.images
+    begun = len(images)
     for _ in range(64):
         states.draw(2, 16, 2.0)
-    assert states.images - made == pytest.approx(64 / 4 / 4, abs=1)
+    assert len(images) - begun == pytest.approx(64 * 2 * (0.25 + 1) / 2 / 2, rel=0.2)
+
+
+def test_states_take_the_place_of_the_oldest() -> None:
+    numbers = count()
+
+    def next_states() -> Iterator[CodingState]:
+        planes = np.full((8, 8, 3), next(numbers))
+        yield CodingState(planes.astype(np.float16), planes.astype(np.float16), planes.astype(np.uint8), 2, 8)
+
+    states = CodingStates(next_states, 4 * 64, 0)
+    for _ in range(20):
+        states.draw(1, 8, 1.0)
+    kept = sorted(int(each.pixels[0, 0, 0]) for each in states.states)
+    assert kept == list(range(kept[0], kept[0] + 4))
+    assert kept[-1] == next(numbers) - 1
 
 
 # --- runs
@@ -151,7 +204,7 @@ def test_a_run_says_what_it_wins(whole: Path) -> None:
     last = records(whole)[-1]
     assert last["step"] == 12
     assert last["least"] <= last["held_out"]["mean"]
-    assert {"2 levels, 8", "5 levels, 4"} <= set(last["held_out"])
+    assert {"mean", "2/8", "5/4"} <= set(last["held_out"])
     assert sorted(path.name for path in whole.iterdir()) == [run.LOG, state.FILE]
 
 
@@ -174,10 +227,18 @@ def test_an_unknown_model_is_refused(settings: PreviewSettings, tmp_path: Path) 
         start(replace(settings, model="nobody"), tmp_path)
 
 
-@pytest.mark.parametrize("width", [8, 40, 128])
-def test_a_width_that_the_core_cannot_compute_is_refused(settings: PreviewSettings, width: int, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="width="):
-        start(replace(settings, width=width), tmp_path)
+@pytest.mark.parametrize("sizes", [{"width": 8}, {"width": 40}, {"width": 128}, {"depth": 9}])
+def test_what_the_core_cannot_compute_is_refused(settings: PreviewSettings, sizes: dict[str, int]) -> None:
+    with pytest.raises(TrainingError, match=f"{next(iter(sizes))}="):
+        replace(settings, **sizes)
+
+
+def test_images_of_several_sizes(settings: PreviewSettings, gradients: Any, tmp_path: Path) -> None:
+    """Each set has crops of its own size, and parts are as large as the smallest."""
+    larger = np.repeat(np.repeat(gradients[:9], 2, 1), 2, 2)
+    np.save(tmp_path / "larger.npy", larger)
+    both = replace(settings, data=(*settings.data, str(tmp_path / "larger.npy")), crop=32)
+    assert records(start(both, tmp_path / "run"))[-1]["step"] == 12
 
 
 def test_what_is_won_is_the_psnr_of_previews() -> None:
@@ -221,6 +282,22 @@ def test_files_are_the_same_and_previews_are_not(model: ContextModel, model_path
         return np.asarray(ddpmcodec.decode(data[: len(data) // 4], model=model, partial=True))
 
     assert (preview(before) != preview(model)).any()
+
+
+@pytest.mark.parametrize("shape", [(1, 300, 3), (257, 2, 1), (64, 72, 1)])
+def test_previews_of_other_images_are_corrected(model: ContextModel, shape: tuple[int, int, int]) -> None:
+    """Narrow ones, and grey ones, whose channels stay equal."""
+    pixels = np.resize(picture(64, 72), shape)
+    data = ddpmcodec.encode(pixels.squeeze(2) if shape[2] == 1 else pixels, model=model, levels=2, webp=False)
+    shown = np.asarray(ddpmcodec.decode(data[: len(data) // 2], model=model, partial=True))
+    assert shown.shape[:2] == shape[:2]
+    assert (np.asarray(ddpmcodec.decode(data, model=model)) == pixels.squeeze()).all()
+
+
+def test_a_run_of_another_kind_is_no_start(whole: Path, settings: PreviewSettings, tmp_path: Path) -> None:
+    other = ContextSettings(settings.data, effort=1, start=str(whole), crop=16)
+    with pytest.raises(TrainingError, match="is a run of a network for previews"):
+        context_run.train(other, tmp_path, lambda _: None, compiled=False)
 
 
 def test_a_trainer_without_images_to_evaluate_on_says_nothing(settings: PreviewSettings, gradients: Any) -> None:

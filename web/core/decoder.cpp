@@ -66,7 +66,7 @@ Shared trained_of(Role role, int components, int width, int depth, Tensors tenso
     require_components(components);
     if (width < 1 || width > LARGEST_WIDTH || depth < 1 || depth > LARGEST_DEPTH)
         throw std::invalid_argument("a network has up to 8 blocks of a width up to 512");
-    Sizes sizes = contract_of(role, components, conditions_of(role, tensors.count_rows(STEM_BIAS, width)));
+    Sizes sizes = sizes_for(role, components, conditions_of(role, tensors.count_rows(STEM_BIAS, width)));
     sizes.width = width, sizes.depth = depth;
     sizes.shown = shown_by(tensors.row_bytes(FIRST_BLOCK, width), width, sizes.neighbours);
     return std::make_shared<Trained>(Trained{network_of(tensors, sizes), components});
