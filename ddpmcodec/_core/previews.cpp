@@ -194,12 +194,12 @@ int threads_of(const Band& band, int threads) { return band.positions() < LEAST_
 
 // A band under what its network predicts for the step that codes it next. The network sees both sides of a position; when a
 // coefficient was coded, it had seen one. It was trained on better coefficients before a position than there are now. So it is
-// asked twice: the second time it sees its first means there. The finest band, half of all positions, is asked once where nothing of
-// it was coded: less is known there.
+// asked twice: the second time it sees its first means there. The finest band, half of all positions, is asked once: what the network
+// of previews corrects is no better for it.
 BandRanges foreseen(const Pass& pass, size_t b, const Estimate& coarse, int threads) {
     const Planes before = rounded(coarse);
     BandRanges first = pass.predicted(int(b), before, nullptr, threads);
-    if (b == 0 && !is_coded(pass.ranges(0))) return first;
+    if (b == 0) return first;
     const Planes coded = means_of(first, pass.geometry()[b]);
     return pass.predicted(int(b), before, &coded, threads);
 }
