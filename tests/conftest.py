@@ -213,8 +213,11 @@ def linear(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def linear_file(linear: None) -> bytes:
     """The bytes of the embedded model for photographs, whose networks of effort 1 are linear."""
     photo = find(models.PHOTO)
-    tensors = {key: value for key, value in photo.tensors.items() if not key.startswith("1.")}
-    components = {key: 2 if key.startswith("1.") else own["components"] for key, own in photo.facts.items()}
+    others = {f"1.{role}" for role in ROLES}
+    tensors = {
+        key: value for key, value in photo.tensors.items() if key.rpartition(".")[0].rpartition(".")[0] not in others
+    }
+    components = {key: 2 if key in others else own["components"] for key, own in photo.facts.items()}
     for seed, role in enumerate(ROLES):
         contract = architectures.contract_of("band" if role in BAND_ROLES else role, 2)
         weights = np.random.default_rng(seed).integers(-3, 4, (contract.outputs, contract.inputs))

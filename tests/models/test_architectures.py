@@ -80,7 +80,7 @@ def test_outputs_reach_the_coder_as_they_are(model: ContextModel, linear_file: b
 def test_a_model_goes_to_another_process_with_its_classes(model: ContextModel) -> None:
     copy = pickle.loads(pickle.dumps(model))
     assert copy.id == model.id
-    assert len(copy.networks(1, 2)) == 4
+    assert len(copy.networks(1, 2)) == 5  # that of previews is the core's
 
 
 def test_weights_are_counted(model: ContextModel) -> None:
