@@ -23,7 +23,7 @@ from ddpmcodec import _native, codec
 from ddpmcodec.codec import efforts, graphics, known_answer
 from ddpmcodec.format import tiles
 from ddpmcodec.format.header import LEVELS
-from ddpmcodec.models.context import BAND_ROLES, ROLES, ContextModel
+from ddpmcodec.models.context import BAND_ROLES, PREVIEW, ROLES, ContextModel
 from ddpmcodec.models.registry import find
 from ddpmcodec.parallel import threads_of
 
@@ -56,7 +56,7 @@ def pictures() -> list[NDArray[np.uint8]]:
 def outputs(model: ContextModel) -> Iterator[tuple[str, str]]:
     for effort in efforts.EFFORTS:
         networks = [*model.networks(effort, 0), *model.networks(effort, 2)]
-        for role, network in zip(ROLES, networks, strict=True):
+        for role, network in zip((*ROLES, PREVIEW), networks, strict=False):  # a model need not have the last
             kind = "band" if role in BAND_ROLES else role
             inputs, _, conditions = _native.contract(kind, network.components)
             for count in (1, 3, 70):
