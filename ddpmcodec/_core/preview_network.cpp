@@ -11,11 +11,11 @@ namespace ddpm {
 
 namespace {
 
-constexpr float FLOOR = 1 / 256.0f;           // added to variances, which may be 0
-constexpr float LEAST_VARIANCE = 1 / 16.0f;   // of a square, in whose standard deviations differences are measured
-constexpr float DIFFERENCE_UNIT = 4;          // inputs to a standard deviation
-constexpr float OCTAVE_UNIT = 8;              // inputs to a doubling of a variance
-constexpr float MIDDLE_OCTAVE = 4;            // of the inputs that say how uncertain the square is itself
+constexpr float FLOOR = 1 / 256.0f;          // added to variances, which may be 0
+constexpr float LEAST_VARIANCE = 1 / 16.0f;  // of a square, in whose standard deviations differences are measured
+constexpr float DIFFERENCE_UNIT = 4;         // inputs to a standard deviation
+constexpr float OCTAVE_UNIT = 8;             // inputs to a doubling of a variance
+constexpr float MIDDLE_OCTAVE = 4;           // of the inputs that say how uncertain the square is itself
 
 // The logarithm to base 2 of a positive number, to four digits.
 inline float log_two(float x) {
@@ -23,7 +23,7 @@ inline float log_two(float x) {
     std::memcpy(&bits, &x, sizeof bits);
     const int32_t fraction = (bits & 0x7FFFFF) | 0x3F800000;
     float mantissa;
-    std::memcpy(&mantissa, &fraction, sizeof mantissa);     // 1 <= mantissa < 2
+    std::memcpy(&mantissa, &fraction, sizeof mantissa);          // 1 <= mantissa < 2
     const float s = (mantissa - 1) / (mantissa + 1), q = s * s;  // log(mantissa) = 2 artanh(s)
     return float((bits >> 23) - 127) + 2.88539008f * s * (1 + q * (1 / 3.0f + q * (0.2f + q * (1 / 7.0f))));
 }
@@ -87,6 +87,15 @@ void gather_square(const Squares& squares, int y, int x, uint8_t* row) {
     }
 }
 
+// What blocks see at a position: its own activations, then those around it by rows. row: from one row of them to the next.
+void gather_around(const uint8_t* own, size_t row, size_t channels, uint8_t* out) {
+    constexpr int PLACES[AROUND + 1][2] = {{0, 0}, {-1, -1}, {-1, 0}, {-1, 1}, {0, -1}, {0, 1}, {1, -1}, {1, 0}, {1, 1}};
+    for (const auto& place : PLACES) {
+        std::memcpy(out, own + place[0] * ptrdiff_t(row) + place[1] * ptrdiff_t(channels), channels);
+        out += channels;
+    }
+}
+
 }  // namespace
 
 void gather_squares(const Estimate& estimate, const Box& part, uint8_t* rows, size_t stride) {
@@ -96,7 +105,6 @@ void gather_squares(const Estimate& estimate, const Box& part, uint8_t* rows, si
 }
 
 std::vector<int32_t> convolved(const Network& network, const uint8_t* inputs, size_t stride, int height, int width) {
-    constexpr int PLACES[AROUND + 1][2] = {{0, 0}, {-1, -1}, {-1, 0}, {-1, 1}, {0, -1}, {0, 1}, {1, -1}, {1, 0}, {1, 1}};
     const Kernels& kernels = *network.stem.kernels;
     const size_t channels = size_t(network.width), row = size_t(width + 2) * channels;
     Scratch scratch(network);
@@ -120,13 +128,8 @@ std::vector<int32_t> convolved(const Network& network, const uint8_t* inputs, si
     });
     for (int block = 0; block < network.depth; block++, seen.swap(next))
         visit(next, [&](size_t, int y, int x, const Rows& rows) {
-            for (int m = 0; m < rows.count; m++) {
-                uint8_t* gathered = &scratch.activation[m * scratch.activation_stride];
-                for (const auto& place : PLACES) {
-                    std::memcpy(gathered, &seen[at(y + place[0], x + m + place[1])], channels);
-                    gathered += channels;
-                }
-            }
+            for (int m = 0; m < rows.count; m++)
+                gather_around(&seen[at(y, x + m)], row, channels, &scratch.activation[m * scratch.activation_stride]);
             product(scratch.activation.data(), scratch.activation_stride, rows.count, network.blocks[block], scratch.sums.data(),
                     rows.sums_stride);
             kernels.after_block(rows, network.block_factor[block].data());
