@@ -62,6 +62,18 @@ def ddpm_once() -> Ddpm:
     return command
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """To train in: six pictures of 32 x 32 pixels in its folder `data`."""
+    folder = tmp_path_factory.mktemp("train")
+    (folder / "data").mkdir()
+    y, x = np.mgrid[:32, :32]
+    for i in range(6):
+        pixels = np.stack([7 * x + i, 5 * y + 9 * i, 100 + x + y], -1).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / "data" / f"{i}.png")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def pixels() -> np.ndarray:
     """20 x 24 pixels that the context model codes in fewer bytes than WebP does."""

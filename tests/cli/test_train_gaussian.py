@@ -8,7 +8,6 @@ from pathlib import Path
 from shutil import copytree
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -18,18 +17,6 @@ from ddpmcodec.training import gaussian_trainer, state
 Ddpm = Callable[..., Any]  # conftest.Ddpm
 pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = ("--steps", 2, "--width", 16, "--blocks", 1, 1, 1, "--hold-out", 2, "--batch", 4, "--no-compile")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six pictures of 32 x 32 pixels."""
-    folder = tmp_path_factory.mktemp("train")
-    (folder / "data").mkdir()
-    y, x = np.mgrid[:32, :32]
-    for i in range(6):
-        pixels = np.stack([7 * x + i, 5 * y + 9 * i, 100 + x + y], -1).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / "data" / f"{i}.png")
-    return folder
 
 
 @pytest.fixture(scope="module")

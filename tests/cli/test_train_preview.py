@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from ddpmcodec.models.context import PREVIEW
 from ddpmcodec.models.registry import find
@@ -17,18 +16,6 @@ from ddpmcodec.models.registry import find
 Ddpm = Callable[..., Any]  # conftest.Ddpm
 pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = ("--steps", 2, "--width", 16, "--depth", 1, "--crop", 16, "--hold-out", 2, "--batch", 2, "--no-compile")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six pictures of 32 x 32 pixels."""
-    folder = tmp_path_factory.mktemp("train")
-    (folder / "data").mkdir()
-    y, x = np.mgrid[:32, :32]
-    for i in range(6):
-        pixels = np.stack([7 * x + i, 5 * y + 9 * i, 100 + x + y], -1).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / "data" / f"{i}.png")
-    return folder
 
 
 @pytest.fixture(scope="module")
