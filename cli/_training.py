@@ -42,6 +42,9 @@ hours_option = click.option(
     show_default=True,
     help="Training time; learning rates reach zero at its end.",
 )
+steps_option = click.option(
+    "--steps", type=click.IntRange(1), help="Number of steps, instead of --hours: a run that repeats exactly."
+)
 camera_option = click.option(
     "--camera-share",
     type=Finite(0, 1),
@@ -101,6 +104,14 @@ def chosen() -> set[str]:
     """Names of the options that the command line gives."""
     context = click.get_current_context()
     return {name for name in context.params if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
+
+
+def chosen_of_a_length() -> set[str]:
+    """`chosen` of a command with --hours and --steps. Raises UsageError where both are given."""
+    given = chosen()
+    if {"steps", "hours"} <= given:
+        raise click.UsageError("--steps takes the place of --hours: give one of them")
+    return given
 
 
 def absolute(paths: tuple[str, ...]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from ._common import EXIT_CODES, INTERRUPTED, counted, say
 from ._training import (
     absolute,
     camera_option,
-    chosen,
+    chosen_of_a_length,
     compile_option,
     data_option,
     evaluate_option,
@@ -20,6 +20,7 @@ from ._training import (
     rate_options,
     resume_option,
     seed_option,
+    steps_option,
     trained,
     validate_option,
 )
@@ -32,9 +33,7 @@ from ._training import (
 @resume_option
 @click.option("--start", metavar="RUN|MODEL", help="Start from the network of another run, or of a model: fine-tuning.")
 @hours_option
-@click.option(
-    "--steps", type=click.IntRange(1), help="Number of steps, instead of --hours: a run that repeats exactly."
-)
+@steps_option
 @click.option(
     "--objective",
     type=click.Choice(["bound", "simple"]),
@@ -86,9 +85,7 @@ def train_gaussian(
         validate=validate and absolute((validate,))[0],
         **options,  # type: ignore[arg-type]
     )
-    given = chosen()
-    if {"steps", "hours"} <= given:
-        raise click.UsageError("--steps takes the place of --hours: give one of them")
+    given = chosen_of_a_length()
     named = given & {"data", "validate", *options} | ({"architecture"} if given & {"width", "blocks"} else set())
     how = {"resume": resume, "chosen": named, "evaluate_minutes": evaluate_minutes, "compiled": compiled}
     trainer = trained(out, lambda: gaussian_trainer.train(settings, Path(out), say, **how))  # type: ignore[arg-type]

@@ -7,20 +7,21 @@ from pathlib import Path
 import click
 
 from ._common import EXIT_CODES, INTERRUPTED, counted, say
-from ._options import Finite
 from ._training import (
     absolute,
-    chosen,
+    chosen_of_a_length,
     compile_option,
     data_option,
     device_option,
     evaluate_option,
     hold_out_option,
+    hours_option,
     naming_settings,
     out_option,
     rate_options,
     resume_option,
     seed_option,
+    steps_option,
     trained,
     validate_option,
 )
@@ -31,13 +32,8 @@ from ._training import (
 @out_option
 @resume_option
 @click.option("--model", metavar="MODEL", default="photo", show_default=True, help="Whose files the previews are of.")
-@click.option(
-    "--hours", type=Finite(0, min_open=True), default=0.5, show_default=True,
-    help="Training time; learning rates reach zero at its end.",
-)  # fmt: skip
-@click.option(
-    "--steps", type=click.IntRange(1), help="Number of steps, instead of --hours: a run that repeats exactly."
-)
+@hours_option
+@steps_option
 @click.option(
     "--crop", type=click.IntRange(8), default=128, show_default=True, help="Side of the crops that previews are of."
 )
@@ -66,9 +62,7 @@ def train_preview(
     held = validate and absolute((validate,))[0]
     with naming_settings():
         settings = preview_trainer.PreviewSettings(absolute(data), base, held, **options)  # type: ignore[arg-type]
-    given = chosen()
-    if {"steps", "hours"} <= given:
-        raise click.UsageError("--steps takes the place of --hours: give one of them")
+    given = chosen_of_a_length()
     how = {"resume": resume, "chosen": given & {"data", "model", "validate", *options}, "device": device}
     how |= {"evaluate_minutes": evaluate_minutes, "compiled": compiled}
     trainer = trained(out, lambda: preview_trainer.train(settings, Path(out), say, **how))  # type: ignore[arg-type]

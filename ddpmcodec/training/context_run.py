@@ -59,9 +59,9 @@ def train(
     """
     with run.alone_in(out):
         settings, resumes = run.settings_of(out, settings, resume=resume, chosen=chosen, changes=CHANGES)
-        trainer = _trainer(settings, out, say, state.read(out) if resumes else None, device, compiled)
-        if trainer.compiled and trainer.progress() < 1:
-            run.compile_first(trainer, say)
+        saved = state.read(out) if resumes else None
+        trainer = _trainer(settings, out, say, saved, device, compiled)
+        run.prepare(trainer, saved, out, say)
         return trainer, run.run(trainer, out, say, evaluate_minutes=evaluate_minutes)
 
 
@@ -76,9 +76,6 @@ def _trainer(
     )  # fmt: skip
     trainer.images_digest = images.digest
     run.say_if_changed(saved, images.digest, say)
-    if saved:
-        with state.is_state(out):
-            trainer.restore(saved)
     _require_codable(trainer.networks)
     return trainer
 
@@ -154,9 +151,7 @@ def _keep(images: Pixels, path: Path, *, begins: bool) -> None:
     if begins:
         with run.alone_in(path.parent):
             np.save(path, images)
-    elif path.exists() and not np.array_equal(
-        np.load(path), images
-    ):  # `train` says where a run has others than an array
+    elif path.exists() and not np.array_equal(np.load(path), images):  # of a run on folders, `train` says so
         raise TrainingError(f"{path.parent}: its run was started with other images: train in another folder")
 
 
@@ -277,7 +272,8 @@ def gathered(folders: Sequence[Path], base: str | None) -> Parts:
 def _add(parts: Parts, folder: Path) -> None:
     saved = state.read(folder)
     networks = networks_of(saved, folder)
-    for effort in _efforts_of(folder, networks):
+    efforts = _efforts_of(folder, networks)
+    for effort in efforts:
         for role, network in networks.items():
             key = f"{effort}.{role}"
             for name in [name for name in parts.tensors if name.startswith(f"{key}.")]:
@@ -288,7 +284,7 @@ def _add(parts: Parts, folder: Path) -> None:
             if network.shape.architecture != RESIDUAL:
                 parts.architectures[key] = network.shape.architecture
         parts.tensors.update(tensors_of(networks, effort))
-    parts.made.append(_made(saved.facts, _efforts_of(folder, networks), networks))
+    parts.made.append(_made(saved.facts, efforts, networks))
 
 
 def _efforts_of(folder: Path, networks: Mapping[str, Trainable]) -> Collection[int]:

@@ -330,9 +330,5 @@ def train(
         trainer = GaussianTrainer(settings, crops, held_out, compiled=compiled, begins=not resumes)
         trainer.images_digest = digest
         run.say_if_changed(saved, digest, say)
-        if saved:
-            with state.is_state(out):
-                trainer.restore(saved)
-        if compiled and trainer.progress() < 1:
-            run.compile_first(trainer, say)
+        run.prepare(trainer, saved, out, say)
         return trainer, run.run(trainer, out, say, evaluate_minutes=evaluate_minutes)

@@ -50,7 +50,7 @@ class PreviewSettings:
     model: str = "photo"  # whose files the previews are of
     validate: str | None = None  # images to evaluate on, instead of images held out
     hold_out: CountFrom0 | None = None  # last images of the first data set; None: a tenth, 2,000 at most
-    hours: Positive = 0.5
+    hours: Positive = 1.5
     steps: Count | None = None  # takes the place of `hours`: a run that repeats exactly
     width: Count = 48
     depth: Annotated[int, Range(f"1 to {LARGEST_DEPTH}", 1, LARGEST_DEPTH)] = 3
@@ -255,9 +255,5 @@ def train(
         trainer = PreviewTrainer(settings, crops, list(tested), device=device_of(device), compiled=compiled)
         trainer.images_digest = images.digest
         run.say_if_changed(saved, images.digest, say)
-        if saved:
-            with state.is_state(out):
-                trainer.restore(saved)
-        if compiled and trainer.progress() < 1:
-            run.compile_first(trainer, say)
+        run.prepare(trainer, saved, out, say)
         return trainer, run.run(trainer, out, say, evaluate_minutes=evaluate_minutes)

@@ -67,6 +67,14 @@ class Compilable(Protocol):
     def compile(self) -> None: ...
 
 
+class Resumable(Trainer, Compilable, Protocol):
+    """A trainer that goes on from a saved state. compiled: whether it compiles."""
+
+    compiled: bool
+
+    def restore(self, saved: State) -> None: ...
+
+
 def alone(stops: bool) -> bool:
     """Whether all processes stop: there is one."""
     return stops
@@ -321,6 +329,16 @@ def compile_first(trainer: Compilable, say: Say) -> None:
     """Compiles what a trainer trains, before training time counts. Until that is done nothing is saved."""
     say("compiling what is trained takes a minute or more; then training begins")
     trainer.compile()
+
+
+def prepare(trainer: Resumable, saved: State | None, out: Path, say: Say) -> None:
+    """Takes over the saved state, if there is one, and compiles if anything is left to train. Raises TrainingError
+    where it is not the state of such a run."""
+    if saved:
+        with state.is_state(out):
+            trainer.restore(saved)
+    if trainer.compiled and trainer.progress() < 1:
+        compile_first(trainer, say)
 
 
 def saved_settings(out: Path, settings_type: type[S]) -> S:

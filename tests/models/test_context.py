@@ -16,6 +16,7 @@ from ddpmcodec.errors import ModelError
 from ddpmcodec.format import model_file
 from ddpmcodec.format.model_file import KEY, seal
 from ddpmcodec.models.context import parse
+from ddpmcodec.models.registry import read
 
 FACTOR, WEIGHT = "1.direct.stem.factor", "1.direct.stem.weight"
 
@@ -54,3 +55,41 @@ def test_types_that_numpy_lacks_are_refused(context_path: Path, kind: str) -> No
     text += b" " * (-len(text) % 8)
     with pytest.raises(ModelError, match=r"^forged: the model file is damaged"):
         parse(seal(len(text).to_bytes(8, "little") + text + data[end:]), "forged")
+
+
+# --- the network of previews
+
+
+def of_photo(change: Callable[[dict[str, Any]], object]) -> bytes:
+    """The embedded model with other entries of networks, sealed."""
+    data = read("photo")
+    facts = model_file.described(data, "photo")
+    change(facts["networks"])
+    return seal(save(load(data), {KEY: json.dumps(facts)}))
+
+
+def test_an_effort_may_lack_a_network_of_previews() -> None:
+    model = parse(of_photo(lambda networks: networks.pop("2.preview")), "forged")
+    assert [len(model.networks(effort, 2)) for effort in (1, 2, 3)] == [5, 4, 5]
+    assert len(model.networks(1, 0)) == 1
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"same_as": "2.direct"}, "cannot equal 2.direct, of another role"),
+        ({"same_as": "3.preview"}, "which the file does not hold"),
+        ({"answer": "?"}, "does not say what network 2.preview is"),
+    ],
+)
+def test_entries_of_networks_of_previews_are_checked(entry: dict[str, str], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        parse(of_photo(lambda networks: networks.update({"2.preview": entry})), "forged")
+
+
+@pytest.mark.usefixtures("linear")
+def test_a_network_of_previews_is_of_no_other_architecture() -> None:
+    entry = {"components": 1, "answer": "?", "architecture": "linear", "conditions": 1}
+    model = parse(of_photo(lambda networks: networks.update({"1.preview": entry, "2.preview": entry})), "forged")
+    with pytest.raises(ModelError, match="a network of the role preview"):
+        model.networks(1, 2)
