@@ -273,11 +273,7 @@ def train(
         trainer = DdpmTrainer(settings, crops, where, held_out, compiled=run.compiles(compiled, saved))
         trainer.images_digest = images.digest
         run.say_if_changed(saved, images.digest, tell)
-        if saved:
-            with state.is_state(out):
-                trainer.restore(saved)
-        if trainer.compiled and trainer.progress() < 1:
-            run.compile_first(trainer, tell)
+        run.prepare(trainer, saved, out, tell)
         how = {"evaluate_minutes": evaluate_minutes, "writes": where.rank == 0, "agree": where.any}
         done = run.run(trainer, out, say, **how)  # type: ignore[arg-type]
     return trainer, done

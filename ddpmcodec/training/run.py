@@ -61,16 +61,12 @@ class Trainer(Protocol):
     def files(self) -> Mapping[str, bytes]: ...  # that every save writes besides
 
 
-class Compilable(Protocol):
-    """A trainer that can compile what it trains."""
-
-    def compile(self) -> None: ...
-
-
-class Resumable(Trainer, Compilable, Protocol):
-    """A trainer that goes on from a saved state. compiled: whether it compiles."""
+class Resumable(Trainer, Protocol):
+    """A trainer that goes on from a saved state. compiled: whether PyTorch compiles what it trains."""
 
     compiled: bool
+
+    def compile(self) -> None: ...
 
     def restore(self, saved: State) -> None: ...
 
@@ -325,20 +321,15 @@ def compiles(compiled: bool | None, saved: State | None) -> bool:
     return bool(saved.facts.get("compiled", True)) if saved else True
 
 
-def compile_first(trainer: Compilable, say: Say) -> None:
-    """Compiles what a trainer trains, before training time counts. Until that is done nothing is saved."""
-    say("compiling what is trained takes a minute or more; then training begins")
-    trainer.compile()
-
-
 def prepare(trainer: Resumable, saved: State | None, out: Path, say: Say) -> None:
-    """Takes over the saved state, if there is one, and compiles if anything is left to train. Raises TrainingError
-    where it is not the state of such a run."""
+    """Takes over the saved state, if there is one, and compiles, before training time counts, if anything is left to
+    train. Until that is done nothing is saved. Raises TrainingError where it is not the state of such a run."""
     if saved:
         with state.is_state(out):
             trainer.restore(saved)
     if trainer.compiled and trainer.progress() < 1:
-        compile_first(trainer, say)
+        say("compiling what is trained takes a minute or more; then training begins")
+        trainer.compile()
 
 
 def saved_settings(out: Path, settings_type: type[S]) -> S:
