@@ -18,7 +18,7 @@ from ddpmcodec.folders import OnError, Pair, Source, by_extension, collisions, f
 
 from ._common import STANDARD, counted, model_loader, say
 from ._options import as_one, force_option, quiet_option, threads_option, verbose_option, with_options
-from ._outputs import Outputs
+from ._outputs import Outputs, version_of
 from ._report import Bar, Report, Result, Shape, Task
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ddpmcodec.errors import Failure
     from ddpmcodec.models.context import ContextModel
 
+Read = Callable[[Task], bytes]
 COARSEST_TIME = 2 * 10**9  # nanoseconds: what disks such as FAT round times to, which are whole seconds then
 FINE_TIME = 10**3  # nanoseconds: to less than this all others do
 SHOWN_SUFFIXES = 5  # of the files of a folder that are left out
@@ -228,13 +229,24 @@ def _work_through(tasks: Sequence[Task], outputs: Outputs, choice: Choice, work:
     from ddpmcodec.codec.batching import ALONE, work_through
     from ddpmcodec.parallel import threads_of
 
+    read_versions: dict[str, tuple[int, ...]] = {}
+
+    def read(task: Task) -> bytes:
+        read_versions[task.name] = version_of(task.name)
+        return work.read(task, report.bar)
+
     def done(task: Task, outcome: Result | Failure) -> None:
+        def require_unchanged() -> None:
+            if version_of(task.name) != read_versions[task.name]:
+                raise OutputError(f"{task.name}: was changed after it had been read: run the command again")
+
         if isinstance(outcome, Result):
             try:
-                outputs.write(task.output, outcome.content, task.name, replaces=task.replaces)
+                outputs.write(task.output, outcome.content, task.name, replaces=task.replaces, still=require_unchanged)
                 if work.removes and len(outcome.content) > outcome.read:
                     outcome.warnings.append(f"{task.name}: is kept, as {task.output} is larger")
                 elif work.removes:
+                    require_unchanged()
                     remove_source(Path(task.name), Path(task.output))
             except DdpmError as error:
                 outcome = error
@@ -247,19 +259,21 @@ def _work_through(tasks: Sequence[Task], outputs: Outputs, choice: Choice, work:
     name = f"{len(tasks)} files" if several else tasks[0].name
     with threads_of(choice.threads), Bar(name, tasks, shown=not choice.quiet) as report.bar:
         if choice.ray is not None:
-            _on_cluster(choice.ray, tasks, keys, done, work, report.bar)
+            _on_cluster(choice.ray, tasks, keys, read, done, work, report.bar)
         else:
-            work_through(tasks, keys, functools.partial(_code_here, work, report.bar), done, choice.jobs)
+            code = functools.partial(_code_here, work, read, report.bar)
+            work_through(tasks, keys, code, done, choice.jobs)
 
 
-def _code_here(work: Work, bar: Bar, tasks: Sequence[Task]) -> list[Result]:
-    return work.code(tasks, [work.read(task, bar) for task in tasks], bar)
+def _code_here(work: Work, read: Read, bar: Bar, tasks: Sequence[Task]) -> list[Result]:
+    return work.code(tasks, [read(task) for task in tasks], bar)
 
 
 def _on_cluster(
     address: str,
     tasks: Sequence[Task],
     keys: Sequence[Key],
+    read: Read,
     done: Callable[[Task, Result | Failure], None],
     work: Work,
     bar: Bar,
@@ -274,7 +288,7 @@ def _on_cluster(
 
     with cluster.connect(address) as machines:
         code = functools.partial(_code_there, work)
-        cluster.work_through(machines, tasks, keys, lambda task: (task, work.read(task, bar)), code, done_here)
+        cluster.work_through(machines, tasks, keys, lambda task: (task, read(task)), code, done_here)
 
 
 def _code_there(work: Work, sent: Sequence[tuple[Task, bytes]]) -> list[Result]:

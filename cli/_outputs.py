@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -75,13 +75,23 @@ class Outputs:
             return inner  # photo.png.ddpm, as --keep-suffix names it, becomes photo.png
         return with_suffix(path, suffix, self.keep_suffix)
 
-    def write(self, output: str, data: bytes, source: str, *, replaces: bool = False) -> None:
-        """Write an output, with the permissions and the modification time of its source, where that is a file."""
+    def write(
+        self,
+        output: str,
+        data: bytes,
+        source: str,
+        *,
+        replaces: bool = False,
+        still: Callable[[], object] | None = None,
+    ) -> None:
+        """Write an output, with the permissions and the modification time of its source, where that is a file.
+        still: as in `write_file`."""
         if output == STANDARD:
             write_stdout(data)
         else:
             like = [] if source == STANDARD else [Path(source)]
-            (write_below if self.below else write_file)(Path(output), data, replace=self.force or replaces, like=like)
+            write = write_below if self.below else write_file
+            write(Path(output), data, replace=self.force or replaces, like=like, still=still)
 
 
 def is_whole(path: Path) -> bool:
@@ -152,7 +162,7 @@ class ArchiveOutput:
     def __init__(self, output: str, sources: Sequence[Path], verb: str, force: bool, *, replaces_source: bool) -> None:
         """Raises OutputError as `check_archive_output`."""
         check_archive_output(output, sources, verb, force, replaces_source=replaces_source)
-        self.output, self.force, self.version = output, force, _version(output)
+        self.output, self.force, self.version = output, force, version_of(output)
 
     def write(self, pieces: Sequence[Part], sources: Sequence[Path]) -> int:
         """sources: what it was made from; it is as new as it is, for it is no version of one of them. Returns how many
@@ -168,11 +178,11 @@ class ArchiveOutput:
         return sum(map(len, pieces))
 
     def _require_version(self) -> None:
-        if _version(self.output) != self.version:
+        if version_of(self.output) != self.version:
             raise OutputError(f"{self.output}: another program has written it meanwhile: run the command again")
 
 
-def _version(name: str) -> tuple[int, ...]:
+def version_of(name: str) -> tuple[int, ...]:
     """What changes when a file is written again; empty for what is no file."""
     try:
         found = os.stat(name)

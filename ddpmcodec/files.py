@@ -102,14 +102,17 @@ def owned(folder: Path) -> Iterator[bool]:
                 folder.rmdir()
 
 
-def write_below(output: Path, data: bytes, *, replace: bool = True, like: Iterable[Path] = ()) -> None:
+def write_below(
+    output: Path, data: bytes, *, replace: bool = True, like: Iterable[Path] = (),
+    still: Callable[[], object] | None = None,
+) -> None:  # fmt: skip
     """`write_file` into a folder that is made where it is missing. Raises OutputError."""
     try:
         for folder in reversed(output.parents):  # one by one: pathlib and os go down one call deeper for each
             folder.mkdir(exist_ok=True)
     except (OSError, UnicodeEncodeError) as error:
         raise _unwritable(output, error) from error
-    write_file(output, data, replace=replace, like=like)
+    write_file(output, data, replace=replace, like=like, still=still)
 
 
 def remove_source(source: Path, output: Path) -> None:

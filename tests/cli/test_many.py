@@ -280,3 +280,21 @@ def test_one_bar_over_all_files_for_a_person_who_watches(tree: Path) -> None:
     assert "4 files:   0%|" in shown
     assert "B/s" in shown
     assert " 4 of 4 files: " in shown.splitlines()[-1]
+
+
+@pytest.mark.parametrize("options", [[], ["--rm"]], ids=str)
+def test_a_source_that_changes_meanwhile_is_not_taken_for_what_was_encoded(
+    ddpm: Any, photo: Path, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    encode = codec.encode
+
+    def encode_and_change(*arguments: Any, **options: Any) -> bytes:
+        data = encode(*arguments, **options)
+        Image.fromarray(255 - pixels).save(photo)
+        return data
+
+    monkeypatch.setattr(codec, "encode", encode_and_change)
+    ended = ddpm("encode", photo, *options)
+    assert (ended.code, files_below(photo.parent)) == (1, [photo.name])
+    assert f"{photo}: was changed after it had been read: run the command again" in ended.stderr
+    assert np.array_equal(np.asarray(Image.open(photo)), 255 - pixels)
