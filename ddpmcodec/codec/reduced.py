@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ddpmcodec import _native
 from ddpmcodec.arguments import whole_number
@@ -24,7 +23,8 @@ from ddpmcodec.codec.previews import GREY, PLANES, to_colours
 from ddpmcodec.errors import ChecksumError, CorruptError, TruncatedError
 from ddpmcodec.format.ddpm import Sections
 from ddpmcodec.format.header import Box, Header
-from ddpmcodec.images import Planes
+from ddpmcodec.format.sections import NO_METADATA
+from ddpmcodec.images import Planes, to_image, to_planes
 from ddpmcodec.parallel import run_all, side_by_side, thread_count
 
 SCALES = (1, 2, 4, 8, 16)
@@ -48,8 +48,9 @@ def step_for(levels: int, scale: int) -> int:
 
 
 def most_segments(header: Header, scale: int) -> int | None:
-    """How many segments the tiles of a file need; None where all of them are needed."""
-    if header.stored or step_for(header.levels, scale) == len(CELLS[header.levels]):
+    """How many segments the tiles of a file need; None where all of them are needed, as they are to weight colours by
+    their alpha."""
+    if header.stored or header.has_alpha_section or step_for(header.levels, scale) == len(CELLS[header.levels]):
         return None
     sizes = {tuple(side.stop - side.start for side in box) for box in header.boxes()}
     return max(segments_for(header, height, width, scale) for height, width in sizes)
@@ -161,15 +162,13 @@ def decode_reduced(file: Sections, scale: int, wanted: Wanted) -> Decoded:
     return Decoded.of(file, planes, damaged=damaged, steps_done=done)
 
 
-def reduced(planes: Planes, scale: int, colour_is_reduced: bool = False) -> Planes:
-    """Means of scale x scale pixels, which are grey for bilevel ones. colour_is_reduced: only alpha is to be
-    reduced."""
-    colour = planes.colour if colour_is_reduced else _reduced(planes.colour, scale)
-    alpha = None if planes.alpha is None else _reduced(planes.alpha[..., None], scale)[..., 0]
-    return replace(planes, mode="L" if planes.mode == "1" else planes.mode, colour=colour, alpha=alpha)
+def reduced(planes: Planes, scale: int) -> Planes:
+    """Means of scale x scale pixels, of which transparent ones have no say; grey for bilevel ones."""
+    image = to_image(replace(planes, mode=reduced_mode(planes.mode), metadata=NO_METADATA))
+    small = to_planes(image.reduce(scale))
+    return replace(planes, mode=small.mode, colour=small.colour, alpha=small.alpha)
 
 
-def _reduced(samples: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
-    grey = samples.shape[2] == 1
-    image = Image.fromarray(samples[..., 0] if grey else samples).reduce(scale)
-    return np.atleast_3d(np.asarray(image))
+def reduced_mode(mode: str) -> str:
+    """The mode of a reduced image: grey for a bilevel one."""
+    return "L" if mode == "1" else mode

@@ -13,7 +13,7 @@ from PIL import Image
 from ddpmcodec.arguments import check_pixels, whole_number
 from ddpmcodec.codec.contents import check_segments, planes_of, side_sections
 from ddpmcodec.codec.file_decoder import Decoded, Wanted, decode_file
-from ddpmcodec.codec.reduced import decode_reduced, most_segments, reduced, scale_of
+from ddpmcodec.codec.reduced import decode_reduced, most_segments, reduced, reduced_mode, scale_of
 from ddpmcodec.errors import ImageError, TruncatedError
 from ddpmcodec.format.ddpm import Sections
 from ddpmcodec.format.header import Box
@@ -111,8 +111,10 @@ def decode_region(file: Sections, region: Region, scale: int, wanted: Wanted, ma
     else:
         alpha = None if planes.alpha is None else region.cut(planes.alpha)
         planes = replace(planes, colour=colour, alpha=alpha, original=b"")
-    if scale > 1:
-        planes = reduced(planes, scale, colour_is_reduced=needed is not None)
+    if needed is not None:
+        planes = replace(planes, mode=reduced_mode(planes.mode))
+    elif scale > 1:
+        planes = reduced(planes, scale)
     return replace(
         decoded, planes=planes, exact=decoded.exact and scale == 1, damaged=decoded.damaged or bool(side.damaged),
         bytes_used=file.start + len(file.alpha) + sum(map(len, part.chunks)) + len(file.metadata),

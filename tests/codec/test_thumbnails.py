@@ -7,7 +7,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from ddpmcodec import codec
 from ddpmcodec.codec import originals
@@ -40,6 +40,17 @@ def test_it_stands_upright(picture: Picture, model: ContextModel, orientation: i
     assert max(found.size) == 40
     assert difference(found, upright) < 6
     assert "exif" not in found.info
+
+
+@pytest.mark.parametrize("levels", [0, 2])
+def test_hidden_colours_have_no_say(model: ContextModel, levels: int) -> None:
+    """A white disc on what is transparent, and black beneath."""
+    image = Image.new("RGBA", (128, 128))
+    ImageDraw.Draw(image).ellipse((16, 16, 112, 112), fill="white")
+    data = codec.encode(image, model=model, effort=1, levels=levels, webp=False)
+    for small in codec.decode(data, reduce=8, model=model), codec.thumbnail(data, 16, model=model):
+        assert small.size == (16, 16)
+        assert np.array_equal(np.asarray(small), np.asarray(image.reduce(8)))
 
 
 def exif_with_a_place() -> bytes:
