@@ -183,8 +183,8 @@ def rd_charts(document: Document) -> list[Chart]:
         caption = f"{name} over bits per pixel of the same files, {images}."
         charts.append(Chart("rd-ssim", f"{name}, {images}", caption, size, draw))
     lines = [*_measured(document, "ssimulacra2", lambda point: _below_best(point["ssimulacra2"]))]
-    if scores := [line for line in lines if line.bpp]:
-        draw = partial(_draw_curves, scores, ends, "SSIMULACRA 2")
+    if lines:
+        draw = partial(_draw_curves, lines, ends, "SSIMULACRA 2")
         caption = f"SSIMULACRA 2 over bits per pixel of the same files, {images}."
         charts.append(Chart("rd-ssimulacra2", f"SSIMULACRA 2, {images}", caption, size, draw))
     return charts
@@ -214,6 +214,8 @@ def _measured(document: Document, key: str, quality: Quality) -> Iterator[_Line]
             continue
         style: dict[str, Any] = {"color": colour_of(row["codec"]), "linewidth": 1.1, "zorder": 2}
         known = [(point, value) for point in row["points"] if (value := quality(point)) is not None]
+        if not known:  # an image of one colour is exact at every quality
+            continue
         if is_ours(row["codec"]):
             ends = [number for number, (point, _) in enumerate(known) if point["ends_step"]]
             style |= {"linewidth": 1.8, "marker": "o", "markersize": 4, "zorder": 3, "markevery": ends}

@@ -52,7 +52,10 @@ class Work:
 
     def __init__(self, folder: Path, kind: str, identity: Mapping[str, Any]) -> None:
         self.folder, self.kind, self.head = folder, kind, json.dumps(identity, sort_keys=True, allow_nan=False)
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{folder}: no folder can be made there ({error.strerror}): name another one") from error
         self.partial_file = folder / f"bench-{kind}.partial.jsonl"
         self.known = self._read()
 

@@ -117,9 +117,9 @@ def run(
     results = _results(contenders, unit_values, dataset, plan, model)
     results["curves"] += skipped
     result = document(KIND, command, results, model=model, dataset=data, denoiser=denoiser)
+    work.finish(result)
     write_charts(rd_charts(result), out)
     export(result, out / COMPRESSAI)
-    work.finish(result)
     return result
 
 

@@ -116,7 +116,9 @@ def _strip(
 ) -> dict[str, Any]:
     """Draw strip-NAME.png, and say what is on it."""
     data = codec.encode(image, **plan.coding._asdict(), model=model, verify=False)
-    sizes = sorted(min(size, len(data)) for size in plan.sizes) or budgets(len(data))
+    sizes = sorted(min(size, len(data)) for size in plan.sizes) or budgets(
+        len(data), int(codec.info(data)["header_bytes"])
+    )
     strips = [ours(data, image, model, sizes), *(theirs(qualities, image, sizes) for qualities in beside.values())]
     shown = picture(strips, sizes)
     write_file(out / f"strip-{name}.png", save_image(shown, "PNG"))
@@ -136,10 +138,9 @@ def _plain(cell: Cell, pixels: int) -> dict[str, Any]:
     return {"bytes": cell.bytes, "bpp": 8 * cell.bytes / pixels, "psnr": cell.psnr, "steps": cell.steps}
 
 
-def budgets(size: int) -> list[int]:
-    """Ten, each the same multiple of the one before, the last one the whole file."""
-    shares = np.geomspace(FIRST_SHARE, 1, BUDGETS)
-    return [round(size * share) for share in shares.tolist()]
+def budgets(size: int, least: int) -> list[int]:
+    """Ten, each the same multiple of the one before, the last one the whole file. least: of all of them."""
+    return [round(budget) for budget in np.geomspace(max(FIRST_SHARE * size, least), size, BUDGETS).tolist()]
 
 
 def ours(data: bytes, image: Pixels, model: ContextModel, sizes: Sequence[int]) -> Strip:

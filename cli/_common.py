@@ -6,6 +6,7 @@ import errno
 import functools
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -224,8 +225,14 @@ def progress(name: str, total: int, *, quiet: bool, unit: str = "px") -> Iterato
     from tqdm import tqdm
 
     shown = printable(label(name))
+    lock = threading.Lock()
     with tqdm(total=total, desc=shown, unit=unit, unit_scale=True, leave=False, file=sys.stderr) as bar:
-        yield bar.update
+
+        def advance(amount: float) -> None:  # called from several threads
+            with lock:
+                bar.update(amount)
+
+        yield advance
 
 
 def model_loader(source: str | None) -> Callable[[], ContextModel | None]:

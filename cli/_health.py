@@ -63,7 +63,8 @@ def slowness(kernel: str, kernels: Sequence[str]) -> str | None:
 
 
 def checks() -> Iterator[Check]:
-    """The core's version, known answers of the coder, and of every embedded model."""
+    """The core's version, known answers of the coder and of every embedded context model, and the hash of the Gaussian
+    one."""
     yield _check("core", require_own_core)
     yield _check("coder", known_answer.require)
     for name in sorted({*models.names(), *models.NUMBERS} - {models.GAUSSIAN}):

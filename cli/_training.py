@@ -107,11 +107,12 @@ def chosen() -> set[str]:
 
 
 def chosen_of_a_length() -> set[str]:
-    """`chosen` of a command with --hours and --steps. Raises UsageError where both are given."""
+    """`chosen` of a command with --hours and --steps: --hours chooses no steps, too, so that a resumed run that went by
+    these goes by hours. Raises UsageError where both are given."""
     given = chosen()
     if {"steps", "hours"} <= given:
         raise click.UsageError("--steps takes the place of --hours: give one of them")
-    return given
+    return given | {"steps"} if "hours" in given else given
 
 
 def absolute(paths: tuple[str, ...]) -> tuple[str, ...]:

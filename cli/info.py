@@ -60,6 +60,12 @@ def _steps(noise: list[float]) -> str:
     return f"{len(noise)} steps to {', '.join(f'{level:g}' for level in noise[:-1])} grey levels and exact pixels"
 
 
+def _model(facts: dict[str, Any]) -> str:
+    if facts["model_number"] and not facts["model"]:
+        return f"number {facts['model_number']}, of a newer version"
+    return f"{facts['model_id']} ({facts['model'] or 'not embedded: needs --model'})"
+
+
 def _text(facts: dict[str, Any], is_plain: bool) -> str:
     """is_plain: the file does not say how long it is."""
     size = f"{facts['bytes']} bytes, {facts['bpp']:.3f} bpp, {facts['bits_per_dim']:.3f} bits/dim"
@@ -76,7 +82,7 @@ def _text(facts: dict[str, Any], is_plain: bool) -> str:
     if facts["effort"]:
         lines["effort"] = str(facts["effort"])
         lines["levels"] = f"{facts['levels']}, {_steps(facts['noise'])}"
-        lines["model"] = f"{facts['model_id']} ({facts['model'] or 'not embedded: needs --model'})"
+        lines["model"] = _model(facts)
     segments = f", {facts['segments']} segments each" if facts["segments"] else ""
     lines["layout"] = f"format {facts['format_version']}, {counted(facts['tiles'], 'tile')}{segments}"
     parts = ("header", "alpha", "pixel", "metadata")

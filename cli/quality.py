@@ -37,5 +37,9 @@ def quality(samples: str, reference: str, inception: str, batch: int, as_json: b
     if min(scores.samples, scores.references) < FEATURES and not quiet:
         say(f"fewer than {FEATURES} images: these figures are biased, compare them with those of as many images only")
     facts = scores._asdict()
-    echo(json.dumps(facts, indent=2) if as_json else "\n".join(f"{k:20} {v:.6g}" for k, v in facts.items()))
+    echo(
+        json.dumps(facts, indent=2, allow_nan=False)
+        if as_json
+        else "\n".join(f"{k:20} {v:.6g}" for k, v in facts.items())
+    )
     return 0

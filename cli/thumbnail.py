@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from ddpmcodec.content import FileView
-from ddpmcodec.files import check_output, write_file
 
-from ._common import EXIT_CODES, STANDARD, can_be_read_twice, model_loader, naming, read_input, write_stdout
+from ._common import EXIT_CODES, can_be_read_twice, model_loader, naming, read_input
 from ._options import PATH_NAME, file_model_option, force_option, max_pixels_option
+from ._outputs import Outputs
 
 
 @click.command(epilog=EXIT_CODES)
@@ -38,13 +38,9 @@ def thumbnail(file: str, output: str, size: int, model: str | None, max_pixels: 
     from ddpmcodec.codec.thumbnails import thumbnail as thumbnail_of
     from ddpmcodec.images import image_format, save_image
 
-    file_format = image_format(output)
-    if output != STANDARD:
-        check_output(Path(output), None if file == STANDARD else Path(file), force=force)
+    file_format, outputs = image_format(output), Outputs([file], output, ".png", force=force)
+    target = outputs.output_for(file)
     data = FileView(Path(file)) if can_be_read_twice(file) else read_input(file)
     with naming(file):
         content = save_image(thumbnail_of(data, size, model=model_loader(model)(), max_pixels=max_pixels), file_format)
-    if output == STANDARD:
-        write_stdout(content)
-    else:
-        write_file(Path(output), content, replace=force, like=[] if file == STANDARD else [Path(file)])
+    outputs.write(target, content, file)

@@ -24,7 +24,7 @@ WORK_PIXELS = 1 << 22
 
 _inside = threading.local()
 _imported_in = os.getpid()
-_chosen: int | None = None
+_chosen: dict[object, int] = {}  # by `threads_of`; the newest counts
 _torch_lock = threading.Lock()
 _torch_users = 0  # threads and pieces of work for which PyTorch has other threads than before
 _torch_threads = 0  # and how many it had before all of them
@@ -42,7 +42,8 @@ def thread_count() -> int:
         return 1
     loading = sys.modules.get("torch.utils.data")
     loader_worker = loading.get_worker_info() if loading else None
-    return max((_chosen or _default()) // (loader_worker.num_workers if loader_worker else 1), 1)
+    chosen = list(_chosen.values())
+    return max((chosen[-1] if chosen else _default()) // (loader_worker.num_workers if loader_worker else 1), 1)
 
 
 def is_worker() -> bool:
@@ -52,14 +53,14 @@ def is_worker() -> bool:
 
 def _default() -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    return min(cores, int(wanted)) if wanted.isdigit() and int(wanted) else cores
+    wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # of OpenMP's nested levels the outermost
+    return min(cores, int(wanted)) if wanted.isdecimal() and int(wanted) else cores
 
 
 @contextmanager
 def threads_of(count: int | None) -> Iterator[None]:
-    """Work in this process uses so many threads meanwhile; None: as many as before. Raises TypeError or ValueError for
-    what is no number of threads, 1 to 1024.
+    """Work in this process uses so many threads meanwhile; None: as many as before. Where several threads choose at a
+    time, the latest choice counts for all. Raises TypeError or ValueError for what is no number of threads, 1 to 1024.
 
     >>> import numpy as np
     >>> import ddpmcodec
@@ -67,16 +68,16 @@ def threads_of(count: int | None) -> Iterator[None]:
     >>> with threads_of(1):
     ...     data = ddpmcodec.encode(np.zeros((8, 8), np.uint8))
     """
-    global _chosen
     if count is not None and not 1 <= whole_number("threads", count) <= MOST_THREADS:
         raise ValueError(f"threads must be 1 to {MOST_THREADS}, not {count}")
-    before = _chosen
-    _chosen = before if count is None else int(count)
+    choice = object()
+    if count is not None:
+        _chosen[choice] = int(count)
     try:
         with torch_threads(count):
             yield
     finally:
-        _chosen = before
+        _chosen.pop(choice, None)
 
 
 @contextmanager

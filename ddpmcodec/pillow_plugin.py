@@ -33,7 +33,7 @@ from ddpmcodec.content import FileView
 from ddpmcodec.errors import DdpmError, FormatError, TruncatedError
 from ddpmcodec.format.alpha import unpack_alpha
 from ddpmcodec.format.ddpm import MARK_BYTES, is_marked, split
-from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, MAGIC, Header
+from ddpmcodec.format.header import MAGIC, Header
 from ddpmcodec.format.header_bytes import parse_header
 from ddpmcodec.format.sections import Metadata, unpack_metadata
 from ddpmcodec.images import OWN_FORMAT, Planes, to_planes
@@ -42,6 +42,7 @@ from ddpmcodec.metadata import exif_of
 if TYPE_CHECKING:
     from ddpmcodec.models.registry import ModelSource
 
+OPTIONS = "effort", "levels", "model", "webp", "tile", "verify", "progress"
 EXTENSION, MIME_TYPE = ".ddpm", "image/x-ddpm"
 HEAD_BYTES = 64  # enough for the header of a file that is not tiled
 SMALLEST_SCALE = 8  # of a draft: 1/8, as for a JPEG
@@ -184,25 +185,19 @@ def _accept(prefix: bytes) -> bool:
 
 
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
-    """Options: `effort`, `levels`, `model` and `strip` of `ddpmcodec.encode`; `exif`, `icc_profile` and `xmp` in place
-    of the image's own. Raises OSError for a mode that cannot be coded."""
+    """Options: `strip` and those of `OPTIONS`, as in `ddpmcodec.encode`; `exif`, `icc_profile` and `xmp` in place of
+    the image's own. Raises OSError for a mode that cannot be coded."""
     from ddpmcodec.codec.encoder import encode
 
     options: dict[str, Any] = image.encoderinfo
     with _pillow_errors():
-        data = encode(
-            _planes(image, options), effort=options.get("effort", DEFAULT_EFFORT),
-            levels=options.get("levels", DEFAULT_LEVELS), model=options.get("model"),
-        )  # fmt: skip
+        data = encode(_planes(image, options), **{name: options[name] for name in OPTIONS if name in options})
     file.write(data)
 
 
 def _planes(image: Image.Image, options: dict[str, Any]) -> Planes:
-    """What is coded of an image: with the metadata that are given in place of its own."""
-    strip = options.get("strip", False)
-    planes = to_planes(image, strip=strip)
-    if strip:
-        return planes
+    """What is coded of an image: with the metadata that are given in place of its own, or of what `strip` leaves."""
+    planes = to_planes(image, strip=options.get("strip", False))
     given = {key: options.get(key, value) or b"" for key, value in planes.metadata._asdict().items()}
     if isinstance(given["exif"], Image.Exif):
         given["exif"] = given["exif"].tobytes()

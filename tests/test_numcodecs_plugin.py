@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,11 @@ def test_zarr_keeps_images(photos: Chunk, tmp_path: Path, version: Any, codec: d
     again: Any = zarr.open_array(tmp_path, mode="r")
     assert np.array_equal(again[:], [*photos[:5], photos[0]])
     assert b"ddpm" in b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())  # its metadata
+
+
+def test_the_configuration_of_numpy_numbers_is_json() -> None:
+    found = DdpmCodec(effort=np.int64(1), levels=np.int64(0)).to_dict()
+    assert json.loads(json.dumps(found)) == DdpmCodec(effort=1, levels=0).to_dict()
 
 
 def test_zarr_refuses_an_effort_that_there_is_not() -> None:

@@ -82,9 +82,31 @@ def test_threads_are_as_before_afterwards() -> None:
     assert (thread_count(), torch.get_num_threads()) == (2, 2)
 
 
-@pytest.mark.parametrize(("variable", "expected"), [("1", 1), ("0", None), ("many", None), ("9999", None)])
+def test_choices_of_threads_that_overlap_end_with_them() -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with threads_of(3):
+            begun.set()
+            ended.wait()
+
+    thread = threading.Thread(target=other)
+    with threads_of(5):
+        thread.start()
+        begun.wait()
+        assert thread_count() == 3
+    assert thread_count() == 3
+    ended.set()
+    thread.join()
+    assert thread_count() == 2
+
+
+@pytest.mark.parametrize(
+    ("variable", "expected"),
+    [("1", 1), ("1,2", 1), ("0", None), ("many", None), ("\N{SUPERSCRIPT TWO}", None), ("9999", None)],
+)
 def test_the_environment_may_say_fewer(variable: str, expected: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "_chosen", None)
+    monkeypatch.setattr(parallel, "_chosen", {})
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     cores = thread_count()
     monkeypatch.setenv("OMP_NUM_THREADS", variable)

@@ -144,9 +144,11 @@ def test_saving_keeps_metadata_unless_others_are_given_or_none_are_wanted(data: 
     with opened(data) as image:
         again, bare = opened(saved(image)), opened(saved(image, strip=True))
         other = opened(saved(image, icc_profile=b"another", exif=b""))
+        replaced = opened(saved(image, strip=True, exif=b"Exif\0\0others"))
         assert again.info == image.info
     assert [*bare.info, *bare.getexif().items()] == ["exif", (ExifTags.Base.Orientation, 6)]
     assert other.info == {"icc_profile": b"another"}
+    assert replaced.info == {"exif": b"Exif\0\0others"}
 
 
 def test_saving_takes_effort_levels_and_model(context_path: Path, context_model: ContextModel, no_webp: None) -> None:
@@ -156,6 +158,15 @@ def test_saving_takes_effort_levels_and_model(context_path: Path, context_model:
         saved(picture(), effort=9)
     with pytest.raises(ValueError, match="levels must be 0, 2, 5, not 1"):
         saved(picture(), levels=1)
+
+
+def test_saving_takes_other_options_of_encode() -> None:
+    image = picture(width=100, height=80)
+    assert saved(image, tile=64) == ddpmcodec.encode(image, effort=1, levels=0, tile=64)
+    assert (ddpmcodec.info(saved(image, tile=64))["tiles"], ddpmcodec.info(saved(image))["tiles"]) == (4, 1)
+    pattern = Image.fromarray(np.tile(np.random.default_rng(0).integers(0, 2, (8, 8), np.uint8) * 255, (16, 16)))
+    codings = [ddpmcodec.info(saved(pattern, webp=webp))["coding"] for webp in (True, False)]
+    assert codings == ["lossless WebP", "context model"]
 
 
 def test_a_model_that_is_not_embedded_is_named_before_loading(context_path: Path, no_webp: None) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from ddpmcodec.archive.blocks import run_ranges
 from ddpmcodec.archive.restorer import restored
 from ddpmcodec.archive.sources import Given, Source
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels, whole_number
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.regions import Edges, small_part
 from ddpmcodec.content import Content, File, FileView, SharedBytes, bytes_of, content_of
@@ -120,7 +120,7 @@ class ArchiveFile(Mapping[str, Image.Image]):
     """An open archive, as `open` returns it: a mapping from names to Pillow images."""
 
     def __init__(self, data: File, model: Source, kept_blocks: int, max_pixels: int | None) -> None:
-        check_limits(max_pixels=max_pixels, kept_blocks=kept_blocks)
+        check_limits(max_pixels=max_pixels, kept_blocks=whole_number("kept_blocks", kept_blocks))
         self._source = _path_or_bytes(data)
         self._kept_blocks, self._max_pixels = kept_blocks, max_pixels
         content = _content(self._source)
@@ -171,8 +171,23 @@ class ArchiveFile(Mapping[str, Image.Image]):
         return self._kept_thumbnails if group.pixels <= THUMBNAIL_PIXELS else _Opened.decoded
 
     def region(self, name: str, box: Edges | None = None, *, reduce: int = 1) -> Image.Image:
-        """A part of an image, or a reduced one, by `box` and `reduce` as in `ddpmcodec.decode`. Where the image is a
-        file of its own, no more is read and decoded than is needed. Raises what `decode` does, and KeyError."""
+        """A part of an image, or a reduced one. Where the image is a file of its own, no more is read and decoded than
+        is needed.
+
+        Parameters:
+            name: of the image.
+            box: left, top, right and bottom edge in pixels of the whole image; None: all of it.
+            reduce: 1, 2, 4, 8 or 16: each pixel is the mean of so many in either direction.
+
+        Raises:
+            KeyError: there is no image of that name. All that `decode` raises.
+
+        >>> import numpy as np
+        >>> from ddpmcodec import archive
+        >>> images = archive.open(archive.create([("a.png", np.full((8, 6), 7, np.uint8))]))
+        >>> images.region("a.png", (0, 0, 4, 4), reduce=2).size
+        (2, 2)
+        """
         opened = self._opened
         number, entry = opened.locations[name]
         group = opened.groups[number]

@@ -79,7 +79,7 @@ def extract(
         original: JPEG files that are stored as such come as their bytes, in place of images.
         model: for archives of models that are not embedded: by name, path or object.
         max_pixels: refuse an archive where a wanted image claims more, as `ddpmcodec.decode` does; None: no limit.
-        progress: called with the number of pixels done since the last call.
+        progress: called with the number of pixels done since the last call, from several threads at a time.
 
     Returns:
         An iterator over (name, Pillow image or bytes), in the order in which they are decoded. Of a damaged archive

@@ -345,8 +345,8 @@ def create(
         any_format, webp, pixels: as in `ddpmcodec.encode`, for each image.
         tile: as in `ddpmcodec.encode`, for images that are files of their own: all of more than 4,096 pixels.
         verify: decode everything and compare.
-        progress: called with the number of pixels done since the last call. Where they are verified, all are counted
-            twice: coded, and decoded.
+        progress: called with the number of pixels done since the last call, from several threads at a time. Where they
+            are verified, all are counted twice: coded, and decoded.
 
     Returns:
         The bytes of a .ddpma file.

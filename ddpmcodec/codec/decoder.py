@@ -80,7 +80,7 @@ def decode(
         model: for files of a model that is not embedded: the path of its file, or a loaded one.
         max_pixels: refuse an image that claims more, before anything of its size is made: a few bytes can claim many,
             and decoding takes time and memory accordingly (docs/reliability.md). None: as many as the format allows.
-        progress: called with the number of pixels done since the last call.
+        progress: called with the number of pixels done since the last call, from several threads at a time.
         as_array: return an array in place of a Pillow image.
 
     Returns:
@@ -190,7 +190,7 @@ def decode_many(
     Parameters:
         datas: whole .ddpm files, or lossy ones, as `decode` takes a file.
         model, max_pixels: as in `decode`, for each file.
-        progress: called with the number of pixels done since the last call.
+        progress: called with the number of pixels done since the last call, from several threads at a time.
         as_array: give arrays, as `decode` does.
 
     Returns:

@@ -73,8 +73,8 @@ def encode(
             `decode(..., box=)` reads and decodes those that it touches. Small tiles make larger files. The model codes
             them: no WebP is stored. None: tiles of up to 2^19 pixels.
         verify: decode the result and compare it with the image.
-        progress: called with the number of pixels done since the last call. Where they are verified, all are counted
-            twice: coded, and decoded.
+        progress: called with the number of pixels done since the last call, from several threads at a time. Where they
+            are verified, all are counted twice: coded, and decoded.
         report: called with a `codec.SegmentCost` (bits, seconds) after every segment.
 
     Returns:

@@ -113,6 +113,11 @@ def written_with(number: int, model_id: bytes, given: ContextModel | None, what:
     name = name_of_number(number)
     if number and name in models.names():
         return _embedded(name)
+    if number and name is None:
+        raise ModelError(
+            f"the {what} was written with the embedded model number {number} of a newer version, which this one lacks:"
+            " install the newest ddpmcodec"
+        )
     if given is not None:
         raise ModelError(
             f"the {what} was written with model {_printed(number, model_id)}, and the given model {given.name!r} is"

@@ -113,7 +113,8 @@ def fit(
     Returns the model, as `encode` and `decode` take it (`model=`). After SIGTERM it is of an unfinished run, which goes
     on with `resume`.
 
-    Raises TrainingError where the data or a saved run cannot be used, ModelError where `base` or `network` is unknown.
+    Raises TrainingError where the data or a saved run cannot be used, ModelError where `base` or `network` is unknown,
+    TypeError for a setting that there is not.
 
     >>> from ddpmcodec.training import fit
     >>> model = fit("photos", "run", hours=1.5)  # doctest: +SKIP

@@ -34,6 +34,11 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
+def test_as_many_blocks_are_kept_as_a_whole_number_says() -> None:
+    with pytest.raises(TypeError, match="kept_blocks must be a whole number, not None"):
+        archive.open(archive.create([("a.png", np.zeros((4, 4), np.uint8))]), kept_blocks=None)  # type: ignore[arg-type]
+
+
 def test_every_image_is_found_by_its_name(several: tuple[Pictures, bytes], path: Path, model: ContextModel) -> None:
     pictures, data = several
     for source in (path, str(path), data, io.BytesIO(data)):

@@ -124,6 +124,17 @@ def errors(figure: Figure) -> list[ErrorbarContainer]:
     return [each for axes in figure.axes for each in axes.containers if isinstance(each, ErrorbarContainer)]
 
 
+def test_a_codec_without_errors_at_any_quality_has_no_curve() -> None:
+    found = read(RESULTS / "cifar10" / "bench-rd.json")
+    row = next(row for row in found["results"]["curves"] if row["codec"] == "JPEG")
+    for point in row["points"]:
+        point["psnr"] = None
+    chart = next(chart for chart in rd_charts(found) if chart.name == "rd")
+    shown = labels(figure_of(chart))
+    assert "JPEG" not in shown
+    assert "WebP" in shown
+
+
 def test_means_have_error_bars() -> None:
     found = read(RESULTS / "kodak" / "bench-bpd.json")
     (widths,) = (each.lines[2][0].get_segments() for each in errors(figure("kodak/bpd"))[:1])

@@ -57,6 +57,15 @@ def test_budgets_are_ten_up_to_the_whole_file(bench: Bench, photo: Path) -> None
     assert found["strips"][0]["cells"][-1]["psnr"] is None
 
 
+def test_budgets_of_a_small_file_begin_at_its_header(bench: Bench, tmp_path: Path, context_model: ContextModel) -> None:
+    Image.new("L", (8, 8), 77).save(tmp_path / "small.png")
+    ended = bench("strips", tmp_path / "small.png", "--effort", 1, "--no-baselines")
+    (found,) = ended.found["results"]["images"]
+    sizes = found["budgets"]
+    data = codec.encode(tmp_path / "small.png", effort=1, model=context_model)
+    assert (len(sizes), sizes[0]) == (10, codec.info(data)["header_bytes"])
+
+
 def test_jpeg_and_webp_show_the_best_file_that_fits(pictures: np.ndarray) -> None:
     qualities = [Baseline("JPEG", "JPEG", {"quality": quality}) for quality in (10, 50, 90)]
     files = [quality.encode(pictures[0]) for quality in qualities]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,8 @@ def test_segments_of_tiled_files(ddpm: Any, tmp_path: Path) -> None:
     text = ddpm("info", "-", stdin=data).stdout.decode()
     assert "layout    format 1, 2 tiles, 3 segments each\n" in text
     assert "00000000 (not embedded: needs --model)" in text
+    newer = assemble(replace(header, model_number=99, model_id=b""), b"", [bytes(n) for n in range(6)], b"")
+    assert "model     number 99, of a newer version\n" in ddpm("info", "-", stdin=newer).stdout.decode()
 
 
 def test_json_for_scripts(ddpm: Any, file: Path, coded: bytes) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import configparser
+import os
 import shlex
+import subprocess
+import sys
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -46,6 +49,16 @@ def test_it_writes_a_small_upright_picture(ddpm: Any, file: Path) -> None:
     piped = ddpm("thumbnail", "-", "-o", "-", "--size", 16, stdin=file.read_bytes()[:2000])
     assert (piped.code, Image.open(BytesIO(piped.stdout)).size) == (0, (11, 16))
     assert ddpm("thumbnail", file, "-o", file.with_name("small.jpg")).code == 0
+
+
+def test_a_terminal_takes_no_picture(file: Path) -> None:
+    master, terminal = os.openpty()
+    command = [sys.executable, "-m", "ddpmcodec.cli", "thumbnail", file, "-o", "-"]
+    ended = subprocess.run(command, stdout=terminal, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(terminal)
+    os.close(master)
+    assert ended.returncode == 1
+    assert "no binary data to a terminal: name a file with -o, or use a pipe" in ended.stderr
 
 
 @pytest.mark.parametrize(("content", "code"), [(b"", 3), (b"no file", 3), (b"\xdd\n", 3)])

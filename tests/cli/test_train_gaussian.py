@@ -56,6 +56,15 @@ def test_a_resumed_run_compiles_only_if_it_did(folder: Path, tmp_path: Path, ddp
     assert state.read(tmp_path / "run").facts["compiled"] is False
 
 
+@pytest.mark.usefixtures("trained")
+def test_a_resumed_run_may_go_by_hours_in_place_of_steps(folder: Path, tmp_path: Path, ddpm: Ddpm) -> None:
+    copytree(folder / "run", tmp_path / "run")
+    ended = ddpm("train-gaussian", "--out", tmp_path / "run", "--resume", "--hours", 0.0005)
+    assert ended.code == 0, ended.stderr
+    facts = state.read(tmp_path / "run").facts
+    assert (facts["settings"]["steps"], facts["step"] > 2) == (None, True)
+
+
 # --- errors, in this process
 
 
