@@ -58,7 +58,8 @@ struct Cells {
     }
 };
 
-// The ranges that are known of one image's 2x2 blocks. Images of one row or column have none; nor has a last column that is single.
+// The ranges that are known of one image's 2x2 blocks, in images of one row of its pairs. Images of one column have none; nor has a
+// last column that is single.
 struct Blocks {
     Cells along_rows, along_columns;  // band 1; band 2, which is stored transposed
 

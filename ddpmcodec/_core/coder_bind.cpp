@@ -210,6 +210,7 @@ nb::dict columns(Positions positions, Role role) {
 
 void require_images(const In<uint8_t>& images) {
     if (images.ndim() != 4 || images.shape(3) != CHANNELS) throw std::invalid_argument("images must be uint8 [N, H, W, 3]");
+    if (!images.shape(1) || !images.shape(2)) throw std::invalid_argument("images have a row and a column");
 }
 
 // A dict for each kind of band: columns of what positions see and what is coded there.
@@ -232,6 +233,8 @@ nb::list band_positions(const In<uint8_t>& images, int levels, double share, int
 // parts: top, left, height and width of what is taken of every image.
 nb::dict pixel_positions(const In<uint8_t>& images, int level, const std::vector<std::tuple<int, int, int, int>>& taken) {
     require_images(images);
+    const bool is_known = level == EXACT || std::any_of(std::begin(STEPS), std::end(STEPS), [&](const LevelStep& step) { return step.level == level; });
+    if (!is_known) throw std::invalid_argument("there is no noise level " + std::to_string(level));
     Positions positions;
     const int height = int(images.shape(1)), width = int(images.shape(2));
     auto lies_in = [](int first, int count, int size) { return first >= 0 && count >= 0 && count <= size && first <= size - count; };

@@ -6,7 +6,8 @@
 //
 // A weight is observed over expected: how often values of a kind were true, over the probability that their distributions
 // gave to all of that kind, so far. A channel whose weights save next to nothing rests for a while, as weighing takes time.
-// Everything is an integer, or an IEEE quotient of integers, and is learned after a wave, in any order.
+// Everything is an integer, or an IEEE quotient of integers. It is learned after a wave, stream after stream and row after row: the
+// order counts, as it does for what has been seen.
 #pragma once
 #include <array>
 #include <cstring>
@@ -134,10 +135,10 @@ class Colors {
         weighed.mixture = &mixture;
         weighed.first = std::min(std::max(centre - reach, mixture.lo), mixture.hi);
         weighed.count = int(std::min(std::max(centre + reach, mixture.lo), mixture.hi) + 1 - weighed.first);
+        seen_.kinds(channel, pixel, expected.blue, int(weighed.first), weighed.count, weighed.kinds);  // first, as it waits for memory
         int64_t before[2 * COLOR_REACH + 2] = {};
         mixture.masses_before(weighed.first, weighed.count + 1, before);
         for (int k = 0; k <= weighed.count; k++) before[k] >>= 14;
-        seen_.kinds(channel, pixel, expected.blue, int(weighed.first), weighed.count, weighed.kinds);
         weighed.sums[0] = before[0] * COLOR_ONE;
         for (int k = 0; k < weighed.count; k++) {
             weighed.masses[k] = before[k + 1] - before[k];

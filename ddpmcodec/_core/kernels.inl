@@ -254,18 +254,13 @@ inline void quantise_vector(const float* DDPM_RESTRICT slopes, float share, uint
 }
 
 float quantise_row(const float* DDPM_RESTRICT slopes, int count, uint8_t* DDPM_RESTRICT row) {
-    float of_lane[VECTOR] = {}, largest = 0.0f;  // compilers make no vectors of one maximum
-    int o = 0;
-    for (; o + VECTOR <= count; o += VECTOR)
+    float of_lane[VECTOR] = {};  // compilers make no vectors of one maximum
+    for (int o = 0; o < count; o += VECTOR)
         DDPM_VECTORISE for (int i = 0; i < VECTOR; i++) of_lane[i] = larger(fabsf(slopes[o + i]), of_lane[i]);
-    for (; o < count; o++) largest = larger(fabsf(slopes[o]), largest);
     DDPM_UNROLL for (int half = VECTOR / 2; half > 0; half /= 2)
         DDPM_VECTORISE for (int i = 0; i < half; i++) of_lane[i] = larger(of_lane[i], of_lane[half + i]);
-    largest = larger(of_lane[0], largest);
-    const float share = share_of(largest);
-    o = 0;
-    for (; o + VECTOR <= count; o += VECTOR) quantise_vector(slopes + o, share, row + o);
-    for (; o < count; o++) row[o] = (uint8_t)(128 + slope_of(slopes[o] * share));
+    const float largest = of_lane[0], share = share_of(largest);
+    for (int o = 0; o < count; o += VECTOR) quantise_vector(slopes + o, share, row + o);
     return unit_of(largest);
 }
 

@@ -38,9 +38,11 @@ inline void settle(Shares& weights, int components, int largest) {
 }
 
 // The softmax of logits in 1/16 of an octave.
-inline Shares weights_of(const int32_t* logits, int components) {
-    if (components == 1) return {{int64_t(1) << WEIGHT_BITS}};
-    Shares weights;
+inline void set_weights(const int32_t* logits, int components, Shares& weights) {
+    if (components == 1) {
+        weights.share[0] = int64_t(1) << WEIGHT_BITS;
+        return;
+    }
     int largest = 0;
     for (int k = 1; k < components; k++)
         if (logits[k] > logits[largest]) largest = k;
@@ -53,7 +55,6 @@ inline Shares weights_of(const int32_t* logits, int components) {
     const double unit = double(1 << WEIGHT_BITS) / double(sum);
     for (int k = 0; k < components; k++) weights.share[k] = std::max(int64_t(double(power[k]) * unit), int64_t(1));
     settle(weights, components, largest);
-    return weights;
 }
 
 // Masses A at both ends of some consecutive integers, by component: before the first, and behind the last.
@@ -86,13 +87,11 @@ struct Mixture {
         return x > hi ? int64_t(1) << PRECISION : ((mass_before(x) * room) >> 38) + (x - lo);
     }
 
-    Masses masses(int64_t first, int64_t last) const {
-        Masses range_masses;
+    void masses(int64_t first, int64_t last, Masses& range_masses) const {
         for (int k = 0; k < components; k++) {
             range_masses.before[k] = parts[k].before(first);
             range_masses.after[k] = parts[k].before(last + 1);
         }
-        return range_masses;
     }
 
     // before: B at `count` integers from `first` on.

@@ -68,6 +68,7 @@ Pass::~Pass() = default;
 void Pass::begin(bool for_previews) {
     if (encoding_ || !readers_.empty()) throw std::logic_error("a pass codes once");
     if (for_previews && layout_.images > 1) throw std::invalid_argument("previews are of one image");
+    ended_ = true;  // until its caller is done: memory may run out
     for_previews_ = for_previews;
     for (size_t b = 0; for_previews && b < ranges_.size() && !steps_.empty(); b++) {
         BandRanges& ranges = ranges_[b][0];
@@ -83,14 +84,14 @@ void Pass::encode(const uint8_t* pixels, bool for_previews) {
     input_.assign(pixels, pixels + size_t(l.images) * l.height * l.width * l.channels);
     symbols_.resize(l.streams);
     ends_.resize(l.streams);
-    if (steps_.empty()) return;
     differences_.resize(geometry_.size());
-    for (int n = 0; n < l.images; n++) {
+    for (int n = 0; !steps_.empty() && n < l.images; n++) {
         const uint8_t* image = input_.data() + size_t(n) * l.height * l.width * l.channels;
         Pyramid pyramid(planes_of(image, l.height, l.width, l.channels), geometry_);
         for (size_t b = 0; b < geometry_.size(); b++) differences_[b].push_back(std::move(pyramid.differences[b]));
         root_values_.push_back(std::move(pyramid.root));
     }
+    ended_ = false;
 }
 
 void Pass::decode(const std::vector<uint64_t>& states, std::vector<std::vector<uint32_t>> words, bool for_previews, bool is_cut) {
@@ -103,6 +104,7 @@ void Pass::decode(const std::vector<uint64_t>& states, std::vector<std::vector<u
         readers_.back().words = std::move(words[s]);
         readers_.back().strict = is_cut;
     }
+    ended_ = false;
 }
 
 void Pass::extend(int stream, const uint32_t* words, size_t count) {
@@ -140,7 +142,7 @@ int Pass::advance(int waves, int segment) {
 }
 
 void Pass::advance_to(int waves, int segment) {
-    if (!begun_ && done_ < segment) {
+    if (!begun_ && !ended_ && done_ < segment) {
         if (!steps_.empty()) code_root();
         begun_ = true;
     }

@@ -1,7 +1,7 @@
 // One pass of the codec over a batch of images of one size: noise levels step by step, then exact pixels, wave after wave.
 //
 // The context of a position reaches three columns right of it in the rows above. Positions with the same x + 4 y depend on
-// none of each other: a wave. Rows are dealt out to streams, streams to threads; in a wave every thread gathers, predicts and
+// none of each other: a wave. Each stream has a part of a wave's rows, each thread some streams; in a wave every thread gathers, predicts and
 // codes the positions of its streams, then all of them wait for each other. What is learned changes between waves only. So
 // neither the number of threads nor their pace changes a bit.
 #pragma once

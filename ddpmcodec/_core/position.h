@@ -51,7 +51,7 @@ struct Coder {
     // Codes a range, where an encoder has it or a decoder reads it.
     bool code_if_read(const Mixture& mixture, Range range, Range known, Masses& masses) const {
         uint32_t start, freq;
-        masses = mixture.masses(range.lo, range.hi);
+        mixture.masses(range.lo, range.hi, masses);
         if (range.lo == known.lo && range.hi == known.hi) return true;
         mixture.interval(masses, range.lo, range.hi, start, freq);
         if (!reader)
@@ -96,8 +96,11 @@ struct Learning {
 
 class Position {
   public:
-    Position(const Outputs& shape, const int32_t* output)
-        : shape_(shape), output_(output), weights_(weights_of(output + shape.logits(), shape.components)), first_(weights_) {}
+    // Weights are set one by one: copies of vectors would wait for what was just written value by value.
+    Position(const Outputs& shape, const int32_t* output) : shape_(shape), output_(output) {
+        set_weights(output + shape.logits(), shape.components, weights_);
+        for (int k = 0; k < shape.components; k++) first_.share[k] = weights_.share[k];
+    }
 
     // Codes all channels of `values`, whose ranges become what is then known.
     void code(Values& values, int channels, const Coder& coder, const Learning& learning) {
@@ -151,7 +154,7 @@ inline Range Position::code_value(Values& values, int c, const Mixture& mixture,
     learning.colors->weigh(mixture, c, pixel, expected, weighed);
     const int64_t value = coder.code(weighed, values.value[c]);
     learning.colors->observe(weighed, c, value, *learning.color_scores);
-    masses = mixture.masses(value, value);
+    mixture.masses(value, value, masses);
     return {int(value), int(value)};
 }
 
@@ -184,7 +187,7 @@ inline void Position::code_channel(Values& values, int c, const Coder& coder, co
         const Mixture mixture(weights_, K, known.lo, known.hi, means, scales);
         Masses masses;
         const Range range = values.known[c] = code_value(values, c, mixture, coder, learning, masses);
-        weights_ = mixture.after(weights_, masses);
+        if (K > 1) weights_ = mixture.after(weights_, masses);
         if (learning.scores || learning.wants_slopes) {
             double by_scale = 0;
             coded_[c] = true;

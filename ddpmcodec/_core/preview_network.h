@@ -2,8 +2,8 @@
 //
 // A position is a square of 2x2 pixels. Around it the network sees all values less the means of its own, in standard deviations of
 // its own, and how large those of others are beside them: so noise of any level looks alike, and a bright part like a dark one. It
-// says by how much values are to be corrected, in their own standard deviations. Previews are not exact, but the same everywhere:
-// the network computes in integers, as those that code.
+// says by how much values are to be corrected, in their own standard deviations. The network computes in
+// integers, as those that code; the variances that it is given do not, so that previews are not exact.
 #pragma once
 #include <vector>
 

@@ -48,7 +48,7 @@ inline float exp_minus(float x) {
 
 // log(1 + t) for 0 <= t <= 1: 2 artanh(t / (2 + t)).
 inline float log_plus_one(float t) {
-    const float s = t / (2 + t), q = s * s;
+    const float s = t / (2 + t), r = std::max(s, 1e-18f), q = r * r;  // the square of less would be denormal, which is slow
     return 2 * s * (1 + q * (1 / 3.0f + q * (0.2f + q * (1 / 7.0f + q * (1 / 9.0f + q * (1 / 11.0f))))));
 }
 

@@ -6,7 +6,7 @@
 // the triple, as it does one in four (JFIF, ITU-T T.871); and of red, whether the blue that is expected beside it would be such a
 // triple.
 //
-// Counts have an end, and may be raised in any order.
+// Counts have an end, and triples share places: what is known depends on the order in which pixels come, which both sides keep.
 #pragma once
 #include <algorithm>
 #include <array>

@@ -56,7 +56,9 @@ void bind_mixtures(nb::module_& m) {
     }, "lo"_a, "hi"_a, "mean"_a, "scale"_a);
     m.def("weights_of", [](const std::vector<int32_t>& logits) {
         require_components(int64_t(logits.size()));
-        return listed(weights_of(logits.data(), int(logits.size())), logits.size());
+        Shares weights;
+        set_weights(logits.data(), int(logits.size()), weights);
+        return listed(weights, logits.size());
     }, "logits"_a);
     m.def("cumulative", [](const Integers& weights, int64_t lo, int64_t hi, const Integers& means, const std::vector<int>& scales) {
         const Mixture mixture = mixture_of(weights, lo, hi, means, scales);
@@ -74,7 +76,9 @@ void bind_mixtures(nb::module_& m) {
     m.def("after", [](const Integers& weights, int64_t lo, int64_t hi, const Integers& means, const std::vector<int>& scales,
                       int64_t first, int64_t last) {
         const Mixture mixture = mixture_of(weights, lo, hi, means, scales);
-        return listed(mixture.after(shares_of(weights), mixture.masses(first, last)), weights.size());
+        Masses masses;
+        mixture.masses(first, last, masses);
+        return listed(mixture.after(shares_of(weights), masses), weights.size());
     }, "weights"_a, "lo"_a, "hi"_a, "means"_a, "scales"_a, "first"_a, "last"_a);
 }
 

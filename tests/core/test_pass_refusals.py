@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -121,3 +123,41 @@ def test_one_thread_at_a_time_uses_a_pass(use: Callable[[Any], object]) -> None:
     with pytest.raises(RuntimeError, match="another thread uses this pass"):
         coder.advance(END, END)
     assert coder.ended
+
+
+WITHOUT_MEMORY = """
+import resource, sys
+import numpy as np
+from ddpmcodec import _native
+from ddpmcodec.codec.known_answer import network
+
+pixels = np.zeros((1, 1024, 1024, 3), np.uint8)
+coder = _native.Pass([network("last"), *[network("band")] * 3], 2, pixels.shape, streams=4, learns=True, threads=1)
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (8 << 20), -1))
+try:
+    coder.encode(pixels)
+except MemoryError:
+    resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
+    print(coder.advance(1 << 30, 1000), coder.is_exact, coder.ended)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited as Linux does it")
+def test_a_pass_whose_memory_ran_out_codes_nothing() -> None:
+    ended = subprocess.run([sys.executable, "-c", WITHOUT_MEMORY], capture_output=True, text=True, check=False)
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("0 False True\n", "", 0)
+
+
+@pytest.mark.parametrize("shape", [(1, 0, 4, 3), (1, 4, 0, 3)])
+def test_training_takes_no_empty_images(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="images have a row and a column"):
+        native.pixel_positions(np.zeros(shape, np.uint8), 0, [(0, 0, 1, 1)])
+    with pytest.raises(ValueError, match="images have a row and a column"):
+        native.band_positions(np.zeros(shape, np.uint8), 2, 1.0, 1, 4, 0)
+
+
+@pytest.mark.parametrize("level", [-1, 7, 2**31 - 1])
+def test_training_takes_no_other_levels(level: int) -> None:
+    with pytest.raises(ValueError, match=f"there is no noise level {level}"):
+        native.pixel_positions(np.zeros((1, 4, 4, 3), np.uint8), level, [(0, 0, 4, 4)])

@@ -37,7 +37,7 @@ export class Core {
   /** Memory as it is now: it moves where it grows. */
   #views() {
     const { buffer } = this.#exports.memory;
-    return { u8: new Uint8Array(buffer), u32: new Uint32Array(buffer), u64: new BigUint64Array(buffer) };
+    return { u8: new Uint8Array(buffer), u32: new Uint32Array(buffer) };
   }
 
   #zero(...addresses) {
@@ -46,6 +46,7 @@ export class Core {
   }
 
   #call(name, ...values) {
+    if (this.isBroken) throw new DdpmError("the decoder stopped at another file: begin again");
     try {
       return this.#exports[name](...values);
     } catch (error) {
@@ -72,7 +73,7 @@ export class Core {
     try {
       return work(address);
     } finally {
-      this.#call("free", address);
+      if (!this.isBroken) this.#call("free", address);
     }
   }
 
@@ -150,7 +151,12 @@ export class Core {
     }
     const states = BigUint64Array.from(streams, (stream) => stream.state);
     const counts = Uint32Array.from(streams, (stream) => stream.words.length);
-    this.#withCopies([states, words, counts], (...addresses) => this.#checked("pass_begin", pass, ...addresses, forPreviews, isCut));
+    try {
+      this.#withCopies([states, words, counts], (...addresses) => this.#checked("pass_begin", pass, ...addresses, forPreviews, isCut));
+    } catch (error) {
+      this.free(pass);
+      throw error;
+    }
     return pass;
   }
 

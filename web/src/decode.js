@@ -95,11 +95,14 @@ async function previewTile(codec, core, model, file, tile, canvas) {
   try {
     let segments = await core.advance(pass, box, header.segments, codec.signal);
     if (header.isPlain && core.hasEnded(pass)) {
-      const whole = core.begin(model, header, box, streams, { forPreviews: true }); // or is it all there?
-      await core.advance(whole, box, header.segments, codec.signal);
-      const isBetter = soundPixels(core, whole, box, header) !== null; // what lacks words may end, too: as another image
-      core.free(isBetter ? pass : whole);
-      if (isBetter) [pass, segments] = [whole, header.segments];
+      let other = core.begin(model, header, box, streams, { forPreviews: true }); // or is it all there?
+      try {
+        await core.advance(other, box, header.segments, codec.signal);
+        const isBetter = soundPixels(core, other, box, header) !== null; // what lacks words may end, too: as another image
+        if (isBetter) [pass, other, segments] = [other, pass, header.segments];
+      } finally {
+        core.free(other);
+      }
     }
     const exact = soundPixels(core, pass, box, header) !== null;
     core.place(canvas, box, pass);

@@ -30,7 +30,7 @@ export function parseChunk(chunk, isFirst, parts) {
     throw new CorruptError(`the lanes of a chunk do not fit into it (${error.message}): get the file again`);
   }
   const rest = (chunk.length - reader.position) / WORD_BYTES - counts.reduce((sum, count) => sum + count, 0);
-  if (!Number.isInteger(rest) || Math.min(rest) < 0 || Math.max(rest, ...counts) >= MOST_WORDS)
+  if (!Number.isInteger(rest) || rest < 0 || Math.max(rest, ...counts) >= MOST_WORDS)
     throw new CorruptError(`the lanes of a chunk of ${chunk.length} bytes do not fit into it: get the file again`);
   counts.push(rest);
   let words = wordsOf(chunk.data.subarray(reader.position));
