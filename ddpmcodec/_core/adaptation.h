@@ -55,9 +55,9 @@ inline Context context_of(int scale, const int16_t* near) {
 struct alignas(CACHE_LINES) Scores {
     int64_t sum[CHANNELS][CONTEXTS] = {}, count[CHANNELS][CONTEXTS] = {};
 
-    // slope: how the code length changes with the logarithm of the scale, nats.
-    void add(int channel, const Context& context, double slope, int scale) {
-        const double exact = std::min(-slope, SCORE_LIMIT) * SCORE_UNIT;
+    // gradient: how the code length changes with the logarithm of the scale, nats.
+    void add(int channel, const Context& context, double gradient, int scale) {
+        const double exact = std::min(-gradient, SCORE_LIMIT) * SCORE_UNIT;
         int64_t score = int64_t(exact);
         score -= double(score) > exact;  // the floor, without a call of the library
         if (score <= 0 && scale <= NARROW) return;

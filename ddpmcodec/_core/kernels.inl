@@ -38,8 +38,8 @@ inline uint8_t activation_of(float x) {  // ReLU, quantised
     return (uint8_t)rounded(smaller(larger(x, 0.0f), LARGEST_ACTIVATION));
 }
 
-inline int32_t slope_of(float x) {  // |x| <= 127, but for rounding; the bounds are for what is not a number
-    return rounded(smaller(larger(x, -LARGEST_SLOPE), LARGEST_SLOPE));
+inline int32_t eight_bits_of(float x) {  // |x| <= 127, but for rounding; the bounds are for what is not a number
+    return rounded(smaller(larger(x, -LARGEST_GRADIENT), LARGEST_GRADIENT));
 }
 
 // ---- Blocks of sums
@@ -243,30 +243,30 @@ void differences(const int16_t* source, size_t stride, int rows, const int16_t* 
 
 // ---- Learning
 
-inline float unit_of(float largest) { return largest > TINY ? largest / LARGEST_SLOPE : 0.0f; }
-inline float share_of(float largest) { return largest > TINY ? LARGEST_SLOPE / largest : 0.0f; }
+inline float unit_of(float largest) { return largest > EPSILON ? largest / LARGEST_GRADIENT : 0.0f; }
+inline float share_of(float largest) { return largest > EPSILON ? LARGEST_GRADIENT / largest : 0.0f; }
 
-// 128 and the slopes of 16 outputs, in eight bits. Rounded first, then narrowed: compilers would otherwise make short vectors.
-inline void quantise_vector(const float* DDPM_RESTRICT slopes, float share, uint8_t* DDPM_RESTRICT row) {
+// 128 and the gradients of 16 outputs, in eight bits. Rounded first, then narrowed: compilers would otherwise make short vectors.
+inline void quantise_vector(const float* DDPM_RESTRICT gradients, float share, uint8_t* DDPM_RESTRICT row) {
     int32_t steps[VECTOR];
-    DDPM_VECTORISE for (int i = 0; i < VECTOR; i++) steps[i] = 128 + slope_of(slopes[i] * share);
+    DDPM_VECTORISE for (int i = 0; i < VECTOR; i++) steps[i] = 128 + eight_bits_of(gradients[i] * share);
     DDPM_VECTORISE for (int i = 0; i < VECTOR; i++) row[i] = (uint8_t)steps[i];
 }
 
-float quantise_row(const float* DDPM_RESTRICT slopes, int count, uint8_t* DDPM_RESTRICT row) {
+float quantise_row(const float* DDPM_RESTRICT gradients, int count, uint8_t* DDPM_RESTRICT row) {
     float of_lane[VECTOR] = {};  // compilers make no vectors of one maximum
     for (int o = 0; o < count; o += VECTOR)
-        DDPM_VECTORISE for (int i = 0; i < VECTOR; i++) of_lane[i] = larger(fabsf(slopes[o + i]), of_lane[i]);
+        DDPM_VECTORISE for (int i = 0; i < VECTOR; i++) of_lane[i] = larger(fabsf(gradients[o + i]), of_lane[i]);
     DDPM_UNROLL for (int half = VECTOR / 2; half > 0; half /= 2)
         DDPM_VECTORISE for (int i = 0; i < half; i++) of_lane[i] = larger(of_lane[i], of_lane[half + i]);
     const float largest = of_lane[0], share = share_of(largest);
-    for (int o = 0; o < count; o += VECTOR) quantise_vector(slopes + o, share, row + o);
+    for (int o = 0; o < count; o += VECTOR) quantise_vector(gradients + o, share, row + o);
     return unit_of(largest);
 }
 
-const float NO_SLOPES[LARGEST_WIDTH] = {};
+const float NO_GRADIENTS[LARGEST_WIDTH] = {};
 
-// Quantises slopes of four positions, of `outputs` outputs from o on: up to 16.
+// Quantises gradients of four positions, of `outputs` outputs from o on: up to 16.
 inline void quantise_four(const float* const (&four)[4], int o, int outputs, const float* DDPM_RESTRICT shares,
                           int32_t* DDPM_RESTRICT totals, uint8_t* target, size_t row_stride) {
     uint32_t words[VECTOR];
@@ -274,7 +274,7 @@ inline void quantise_four(const float* const (&four)[4], int o, int outputs, con
     for (int i = 0; i < outputs; i++) words[i] = 0x80808080, sums[i] = 0;
     for (int j = 0; j < 4; j++) {
         const float* DDPM_RESTRICT position = four[j] + o;
-        DDPM_VECTORISE for (int i = 0; i < outputs; i++) steps[i] = slope_of(position[i] * shares[o + i]);
+        DDPM_VECTORISE for (int i = 0; i < outputs; i++) steps[i] = eight_bits_of(position[i] * shares[o + i]);
         DDPM_VECTORISE for (int i = 0; i < outputs; i++) {
             sums[i] += steps[i];
             words[i] ^= (uint32_t)(steps[i] & 255) << 8 * j;  // 128 + step: its top bit flipped
@@ -284,7 +284,7 @@ inline void quantise_four(const float* const (&four)[4], int o, int outputs, con
     for (int i = 0; i < outputs; i++) memcpy(target + i * row_stride, &words[i], 4);
 }
 
-void quantise_columns(const SlopeColumns& columns, int count, int first, int last) {
+void quantise_columns(const GradientColumns& columns, int count, int first, int last) {
     const size_t stride = columns.stride, row_stride = columns.row_stride;
     float *DDPM_RESTRICT units = columns.units, *DDPM_RESTRICT shares = columns.shares;
     int32_t* DDPM_RESTRICT totals = columns.totals;
@@ -296,7 +296,7 @@ void quantise_columns(const SlopeColumns& columns, int count, int first, int las
     for (int o = first; o < last; o++) shares[o] = share_of(units[o]), units[o] = unit_of(units[o]);
     for (int k = 0; k < count; k += 4) {  // which are one number of each output: a quarter of the stores, far apart
         const float* four[4];
-        for (int j = 0; j < 4; j++) four[j] = k + j < count ? columns.values + (size_t)(k + j) * stride : NO_SLOPES;
+        for (int j = 0; j < 4; j++) four[j] = k + j < count ? columns.values + (size_t)(k + j) * stride : NO_GRADIENTS;
         for (int o = first; o < last; o += VECTOR) {
             const int outputs = last - o < VECTOR ? last - o : VECTOR;
             uint8_t* target = columns.rows + (size_t)o * row_stride + k;
@@ -306,36 +306,36 @@ void quantise_columns(const SlopeColumns& columns, int count, int first, int las
     }
 }
 
-void back(const int32_t* DDPM_RESTRICT sums, const int32_t* DDPM_RESTRICT offset, float unit,
-          const float* DDPM_RESTRICT factor, const uint8_t* DDPM_RESTRICT seen, float* DDPM_RESTRICT trunk,
-          float* DDPM_RESTRICT slopes, int width) {
+void backward(const int32_t* DDPM_RESTRICT sums, const int32_t* DDPM_RESTRICT offset, float unit,
+              const float* DDPM_RESTRICT factor, const uint8_t* DDPM_RESTRICT seen, float* DDPM_RESTRICT trunk,
+              float* DDPM_RESTRICT gradients, int width) {
     for (int i = 0; i < width; i++) {
-        const float slope = (float)(sums[i] - offset[i]) * unit;
-        trunk[i] = trunk[i] + (seen[i] > 0 && seen[i] < 255 ? slope : 0.0f);
-        slopes[i] = trunk[i] * factor[i];
+        const float gradient = (float)(sums[i] - offset[i]) * unit;
+        trunk[i] = trunk[i] + (seen[i] > 0 && seen[i] < 255 ? gradient : 0.0f);
+        gradients[i] = trunk[i] * factor[i];
     }
 }
 
 // Adam. With s + 128 and x - 128 for s and x: sum of s x = sum of (s + 128)(x - 128) - 128 sum of (x - 128) + 128 sum of s.
 // The last is `total`.
-void move(const int32_t* DDPM_RESTRICT sums, const int32_t* DDPM_RESTRICT excess, int32_t total, float unit,
+void adam_step(const int32_t* DDPM_RESTRICT sums, const int32_t* DDPM_RESTRICT excess, int32_t total, float unit,
           const LearnedRow& row, int width) {
-    float *DDPM_RESTRICT weights = row.weights, *DDPM_RESTRICT momentum = row.momentum, *DDPM_RESTRICT squares = row.squares;
-    int8_t* DDPM_RESTRICT nearest = row.nearest;
-    const float pace = row.pace;
+    float *DDPM_RESTRICT weights = row.weights, *DDPM_RESTRICT first_moment = row.first_moment, *DDPM_RESTRICT second_moment = row.second_moment;
+    int8_t* DDPM_RESTRICT quantised = row.quantised;
+    const float step_size = row.step_size;
     for (int i = 0; i < width; i++) {
         const float gradient = (float)(sums[i] + (total - excess[i])) * unit;
-        momentum[i] = MOMENTUM * momentum[i] + (1.0f - MOMENTUM) * gradient;
-        squares[i] = SQUARES * squares[i] + (1.0f - SQUARES) * (gradient * gradient);
-        const float moved = pace * (momentum[i] / (sqrtf(squares[i]) + TINY));
+        first_moment[i] = BETA1 * first_moment[i] + (1.0f - BETA1) * gradient;
+        second_moment[i] = BETA2 * second_moment[i] + (1.0f - BETA2) * (gradient * gradient);
+        const float moved = step_size * (first_moment[i] / (sqrtf(second_moment[i]) + EPSILON));
         weights[i] = smaller(larger(weights[i] - moved, -LARGEST_WEIGHT), LARGEST_WEIGHT);
-        nearest[i] = (int8_t)rounded(weights[i]);
+        quantised[i] = (int8_t)rounded(weights[i]);
     }
 }
 
 constexpr Kernels table_of(const char* name, int input_unit, decltype(Kernels::product) product) {
     return {name, GROUP, (int)sizeof(Weight), input_unit, product, pack_row, pack_columns, after_stem, after_block, after_head,
-            differences, quantise_row, quantise_columns, back, move};
+            differences, quantise_row, quantise_columns, backward, adam_step};
 }
 
 }  // namespace

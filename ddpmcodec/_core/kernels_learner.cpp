@@ -22,8 +22,8 @@ struct Share {
     static int bounded(long long value, int count) { return value < count ? (int)value : count; }
 };
 
-// A rate with what corrects means that began at zero. powers: MOMENTUM and SQUARES to the number of steps.
-float pace_of(float rate, const float* powers) { return rate * (std::sqrt(1.0f - powers[1]) / (1.0f - powers[0])); }
+// A rate with what corrects means that began at zero. beta_powers: BETA1 and BETA2 to the number of steps.
+float step_size_of(float rate, const float* beta_powers) { return rate * (std::sqrt(1.0f - beta_powers[1]) / (1.0f - beta_powers[0])); }
 
 float bounded(float x, float limit) {
     const float above = x > -limit ? x : -limit;
@@ -32,7 +32,7 @@ float bounded(float x, float limit) {
 
 }  // namespace
 
-LearningSlopes::LearningSlopes(int outputs, int most_positions)
+LayerGradients::LayerGradients(int outputs, int most_positions)
     : outputs(outputs),
       stride(rounded_up(outputs, VECTOR)),
       row_stride(rounded_up(most_positions, ROW_UNIT)),
@@ -46,18 +46,18 @@ LearningLayer::LearningLayer(const Packed& packed, int most_positions)
     : outputs(packed.outputs),
       width(packed.inputs),
       weights((size_t)outputs * width),
-      momentum((size_t)outputs * width, 0.0f),
-      squares((size_t)outputs * width, 0.0f),
-      nearest((size_t)outputs * width),
+      first_moment((size_t)outputs * width, 0.0f),
+      second_moment((size_t)outputs * width, 0.0f),
+      quantised((size_t)outputs * width),
       kept((size_t)most_positions * width, 0),
       columns(width, most_positions, *packed.kernels),
       sums((size_t)outputs * width, 0),
-      slopes(outputs, most_positions) {
-    for (int o = 0; o < outputs; o++) packed.get_row(o, nearest.data() + (size_t)o * width);
-    for (size_t i = 0; i < weights.size(); i++) weights[i] = nearest[i];
+      gradients(outputs, most_positions) {
+    for (int o = 0; o < outputs; o++) packed.get_row(o, quantised.data() + (size_t)o * width);
+    for (size_t i = 0; i < weights.size(); i++) weights[i] = quantised[i];
 }
 
-WayBack::WayBack(int outputs, int inputs, int most_positions, const Kernels& kernels)
+BackwardLayer::BackwardLayer(int outputs, int inputs, int most_positions, const Kernels& kernels)
     : weights(inputs, outputs, kernels),
       stride(rounded_up(outputs, ROW_UNIT)),
       rows(most_positions * stride, SIGN),
@@ -74,11 +74,11 @@ Learner::Learner(Network& network, int blocks, int most_positions)
     if (blocks < 1 || blocks > network.depth) throw std::invalid_argument("learner: the blocks that learn are not 1 .. the depth");
     for (int k = network.depth - blocks; k < network.depth; k++) layers_.emplace_back(network.blocks[k], most_positions);
     layers_.emplace_back(network.head, most_positions);
-    for (int i = 1; i <= blocks; i++) ways_back_.emplace_back(layers_[i].outputs, network.width, most_positions, kernels_);
+    for (int i = 1; i <= blocks; i++) backward_.emplace_back(layers_[i].outputs, network.width, most_positions, kernels_);
     const size_t biases = (size_t)network.conditions * network.outputs;
-    bias_.momentum.assign(biases, 0.0f);
-    bias_.squares.assign(biases, 0.0f);
-    bias_.powers.assign(2 * (size_t)network.conditions, 1.0f);
+    bias_.first_moment.assign(biases, 0.0f);
+    bias_.second_moment.assign(biases, 0.0f);
+    bias_.beta_powers.assign(2 * (size_t)network.conditions, 1.0f);
 }
 
 Kept Learner::kept(const int* places) {
@@ -89,16 +89,16 @@ Kept Learner::kept(const int* places) {
 
 void Learner::phase(int number, int condition, int count, const Rates& rates, int thread, int threads) {
     if (number == 0) prepare(condition, count, thread, threads);
-    else if (number == 1) propagate(count, thread, threads);
+    else if (number == 1) backward(count, thread, threads);
     else learn(condition, count, rates, thread, threads);
 }
 
 // Phase 0 prepares the factors of products: weights for the ways back, and what the layers saw.
 void Learner::prepare(int condition, int count, int thread, int threads) {
     if (thread == 0) {
-        float* bias = bias_.powers.data() + 2 * condition;
-        powers_[0] *= MOMENTUM, bias[0] *= MOMENTUM;
-        powers_[1] *= SQUARES, bias[1] *= SQUARES;
+        float* bias = bias_.beta_powers.data() + 2 * condition;
+        beta_powers_[0] *= BETA1, bias[0] *= BETA1;
+        beta_powers_[1] *= BETA2, bias[1] *= BETA2;
     }
     for (size_t i = 0; i < layers_.size(); i++) {
         LearningLayer& layer = layers_[i];
@@ -106,31 +106,31 @@ void Learner::prepare(int condition, int count, int thread, int threads) {
         layer.columns.set_columns(count, columns.first, columns.last, layer.kept.data(), layer.width, SIGN);
         if (i == 0) continue;
         const Share back(network_.width / VECTOR, 1, thread, threads);
-        const auto* weights = reinterpret_cast<const uint8_t*>(layer.nearest.data());
-        ways_back_[i - 1].weights.set_columns(layer.outputs, back.first, back.last, weights, layer.width, 0);
+        const auto* weights = reinterpret_cast<const uint8_t*>(layer.quantised.data());
+        backward_[i - 1].weights.set_columns(layer.outputs, back.first, back.last, weights, layer.width, 0);
     }
 }
 
-// Phase 1 computes slopes by the blocks' sums, of a share of the positions: from layer to layer, those by the trunk add up.
-void Learner::propagate(int count, int thread, int threads) {
+// Phase 1 computes gradients by the blocks' sums, of a share of the positions: from layer to layer, those by the trunk add up.
+void Learner::backward(int count, int thread, int threads) {
     const Share positions(count, 4, thread, threads);
     const int width = network_.width, first = positions.first;
     std::fill(trunk_.begin() + (size_t)first * width, trunk_.begin() + (size_t)positions.last * width, 0.0f);
     for (int i = blocks(); i > 0; i--) {
         const LearningLayer& from = layers_[i];
         LearningLayer& to = layers_[i - 1];
-        WayBack& back = ways_back_[i - 1];
+        BackwardLayer& back = backward_[i - 1];
         for (int k = first; k < positions.last; k++) {
-            const float* slopes = from.slopes.values.data() + (size_t)k * from.slopes.stride;
-            back.units[k] = kernels_.quantise_row(slopes, from.slopes.stride, back.rows.data() + k * back.stride);
+            const float* gradients = from.gradients.values.data() + (size_t)k * from.gradients.stride;
+            back.units[k] = kernels_.quantise_row(gradients, from.gradients.stride, back.rows.data() + k * back.stride);
         }
         kernels_.product(back.rows.data() + first * back.stride, back.stride, positions.last - first, back.weights.over(from.outputs),
                          back.sums.data() + (size_t)first * width, width);
         const float* factor = network_.block_factor[network_.depth - blocks() + i - 1].data();
         for (int k = first; k < positions.last; k++)
-            kernels_.back(back.sums.data() + (size_t)k * width, back.weights.offset.data(), back.units[k], factor,
+            kernels_.backward(back.sums.data() + (size_t)k * width, back.weights.offset.data(), back.units[k], factor,
                           from.kept.data() + (size_t)k * from.width, trunk_.data() + (size_t)k * width,
-                          to.slopes.values.data() + (size_t)k * width, width);
+                          to.gradients.values.data() + (size_t)k * width, width);
     }
 }
 
@@ -142,46 +142,46 @@ void Learner::learn(int condition, int count, const Rates& rates, int thread, in
         const int first = std::max(outputs.first - start, 0), last = std::min(outputs.last - start, layers_[i].outputs);
         if (first >= last) continue;
         const bool is_head = i == blocks();
-        move(i, count, is_head ? rates.head : i == blocks() - 1 ? rates.block : rates.inner, first, last);
-        if (is_head) move_bias(condition, count, rates.bias, first, last);
+        adam_step(i, count, is_head ? rates.head : i == blocks() - 1 ? rates.block : rates.inner, first, last);
+        if (is_head) adam_step_of_bias(condition, count, rates.bias, first, last);
     }
 }
 
 // Moves outputs of a layer.
-void Learner::move(int number, int count, float rate, int first, int last) {
+void Learner::adam_step(int number, int count, float rate, int first, int last) {
     LearningLayer& layer = layers_[number];
-    LearningSlopes& slopes = layer.slopes;
-    kernels_.quantise_columns(slopes.columns(), count, first, last);
-    kernels_.product(slopes.rows.data() + first * slopes.row_stride, slopes.row_stride, last - first, layer.columns.over(count),
+    LayerGradients& gradients = layer.gradients;
+    kernels_.quantise_columns(gradients.columns(), count, first, last);
+    kernels_.product(gradients.rows.data() + first * gradients.row_stride, gradients.row_stride, last - first, layer.columns.over(count),
                      layer.sums.data() + (size_t)first * layer.width, layer.width);
-    const float pace = pace_of(rate, powers_);
+    const float step_size = step_size_of(rate, beta_powers_);
     for (int o = first; o < last; o++) {
         const size_t start = (size_t)o * layer.width;
-        const LearnedRow row{&layer.weights[start], &layer.momentum[start], &layer.squares[start], &layer.nearest[start], pace};
-        kernels_.move(layer.sums.data() + start, layer.columns.offset.data(), slopes.totals[o], slopes.units[o], row, layer.width);
-        packed(number).set_row(o, row.nearest);
+        const LearnedRow row{&layer.weights[start], &layer.first_moment[start], &layer.second_moment[start], &layer.quantised[start], step_size};
+        kernels_.adam_step(layer.sums.data() + start, layer.columns.offset.data(), gradients.totals[o], gradients.units[o], row, layer.width);
+        packed(number).set_row(o, row.quantised);
     }
 }
 
 // The gradient by a bias is that by its output: the sum over positions, in their order, over the head's factor.
-void Learner::move_bias(int condition, int count, float rate, int first, int last) {
-    const LearningSlopes& slopes = head().slopes;
+void Learner::adam_step_of_bias(int condition, int count, float rate, int first, int last) {
+    const LayerGradients& gradients = head().gradients;
     const size_t start = (size_t)condition * network_.outputs;
     float* biases = network_.head_bias.data() + (size_t)condition * network_.head.padded_outputs;
-    const float pace = pace_of(rate, bias_.powers.data() + 2 * condition);
+    const float step_size = step_size_of(rate, bias_.beta_powers.data() + 2 * condition);
     float sums[LARGEST_WIDTH] = {};
     for (int k = 0; k < count; k++) {
-        const float* position = &slopes.values[(size_t)k * slopes.stride];
+        const float* position = &gradients.values[(size_t)k * gradients.stride];
         for (int o = first; o < last; o++) sums[o - first] += position[o];
     }
     for (int o = first; o < last; o++) {
         const float sum = sums[o - first];
         const float factor = network_.head_factor[o];
         const float gradient = factor != 0.0f ? sum / factor : 0.0f;
-        float &squares = bias_.squares[start + o], &momentum = bias_.momentum[start + o];
-        momentum = MOMENTUM * momentum + (1.0f - MOMENTUM) * gradient;
-        squares = SQUARES * squares + (1.0f - SQUARES) * (gradient * gradient);
-        const float moved = pace * (momentum / (std::sqrt(squares) + TINY));
+        float &second_moment = bias_.second_moment[start + o], &first_moment = bias_.first_moment[start + o];
+        first_moment = BETA1 * first_moment + (1.0f - BETA1) * gradient;
+        second_moment = BETA2 * second_moment + (1.0f - BETA2) * (gradient * gradient);
+        const float moved = step_size * (first_moment / (std::sqrt(second_moment) + EPSILON));
         biases[o] = bounded(biases[o] - moved, OUTPUT_LIMIT);
     }
 }

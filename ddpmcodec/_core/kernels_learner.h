@@ -2,7 +2,7 @@
 //
 // Both sides take one step of gradient descent on their code length after some positions, by backpropagation through
 // these layers (Adam, Kingma & Ba 2015, with a short memory of gradients). Weights move in fractions of their integers; the
-// network runs with the nearest. Gradients add up in integers: slopes are rounded to eight bits, in units of the largest.
+// network runs with them rounded. Gradients add up in integers: those by sums are rounded to eight bits, in units of the largest.
 #pragma once
 
 #include <algorithm>
@@ -16,9 +16,9 @@ struct Rates {
     float head, block, inner, bias;  // block: the last one; inner: those before it
 };
 
-// Slopes of the code length by a layer's sums, at the positions of this step.
-struct LearningSlopes {
-    LearningSlopes(int outputs, int most_positions);
+// Gradients of the code length by a layer's sums, at the positions of this step.
+struct LayerGradients {
+    LayerGradients(int outputs, int most_positions);
 
     int outputs, stride;               // of `values`, whose rows are filled up with zeros
     size_t row_stride;                 // of `rows`
@@ -27,7 +27,7 @@ struct LearningSlopes {
     std::vector<float> units, shares;  // what 1 stands for in `rows`, and its inverse [outputs]
     std::vector<int32_t> totals;       // 128 times the sum of them [outputs]
 
-    SlopeColumns columns() {
+    GradientColumns columns() {
         return {values.data(), size_t(stride), rows.data(), row_stride, units.data(), shares.data(), totals.data()};
     }
 };
@@ -38,29 +38,29 @@ struct LearningLayer {
 
     int outputs, width;                    // width: inputs
     std::vector<float> weights;            // [outputs][width], with their fractions
-    std::vector<float> momentum, squares;  // means of their gradients and of the squares of these
-    std::vector<int8_t> nearest;           // integers to the weights [outputs][width]
+    std::vector<float> first_moment, second_moment;  // means of their gradients, and of the squares of these
+    std::vector<int8_t> quantised;         // integers to the weights [outputs][width]
     std::vector<uint8_t> kept;             // what the layer saw at the positions of this step [most][width]
     Packed columns;                        // the same less 128, as weights: [width, most]
-    Aligned<int32_t> sums;                 // slopes times inputs, over all positions [outputs][width]
-    LearningSlopes slopes;                 // by its own sums
+    Aligned<int32_t> sums;                 // gradients times inputs, over all positions [outputs][width]
+    LayerGradients gradients;              // by its own sums
 };
 
-// The way back through a layer, to slopes by its first inputs: the activations of the trunk.
-struct WayBack {
-    WayBack(int outputs, int inputs, int most_positions, const Kernels& kernels);
+// The way back through a layer, to gradients by its first inputs: the activations of the trunk.
+struct BackwardLayer {
+    BackwardLayer(int outputs, int inputs, int most_positions, const Kernels& kernels);
 
     Packed weights;              // outputs for inputs
     size_t stride;               // of `rows`
-    Aligned<uint8_t> rows;       // slopes by the layer's sums in eight bits [most][stride]
+    Aligned<uint8_t> rows;       // gradients by the layer's sums in eight bits [most][stride]
     std::vector<float> units;    // what 1 stands for in them [most]
     Aligned<int32_t> sums;       // [most][inputs]
 };
 
 // What learning keeps of the head's biases, by condition, as each has biases of its own.
 struct LearningBias {
-    std::vector<float> momentum, squares;  // [conditions][outputs]
-    std::vector<float> powers;             // MOMENTUM and SQUARES to the number of steps [conditions][2]
+    std::vector<float> first_moment, second_moment;  // [conditions][outputs]
+    std::vector<float> beta_powers;                  // BETA1 and BETA2 to the number of steps [conditions][2]
 };
 
 class Learner {
@@ -68,10 +68,10 @@ public:
     // Changes the head and the last `blocks` blocks of `network`, which must be a copy of the learner's own, and outlive it.
     Learner(Network& network, int blocks, int most_positions);
 
-    // The caller writes for each position k of this step: slopes of the code length by the head's sums (those by outputs,
+    // The caller writes for each position k of this step: gradients of the code length by the head's sums (those by outputs,
     // times head_factor), and, in k's place of `kept`, what the blocks that learn and the head saw.
-    float* slopes(int k) { return head().slopes.values.data() + (size_t)k * head().slopes.stride; }
-    void clear_slopes(int k) { std::fill_n(slopes(k), network_.outputs, 0.0f); }  // of a position that teaches nothing
+    float* gradients(int k) { return head().gradients.values.data() + (size_t)k * head().gradients.stride; }
+    void clear_gradients(int k) { std::fill_n(gradients(k), network_.outputs, 0.0f); }  // of a position that teaches nothing
     Kept kept(const int* places);
 
     int most_positions() const { return most_; }
@@ -89,19 +89,19 @@ private:
     LearningLayer& head() { return layers_.back(); }
     Packed& packed(int layer) { return layer < blocks() ? network_.blocks[network_.depth - blocks() + layer] : network_.head; }
     void prepare(int condition, int count, int thread, int threads);
-    void propagate(int count, int thread, int threads);
+    void backward(int count, int thread, int threads);
     void learn(int condition, int count, const Rates& rates, int thread, int threads);
-    void move(int layer, int count, float rate, int first, int last);
-    void move_bias(int condition, int count, float rate, int first, int last);
+    void adam_step(int layer, int count, float rate, int first, int last);
+    void adam_step_of_bias(int condition, int count, float rate, int first, int last);
 
     Network& network_;
     const Kernels& kernels_;
     int most_;
-    std::vector<LearningLayer> layers_;  // blocks, then the head
-    std::vector<WayBack> ways_back_;     // from each layer but the first to the one before it
-    std::vector<float> trunk_;           // slopes by the trunk [most][width]
+    std::vector<LearningLayer> layers_;    // blocks, then the head
+    std::vector<BackwardLayer> backward_;  // from each layer but the first to the one before it
+    std::vector<float> trunk_;             // gradients by the trunk [most][width]
     LearningBias bias_;
-    float powers_[2] = {1.0f, 1.0f};     // MOMENTUM and SQUARES to the number of steps
+    float beta_powers_[2] = {1.0f, 1.0f};  // BETA1 and BETA2 to the number of steps
 };
 
 }  // namespace ddpm

@@ -36,10 +36,10 @@ constexpr int LARGEST_WIDTH = 512;
 constexpr int LARGEST_BLOCK = 1024;  // inputs of a block: its own activations, and those that others show
 constexpr float LARGEST_ACTIVATION = 255.0f;
 constexpr float LARGEST_WEIGHT = 127.0f;
-constexpr float LARGEST_SLOPE = 127.0f;  // in eight bits
+constexpr float LARGEST_GRADIENT = 127.0f;  // in eight bits
 constexpr float OUTPUT_LIMIT = 32767.0f;
-constexpr float MOMENTUM = 0.5f, SQUARES = 0.998f;  // how much of the past the averages keep
-constexpr float TINY = 1e-20f;
+constexpr float BETA1 = 0.5f, BETA2 = 0.998f;  // how much of the past the averages keep
+constexpr float EPSILON = 1e-20f;
 
 // int8 weights [16 blocks, inputs] as a kernel takes them: [blocks][inputs / group][16][group], each weight of
 // `weight_bytes`. offset: 128 times the sum of each output's weights.
@@ -51,9 +51,9 @@ struct Weights {
 
 // What learning keeps of one output's weights, and by how much it moves them where all gradients agree.
 struct LearnedRow {
-    float *weights, *momentum, *squares;
-    int8_t* nearest;  // integers to the weights
-    float pace;
+    float *weights, *first_moment, *second_moment;
+    int8_t* quantised;  // integers to the weights
+    float step_size;
 };
 
 // Rows between two layers: sums of the last product, the trunk, and what the next product takes.
@@ -75,8 +75,8 @@ struct Ends {
     int count, outputs;
 };
 
-// Slopes by outputs at several positions, and what they are rounded to, output by output.
-struct SlopeColumns {
+// Gradients by outputs at several positions, and what they are rounded to, output by output.
+struct GradientColumns {
     const float* values;  // [position][stride]
     size_t stride;
     uint8_t* rows;  // 128 plus -127 .. 127 units: [output][row_stride], in which are positions
@@ -106,17 +106,17 @@ struct Kernels {
     // Inputs of rows of a window: differences from a pixel. source: int16 [rows][stride]; centre: int16 [3]; out: uint8, each row
     // `length` behind the one before it. WINDOW_ROW values of each row are read and written.
     void (*differences)(const int16_t* source, size_t stride, int rows, const int16_t* centre, uint8_t* out, size_t length);
-    // Rounds slopes of one position to eight bits, 128 plus -127 .. 127 units. Returns the unit.
-    float (*quantise_row)(const float* slopes, int count, uint8_t* row);
-    // Rounds slopes of outputs [first, last) at `count` positions to eight bits, each output's in its own unit.
-    void (*quantise_columns)(const SlopeColumns&, int count, int first, int last);
-    // Adds slopes by what a layer saw to those by the trunk, but where the activation is at a bound; and from these, slopes by
+    // Rounds gradients of one position to eight bits, 128 plus -127 .. 127 units. Returns the unit.
+    float (*quantise_row)(const float* gradients, int count, uint8_t* row);
+    // Rounds gradients of outputs [first, last) at `count` positions to eight bits, each output's in its own unit.
+    void (*quantise_columns)(const GradientColumns&, int count, int first, int last);
+    // Adds gradients by what a layer saw to those by the trunk, but where the activation is at a bound; and from these, gradients by
     // the sums of the block before, which has these factors.
-    void (*back)(const int32_t* sums, const int32_t* offset, float unit, const float* factor, const uint8_t* seen,
-                 float* trunk, float* slopes, int width);
-    // Moves one output's weights. sums: of slopes plus 128 times inputs less 128, over all positions. total: 128 times
-    // the sum of slopes. width: a multiple of 16 up to 1024.
-    void (*move)(const int32_t* sums, const int32_t* excess, int32_t total, float unit, const LearnedRow&, int width);
+    void (*backward)(const int32_t* sums, const int32_t* offset, float unit, const float* factor, const uint8_t* seen,
+                     float* trunk, float* gradients, int width);
+    // Moves one output's weights. sums: of gradients plus 128 times inputs less 128, over all positions. total: 128 times
+    // the sum of gradients. width: a multiple of 16 up to 1024.
+    void (*adam_step)(const int32_t* sums, const int32_t* excess, int32_t total, float unit, const LearnedRow&, int width);
 };
 
 // nullptr where this build or this architecture lacks them.

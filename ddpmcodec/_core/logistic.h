@@ -14,7 +14,7 @@ namespace ddpm {
 inline constexpr int SCALES = 128, MEAN_UNIT = 64;
 inline constexpr int64_t WHOLE = int64_t(1) << 38;          // the integer that stands for probability one
 inline constexpr int64_t LAST_STEP = (int64_t(28 * 64) << 24) - 1;  // where the table ends
-inline constexpr int64_t LEAST_MASS = int64_t(1) << 14;     // a smaller one has no slope to speak of
+inline constexpr int64_t LEAST_MASS = int64_t(1) << 14;     // a smaller one has no gradient to speak of
 
 // 2^38 (CDF - 1/2) at a distance from the mean in 1/64 of a unit: odd, never falling.
 inline int64_t centred(int64_t distance, int scale) {
@@ -86,8 +86,8 @@ template <class Starts> int64_t last_that_starts(int64_t estimate, int64_t lo, i
     return x;
 }
 
-struct Slopes {
-    double by_mean, by_scale;  // by the mean, in scales; by the logarithm of the scale
+struct Gradients {
+    double mean, scale;  // by the mean, in scales; by the logarithm of the scale
 };
 
 // The part of the line that integers occupy: its ends as distances from the mean in 1/64 of a unit, and `centred` there.
@@ -110,8 +110,8 @@ struct Units {
 };
 inline constexpr Units UNITS;
 
-// Slopes of the logarithm of a span's mass, by IEEE operations in this order.
-inline Slopes mass_slopes(const Span& span, int scale) {
+// Gradients of the logarithm of a span's mass, by IEEE operations in this order.
+inline Gradients mass_gradients(const Span& span, int scale) {
     const double unit = UNITS.of[scale];
     if (span.high - span.low < LEAST_MASS) {  // exponential: exp(-z) (1 - exp(-d)), z scales away, d scales wide
         const double wide = double(span.above - span.below) * unit;
@@ -121,14 +121,14 @@ inline Slopes mass_slopes(const Span& span, int scale) {
     const double low_share = double(span.low) / double(WHOLE), high_share = double(span.high) / double(WHOLE);
     const double share = 1.0 / (high_share - low_share);
     const double low_density = 0.25 - low_share * low_share, high_density = 0.25 - high_share * high_share;
-    const double by_scale = ((double(span.below) * unit) * low_density - (double(span.above) * unit) * high_density) * share;
-    return {(low_density - high_density) * share, by_scale};
+    const double grad_scale = ((double(span.below) * unit) * low_density - (double(span.above) * unit) * high_density) * share;
+    return {(low_density - high_density) * share, grad_scale};
 }
 
-// Slopes of the code length, in nats, of `part` given `whole`.
-inline Slopes code_slopes(const Span& whole, const Span& part, int scale) {
-    const Slopes by_whole = mass_slopes(whole, scale), by_part = mass_slopes(part, scale);
-    return {by_whole.by_mean - by_part.by_mean, by_whole.by_scale - by_part.by_scale};
+// Gradients of the code length, in nats, of `part` given `whole`.
+inline Gradients code_gradients(const Span& whole, const Span& part, int scale) {
+    const Gradients by_whole = mass_gradients(whole, scale), by_part = mass_gradients(part, scale);
+    return {by_whole.mean - by_part.mean, by_whole.scale - by_part.scale};
 }
 
 }  // namespace ddpm

@@ -149,13 +149,13 @@ struct Mixture {
     }
 
     // How the code length of integers changes with a component.
-    Slopes slopes(int k, const Masses& masses, int64_t first, int64_t last, int64_t mean, int scale) const {
+    Gradients gradients(int k, const Masses& masses, int64_t first, int64_t last, int64_t mean, int scale) const {
         const Truncated& part = parts[k];
         if (part.origin != mean + 32)  // the mean was drawn towards the range
-            return code_slopes(Span(lo, hi, mean, scale), Span(first, last, mean, scale), scale);
+            return code_gradients(Span(lo, hi, mean, scale), Span(first, last, mean, scale), scale);
         const int64_t low = part.below;
         const Span part_span(first, last, mean, low + masses.before[k], low + masses.after[k]);
-        return code_slopes(Span(lo, hi, mean, low, low + part.total), part_span, scale);
+        return code_gradients(Span(lo, hi, mean, low, low + part.total), part_span, scale);
     }
 };
 

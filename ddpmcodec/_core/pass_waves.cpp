@@ -53,7 +53,7 @@ int Pass::collect(const Stage& stage, int wave, int thread, int threads) {
                 worker.positions.push_back({s, n, y, x});
                 worker.slots.push_back(slot);
             } else if (is_own) {
-                if (learning_) learning_->learner.clear_slopes(slot);
+                if (learning_) learning_->learner.clear_gradients(slot);
                 if (shown_) shown_->clear(n, y, x);
             }
             slot++;
@@ -91,12 +91,12 @@ void Pass::code_positions(Stage& stage, const Network& network, Worker& worker) 
         position.code(values, channels, coder(at.stream), {biases_[at.n][bias_set], &scores, colors, &color_scores, learning_ != nullptr});
         stage.store(at.n, at.y, at.x, values);
         if (colors) color_scores.pixels.push_back({values.known[0].lo, values.known[1].lo, values.known[2].lo});
-        if (learning_) position.slopes(learning_->learner.slopes(worker.slots[k]));
+        if (learning_) position.gradients(learning_->learner.gradients(worker.slots[k]));
     }
     if (!learning_) return;
     for (int slot : worker.slots) {  // later: vectors of what was just written value by value would wait for it
-        float* slopes = learning_->learner.slopes(slot);
-        for (int o = 0; o < network.outputs; o++) slopes[o] *= network.head_factor[o];
+        float* gradients = learning_->learner.gradients(slot);
+        for (int o = 0; o < network.outputs; o++) gradients[o] *= network.head_factor[o];
     }
 }
 

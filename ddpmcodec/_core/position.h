@@ -9,7 +9,7 @@
 namespace ddpm {
 
 inline constexpr int64_t MEAN_LIMIT = 32767;
-inline constexpr double SCALE_SLOPE_LIMIT = 8.0;  // a value far out must not drown the rest
+inline constexpr double SCALE_GRADIENT_LIMIT = 8.0;  // a value far out must not drown the rest
 inline constexpr double INDICES = 11.541560327111707;  // scale indices per unit of the logarithm: 8 / log 2
 inline constexpr double OCTAVE_SIXTEENTH = 0.043321698784996581;  // log 2 / 16
 
@@ -91,7 +91,7 @@ struct Learning {
     Scores* scores = nullptr;
     const Colors* colors = nullptr;
     ColorScores* color_scores = nullptr;
-    bool wants_slopes = false;  // for `Position::slopes`
+    bool wants_gradients = false;  // for `Position::gradients`
 };
 
 class Position {
@@ -105,12 +105,12 @@ class Position {
     // Codes all channels of `values`, whose ranges become what is then known.
     void code(Values& values, int channels, const Coder& coder, const Learning& learning) {
         for (int c = 0; c < channels; c++) code_channel(values, c, coder, learning);
-        for (int c = channels; c < CHANNELS; c++) std::fill_n(means_[c], MOST_COMPONENTS, int64_t(0));  // `slopes` reads all
+        for (int c = channels; c < CHANNELS; c++) std::fill_n(means_[c], MOST_COMPONENTS, int64_t(0));  // `gradients` reads all
     }
 
-    // Slopes of the code length, in nats, by every output, float [outputs]: at the distributions that were coded with, as if
+    // Gradients of the code length, in nats, by every output, float [outputs]: at the distributions that were coded with, as if
     // what adaptation added to scales were constant.
-    void slopes(float* by_output) const;
+    void gradients(float* grad_output) const;
 
   private:
     void code_channel(Values& values, int c, const Coder& coder, const Learning& learning);
@@ -138,7 +138,7 @@ class Position {
     Shares weights_, first_;
     int64_t residual_[CHANNELS] = {};
     bool coded_[CHANNELS] = {};
-    double by_mean_[CHANNELS][MOST_COMPONENTS], by_scale_[CHANNELS][MOST_COMPONENTS];  // these three of coded channels
+    double grad_mean_[CHANNELS][MOST_COMPONENTS], grad_scale_[CHANNELS][MOST_COMPONENTS];  // these three of coded channels
     int used_[CHANNELS][MOST_COMPONENTS];  // scale indices that were coded with
     int64_t means_[CHANNELS][MOST_COMPONENTS], expected_[CHANNELS] = {};  // 1/64; by the weights at first
 };
@@ -188,57 +188,57 @@ inline void Position::code_channel(Values& values, int c, const Coder& coder, co
         Masses masses;
         const Range range = values.known[c] = code_value(values, c, mixture, coder, learning, masses);
         if (K > 1) weights_ = mixture.after(weights_, masses);
-        if (learning.scores || learning.wants_slopes) {
-            double by_scale = 0;
+        if (learning.scores || learning.wants_gradients) {
+            double grad_scale = 0;
             coded_[c] = true;
             for (int k = 0; k < K; k++) {
-                const Slopes slopes = mixture.slopes(k, masses, range.lo, range.hi, means[k], scales[k]);
-                by_mean_[c][k] = slopes.by_mean;
-                by_scale_[c][k] = slopes.by_scale;
+                const Gradients gradients = mixture.gradients(k, masses, range.lo, range.hi, means[k], scales[k]);
+                grad_mean_[c][k] = gradients.mean;
+                grad_scale_[c][k] = gradients.scale;
                 used_[c][k] = scales[k];
-                by_scale += double(weights_.share[k]) * slopes.by_scale;
+                grad_scale += double(weights_.share[k]) * gradients.scale;
             }
-            if (learning.scores) learning.scores->add(c, context, by_scale / double(1 << WEIGHT_BITS), typical);
+            if (learning.scores) learning.scores->add(c, context, grad_scale / double(1 << WEIGHT_BITS), typical);
         }
         values.residual[c] = int16_t(normalised(residual_of(middle, range), typical));
     }
     residual_[c] = residual_of(expected_[c], values.known[c]);
 }
 
-inline void Position::slopes(float* by_output) const {
+inline void Position::gradients(float* grad_output) const {
     const int K = shape_.components;
-    double share[MOST_COMPONENTS], by_base[CHANNELS] = {};
+    double share[MOST_COMPONENTS], grad_base[CHANNELS] = {};
     for (int k = 0; k < K; k++) {
         share[k] = double(weights_.share[k]) / double(1 << WEIGHT_BITS);
         const double first = double(first_.share[k]) / double(1 << WEIGHT_BITS);
-        by_output[shape_.logits() + k] = float((first - share[k]) * OCTAVE_SIXTEENTH);
+        grad_output[shape_.logits() + k] = float((first - share[k]) * OCTAVE_SIXTEENTH);
     }
     for (int c = 0; c < CHANNELS; c++)
         for (int k = 0; k < K; k++) {
             if (!coded_[c]) {
-                by_output[shape_.mean(c, k)] = by_output[shape_.scale(c, k)] = 0;
+                grad_output[shape_.mean(c, k)] = grad_output[shape_.scale(c, k)] = 0;
                 continue;
             }
-            const double mean = share[k] * by_mean_[c][k] * UNITS.of[used_[c][k]];  // nats in 1/64 of a unit
-            const double scale = std::min(std::max(share[k] * by_scale_[c][k], -SCALE_SLOPE_LIMIT), SCALE_SLOPE_LIMIT);
-            by_output[shape_.mean(c, k)] = float(mean);
-            by_output[shape_.scale(c, k)] = float(scale / INDICES);
-            by_base[c] += mean;
+            const double mean = share[k] * grad_mean_[c][k] * UNITS.of[used_[c][k]];  // nats in 1/64 of a unit
+            const double scale = std::min(std::max(share[k] * grad_scale_[c][k], -SCALE_GRADIENT_LIMIT), SCALE_GRADIENT_LIMIT);
+            grad_output[shape_.mean(c, k)] = float(mean);
+            grad_output[shape_.scale(c, k)] = float(scale / INDICES);
+            grad_base[c] += mean;
         }
     // Back through the channels: a residual falls as its mean rises.
-    const double third = by_base[2];
-    const double second = by_base[1] - third * double(output_[shape_.cross(2)]) / 64.0;
-    const double first = by_base[0] - (second * double(output_[shape_.cross(0)]) + third * double(output_[shape_.cross(1)])) / 64.0;
-    const double later[CHANNELS] = {first - by_base[0], second - by_base[1], 0};  // of the residual, by its mean
+    const double third = grad_base[2];
+    const double second = grad_base[1] - third * double(output_[shape_.cross(2)]) / 64.0;
+    const double first = grad_base[0] - (second * double(output_[shape_.cross(0)]) + third * double(output_[shape_.cross(1)])) / 64.0;
+    const double later[CHANNELS] = {first - grad_base[0], second - grad_base[1], 0};  // of the residual, by its mean
     for (int c = 0; c < CHANNELS; c++)
         for (int k = 0; k < K; k++) {
             const double part = later[c] * double(first_.share[k]) / double(1 << WEIGHT_BITS);
-            by_output[shape_.mean(c, k)] += float(part);
-            by_output[shape_.logits() + k] += float(part * double(means_[c][k] - expected_[c]) * OCTAVE_SIXTEENTH);
+            grad_output[shape_.mean(c, k)] += float(part);
+            grad_output[shape_.logits() + k] += float(part * double(means_[c][k] - expected_[c]) * OCTAVE_SIXTEENTH);
         }
-    by_output[shape_.cross(0)] = float(second * double(residual_[0]) / 64.0);
-    by_output[shape_.cross(1)] = float(third * double(residual_[0]) / 64.0);
-    by_output[shape_.cross(2)] = float(third * double(residual_[1]) / 64.0);
+    grad_output[shape_.cross(0)] = float(second * double(residual_[0]) / 64.0);
+    grad_output[shape_.cross(1)] = float(third * double(residual_[0]) / 64.0);
+    grad_output[shape_.cross(2)] = float(third * double(residual_[1]) / 64.0);
 }
 
 }  // namespace ddpm

@@ -283,13 +283,13 @@ nb::dict coded(const std::vector<int32_t>& outputs, int components, const std::v
     Position position(shape, outputs.data());
     const Biases biases;
     position.code(values, channels, Coder{&symbols, nullptr}, {biases, nullptr, nullptr, nullptr, true});
-    std::vector<float> slopes(outputs.size());
-    position.slopes(slopes.data());
+    std::vector<float> gradients(outputs.size());
+    position.gradients(gradients.data());
     double nats = 0;
     for (size_t i = 0; i < symbols.size(); i++) nats -= std::log(double(symbols[i].freq) / double(1 << PRECISION));
     nb::dict outcome;
     outcome["nats"] = nats;
-    outcome["slopes"] = array_of(std::move(slopes), {outputs.size()});
+    outcome["gradients"] = array_of(std::move(gradients), {outputs.size()});
     nb::list ranges, predicted;
     for (int c = 0; c < channels; c++) {
         ranges.append(nb::make_tuple(values.known[c].lo, values.known[c].hi));
@@ -314,7 +314,7 @@ void bind_testing(nb::module_& m) {
     bind_pyramid(testing);
     bind_windows(testing);
     testing.def("coded", &coded, "outputs"_a, "components"_a, "value"_a, "known"_a, "width"_a, "base"_a,
-                "One position without biases: its code length, and the slopes of it by the outputs.");
+                "One position without biases: its code length, and the gradients of it by the outputs.");
 }
 
 }  // namespace ddpm

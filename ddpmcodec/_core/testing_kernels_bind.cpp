@@ -109,17 +109,17 @@ struct OwnLearner {
     OwnLearner(const OwnLearner&) = delete;
 };
 
-// slopes: float32 [M, outputs]; kept_blocks, kept_head: what the blocks that learn, and the head, saw; rates: head, last block,
+// gradients: float32 [M, outputs]; kept_blocks, kept_head: what the blocks that learn, and the head, saw; rates: head, last block,
 // blocks before it, biases.
-void step(OwnLearner& self, int condition, const Matrix<float>& slopes, const std::vector<Matrix<uint8_t>>& kept_blocks,
+void step(OwnLearner& self, int condition, const Matrix<float>& gradients, const std::vector<Matrix<uint8_t>>& kept_blocks,
           const Matrix<uint8_t>& kept_head, const std::vector<float>& rates, int threads) {
     const Network& network = self.network;
-    const size_t count = slopes.shape(0), outputs = network.outputs;
-    require(slopes.shape(1) == outputs && count <= size_t(self.learner.most_positions()), "slopes of another shape");
+    const size_t count = gradients.shape(0), outputs = network.outputs;
+    require(gradients.shape(1) == outputs && count <= size_t(self.learner.most_positions()), "gradients of another shape");
     require(int(kept_blocks.size()) == self.learner.blocks(), "one array for each block that learns");
     for (const Matrix<uint8_t>& block : kept_blocks) require(block.size() == count * network.block_inputs(), "a block of another shape");
     require(kept_head.size() == count * network.width && rates.size() == 4, "a head of another shape, or other rates");
-    for (size_t k = 0; k < count; k++) std::copy_n(slopes.data() + k * outputs, outputs, self.learner.slopes(int(k)));
+    for (size_t k = 0; k < count; k++) std::copy_n(gradients.data() + k * outputs, outputs, self.learner.gradients(int(k)));
     const Kept kept = self.learner.kept(nullptr);
     for (size_t b = 0; b < kept_blocks.size(); b++) std::memcpy(kept.block[b], kept_blocks[b].data(), kept_blocks[b].size());
     std::memcpy(kept.head, kept_head.data(), kept_head.size());
@@ -147,7 +147,7 @@ void bind_testing_kernels(nb::module_& m) {
         .def("kept", &kept_of, "rows"_a, "condition"_a);
     nb::class_<OwnLearner>(m, "Learner", "A copy of a network whose last blocks and head go on learning.")
         .def(nb::init<const Network&, int, int>(), "network"_a, "blocks"_a, "most_positions"_a)
-        .def("step", &step, "condition"_a, "slopes"_a, "kept_blocks"_a, "kept_head"_a, "rates"_a, "threads"_a = 1)
+        .def("step", &step, "condition"_a, "gradients"_a, "kept_blocks"_a, "kept_head"_a, "rates"_a, "threads"_a = 1)
         .def("outputs", [](const OwnLearner& self, const Matrix<uint8_t>& rows, int c) { return outputs_of(self.network, rows, c); },
              "rows"_a, "condition"_a)
         .def("head_weights", [](const OwnLearner& self) { return weights_of(self.learner.head()); })

@@ -12,7 +12,7 @@ from numpy_networks import F, Params, depth_of, network, reference, rounded, row
 from ddpmcodec import _native as native
 from ddpmcodec._native import testing
 
-MOMENTUM, SQUARES, TINY = F(0.5), F(0.998), F(1e-20)
+BETA1, BETA2, EPSILON = F(0.5), F(0.998), F(1e-20)
 
 
 class Adam:
@@ -20,32 +20,32 @@ class Adam:
 
     def __init__(self, weights: Any) -> None:
         self.weights = weights.astype(F)
-        self.momentum, self.squares = np.zeros(weights.shape, F), np.zeros(weights.shape, F)
-        self.powers = np.ones(2, F)
+        self.first_moment, self.second_moment = np.zeros(weights.shape, F), np.zeros(weights.shape, F)
+        self.beta_powers = np.ones(2, F)
 
-    def move(self, gradient: Any, rate: Any, limit: float) -> None:
-        self.powers = self.powers * np.array([MOMENTUM, SQUARES])
-        pace = rate * (np.sqrt(F(1) - self.powers[1]) / (F(1) - self.powers[0]))
-        self.momentum = MOMENTUM * self.momentum + (F(1) - MOMENTUM) * gradient
-        self.squares = SQUARES * self.squares + (F(1) - SQUARES) * (gradient * gradient)
-        moved = pace * (self.momentum / (np.sqrt(self.squares) + TINY))
+    def adam_step(self, gradient: Any, rate: Any, limit: float) -> None:
+        self.beta_powers = self.beta_powers * np.array([BETA1, BETA2])
+        step_size = rate * (np.sqrt(F(1) - self.beta_powers[1]) / (F(1) - self.beta_powers[0]))
+        self.first_moment = BETA1 * self.first_moment + (F(1) - BETA1) * gradient
+        self.second_moment = BETA2 * self.second_moment + (F(1) - BETA2) * (gradient * gradient)
+        moved = step_size * (self.first_moment / (np.sqrt(self.second_moment) + EPSILON))
         self.weights = np.minimum(np.maximum(self.weights - moved, F(-limit)), F(limit))
 
 
 class Layer(Adam):
-    def learn(self, slopes: Any, inputs: Any, rate: Any) -> None:
-        largest = np.abs(slopes).max(axis=0)
-        sums = quantised(slopes, largest[None]).T.astype(np.int64) @ inputs.astype(np.int64)
-        self.move(sums.astype(F) * units(largest).astype(F)[:, None], rate, 127)
+    def learn(self, gradients: Any, inputs: Any, rate: Any) -> None:
+        largest = np.abs(gradients).max(axis=0)
+        sums = quantised(gradients, largest[None]).T.astype(np.int64) @ inputs.astype(np.int64)
+        self.adam_step(sums.astype(F) * units(largest).astype(F)[:, None], rate, 127)
 
 
 def units(largest: Any) -> Any:
-    return np.where(largest > TINY, largest / F(127), F(0))
+    return np.where(largest > EPSILON, largest / F(127), F(0))
 
 
-def quantised(slopes: Any, largest: Any) -> Any:
-    shares = np.where(largest > TINY, F(127) / np.maximum(largest, TINY), F(0))
-    return rounded(slopes * shares)
+def quantised(gradients: Any, largest: Any) -> Any:
+    shares = np.where(largest > EPSILON, F(127) / np.maximum(largest, EPSILON), F(0))
+    return rounded(gradients * shares)
 
 
 class Learner:
@@ -59,10 +59,10 @@ class Learner:
         self.head = Layer(params["head.weight"])
         self.biases = [Adam(bias) for bias in params["head.bias"]]
 
-    def step(self, condition: int, slopes: Any, blocks: list[Any], head: Any, *rates: float) -> None:
+    def step(self, condition: int, gradients: Any, blocks: list[Any], head: Any, *rates: float) -> None:
         of_head, of_block, of_inner, of_bias = map(F, rates)
         width = head.shape[1]
-        trunk, by_sums, weights, seen = np.zeros(head.shape, F), slopes, self.params["head.weight"], head
+        trunk, by_sums, weights, seen = np.zeros(head.shape, F), gradients, self.params["head.weight"], head
         for k in reversed(range(len(self.names))):
             name = self.names[k]
             largest = np.abs(by_sums).max(axis=1)
@@ -73,11 +73,11 @@ class Learner:
                 trunk * self.params[f"{name}.factor"], self.params[f"{name}.weight"], blocks[k][:, :width]
             )  # fmt: skip
             self.blocks[k].learn(by_sums, blocks[k], of_block if k == len(self.names) - 1 else of_inner)
-        self.head.learn(slopes, head, of_head)
-        total = np.zeros(slopes.shape[1], F)
-        for row in slopes:
+        self.head.learn(gradients, head, of_head)
+        total = np.zeros(gradients.shape[1], F)
+        for row in gradients:
             total = total + row
-        self.biases[condition].move(total / self.params["head.factor"], of_bias, 32767)
+        self.biases[condition].adam_step(total / self.params["head.factor"], of_bias, 32767)
         for name, block in zip(self.names, self.blocks, strict=True):
             self.params[f"{name}.weight"] = rounded(block.weights).astype(np.int8)
         self.params["head.weight"] = rounded(self.head.weights).astype(np.int8)
@@ -85,10 +85,10 @@ class Learner:
 
 
 class Step(NamedTuple):
-    """What a learner takes: slopes of positions, and what the last blocks and the head see of them."""
+    """What a learner takes: gradients of positions, and what the last blocks and the head see of them."""
 
     condition: int
-    slopes: Any
+    gradients: Any
     blocks: list[Any]
     head: Any
     rates: tuple[float, float, float, float] = (0.4, 0.9, 0.7, 5.0)
@@ -104,7 +104,7 @@ class Lesson(NamedTuple):
 
     def learner(self, threads: int = 1) -> Any:
         """The learner after the steps."""
-        most = max(len(step.slopes) for step in self.steps)
+        most = max(len(step.gradients) for step in self.steps)
         learner = testing.Learner(testing.Network(self.params), self.learning, most)
         for step in self.steps:
             learner.step(*step, threads=threads)
@@ -121,15 +121,15 @@ def lesson(
     expected, steps = Learner(params, learning), []
     for i, count in enumerate([96, 5, 1, 131, 97]):
         r = np.random.default_rng(i)
-        slopes = (r.normal(size=(count, outputs)) * params["head.factor"]).astype(F)
-        slopes[:, 3] = 0  # an output that nothing depends on
-        slopes[0] = 0  # a position
+        gradients = (r.normal(size=(count, outputs)) * params["head.factor"]).astype(F)
+        gradients[:, 3] = 0  # an output that nothing depends on
+        gradients[0] = 0  # a position
         _, blocks, head = reference(expected.params, rows_of(count, inputs), i % 2)
         blocks = blocks[depth - learning :]
         for block in blocks:
             block[:, width:] = r.integers(0, 256, (count, 3 * shown))  # what others show
-        steps.append(Step(i % 2, slopes, blocks, head))
-        expected.step(i % 2, slopes, blocks, head, *steps[-1].rates)
+        steps.append(Step(i % 2, gradients, blocks, head))
+        expected.step(i % 2, gradients, blocks, head, *steps[-1].rates)
     return Lesson(params, learning, steps, expected)
 
 

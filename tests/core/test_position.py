@@ -1,6 +1,6 @@
-"""A position: what its outputs mean, and the slopes of the code length that weights learn from while coding.
+"""A position: what its outputs mean, and the gradients of the code length that weights learn from while coding.
 
-Beside the core stands a smooth code length in floating point, whose slopes are taken numerically.
+Beside the core stands a smooth code length in floating point, whose gradients are taken numerically.
 """
 
 from __future__ import annotations
@@ -76,30 +76,30 @@ def test_the_code_length_is_that_of_the_mixture(components: int) -> None:
 
 
 @pytest.mark.parametrize("components", [1, 2, 3, 4])
-def test_slopes_are_those_of_the_code_length(components: int) -> None:
+def test_gradients_are_those_of_the_code_length(components: int) -> None:
     for seed in range(30):
         own = case(components, seed)
         expected = numerical(own)
-        np.testing.assert_allclose(coded(own)["slopes"], expected, rtol=0.01, atol=2e-3)
+        np.testing.assert_allclose(coded(own)["gradients"], expected, rtol=0.01, atol=2e-3)
 
 
 @pytest.mark.parametrize("components", [1, 3])
-def test_slopes_say_how_the_coders_own_code_length_changes(components: int) -> None:
+def test_gradients_say_how_the_coders_own_code_length_changes(components: int) -> None:
     """In whole steps of the outputs that have none through weights: Simpson's rule from one side to the other."""
     for seed in range(8):
         own = case(components, seed)
-        here = coded(own)["slopes"]
+        here = coded(own)["gradients"]
         for output in range(components, len(own.outputs)):
             step = 2 if output >= 4 * components else 8
             below, above = list(own.outputs), list(own.outputs)
             below[output], above[output] = below[output] - step, above[output] + step
             a, b = coded(own._replace(outputs=below)), coded(own._replace(outputs=above))
-            expected = float(a["slopes"][output] + 4 * here[output] + b["slopes"][output]) / 6 * 2 * step
+            expected = float(a["gradients"][output] + 4 * here[output] + b["gradients"][output]) / 6 * 2 * step
             assert b["nats"] - a["nats"] == pytest.approx(expected, abs=0.03 * abs(expected) + 0.02)
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_slopes_of_a_cell_in_a_range(seed: int) -> None:
+def test_gradients_of_a_cell_in_a_range(seed: int) -> None:
     """As of noise levels: one component, channels on their own."""
     rng = np.random.default_rng(seed)
     own = case(1, seed)._replace(base=[0, 0, 0], value=rng.integers(-12, 13, 3).tolist())
@@ -109,14 +109,14 @@ def test_slopes_of_a_cell_in_a_range(seed: int) -> None:
     cells = [testing.cell_of(value, (-15, 15), width) for value in own.value]
     assert found["known"] == cells
     expected = numerical(own, ranges=[(-15, 15, *cell) for cell in cells])
-    np.testing.assert_allclose(found["slopes"][:-3], expected[:-3], rtol=0.01, atol=1e-3)
+    np.testing.assert_allclose(found["gradients"][:-3], expected[:-3], rtol=0.01, atol=1e-3)
 
 
-def test_what_is_not_coded_has_no_slopes() -> None:
+def test_what_is_not_coded_has_no_gradients() -> None:
     own = case(2, 0)
     found = coded(own, known=[(value, value) for value in own.value])
     assert found["nats"] == 0
-    assert not found["slopes"][:-3].any()
+    assert not found["gradients"][:-3].any()
 
 
 def test_grey_is_the_first_channel() -> None:
@@ -125,23 +125,23 @@ def test_grey_is_the_first_channel() -> None:
     found = coded(grey, known=PIXEL[:1])
     assert found["predicted"] == coded(own)["predicted"][:1]
     assert found["nats"] < coded(own)["nats"]
-    assert not found["slopes"][-3:].any()
+    assert not found["gradients"][-3:].any()
 
 
 @pytest.mark.parametrize("output", [-(1 << 31), -(1 << 20), 1 << 20, (1 << 31) - 1])
 @pytest.mark.parametrize("components", [1, 4])
 def test_any_outputs_make_a_code(components: int, output: int) -> None:
-    """All that int32 holds: everything is bounded before it is used, and slopes are numbers."""
+    """All that int32 holds: everything is bounded before it is used, and gradients are numbers."""
     count = native.contract("direct", components)[1]
     for value in (0, 128, 255):
         own = Case([output] * count, components, [value] * 3, [128] * 3)
         found = coded(own)
         assert 0 < found["nats"] < 3 * 24 * np.log(2)
         assert found["known"] == [(value, value)] * 3
-        assert np.isfinite(found["slopes"]).all()
+        assert np.isfinite(found["gradients"]).all()
 
 
-def test_slopes_of_scales_are_bounded() -> None:
+def test_gradients_of_scales_are_bounded() -> None:
     """A value far out must not drown the rest."""
     own = Case([0, 0, 0, 0, 40, 40, 40, 0, 0, 0], 1, [250] * 3, [10] * 3)
-    assert np.abs(coded(own)["slopes"][4:7]).max() <= 8 / (8 / np.log(2)) + 1e-6
+    assert np.abs(coded(own)["gradients"][4:7]).max() <= 8 / (8 / np.log(2)) + 1e-6
