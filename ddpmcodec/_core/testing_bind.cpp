@@ -26,6 +26,14 @@ using Pixels = nb::ndarray<const uint8_t, nb::shape<-1, -1, CHANNELS>, nb::c_con
 using Integers = std::vector<int64_t>;
 using Pair = std::pair<int, int>;
 
+void require_scale(int scale) {
+    if (scale < 0 || scale >= SCALES) throw std::invalid_argument("no such scale");
+}
+
+template <class Array> void require_inside(const Array& array, int y, int x) {
+    if (y < 0 || x < 0 || size_t(y) >= array.shape(0) || size_t(x) >= array.shape(1)) throw std::invalid_argument("no such position");
+}
+
 Shares shares_of(const Integers& weights) {
     require_components(int64_t(weights.size()));
     Shares shares{};
@@ -37,18 +45,19 @@ Integers listed(const Shares& shares, size_t components) { return Integers(share
 
 Mixture mixture_of(const Integers& weights, int64_t lo, int64_t hi, const Integers& means, const std::vector<int>& scales) {
     if (means.size() != weights.size() || scales.size() != weights.size()) throw std::invalid_argument("a mean and a scale each");
-    for (int scale : scales)
-        if (scale < 0 || scale >= SCALES) throw std::invalid_argument("no such scale");
+    for (int scale : scales) require_scale(scale);
     return Mixture(shares_of(weights), int(weights.size()), lo, hi, means.data(), scales.data());
 }
 
 void bind_mixtures(nb::module_& m) {
     m.def("centred", [](const Integers& distances, int scale) {
+        require_scale(scale);
         Integers centred_masses;
         for (int64_t distance : distances) centred_masses.push_back(centred(distance, scale));
         return centred_masses;
     }, "distances"_a, "scale"_a);
     m.def("truncated", [](int64_t lo, int64_t hi, int64_t mean, int scale) {
+        require_scale(scale);
         const Truncated part(lo, hi, mean, scale);
         Integers masses;
         for (int64_t x = lo; x <= hi + 1; x++) masses.push_back(part.before(x));
@@ -241,12 +250,16 @@ void bind_pyramid(nb::module_& m) {
 
 void bind_windows(nb::module_& m) {
     m.def("band_row", [](const Image& coarse, const Image& coded, const Image& known, int y, int x) {
+        for (const Image* planes : {&coarse, &coded, &known}) require_inside(*planes, y, x);
         std::vector<uint8_t> row(inputs_of(Role::BAND), ZERO);
         gather_band(kernels(), with_margin(planes_of(coarse)), inputs_of(planes_of(coded)), inputs_of(planes_of(known)), y, x, row.data());
         return array_of(std::move(row), {size_t(inputs_of(Role::BAND))});
     }, "coarse"_a, "coded"_a, "known"_a, "y"_a, "x"_a);
     // (inputs, what means are relative to) of a pixel; estimate: Y, Co, Cg after noise levels that end at `level`, or None.
     m.def("pixel_row", [](const Pixels& pixels, const std::optional<Image>& estimate, int y, int x, int level) {
+        require_inside(pixels, y, x);
+        if (estimate && (estimate->shape(0) != pixels.shape(0) || estimate->shape(1) != pixels.shape(1)))
+            throw std::invalid_argument("the estimate has another size");
         const int height = int(pixels.shape(0)), width = int(pixels.shape(1));
         std::vector<Described> described;
         if (estimate) described.push_back({planes_of(*estimate), {}, level});

@@ -115,7 +115,8 @@ void step(OwnLearner& self, int condition, const Matrix<float>& gradients, const
           const Matrix<uint8_t>& kept_head, const std::vector<float>& rates, int threads) {
     const Network& network = self.network;
     const size_t count = gradients.shape(0), outputs = network.outputs;
-    require(gradients.shape(1) == outputs && count <= size_t(self.learner.most_positions()), "gradients of another shape");
+    require(condition >= 0 && condition < network.conditions && threads >= 1, "no such condition, or no thread");
+    require(gradients.shape(1) == outputs && count >= 1 && count <= size_t(self.learner.most_positions()), "gradients of another shape");
     require(int(kept_blocks.size()) == self.learner.blocks(), "one array for each block that learns");
     for (const Matrix<uint8_t>& block : kept_blocks) require(block.size() == count * network.block_inputs(), "a block of another shape");
     require(kept_head.size() == count * network.width && rates.size() == 4, "a head of another shape, or other rates");
