@@ -94,6 +94,16 @@ Scratch::Scratch(const Network& network)
       trunk((size_t)BLOCK_ROWS * network.width),
       activation(BLOCK_ROWS * activation_stride) {}
 
+Ends Scratch::ends(const Network& network, const float* head_bias, int count) const {
+    Ends ends;
+    ends.sums = sums.data(), ends.sums_stride = sums_stride;
+    ends.skip_sums = skip_sums.data(), ends.skip_stride = skip_stride;
+    ends.factor = network.head_factor.data(), ends.bias = head_bias;
+    ends.skip_offset = network.skip.offset.data(), ends.skip_factor = network.skip_factor.data();
+    ends.count = count, ends.outputs = network.outputs;
+    return ends;
+}
+
 namespace {
 
 // What the next layer sees, of each row its first `length` bytes.
@@ -124,13 +134,11 @@ void run(const Network& network, const InputRows& inputs, int32_t* outputs, Scra
     int32_t* sums = scratch.sums.data();
     Rows rows{sums, scratch.trunk.data(), scratch.activation.data(), scratch.sums_stride, scratch.activation_stride,
               0, width};
-    Ends ends{sums, scratch.skip_sums.data(), scratch.sums_stride, scratch.skip_stride, network.head_factor.data(),
-              head_bias, network.skip.offset.data(), network.skip_factor.data(), 0, network.outputs};
     auto multiply = [&](const Packed& weights) {
         product(rows.activation, rows.activation_stride, rows.count, weights, sums, rows.sums_stride);
     };
     for (int first = 0; first < count; first += BLOCK_ROWS) {
-        rows.count = ends.count = count - first < BLOCK_ROWS ? count - first : BLOCK_ROWS;
+        rows.count = count - first < BLOCK_ROWS ? count - first : BLOCK_ROWS;
         const uint8_t* seen = inputs.rows + first * inputs.stride;
         product(seen, inputs.stride, rows.count, network.skip, scratch.skip_sums.data(), scratch.skip_stride);
         product(seen, inputs.stride, rows.count, network.stem, sums, rows.sums_stride);
@@ -144,7 +152,7 @@ void run(const Network& network, const InputRows& inputs, int32_t* outputs, Scra
         }
         if (kept.head) keep(rows, width, kept.places + first, kept.head);
         multiply(network.head);
-        kernels.after_head(ends, outputs + (size_t)first * network.outputs, network.outputs);
+        kernels.after_head(scratch.ends(network, head_bias, rows.count), outputs + (size_t)first * network.outputs, network.outputs);
     }
 }
 

@@ -160,6 +160,9 @@ struct Scratch {
     Aligned<int32_t> sums, skip_sums;
     Aligned<float> trunk;
     Aligned<uint8_t> activation;
+
+    // Sums of the head and the skip layer, of `count` rows. head_bias: of a condition.
+    Ends ends(const Network&, const float* head_bias, int count) const;
 };
 
 // Where a position finds what others show it, and shows its own: uint8 [depth][shown] each.

@@ -264,9 +264,8 @@ BandRanges Pass::predicted(int band_index, const Planes& coarse, const Planes* c
     if (coded) stage.see(*coded);
     const size_t inputs = padded(inputs_of(Role::BAND)), outputs = network.outputs;
     run_threads(trained.predict ? 1 : threads, [&](Team& team, int thread) {
-        auto first_row = [&](int share) { return int(int64_t(band.height) * share / team.threads()); };
-        const int first = first_row(thread), end = first_row(thread + 1);
-        if (first == end) return;
+        const ThreadPart part(band.height, thread, team.threads());
+        if (part.first == part.last) return;
         Scratch scratch(network);
         std::vector<uint8_t> rows(MOST_TOGETHER * inputs, ZERO);
         std::vector<int32_t> predictions(MOST_TOGETHER * outputs);
@@ -288,7 +287,7 @@ BandRanges Pass::predicted(int band_index, const Planes& coarse, const Planes* c
             }
             open.clear();
         };
-        for (int y = first; y < end; y++)
+        for (int y = part.first; y < part.last; y++)
             for (int x = std::max(0, coded_waves - DELAY * y); x < band.width; x++) {
                 if (!stage.wants(0, y, x)) continue;
                 int16_t base[CHANNELS];

@@ -137,9 +137,7 @@ std::vector<int32_t> convolved(const Network& network, const uint8_t* inputs, si
     visit(seen, [&](size_t first, int, int, const Rows& rows) {
         product(inputs + first * stride, stride, rows.count, network.skip, scratch.skip_sums.data(), scratch.skip_stride);
         product(rows.activation, channels, rows.count, network.head, scratch.sums.data(), rows.sums_stride);
-        kernels.after_head({scratch.sums.data(), scratch.skip_sums.data(), rows.sums_stride, scratch.skip_stride, network.head_factor.data(),
-                            network.head_bias.data(), network.skip.offset.data(), network.skip_factor.data(), rows.count, network.outputs},
-                           &outputs[first * network.outputs], network.outputs);
+        kernels.after_head(scratch.ends(network, network.head_bias.data(), rows.count), &outputs[first * network.outputs], network.outputs);
     });
     return outputs;
 }

@@ -221,8 +221,8 @@ Estimate of_bands(const Pass& pass, int threads, size_t first) {
         Estimate fine(band.transposed ? length : band.height, band.transposed ? band.height : length);
         const Synthesis synthesis(band, ranges, coarse, fine);
         run_threads(shared, [&](const Team& team, int t) {
-            auto start = [&](int share) { return int(int64_t(band.height) * share / team.threads()); };
-            synthesis.run(start(t), start(t + 1));
+            const ThreadPart rows(band.height, t, team.threads());
+            synthesis.run(rows.first, rows.last);
         });
         coarse = std::move(fine);
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <mutex>
@@ -107,6 +108,16 @@ class Team {
     std::exception_ptr error_;
     std::mutex mutex_;
     std::condition_variable changed_;
+};
+
+// The part [first, last) of `count` things that one of `threads` threads does.
+struct ThreadPart {
+    int first, last;
+
+    ThreadPart(int count, int thread, int threads) : first(edge(count, thread, threads)), last(edge(count, thread + 1, threads)) {}
+
+  private:
+    static int edge(int count, int part, int parts) { return int(int64_t(count) * part / parts); }
 };
 
 // Calls work(team, thread) in `wanted` threads, this one among them, or in fewer where the system has no more. What one of
