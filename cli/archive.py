@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -37,6 +38,7 @@ from ._options import (
     PATH_NAME,
     any_format_option,
     archive_levels_option,
+    as_one,
     effort_option,
     force_option,
     max_pixels_option,
@@ -52,6 +54,7 @@ from ._outputs import ArchiveOutput, spool_folder
 from ._report import archive_line, model_of
 
 if TYPE_CHECKING:
+    from ddpmcodec.archive.writer import Writer
     from ddpmcodec.codec.reading import Reading
     from ddpmcodec.images import Planes
 
@@ -66,6 +69,53 @@ def archive() -> None:
 archive.add_command(extract)
 archive.add_command(join)
 archive.add_command(remove)
+
+
+@dataclass(frozen=True)
+class Creation:
+    """What `create` is asked for, by the names of its options."""
+
+    output: str
+    images: tuple[str, ...]
+    bits_back: int | None
+    effort: int
+    levels: int | None
+    model: str | None
+    force: bool
+    add: bool
+    skip_existing: bool
+    strip: bool
+    any_format: bool
+    webp: bool
+    pixels: bool
+    tile: int | None
+    max_pixels: int
+    no_verify: bool
+    threads: int | None
+    as_json: bool
+    quiet: bool
+    verbose: bool
+
+    def refuse_usage(self) -> None:
+        """Raises UsageError for options that do not go together, OutputError where there is nothing to add to."""
+        if self.as_json and self.output == STANDARD:
+            raise click.UsageError("--json and an archive cannot both be on standard output: name a file")
+        if self.skip_existing and not self.add:
+            raise click.UsageError("--skip-existing goes with --add: another archive has no images yet")
+        if self.force and self.skip_existing:
+            raise click.UsageError(
+                "-f replaces images of the same names, --skip-existing leaves them: give one of them"
+            )
+        if self.add and not Path(self.output).is_file():
+            raise OutputError(f"{self.output}: there is no archive to add images to: make one without --add")
+
+    def writer(self) -> Writer:
+        from ddpmcodec.archive.writer import Writer
+
+        return Writer(
+            spool=spool_folder(self.output), effort=self.effort, levels=self.levels, bits_back=self.bits_back,
+            model=self.model, webp=self.webp, tile=self.tile, verify=not self.no_verify,
+        )  # fmt: skip
 
 
 @archive.command(epilog=EXIT_CODES)
@@ -101,28 +151,8 @@ archive.add_command(remove)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output: images, left out, bytes.")
 @quiet_option
 @verbose_option
-def create(
-    output: str,
-    images: tuple[str, ...],
-    bits_back: int | None,
-    effort: int,
-    levels: int | None,
-    model: str | None,
-    force: bool,
-    add: bool,
-    skip_existing: bool,
-    strip: bool,
-    any_format: bool,
-    webp: bool,
-    pixels: bool,
-    tile: int | None,
-    max_pixels: int,
-    no_verify: bool,
-    threads: int | None,
-    as_json: bool,
-    quiet: bool,
-    verbose: bool,
-) -> int:
+@partial(as_one, Creation)
+def create(wanted: Creation) -> int:
     """Archive images without loss, under their names; of a folder all images below it, under their paths in it.
 
     The context model codes small images together, with --effort and --levels. With --bits-back, a Gaussian model codes
@@ -144,71 +174,58 @@ def create(
     ddpmcodec archive create --add icons.ddpma new.png more-icons
     ddpmcodec archive create - photos --effort 3 | ssh host 'cat > photos.ddpma'
     """
-    from ddpmcodec.codec.reading import Reading
     from ddpmcodec.parallel import threads_of
 
-    if as_json and output == STANDARD:
-        raise click.UsageError("--json and an archive cannot both be on standard output: name a file")
-    if skip_existing and not add:
-        raise click.UsageError("--skip-existing goes with --add: another archive has no images yet")
-    if force and skip_existing:
-        raise click.UsageError("-f replaces images of the same names, --skip-existing leaves them: give one of them")
-    if add and not Path(output).is_file():
-        raise OutputError(f"{output}: there is no archive to add images to: make one without --add")
-    taken = _Taken()
-    files = _gather(images, quiet, taken)
-    paths = [path for _, path in files]
-    target = ArchiveOutput(output, paths, "archive create", force or add, replaces_source=False)
-    start = time.monotonic()
-    with threads_of(threads), progress(output, len(files), quiet=quiet, unit=" images") as advance:
-        from ddpmcodec.archive.writer import Writer
-        from ddpmcodec.format.archive_facts import index_facts
-
-        reading = Reading(strip, any_format, pixels, max_pixels)
-        with (
-            naming_options(),
-            Writer(
-                spool=spool_folder(output),
-                effort=effort,
-                levels=levels,
-                bits_back=bits_back,
-                model=model,
-                webp=webp,
-                tile=tile,
-                verify=not no_verify,
-            ) as writer,
-        ):
-            with naming(output, "standard output"):
-                if add:
-                    taken.replaced = _named_alike(output, files) if force else set()
-                    writer.copy(Path(output), without=taken.replaced, model=model)
-                new = [(name, path) for name, path in files if name not in writer] if skip_existing else files
-                taken.skipped = len(files) - len(new)
-                for name, planes in _read_images(new, taken, reading, advance, quiet=quiet):
-                    writer.add(name, planes)
-                pieces = writer.pieces()
-            if add and not taken.read:  # the archive stays as it is
-                size = Path(output).stat().st_size
-            else:
-                size = target.write(pieces, [*taken.read, Path(output)] if add else taken.read)
-    made = index_facts(writer.index, size)
-    if as_json:
-        facts = {"file": output, "images": len(writer), **taken.counts(), "input_bytes": taken.bytes}
-        echo(json.dumps({**facts, "bytes": size, "images_by_bits_back": made["images_by_bits_back"]}))
+    wanted.refuse_usage()
+    taken, start, quiet = _Taken(), time.monotonic(), wanted.quiet
+    files = _gather(wanted.images, quiet, taken)
+    with threads_of(wanted.threads), progress(wanted.output, len(files), quiet=quiet, unit=" images") as advance:
+        made = _made(wanted, files, taken, advance)
+    if wanted.as_json:
+        facts = {"file": wanted.output, "images": made["images"], **taken.counts(), "input_bytes": taken.bytes}
+        echo(json.dumps({**facts, "bytes": made["bytes"], "images_by_bits_back": made["images_by_bits_back"]}))
     if not quiet:
-        through = f", {made['images_by_bits_back']} of them by bits back" if bits_back or made["latent_levels"] else ""
-        say(_line(output, taken, size, len(writer), made["bits_per_dim"]) + through)
-    if verbose:
+        has_latents = wanted.bits_back or made["latent_levels"]
+        through = f", {made['images_by_bits_back']} of them by bits back" if has_latents else ""
+        say(_line(wanted.output, taken, made) + through)
+    if wanted.verbose:
         say(f"  {time.monotonic() - start:.2f} s")
     if taken.left_out:
-        say(f"{taken.left_out} of {counted(len(new), 'file')} left out")
+        say(f"{taken.left_out} of {counted(len(files) - taken.skipped, 'file')} left out")
     return max(taken.codes, default=0)
 
 
-def _line(output: str, taken: _Taken, size: int, images: int, bits_per_dim: float) -> str:
+def _made(
+    wanted: Creation, files: Sequence[tuple[str, Path]], taken: _Taken, advance: Callable[[float], object] | None
+) -> dict[str, Any]:
+    """Makes the archive, or adds to it. Returns facts of it. Raises DdpmError."""
+    from ddpmcodec.codec.reading import Reading
+    from ddpmcodec.format.archive_facts import index_facts
+
+    output, path = wanted.output, Path(wanted.output)
+    sources = [source for _, source in files]
+    target = ArchiveOutput(output, sources, "archive create", wanted.force or wanted.add, replaces_source=False)
+    reading = Reading(wanted.strip, wanted.any_format, wanted.pixels, wanted.max_pixels)
+    with naming_options(), wanted.writer() as writer, naming(output, "standard output"):
+        if wanted.add:
+            taken.replaced = _named_alike(output, files) if wanted.force else set()
+            writer.copy(path, without=taken.replaced, model=wanted.model)
+        new = [(name, source) for name, source in files if name not in writer] if wanted.skip_existing else files
+        taken.skipped = len(files) - len(new)
+        for name, planes in _read_images(new, taken, reading, advance, quiet=wanted.quiet):
+            writer.add(name, planes)
+        pieces = writer.pieces()
+        if wanted.add and not taken.read:  # the archive stays as it is
+            size = path.stat().st_size
+        else:
+            size = target.write(pieces, [*taken.read, path] if wanted.add else taken.read)
+    return {"images": len(writer), "bytes": size, **index_facts(writer.index, size)}
+
+
+def _line(output: str, taken: _Taken, made: Mapping[str, Any]) -> str:
     """What is said of an archive: its size beside that of the inputs, where there are no other images."""
-    alone = images == len(taken.read)
-    gain = f"ratio {taken.bytes / size:.3f}" if alone else f"{images} images in all"
+    images, size, bits_per_dim = made["images"], made["bytes"], made["bits_per_dim"]
+    gain = f"ratio {taken.bytes / size:.3f}" if images == len(taken.read) else f"{images} images in all"
     others = {"replaced": len(taken.replaced), "skipped": taken.skipped}
     more = "".join(f", {count} {what}" for what, count in others.items() if count)
     name = label(output, "standard output")

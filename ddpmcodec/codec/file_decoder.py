@@ -27,7 +27,7 @@ from ddpmcodec.codec.contents import (
     streams_of,
 )
 from ddpmcodec.codec.efforts import Coding
-from ddpmcodec.codec.passes import DAMAGED, SHORT, DecodedTile, Report, decode_tiles, whole_tiles
+from ddpmcodec.codec.passes import DAMAGED, SHORT, DecodedTile, Extent, Report, decode_tiles, whole_tiles
 from ddpmcodec.codec.previews import canvas, shown
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
 from ddpmcodec.format.alpha import preview_alpha
@@ -202,7 +202,7 @@ def decode_tile(file: Sections, number: int, box: Box, wanted: Wanted, last: int
     shape = rows.stop - rows.start, columns.stop - columns.start, header.channels
     (tile,) = decode_tiles(
         [streams_of(file, number, last)], shape, model_for(header, wanted.given), Coding.of(header),
-        covered=[covered_by_stream(header)], last_segment=last, for_previews=True, is_cut=is_cut(file, number),
+        covered=[covered_by_stream(header)], extent=Extent(last, is_cut(file, number), for_previews=True),
         report=reporting(wanted.progress, shape[0] * shape[1], wanted.report),
     )  # fmt: skip
     return tile

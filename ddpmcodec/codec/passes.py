@@ -131,52 +131,75 @@ def begin(coder: _native.Pass, streams: Sequence[Stream], for_previews: bool, is
     coder.decode([stream.state for stream in streams], words, for_previews=for_previews, is_cut=is_cut)
 
 
+class Extent(NamedTuple):
+    """How far tiles are decoded. is_cut: whether words are missing at their ends; None: nobody knows, and a stream is
+    whole where its check says so. What a cut stream decodes to is certain."""
+
+    last_segment: int | None = None
+    is_cut: bool | None = False
+    for_previews: bool = False
+
+
+WHOLE = Extent()
+
+
 def decode_tiles(
     streams: Sequence[Sequence[Stream]], shape: tuple[int, int, int], model: ContextModel, coding: Coding, *,
-    covered: Sequence[bytes] = (), last_segment: int | None = None, for_previews: bool = False,
-    is_cut: bool | None = False, report: Report | None = None,
+    covered: Sequence[bytes] = (), extent: Extent = WHOLE, report: Report | None = None,
 ) -> list[DecodedTile]:  # fmt: skip
-    """Decodes tiles of one size (H, W, C) from their streams: each tile from its only one, or from its lanes.
-
-    is_cut: whether words are missing at the end; None: nobody knows, and a stream is whole where its check says so.
-    What a cut stream decodes to is certain. Tiles of a batch should be whole: one that is cut ends the others.
-    """
+    """Decodes tiles of one size (H, W, C) from their streams: each tile from its only one, or from its lanes. Tiles of
+    a batch should be whole: one that is cut ends the others."""
     lanes = len(streams[0]) > 1
-    if len(streams) > 1 and (lanes or learns_in(*shape[:2])):
-        singles = ((streams[n : n + 1], covered[n : n + 1]) for n in range(len(streams)))
-        return [
-            decode_tiles(tile, shape, model, coding, covered=c, last_segment=last_segment, for_previews=for_previews,
-                         is_cut=is_cut, report=report)[0]
-            for tile, c in singles
-        ]  # fmt: skip
-    flat, size = [stream for tile_streams in streams for stream in tile_streams], (len(streams), *shape)
+    step = 1 if lanes or learns_in(*shape[:2]) else len(streams)  # each has streams and weights of its own
+    batches = (
+        _Batch(streams[n : n + step], covered[n : n + step], shape, lanes, model, coding)
+        for n in range(0, len(streams), step)
+    )
+    return [tile for batch in batches for tile in batch.decode(extent, report)]
 
-    def attempt(last: int | None, is_cut: bool, report: Report | None = None) -> _native.Pass:
-        coder = new_pass(model, coding, size, lanes=lanes)
-        begin(coder, flat, for_previews, is_cut=is_cut)
-        run(coder, size, coding, last, report)
+
+@dataclass(frozen=True)
+class _Batch:
+    """Tiles of one size that one pass decodes."""
+
+    streams: Sequence[Sequence[Stream]]
+    covered: Sequence[bytes]
+    shape: tuple[int, int, int]
+    lanes: bool
+    model: ContextModel
+    coding: Coding
+
+    def decode(self, extent: Extent, report: Report | None) -> list[DecodedTile]:
+        coder = self._attempt(extent._replace(is_cut=extent.is_cut is not False), report)
+        if coder.ended and extent.is_cut is None:
+            whole = self._attempt(WHOLE._replace(for_previews=extent.for_previews))
+            if self._sound_images(whole)[0] is not None:  # what lacks words may come to an end, too: of another image
+                coder = whole if extent.last_segment is None else self._attempt(extent._replace(is_cut=False))
+        tiles = []
+        for n, pixels in enumerate(self._sound_images(coder)):
+            words_used, damaged = sum(map(coder.position, self._numbers(n))), coder.is_exact and pixels is None
+            tiles.append(DecodedTile(coder, pixels, coder.segments_done, words_used, damaged))
+        return tiles
+
+    def _attempt(self, extent: Extent, report: Report | None = None) -> _native.Pass:
+        size = (len(self.streams), *self.shape)
+        coder = new_pass(self.model, self.coding, size, lanes=self.lanes)
+        flat = [stream for tile_streams in self.streams for stream in tile_streams]
+        begin(coder, flat, extent.for_previews, is_cut=bool(extent.is_cut))
+        run(coder, size, self.coding, extent.last_segment, report)
         return coder
 
-    def numbers_of(n: int) -> range:
-        return range(LANES) if lanes else range(n, n + 1)
-
-    def sound_images(coder: _native.Pass) -> list[Pixels | None]:
-        def is_sound(n: int) -> bool:
-            return has_ended_well(coder, images[n], numbers_of(n), streams[n], covered[n] if covered else b"")
+    def _sound_images(self, coder: _native.Pass) -> list[Pixels | None]:
+        def is_sound(n: int, image: Pixels) -> bool:
+            covered = self.covered[n] if self.covered else b""
+            return has_ended_well(coder, image, self._numbers(n), self.streams[n], covered)
 
         images: Pixels = coder.pixels()[0]
-        return [image if coder.is_exact and is_sound(n) else None for n, image in enumerate(images)]
+        return [image if coder.is_exact and is_sound(n, image) else None for n, image in enumerate(images)]
 
-    coder = attempt(last_segment, is_cut is not False, report)
-    if coder.ended and is_cut is None:
-        whole = attempt(None, is_cut=False)
-        if sound_images(whole)[0] is not None:  # what lacks words may come to an end, too: of another image
-            coder = whole if last_segment is None else attempt(last_segment, is_cut=False)
-    tiles = []
-    for n, pixels in enumerate(sound_images(coder)):
-        words_used, damaged = sum(map(coder.position, numbers_of(n))), coder.is_exact and pixels is None
-        tiles.append(DecodedTile(coder, pixels, coder.segments_done, words_used, damaged))
-    return tiles
+    def _numbers(self, n: int) -> range:
+        """Of a tile's streams, in the pass."""
+        return range(LANES) if self.lanes else range(n, n + 1)
 
 
 def has_ended_well(
