@@ -34,6 +34,8 @@ def join(output: str, archives: tuple[str, ...], force: bool, quiet: bool) -> No
     from ddpmcodec.archive.editing import join_into
     from ddpmcodec.archive.writer import Writer
 
+    if len(archives) == 1:
+        raise click.UsageError(f"one archive is nothing to join: to add it to {output}, name both behind OUT")
     sources = [Path(name) for name in archives if name != STANDARD]
     target = ArchiveOutput(output, sources, "archive join", force, replaces_source=True)
     with Writer(spool=spool_folder(output)) as writer:
@@ -45,25 +47,32 @@ def join(output: str, archives: tuple[str, ...], force: bool, quiet: bool) -> No
 
 
 @click.command(epilog=EXIT_CODES)
-@click.argument("output", type=PATH_NAME, metavar="OUT.ddpma")
 @file_argument
 @click.argument("names", nargs=-1, required=True, metavar="NAMES...")
+@click.option(
+    "-o", "--output", type=PATH_NAME, metavar="OUT.ddpma", help="Where the smaller archive goes, in place of FILE."
+)
 @network_option
 @force_option
 @quiet_option
-def remove(output: str, file: str, names: tuple[str, ...], model: str | None, force: bool, quiet: bool) -> None:
-    """Make an archive without the images of these names, folders and patterns; with -f also in its own place.
+def remove(file: str, names: tuple[str, ...], output: str | None, model: str | None, force: bool, quiet: bool) -> None:
+    """Remove images of these names, folders and patterns from an archive, or make another one without them.
 
     Images that share a stream with one that goes are coded again; all others are copied as they are. Temporary files
     lie where those of `create` do.
 
     \b
-    ddpmcodec archive remove -f photos.ddpma photos.ddpma blurred.png '2019/*'
+    ddpmcodec archive remove photos.ddpma blurred.png '2019/*'
+    ddpmcodec archive remove photos.ddpma '2019/*' -o newer.ddpma
     """
     from ddpmcodec.archive.writer import Writer
 
+    if output is None and file == STANDARD:
+        raise click.UsageError("of an archive on standard input another one is made: name it with -o")
     sources = [] if file == STANDARD else [Path(file)]
-    target = ArchiveOutput(output, sources, "archive remove", force, replaces_source=True)
+    in_place = output is None
+    output = output or file
+    target = ArchiveOutput(output, sources, "archive remove", force or in_place, replaces_source=True)
     with Writer(spool=spool_folder(output)) as writer:
         with naming(file):
             images = _copy_without(writer, file, names, model)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ddpmcodec import __version__, _native, codec, models, processor
 from ddpmcodec.codec import known_answer, originals
 from ddpmcodec.errors import DdpmError
-from ddpmcodec.format.header import LEVELS
+from ddpmcodec.format.header import LEVELS, MODEL_ID_BYTES
 from ddpmcodec.models.context import EFFORTS
 from ddpmcodec.models.registry import find
 from ddpmcodec.parallel import thread_count
@@ -46,6 +46,8 @@ def description() -> dict[str, Any]:
             "cores": os.cpu_count(),
             "threads": thread_count(),
         },
+        "models": {name: model_id[:MODEL_ID_BYTES].hex() for name, model_id in models.ids().items()},
+        "models_folder": str(models.FOLDER),
         "kernel": _native.kernel(),
         "kernels": _native.kernels(),
         "jpeg": None if originals.transcoder() else f"pixels are coded; to store JPEG files as such: {originals.EXTRA}",

@@ -66,10 +66,10 @@ _OPTIONS = (
     click.option(
         "--skip-existing",
         is_flag=True,
-        help="Leave out files whose outputs are whole, as large, and not older (where outputs have whole seconds: not"
-        " by two); write those of changed files again. An output that is not whole is an error.",
+        help="Leave out a file whose output is whole, has an image of the same size, and is not older (by two seconds on"
+        " disks that keep whole seconds). Outputs of changed files are written again; one that is not whole is an error.",
     ),
-    click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing."),
+    click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing."),
     click.option(
         "--jobs",
         type=click.IntRange(min=1),

@@ -26,12 +26,14 @@ def with_options(function: Command, options: Sequence[Callable[[Command], Comman
 
 
 def as_one(kind: type, function: Command) -> Command:
-    """A function that takes the fields of a dataclass as options, and hands them over as one value, its first
-    argument."""
+    """A function that takes fields of a dataclass as options, and hands them over as one value, its first argument.
+    Fields that are no option of a command have their defaults."""
 
     @functools.wraps(function)
     def command(**given: Any) -> Any:
-        return function(kind(**{each.name: given.pop(each.name) for each in fields(kind)}), **given)
+        return function(
+            kind(**{each.name: given.pop(each.name) for each in fields(kind) if each.name in given}), **given
+        )
 
     return command
 

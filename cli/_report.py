@@ -179,7 +179,9 @@ class Report:
             if not (self.as_json or self.quiet):
                 echo(printable(f"{label(task.name)} -> {label(task.output, 'standard output')}"))
         if not self.as_json and not self.quiet:
-            say(f"{counted(len(tasks), 'file')} would be written; this was a dry run")
+            others = {"skipped": self.left_out, "refused": len(self.codes)}
+            more = "".join(f", {count} {what}" for what, count in others.items() if count)
+            say(f"{counted(len(tasks), 'file')} would be tried{more}; this was a dry run")
 
     def finish(self) -> int:
         """Says the summary of several files, and returns the highest exit code."""
@@ -196,7 +198,7 @@ class Report:
             else {}
         )
         self._object({"summary": {**counts, **sizes, **formats, "exit_code": code}})
-        if files > 1 and not self.as_json and (self.codes or not self.quiet):
+        if files > 1 and not self.to_do and not self.as_json and (self.codes or not self.quiet):
             say(self._summary(files))
             for file_format, totals in sorted(self.formats.items()) if not self.quiet and len(self.formats) > 1 else ():
                 say(f"  {file_format}: {totals}")

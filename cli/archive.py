@@ -1,4 +1,4 @@
-"""ddpmcodec archive create | list | test, and the other commands of that group"""
+"""ddpmcodec archive create | add | list | test, and the other commands of that group"""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +48,7 @@ from ._options import (
     tile_option,
     verbose_option,
     webp_option,
+    with_options,
 )
 from ._outputs import ArchiveOutput, spool_folder
 from ._report import archive_line, model_of
@@ -73,7 +73,7 @@ archive.add_command(remove)
 
 @dataclass(frozen=True)
 class Creation:
-    """What `create` is asked for, by the names of its options."""
+    """What `create` and `add` are asked for, by the names of their options."""
 
     output: str
     images: tuple[str, ...]
@@ -82,8 +82,6 @@ class Creation:
     levels: int | None
     model: str | None
     force: bool
-    add: bool
-    skip_existing: bool
     strip: bool
     any_format: bool
     webp: bool
@@ -95,19 +93,19 @@ class Creation:
     as_json: bool
     quiet: bool
     verbose: bool
+    skip_existing: bool = False
+    adds: bool = False  # to an archive that is there
 
     def refuse_usage(self) -> None:
         """Raises UsageError for options that do not go together, OutputError where there is nothing to add to."""
         if self.as_json and self.output == STANDARD:
             raise click.UsageError("--json and an archive cannot both be on standard output: name a file")
-        if self.skip_existing and not self.add:
-            raise click.UsageError("--skip-existing goes with --add: another archive has no images yet")
         if self.force and self.skip_existing:
             raise click.UsageError(
                 "-f replaces images of the same names, --skip-existing leaves them: give one of them"
             )
-        if self.add and not Path(self.output).is_file():
-            raise OutputError(f"{self.output}: there is no archive to add images to: make one without --add")
+        if self.adds and not Path(self.output).is_file():
+            raise OutputError(f"{self.output}: there is no archive to add images to: make one with `archive create`")
 
     def writer(self) -> Writer:
         from ddpmcodec.archive.writer import Writer
@@ -118,40 +116,42 @@ class Creation:
         )  # fmt: skip
 
 
+_OPTIONS = (
+    click.option(
+        "--bits-back",
+        type=click.IntRange(min=2),
+        metavar="T",
+        help="Code by bits back through T noise levels of latents, those of the paper's process, a network call each.",
+    ),
+    effort_option,
+    archive_levels_option,
+    network_option,
+    click.option("--strip", is_flag=True, help="Leave out ICC profiles, XMP, and EXIF but for orientations."),
+    any_format_option,
+    webp_option,
+    pixels_option,
+    tile_option,
+    max_pixels_option,
+    no_verify_option,
+    threads_option,
+    click.option(
+        "--json", "as_json", is_flag=True, help="One JSON object on standard output: images, left out, bytes."
+    ),
+    quiet_option,
+    verbose_option,
+)
+images_argument = click.argument("images", nargs=-1, required=True, type=PATH_NAME, metavar="IMAGES...")
+
+
+def _creation_options(function: Callable[[Creation], int]) -> Callable[..., int]:
+    return with_options(as_one(Creation, function), _OPTIONS)
+
+
 @archive.command(epilog=EXIT_CODES)
 @click.argument("output", type=PATH_NAME, metavar="OUT.ddpma")
-@click.argument("images", nargs=-1, required=True, type=PATH_NAME, metavar="IMAGES...")
-@click.option(
-    "--bits-back",
-    type=click.IntRange(min=2),
-    metavar="T",
-    help="Code by bits back through T noise levels of latents, those of the paper's process, a network call each.",
-)
-@effort_option
-@archive_levels_option
-@network_option
+@images_argument
 @force_option
-@click.option(
-    "--add",
-    is_flag=True,
-    help="Add the images to the archive OUT, whose own images come first. With -f, they take the place of those of"
-    " their names.",
-)
-@click.option(
-    "--skip-existing", is_flag=True, help="With --add, leave out images whose names the archive has, as they are."
-)
-@click.option("--strip", is_flag=True, help="Leave out ICC profiles, XMP, and EXIF but for orientations.")
-@any_format_option
-@webp_option
-@pixels_option
-@tile_option
-@max_pixels_option
-@no_verify_option
-@threads_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output: images, left out, bytes.")
-@quiet_option
-@verbose_option
-@partial(as_one, Creation)
+@_creation_options
 def create(wanted: Creation) -> int:
     """Archive images without loss, under their names; of a folder all images below it, under their paths in it.
 
@@ -167,13 +167,33 @@ def create(wanted: Creation) -> int:
     are not part of them.
 
     Coded images wait in a temporary file until the archive is written: beside it, or, where it goes to standard output,
-    where the system keeps temporary files (TMPDIR). With --add, an archive to which nothing is added stays as it is.
+    where the system keeps temporary files (TMPDIR).
 
     \b
     ddpmcodec archive create icons.ddpma icons
-    ddpmcodec archive create --add icons.ddpma new.png more-icons
     ddpmcodec archive create - photos --effort 3 | ssh host 'cat > photos.ddpma'
     """
+    return _run(wanted)
+
+
+@archive.command(epilog=EXIT_CODES)
+@click.argument("output", type=PATH_NAME, metavar="ARCHIVE")
+@images_argument
+@click.option("-f", "--force", is_flag=True, help="New images take the place of those of their names.")
+@click.option("--skip-existing", is_flag=True, help="Leave out images whose names the archive has, as they are.")
+@_creation_options
+def add(wanted: Creation) -> int:
+    """Add images to an archive, whose own images come first, and are copied as they are.
+
+    All else is as in `create`. An archive to which nothing is added stays as it is.
+
+    \b
+    ddpmcodec archive add icons.ddpma new.png more-icons
+    """
+    return _run(replace(wanted, adds=True))
+
+
+def _run(wanted: Creation) -> int:
     from ddpmcodec.parallel import threads_of
 
     wanted.refuse_usage()
@@ -204,10 +224,16 @@ def _made(
 
     output, path = wanted.output, Path(wanted.output)
     sources = [source for _, source in files]
-    target = ArchiveOutput(output, sources, "archive create", wanted.force or wanted.add, replaces_source=False)
+    target = ArchiveOutput(
+        output,
+        sources,
+        "archive add" if wanted.adds else "archive create",
+        wanted.force or wanted.adds,
+        replaces_source=False,
+    )
     reading = Reading(wanted.strip, wanted.any_format, wanted.pixels, wanted.max_pixels)
     with naming_options(), wanted.writer() as writer, naming(output, "standard output"):
-        if wanted.add:
+        if wanted.adds:
             taken.replaced = _named_alike(output, files) if wanted.force else set()
             writer.copy(path, without=taken.replaced, model=wanted.model)
         new = [(name, source) for name, source in files if name not in writer] if wanted.skip_existing else files
@@ -215,10 +241,10 @@ def _made(
         for name, planes in _read_images(new, taken, reading, advance, quiet=wanted.quiet):
             writer.add(name, planes)
         pieces = writer.pieces()
-        if wanted.add and not taken.read:  # the archive stays as it is
+        if wanted.adds and not taken.read:  # the archive stays as it is
             size = path.stat().st_size
         else:
-            size = target.write(pieces, [*taken.read, path] if wanted.add else taken.read)
+            size = target.write(pieces, [*taken.read, path] if wanted.adds else taken.read)
     return {"images": len(writer), "bytes": size, **index_facts(writer.index, size)}
 
 

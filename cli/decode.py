@@ -331,8 +331,7 @@ def _seen(header: Header, decoded: Decoded) -> str:
     level = noise_level(header, decoded.steps_done)
     known = f", noise level {level:.2f}" if level else ""
     done, steps = decoded.steps_done, decoded.steps
-    begun = "the mean colour alone" if header.stored else f"in step {done + 1} of {steps}"
-    where = f"{done} of {steps} steps" if done == steps else begun
+    where = "the mean colour alone" if header.stored and done < steps else f"{done} of {steps} steps"
     return f"{where}, {decoded.bytes_used} bytes, {rate:.3f} bpp{known}"
 
 

@@ -46,6 +46,8 @@ def _text(facts: dict[str, Any]) -> str:
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
         "system": machine["system"],
         "processor": f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads are used",
+        "models": ", ".join(f"{name} {model_id}" for name, model_id in facts["models"].items())
+        + f", in {facts['models_folder']}",
         "kernels": f"{facts['kernel']} is used, this processor runs {', '.join(facts['kernels'])}",
         "jpeg": facts["jpeg"] or "JPEG files are stored as such, by JPEG XL",
         **({"slow": facts["slow"]} if facts["slow"] else {}),

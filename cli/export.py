@@ -14,7 +14,7 @@ from ._outputs import refuse_image_name
 
 
 @click.command(epilog=EXIT_CODES)
-@click.argument("runs", type=PATH_NAME, metavar="RUN...", nargs=-1, required=True)
+@click.argument("runs", type=PATH_NAME, metavar="RUN...", nargs=-1)
 @click.option(
     "-o", "--output", required=True, type=PATH_NAME, metavar="OUT", help="The exported model, a .safetensors file."
 )
@@ -26,8 +26,15 @@ def export(
 ) -> int:  # fmt: skip
     """Put the networks of training runs into one integer model file, and check it.
 
-    A model has the networks of all efforts. Where two runs have the same network, the one named later wins.
+    A model has the networks of all efforts. Where two runs have the same network, the one named later wins. Without runs
+    it is the --base, byte for byte if that is embedded: a copy to keep beside files that must last.
+
+    \b
+    ddpmcodec export run-effort2 -o better.safetensors --base photo
+    ddpmcodec export --base photo -o photo.safetensors
     """
+    if not runs and base is None:
+        raise click.UsageError("there is nothing to export: name a run, or a model with --base")
     refuse_image_name(output, "export", ".safetensors")
     from ddpmcodec.models.context import parse
     from ddpmcodec.training.context_run import export as exported

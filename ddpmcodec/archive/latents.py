@@ -83,7 +83,8 @@ class Network:
                 levels = self.denoiser.coding_levels(None if levels is None else int(levels))
             return hierarchy_of([round(LEVEL_UNIT * float(s)) for s in check_levels(levels)])
         except ValueError as error:
-            raise DdpmError(f"these noise levels cannot be: {error}") from error
+            advice = " by bits_back=T" if levels is None else ""
+            raise DdpmError(f"these noise levels cannot be: {error}{advice}") from error
 
 
 def hierarchy_of(levels: Sequence[int]) -> list[LatentLevel]:

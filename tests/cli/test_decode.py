@@ -151,13 +151,11 @@ def test_a_preview_says_how_much_was_there(decode: Any, file: Path, coded: bytes
     ended = decode("-", "--partial", stdin=coded[:size])
     used = decode_details(coded[:size], partial=True).bytes_used
     assert size - 8 < used <= size
-    seen = f"in step 3 of 3, {used} bytes, {used / 60:.3f} bpp, noise level 2.31"
+    seen = f"2 of 3 steps, {used} bytes, {used / 60:.3f} bpp, noise level 2.31"
     assert ended.stderr == f"ddpmcodec: standard input: {seen}: a preview\n"
     nothing = decode("-", "--partial", stdin=coded[:20])
     used = decode_details(coded[:20], partial=True).bytes_used
-    assert (
-        nothing.stderr == f"ddpmcodec: standard input: in step 1 of 3, {used} bytes, {used / 60:.3f} bpp: a preview\n"
-    )
+    assert nothing.stderr == f"ddpmcodec: standard input: 0 of 3 steps, {used} bytes, {used / 60:.3f} bpp: a preview\n"
     whole = decode("-", "--partial", stdin=coded)
     done = f"3 of 3 steps, {len(coded)} bytes, {len(coded) / 60:.3f} bpp"
     assert whole.stderr == f"ddpmcodec: standard input: {done}: complete and exact\n"

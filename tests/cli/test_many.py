@@ -247,7 +247,7 @@ def test_a_dry_run_says_what_would_be_written(ddpm: Any, tree: Path) -> None:
     ended = ddpm("encode", "-r", tree, "--dry-run")
     places = [f"{tree / name}.png -> {tree / name}.ddpm" for name in ("b", "below/c", "below/d")]
     assert (ended.code, ended.stdout.decode().splitlines()) == (1, places), "one exists"
-    assert "3 files would be written; this was a dry run" in ended.stderr
+    assert "3 files would be tried, 1 refused; this was a dry run" in ended.stderr
     found = objects(ddpm("encode", "-r", tree, "--dry-run", "--json", "-f").stdout)
     assert [each["output"] for each in found if "planned" in each] == [
         str(tree / f"{name}.ddpm") for name in ("a", "b", "below/c", "below/d")
