@@ -29,28 +29,28 @@ from ._common import (
     writing_stdout,
 )
 
-COMMANDS = (
-    "encode",
-    "decode",
-    "truncate",
-    "thumbnail",
-    "info",
-    "view",
-    "test",
-    "archive",
-    "train",
-    "export",
-    "train-preview",
-    "train-gaussian",
-    "train-ddpm",
-    "sample",
-    "interpolate",
-    "bound",
-    "quality",
-    "bench",
-    "doctor",
-    "completion",
-)  # each a function of the module of its name, or of the one that is named here:
+COMMANDS = {  # each a function of the module of its name, or of the one that `MODULES` names
+    "encode": "Compress images without loss.",
+    "decode": "Restore images, or make previews of the first bytes.",
+    "truncate": "Cut a file to a rate or a quality: a lossy file.",
+    "thumbnail": "Write a small upright picture of a file.",
+    "info": "Print what files say of themselves.",
+    "view": "Show files on a local page, with a slider over bytes.",
+    "test": "Decode files and archives, and check them.",
+    "archive": "Store many images in one file.",
+    "train": "Train the networks of one effort of a model.",
+    "export": "Make a model file of training runs.",
+    "train-preview": "Train the network that corrects previews.",
+    "train-gaussian": "Train a model for bits back and samples.",
+    "train-ddpm": "Train the network of the DDPM paper.",
+    "sample": "Draw images from a model.",
+    "interpolate": "Interpolate between two images.",
+    "bound": "Measure the variational bound of a model.",
+    "quality": "Compare two folders of images by FID and others.",
+    "bench": "Measure size, rate and distortion, and speed.",
+    "doctor": "Examine this installation.",
+    "completion": "Print a script for tab completion.",
+}
 MODULES = {"interpolate": "sample"}
 
 NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())  # since click 8.2: its message is the help
@@ -79,6 +79,11 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Without importing all commands, and in whole sentences."""
+        with formatter.section("Commands"):
+            formatter.write_dl([*COMMANDS.items()])
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         with _pipes(), writing_stdout():  # help

@@ -66,8 +66,9 @@ _OPTIONS = (
     click.option(
         "--skip-existing",
         is_flag=True,
-        help="Leave out a file whose output is whole, has an image of the same size, and is not older (by two seconds on"
-        " disks that keep whole seconds). Outputs of changed files are written again; one that is not whole is an error.",
+        help="Leave out a file whose output is whole, has an image of the same size, and is not older (by two seconds"
+        " on disks that keep whole seconds). Outputs of changed files are written again; one that is not whole is an"
+        " error.",
     ),
     click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing."),
     click.option(

@@ -26,8 +26,8 @@ def export(
 ) -> int:  # fmt: skip
     """Put the networks of training runs into one integer model file, and check it.
 
-    A model has the networks of all efforts. Where two runs have the same network, the one named later wins. Without runs
-    it is the --base, byte for byte if that is embedded: a copy to keep beside files that must last.
+    A model has the networks of all efforts. Where two runs have the same network, the one named later wins. Without
+    runs it is a copy of --base, to be kept beside files that must last.
 
     \b
     ddpmcodec export run-effort2 -o better.safetensors --base photo
