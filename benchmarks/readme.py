@@ -35,6 +35,11 @@ BEGIN = "<!-- bench:"
 
 SUMMARY = "summary"  # in place of a result
 KODAK, CID22, CIFAR10, SPEED = "kodak/bpd", "cid22/bpd", "cifar10/bpd", "kodak/speed"
+CURVES = ("kodak/rd", "cid22/rd")
+BESIDE = (  # a baseline, and the measure of quality; of PSNR, which most literature has, no name
+    *((name, "") for name in ("JPEG", "WebP", "JPEG XL", "AVIF", "AVIF slow, for PSNR")),
+    *((name, "SSIMULACRA 2") for name in ("AVIF", "AVIF slow")),
+)
 COLUMNS = {KODAK: "Kodak, bits/dim", CID22: "CID22, bits/dim", CIFAR10: "CIFAR-10, bits/dim"}
 
 
@@ -65,7 +70,7 @@ def _marked(match: re.Match[str], content: str) -> str:
 
 
 def _summary(documents: Mapping[str, Document], which: str) -> str:
-    table = _named(summary(documents), which)
+    table = SUMMARIES[_known(which, SUMMARIES)](documents)
     return f"{table.markdown()}\n\n*{table.caption}.*"
 
 
@@ -113,14 +118,51 @@ class Times(NamedTuple):
     threads: int
 
 
-def summary(documents: Mapping[str, Document]) -> list[Table]:
-    """documents: all results by name. Raises DdpmError where one of the four is missing."""
-    if missing := [name for name in (*COLUMNS, SPEED) if name not in documents]:
-        raise DdpmError(f"the summary needs the result {missing[0]}: measure it (benchmarks/README.md)")
+def sizes_and_times(documents: Mapping[str, Document]) -> Table:
+    """Of whole files. documents: all results by name. Raises DdpmError where one that is needed is missing."""
+    _require(documents, [*COLUMNS, SPEED])
     sizes, times = {column: _sizes(documents[name]) for name, column in COLUMNS.items()}, _times(documents[SPEED])
-    codecs = dict.fromkeys(chain.from_iterable(sizes.values()))
+    every = dict.fromkeys(chain.from_iterable(sizes.values()))
+    codecs = [codec for codec in every if codec in times or all(codec in of for of in sizes.values())]
     rows = [_row(codec, {column: of.get(codec) for column, of in sizes.items()}, times.get(codec)) for codec in codecs]
-    return [Table("sizes-and-times", _caption(documents, times), rows)]
+    return Table("sizes-and-times", _caption(documents, times), rows)
+
+
+def prefixes(documents: Mapping[str, Document]) -> Table:
+    """BD-rates of prefixes, of each set of images. documents: all results by name. Raises DdpmError where one that is
+    needed is missing."""
+    _require(documents, CURVES)
+    rates = [{(row["codec"], row["against"]): row for row in documents[name]["results"]["bd_rates"]} for name in CURVES]
+    ours = dict.fromkeys(codec for codec, _ in rates[0])
+    rows = [
+        {"": f"**{codec}, the default**" if codec == name_of(Coding()) else codec}
+        | {
+            against + (f", {measure}" if measure else ""): ", ".join(
+                _percent(of[codec, against], measure) for of in rates
+            )
+            for against, measure in BESIDE
+        }
+        for codec in ours
+    ]
+    sets = ", then ".join(of_images(documents[name]) for name in CURVES)
+    caption = (
+        f"Bytes of prefixes beside lossy files of the same quality (BD-rate): {sets}. Below zero prefixes are smaller."
+        " Quality is PSNR, or the SSIMULACRA 2 score where that is named"
+    )
+    return Table("prefixes", caption, rows)
+
+
+def _percent(row: Mapping[str, Any], measure: str) -> str:
+    percent = row[measure.lower().replace(" ", "")]["percent"] if measure else row["percent"]
+    return "-" if percent is None else f"{round(percent['mean']):+d}%"
+
+
+SUMMARIES = {"sizes-and-times": sizes_and_times, "prefixes": prefixes}
+
+
+def _require(documents: Mapping[str, Document], names: Iterable[str]) -> None:
+    if missing := [name for name in names if name not in documents]:
+        raise DdpmError(f"the summary needs the result {missing[0]}: measure it (benchmarks/README.md)")
 
 
 def _sizes(document: Document) -> dict[str, str]:
@@ -157,6 +199,7 @@ def _caption(documents: Mapping[str, Document], times: Mapping[str, Times]) -> s
     return (
         "Bits per colour sample of whole lossless files, which were decoded and compared:"
         f" {'; '.join(of_images(documents[name]) for name in COLUMNS)}. Models {' and '.join(models)}. Medians of"
-        f" seconds an image of {megapixels:.2f} megapixels, {of_images(speed)}, on {threads} threads of"
-        f" {speed['machine']['processor']}, kernels: {speed['machine']['kernel']}"
+        f" seconds, without the check of what was encoded, an image of {megapixels:.2f} megapixels,"
+        f" {of_images(speed)}, on {threads} threads of {speed['machine']['processor']}, kernels:"
+        f" {speed['machine']['kernel']}"
     )

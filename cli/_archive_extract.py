@@ -111,9 +111,12 @@ def extract(
         data = split(content)
         entries = data.index.entries
         wanted = find_images(data.index, matching([entry.name for entry in entries], names))
-    facts = describe(data)["images"] if original else []
+    facts = describe(data)["images"] if original or not quiet else []
     jpegs = {image["name"] for image in facts if (image["coding"] or "").startswith("JPEG")}
-    target = _target(output, _targets([entry.name for entry in entries], jpegs), file, force, as_json, len(wanted))
+    named_as_such = jpegs if original else set()
+    target = _target(
+        output, _targets([entry.name for entry in entries], named_as_such), file, force, as_json, len(wanted)
+    )
     skipped = target.skipped(entry.name for entry in wanted) if skip_existing else []
     missing = {entry.name for entry in wanted}.difference(skipped, (failed["name"] for failed in target.failed))
     wanted = [entry for entry in wanted if entry.name in missing]
@@ -132,6 +135,9 @@ def extract(
     finally:
         if (target.done or skipped) and not quiet and output != STANDARD:
             say(f"{label(file)}: {counted(len(target.done), 'image')} -> {output}" + _others(skipped, target))
+            count = 0 if original or reduce or upright else len(jpegs.intersection(target.done))
+            if count:
+                say(f"{label(file)}: has {counted(count, 'JPEG file')} inside, which --original would restore")
         if as_json:
             done = [entry.name for entry in entries if entry.name in target.done]
             images = [{"name": name, "file": target.done[name]} for name in done]

@@ -144,6 +144,7 @@ class Decoder:
     max_pixels: int
     model: Callable[[], ContextModel | None]
     part: Part = ALL
+    has_advised: bool = False
     verb = "decode"
     noun = ".ddpm file"
     suffix = ".png"
@@ -198,11 +199,14 @@ class Decoder:
         start, costs = time.monotonic(), StepCosts()
         if len(tasks) > 1:
             images = self._images(tasks, datas, bar)
-            return [_result(*each, _facts_of_whole(each[1])) for each in zip(tasks, datas, images, strict=True)]
+            results = [_result(*each, _facts_of_whole(each[1])) for each in zip(tasks, datas, images, strict=True)]
+            self._name_original(tasks[0], datas[0], results[0])
+            return results
         header, decoded = self._decoded(tasks[0], datas[0], bar, costs)
         with naming(tasks[0].name):
             image = upright(decoded.image) if self.part.upright else decoded.image
             result = _result(tasks[0], datas[0], image, _facts(header, decoded))
+        self._name_original(tasks[0], datas[0], result)
         if self.is_preview or decoded.lossy:
             result.lines.append(f"{label(tasks[0].name)}: {_seen(header, decoded)}: {_account(decoded)}")
             if decoded.following:
@@ -215,6 +219,13 @@ class Decoder:
             line = f"{label(tasks[0].name)} -> {target}: {time.monotonic() - start:.2f} s"
             result.lines.extend([line, coding_line(header, self.model()), *costs.lines()])
         return [result]
+
+    def _name_original(self, task: Task, data: bytes, result: Result) -> None:
+        """Names --original, once in a run, where a JPEG file becomes a larger PNG file."""
+        is_whole = not (self.is_preview or self.part.is_less)
+        if is_whole and not self.has_advised and len(result.content) > len(data) and _is_jpeg(data):
+            self.has_advised = True
+            result.warnings.append(f"{label(task.name)}: holds a JPEG file, which --original restores as it was")
 
     def _images(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Image.Image]:
         """The images of files of one shape."""

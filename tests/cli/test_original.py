@@ -136,6 +136,8 @@ def test_archives_give_originals_back(ddpm: Any, jpeg: Path) -> None:
     ended = ddpm("archive", "extract", archive, "-o", jpeg.with_name("out"), "--original")
     assert (ended.code, "2 images" in ended.stderr) == (0, True)
     assert {path.name for path in jpeg.with_name("out").iterdir()} == {"photo.jpg", "b.png"}
+    pictures = ddpm("archive", "extract", archive, "-o", jpeg.with_name("pictures"))
+    assert f"{archive}: has 1 JPEG file inside, which --original would restore" in pictures.stderr
     alone = ddpm("archive", "extract", archive, "photo.jpg", "-o", jpeg.with_name("one"), "--original")
     assert (alone.code, "1 image ->" in alone.stderr) == (0, True)
     assert "JPEG" in ddpm("archive", "list", archive, "photo.jpg").stdout.decode()
