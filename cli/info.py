@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
-from ._common import EXIT_CODES, counted, each, echo, is_archive, label, naming, printable, read_input
+from ddpmcodec.errors import FAILURES, DdpmError
+
+from ._common import EXIT_CODES, counted, each, echo, is_archive, label, message_of, naming, printable, read_input
 from ._options import files_argument
 from ._report import archive_line
 
@@ -41,7 +43,15 @@ def info(files: tuple[str, ...], as_json: bool) -> int:
         if not as_json:
             echo(_text(descriptions[-1], parse_header(data)[0].is_plain))
 
-    code = each(files, describe)
+    def describe_or_fail(name: str) -> None:
+        try:
+            describe(name)
+        except FAILURES as error:
+            code = error.exit_code if isinstance(error, DdpmError) else DdpmError.exit_code
+            descriptions.append({"file": label(name), "error": message_of(error), "exit_code": code})
+            raise
+
+    code = each(files, describe_or_fail)
     if as_json and (descriptions or len(files) > 1):
         echo(json.dumps(descriptions if len(files) > 1 else descriptions[0], allow_nan=False, indent=2))
     return code

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ddpmcodec.errors import ImageError
+from ddpmcodec.errors import ImageError, OutputError
 from ddpmcodec.files import check_output, write_file
 
 from ._common import EXIT_CODES, STANDARD, label, progress, read_input, say, write_stdout
@@ -156,7 +156,7 @@ def write_grid(output: str, images: Tensor, *, scale: int, force: bool) -> None:
     required=True,
     type=PATH_NAME,
     metavar="OUT",
-    help="One PNG of all images, an existing folder for a PNG each, or -.",
+    help="One PNG of all images, or -; or a folder for a PNG each, a new one with a slash at its end.",
 )
 @click.option(
     "--count", type=click.IntRange(1), default=16, show_default=True, help="Images; with --shared-latent, of each."
@@ -211,8 +211,8 @@ def sample(
     In a folder, --seed and its number determine an image, whatever --count is; the rounding of a checkpoint's network
     may differ.
     """
-    is_folder = Path(output).is_dir()
-    _check_usage(Path(output), progressive, times, image)
+    is_folder = Path(output).is_dir() or output.endswith("/")
+    _check_usage(output, progressive, times, image, is_folder=is_folder)
     if skip_existing and (force or not is_folder):
         raise click.UsageError("--skip-existing leaves the images of a folder: name one with -o, and leave out -f")
     outputs = {} if is_folder else {0: grid_output(output, [image] if image else [], force=force)}
@@ -243,17 +243,22 @@ def sample(
     return 0
 
 
-def _check_usage(output: Path, progressive: bool, times: tuple[int, ...], image: str | None) -> None:
+def _check_usage(output: str, progressive: bool, times: tuple[int, ...], image: str | None, *, is_folder: bool) -> None:
     if progressive and times:
         raise click.UsageError("give one of --progressive and --shared-latent")
-    if (progressive or times) and output.is_dir():
+    if (progressive or times) and is_folder:
         raise click.UsageError(f"rows of images go to one PNG: name a file with -o, which {output} is not")
     if image is not None and not times:
         raise click.UsageError("--image needs --shared-latent: which latents of the image?")
 
 
 def _numbered(folder: Path, count: int, force: bool, skip_existing: bool) -> dict[int, str]:
-    """A PNG for each image by its number, none of which may exist. skip_existing: those that are there are left out."""
+    """A PNG for each image by its number, none of which may exist, in a folder that is made where it is missing.
+    skip_existing: those that are there are left out."""
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: the folder cannot be made ({error.strerror}): name another one") from error
     paths = {number: folder / f"sample-{number:05}.png" for number in range(count)}
     if skip_existing:
         paths = {number: path for number, path in paths.items() if not is_whole(path)}

@@ -67,7 +67,9 @@ def test_json_of_several_files_is_one_array_also_when_some_fail(ddpm: Any, file:
     foreign.write_bytes(b"foreign")
     ended = ddpm("info", file, foreign, "--json")
     assert ended.code == 3
-    assert [facts["file"] for facts in json.loads(ended.stdout)] == [str(file)]
+    whole, failed = json.loads(ended.stdout)
+    assert (whole["file"], failed["file"], failed["exit_code"]) == (str(file), str(foreign), 3)
+    assert failed["error"].startswith(f"{foreign}: not a ddpmcodec file")
 
 
 def test_a_prefix_is_reported_from_a_whole_file(ddpm: Any, webp: bytes, coded: bytes) -> None:

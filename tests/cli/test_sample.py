@@ -22,6 +22,7 @@ from ddpmcodec.paper.paper_denoiser import PaperDenoiser
 from ddpmcodec.paper.sampling import Sampler, shown
 from ddpmcodec.paper.schedule import ddpm_linear
 from ddpmcodec.paper.unet import UNet, UNetConfig
+from pictures import files_below
 
 SIDE = 8
 SMALL = ["--size", SIDE, "--levels", 3]
@@ -163,6 +164,14 @@ def test_latents_of_an_image(ddpm: Any, photo: Path, tmp_path: Path, pixels: Any
     assert np.abs(found[0] - latent).mean() == pytest.approx(0.75 * np.sqrt(2 / np.pi), abs=0.2)
 
 
+def test_a_folder_that_is_missing_is_made(ddpm: Any, small: list[Any], tmp_path: Path) -> None:
+    options = [*small, "--count", 2]
+    assert ddpm("sample", "-o", f"{tmp_path / 'new'}/", *options).code == 0
+    assert files_below(tmp_path / "new") == ["sample-00000.png", "sample-00001.png"]
+    ended = ddpm("sample", "-o", f"{tmp_path / 'new' / 'sample-00000.png' / 'x'}/", *options)
+    assert (ended.code, "x: the folder cannot be made (Not a directory): name another one" in ended.stderr) == (1, True)
+
+
 def test_a_checkpoint_of_the_papers_network(ddpm: Any, tmp_path: Path) -> None:
     torch.manual_seed(0)
     config = UNetConfig(channels=8, multipliers=(1, 1), attention=(), blocks=1, groups=4)
@@ -182,7 +191,7 @@ def test_a_checkpoint_of_the_papers_network(ddpm: Any, tmp_path: Path) -> None:
         ([], "Missing option '-o'"),
         (["-o", "x.png", "--eta", 0.5], "--eta belongs to --method ddim"),
         (["-o", "x.jpg"], "-o x.jpg: pictures are PNG files: name one that ends in .png, or - for a pipe"),
-        (["-o", "folder/"], "-o folder/: pictures are PNG files"),
+        (["-o", "folder/", "--progressive"], "rows of images go to one PNG: name a file with -o, which folder/ is not"),
         (["-o", "x.png", "--progressive", "--shared-latent", 2], "give one of --progressive and --shared-latent"),
         (
             ["-o", "x.png", "--shared-latent", 101],
