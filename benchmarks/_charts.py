@@ -15,7 +15,8 @@ import numpy as np
 from ddpmcodec.errors import DdpmError
 
 from . import _bound
-from ._codecs import CODE, NOT_MEASURED, OURS, WHOLE, is_ours
+from ._codecs import OURS, is_ours
+from ._literature import CODE, NOT_MEASURED, WHOLE
 from ._results import Document, estimate, of_images
 from ._timing import OPERATIONS, growth_name
 

@@ -25,7 +25,6 @@ from ._charts import bpd_charts, captions, write_charts
 from ._codecs import (
     BASELINE_COST,
     BASELINES,
-    NOT_MEASURED,
     OURS,
     REFERENCE,
     Baseline,
@@ -33,11 +32,11 @@ from ._codecs import (
     cost,
     find_model,
     is_webp,
-    literature,
     name_of,
     sort_out,
 )
 from ._data import Dataset, Pixels, alike
+from ._literature import NOT_MEASURED, literature
 from ._results import Document, Measure, Row, Table, dimensions, document, estimate, of_images, plus_minus
 from ._work import Columns, Task, Work, identity
 

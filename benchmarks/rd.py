@@ -24,13 +24,11 @@ from . import _bound
 from ._charts import captions, rd_charts, write_charts
 from ._codecs import (
     BASELINE_COST,
-    NOT_MEASURED,
     SWEEPS,
     Sweep,
     cost,
     find_model,
     is_ours,
-    literature_curves,
     name_of,
     sort_out,
 )
@@ -46,6 +44,7 @@ from ._curves import (
     previews,
 )
 from ._data import Dataset
+from ._literature import NOT_MEASURED, literature_curves
 from ._results import Document, Measure, Row, Table, document, estimate, of_images, plus_minus
 from ._work import Columns, Task, Work, identity
 

@@ -1,4 +1,4 @@
-"""The codecs that are compared: our model, baselines through Pillow, and the literature."""
+"""The codecs that are measured: our model, and baselines through Pillow."""
 
 from __future__ import annotations
 
@@ -13,13 +13,10 @@ from ddpmcodec.benchmarks._codecs import (
     Baseline,
     Sweep,
     find_model,
-    literature,
-    literature_curves,
     name_of,
     sort_out,
 )
 from ddpmcodec.benchmarks._curves import curve, point
-from ddpmcodec.benchmarks._data import Dataset
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.models.context import ContextModel
 
@@ -61,15 +58,3 @@ def test_qualities_rise_through_a_sweep(sweep: Sweep, pictures: np.ndarray) -> N
     assert points[0].bytes < points[-1].bytes
     assert points[0].squared_error > 4 * points[-1].squared_error
     assert len(curve(points, 1).bpp) > len(points) // 2
-
-
-# --- the literature
-
-
-def test_literature_stands_beside_cifar10s_test_set_alone_and_is_marked() -> None:
-    test, train = (Dataset("CIFAR-10", [], of, split) for of, split in ((10_000, "test"), (50_000, "train")))
-    assert literature(train) == literature_curves(train) == []
-    for each in [*literature(test), *literature_curves(test)]:
-        assert (each["note"], bool(each["source"])) == ("literature, not measured", True)
-    for each in literature_curves(test):
-        assert len(each["points"]["bpp"]) == len(each["points"]["psnr"]) > 2
