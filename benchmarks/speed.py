@@ -51,6 +51,7 @@ STEPS_PIXELS = 1 << 19  # of the images whose steps are timed
 OF_THUMBNAILS = (Coding(1, 0), Coding(1, 2))
 SECONDS = tuple(f"{operation}_seconds" for operation in OPERATIONS)
 PROCESS_BYTES = 200_000_000  # of a process that codes nothing large
+START_UP_WEIGHT, INSTALLED_WEIGHT = 1e6, 1.0  # shares of the progress bar, in pixels that a fast codec codes meanwhile
 
 
 class Plan(NamedTuple):
@@ -106,7 +107,7 @@ class _Timings(NamedTuple):
 
     def parts(self) -> dict[str, list[Unit]]:
         """The units of work by the part of the result that they make."""
-        start = Unit("start-up", 1e6, partial(start_up, self._options(), self.plan.repeats, self.folder))
+        start = Unit("start-up", START_UP_WEIGHT, partial(start_up, self._options(), self.plan.repeats, self.folder))
         threads, settings = sorted({1, thread_count()}), self.plan.settings
         turns = [(count, turn) for count in threads for turn in range(self.plan.repeats)]  # all codecs in each
         return {
@@ -116,7 +117,7 @@ class _Timings(NamedTuple):
             "previews": [self._preview(coding, count) for count in threads for coding in settings],
             "megapixels": [self._growth(coding, size) for coding in settings for size in self.plan.megapixels],
             "start_up": [start],
-            "installed": [Unit("installed", 1, installed)],
+            "installed": [Unit("installed", INSTALLED_WEIGHT, installed)],
         }
 
     def _options(self) -> list[str]:
