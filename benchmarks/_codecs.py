@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ddpmcodec import codec
+from ddpmcodec.baselines import jpeg_options, webp_options
 from ddpmcodec.codec.efforts import Coding, macs_per_pixel
 from ddpmcodec.codec.graphics import QUICK
 from ddpmcodec.codec.passes import SegmentCost
@@ -152,12 +153,11 @@ def sort_out(baselines: Iterable[Baseline]) -> tuple[list[Baseline], list[dict[s
 
 # --- lossy baselines
 # Where a codec can keep the full resolution of the colours or half of it, the choice is the one with the smaller error
-# in R, G and B at the same rate on photographs of ours: JPEG halves it below quality 90, as libvips does; AVIF never.
+# in R, G and B at the same rate on photographs of ours: JPEG halves it below a quality (`jpeg_options`), AVIF never.
 
 QUALITIES = (0, 5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 85, 90, 93, 95, 97, 98, 100)
 SLOW_QUALITIES = (5, 20, 40, 60, 80, 95)  # of encoders that take seconds an image
 SLOW, FOR_PSNR = {"speed": 2}, {"advanced": {"tune": "psnr"}}  # of AVIF
-JPEG_SUBSAMPLING_BELOW = 90
 JPEG_2000_RATIOS = (200, 140, 100, 70, 50, 35, 25, 18, 13, 9, 6.5, 4.5, 3)  # of compression
 
 
@@ -173,15 +173,11 @@ def _sweep(name: str, form: str, values: Iterable[float], options: Callable[[Any
 
 
 def jpeg(qualities: Iterable[int]) -> Sweep:
-    def options(quality: int) -> dict[str, Any]:
-        chroma = "4:2:0" if quality < JPEG_SUBSAMPLING_BELOW else "4:4:4"
-        return {"quality": quality, "optimize": True, "subsampling": chroma}
-
-    return _sweep("JPEG", "JPEG", qualities, options)
+    return _sweep("JPEG", "JPEG", qualities, jpeg_options)
 
 
 def webp(qualities: Iterable[int]) -> Sweep:
-    return _sweep("WebP", "WEBP", qualities, lambda quality: {"quality": quality, "method": 6})
+    return _sweep("WebP", "WEBP", qualities, webp_options)
 
 
 def avif(qualities: Iterable[int], name: str = "AVIF", **options: Any) -> Sweep:

@@ -26,12 +26,11 @@ from ddpmcodec import codec
 from ddpmcodec._native import Pass
 from ddpmcodec.codec.contents import end_of_segment, streams_of
 from ddpmcodec.codec.efforts import Coding, segments
-from ddpmcodec.codec.passes import begin, new_pass, run
 from ddpmcodec.codec.previews import canvas, shown
+from ddpmcodec.codec.stream_decoder import SegmentedTile
 from ddpmcodec.distortion import psnr
 from ddpmcodec.errors import ChecksumError, DdpmError
 from ddpmcodec.format.ddpm import Sections, split
-from ddpmcodec.format.header import Box
 from ddpmcodec.format.streams import WORD_BYTES
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import thread_count
@@ -177,12 +176,12 @@ def prefixes(data: bytes, model: ContextModel) -> Iterator[Prefix]:
     """The prefixes that end with each segment of all tiles, and in the middle of those of the exact step."""
     file = split(data)
     header = file.header
-    tiles = [_Tile(file, number, box, model) for number, box in enumerate(header.boxes())]
+    tiles = [SegmentedTile(header, box, streams_of(file, n), model) for n, box in enumerate(header.boxes())]
     before = 0
     for done, segment in enumerate(segments(header.levels, header.height, header.width), 1):
         pixels = canvas(header.height, header.width, header.channels)
         for tile in tiles:
-            run(tile.coder, tile.shape, tile.coding, done, None)
+            tile.run(done)
             pixels[tile.box] = shown(tile.coder, threads=thread_count())
         needed = _bytes_needed(file, done, tiles[0].coder)
         if not segment.level:
@@ -190,17 +189,6 @@ def prefixes(data: bytes, model: ContextModel) -> Iterator[Prefix]:
             yield Prefix(middle, codec.decode(data, max_bytes=middle, model=model, as_array=True))
         yield Prefix(needed, pixels)
         before = needed
-
-
-class _Tile:
-    """A tile of a whole file that is decoded segment by segment."""
-
-    def __init__(self, file: Sections, number: int, box: Box, model: ContextModel) -> None:
-        rows, columns = box
-        self.box, self.coding, streams = box, Coding.of(file.header), streams_of(file, number)
-        self.shape = 1, rows.stop - rows.start, columns.stop - columns.start, file.header.channels
-        self.coder = new_pass(model, self.coding, self.shape, lanes=len(streams) > 1)
-        begin(self.coder, streams, for_previews=True)
 
 
 def _bytes_needed(file: Sections, segments_done: int, first: Pass) -> int:

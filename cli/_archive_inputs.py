@@ -5,15 +5,14 @@ from __future__ import annotations
 import fnmatch
 from bisect import bisect_left
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ddpmcodec.content import Content, FileView
+from ddpmcodec.content import Content
 from ddpmcodec.errors import DdpmError
 
-from ._common import can_be_read_twice, naming, progress, read_input
+from ._common import input_content, naming, progress
 from ._options import PATH_NAME
 
 if TYPE_CHECKING:
@@ -31,8 +30,8 @@ network_option = click.option(
 
 
 def archive_content(name: str) -> Content:
-    """An archive, of which no more is read than is looked at; standard input and pipes are read to their ends."""
-    return FileView(Path(name)) if can_be_read_twice(name) else read_input(name)
+    """An archive, read as `input_content` reads."""
+    return input_content(name)
 
 
 def matching(names: Sequence[str], patterns: Sequence[str]) -> list[str] | None:

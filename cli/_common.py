@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import click
 
+from ddpmcodec.content import Content, FileView
 from ddpmcodec.errors import FAILURES, DdpmError, ImageError, OutputError
 from ddpmcodec.files import end_writing
 
@@ -150,6 +151,11 @@ def read_input(name: str) -> bytes:
     if sys.stdin is None:
         raise ImageError("standard input is closed: name a file")
     return sys.stdin.buffer.read()
+
+
+def input_content(name: str) -> Content:
+    """An input of which no more is read than is looked at; standard input and pipes are read to their ends."""
+    return FileView(Path(name)) if can_be_read_twice(name) else read_input(name)
 
 
 def standard_output() -> TextIO:

@@ -16,7 +16,7 @@ import click
 from ddpmcodec.content import FileView
 from ddpmcodec.errors import DdpmError, OutputError, TruncatedError
 
-from ._common import EXIT_CODES, can_be_read_twice, counted, label, naming, read_input
+from ._common import EXIT_CODES, can_be_read_twice, counted, input_content, label, naming, read_input
 from ._many import Choice, loader, many_options, run
 from ._options import (
     ByteCount,
@@ -186,8 +186,8 @@ class Decoder:
         self.model()
 
     def read(self, task: Task, bar: Bar) -> bytes:
-        if self.part.is_less and self.choice.ray is None and can_be_read_twice(task.name):
-            return cast(bytes, FileView(Path(task.name)))  # of which no more is read than is needed
+        if self.part.is_less and self.choice.ray is None:
+            return cast(bytes, input_content(task.name))
         return read_input(task.name)
 
     def code(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Result]:

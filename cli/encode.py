@@ -27,7 +27,7 @@ from ._options import (
     tile_option,
     webp_option,
 )
-from ._outputs import refuse_image_name
+from ._outputs import JPEG_START, refuse_image_name
 from ._report import Bar, Result, Shape, StepCosts, Task, coding_line, ratio
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
     from ddpmcodec.codec.reading import Reading
     from ddpmcodec.models.context import ContextModel
-
-JPEG_START = b"\xff\xd8\xff"
 
 
 @click.command(epilog=EXIT_CODES)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from ddpmcodec.content import FileView
-
-from ._common import EXIT_CODES, can_be_read_twice, model_loader, naming, read_input
+from ._common import EXIT_CODES, input_content, model_loader, naming
 from ._options import PATH_NAME, file_model_option, force_option, max_pixels_option
 from ._outputs import Outputs
 
@@ -40,7 +36,7 @@ def thumbnail(file: str, output: str, size: int, model: str | None, max_pixels: 
 
     file_format, outputs = image_format(output), Outputs([file], output, ".png", force=force)
     target = outputs.output_for(file)
-    data = FileView(Path(file)) if can_be_read_twice(file) else read_input(file)
+    data = input_content(file)
     with naming(file):
         content = save_image(thumbnail_of(data, size, model=model_loader(model)(), max_pixels=max_pixels), file_format)
     outputs.write(target, content, file)

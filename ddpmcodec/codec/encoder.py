@@ -96,10 +96,7 @@ def encode(
     >>> data[:2]
     b'\\xdd\\n'
     """
-    wanted = _Wanted(
-        coding=check_coding(effort, levels), given=find(model), webp=webp, tile=tile_side(tile), verify=verify,
-        progress=progress, report=report,
-    )  # fmt: skip
+    wanted = _wanted(effort, levels, model, webp, tile, verify, progress, report)
     return _encode([planes_of(image, Reading(strip, any_format, pixels))], wanted)[0]
 
 
@@ -138,10 +135,7 @@ def encode_many(
     >>> files == [ddpmcodec.encode(image) for image in images]
     True
     """
-    wanted = _Wanted(
-        coding=check_coding(effort, levels), given=find(model), webp=webp, tile=tile_side(tile), verify=verify,
-        progress=progress, report=report,
-    )  # fmt: skip
+    wanted = _wanted(effort, levels, model, webp, tile, verify, progress, report)
     return _encode(list(numbered(images, Reading(strip, any_format, pixels))), wanted)
 
 
@@ -165,6 +159,14 @@ class _Wanted(NamedTuple):
     verify: bool
     progress: Progress | None
     report: Report | None
+
+
+def _wanted(
+    effort: int, levels: int, model: ModelSource, webp: bool, tile: int | None, verify: bool,
+    progress: Progress | None, report: Report | None,
+) -> _Wanted:  # fmt: skip
+    """Raises ModelError, TypeError or ValueError, as `encode`."""
+    return _Wanted(check_coding(effort, levels), find(model), webp, tile_side(tile), verify, progress, report)
 
 
 class _Part(NamedTuple):

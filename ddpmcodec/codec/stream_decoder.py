@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import Protocol
@@ -31,7 +32,7 @@ from ddpmcodec.codec.previews import canvas, shown
 from ddpmcodec.codec.regions import Edges, Region
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError, bytes_follow
 from ddpmcodec.format.ddpm import MARK_BYTES, Sections, begun_mark, is_marked, split
-from ddpmcodec.format.header import Header
+from ddpmcodec.format.header import Box, Header
 from ddpmcodec.format.header_bytes import parse_header
 from ddpmcodec.format.streams import LANES, Stream
 from ddpmcodec.models.context import ContextModel
@@ -183,7 +184,7 @@ class _Tiled:
         self.ends = ends[header.tile_count :: header.tile_count]  # of the segments
         self.whole = ends[-1] + header.metadata_length
         self.wanted: float = self.ends[0]
-        self.tiles: list[_Tile] = []
+        self.tiles: list[_ArrivingTile] = []
 
     def decode(self, file: Sections, data: bytes) -> Decoded:
         if file.is_lossy:  # with what there is of a segment
@@ -198,7 +199,7 @@ class _Tiled:
                 raise ChecksumError(DAMAGED)
             self.wanted = file.size + 1  # which says more
         if sound and not self.tiles:
-            self.tiles = [_Tile(part, number, self.model) for number in numbers]
+            self.tiles = [_ArrivingTile(part, number, self.model) for number in numbers]
         run_all(lambda tile: tile.advance(part, sound), self.tiles)
         return self._decoded(file, part, sound)
 
@@ -213,36 +214,47 @@ class _Tiled:
         return Decoded.of(file, planes, exact=whole, damaged=bool(side.damaged), steps_done=done)
 
 
-class _Tile:
-    """A tile whose segments are decoded as they arrive. pixels: uint8 [H, W, C], once all of them are."""
+class SegmentedTile:
+    """A tile that is decoded segment by segment, and can be shown after each. box: rows and columns that it has in the
+    image. streams: its only one, or its lanes."""
+
+    def __init__(self, header: Header, box: Box, streams: Sequence[Stream], model: ContextModel) -> None:
+        rows, columns = self.box = box
+        self.shape = (1, rows.stop - rows.start, columns.stop - columns.start, header.channels)
+        self.coding = Coding.of(header)
+        self.coder = new_pass(model, self.coding, self.shape, lanes=len(streams) > 1)
+        begin(self.coder, streams, for_previews=True)
+
+    def run(self, last: int) -> None:
+        """Decodes the first `last` segments, or as far as the words go."""
+        run(self.coder, self.shape, self.coding, last, None)
+
+
+class _ArrivingTile(SegmentedTile):
+    """A tile of a file whose bytes arrive. pixels: uint8 [H, W, C], once all segments are decoded."""
 
     def __init__(self, file: Sections, number: int, model: ContextModel) -> None:
         """file: holds the first segment of the tile, or more."""
-        self.number, self.box = number, file.header.box(number)
-        rows, columns = self.box
-        self.shape = (1, rows.stop - rows.start, columns.stop - columns.start, file.header.channels)
-        self.coding, self.done = Coding.of(file.header), 0
+        self.number, self.streams = number, _opened(file, number, 1)
         self.pixels: Pixels | None = None
-        self.streams = self._opened(file, 1)
-        self.coder = new_pass(model, self.coding, self.shape, lanes=True)
-        begin(self.coder, self.streams, for_previews=True)
+        super().__init__(file.header, file.header.box(number), self.streams, model)
 
     def advance(self, file: Sections, arrived: int) -> None:
         """Decodes up to so many segments. Raises ChecksumError where they are damaged."""
-        streams = self._opened(file, arrived)
+        streams = _opened(file, self.number, arrived)
         for lane, (before, now) in enumerate(zip(self.streams, streams, strict=True)):
             self.coder.extend(lane, np.frombuffer(now.words[len(before.words) :], "<u4").astype(np.uint32))
         self.streams = streams
-        run(self.coder, self.shape, self.coding, arrived, None)
-        self.done = arrived
+        self.run(arrived)
         if self.coder.is_exact and self.pixels is None:
             pixels = self.coder.pixels()[0][0]
             self.pixels = pixels if has_ended_well(self.coder, pixels, range(LANES), streams, b"") else None
         if self.coder.ended or (self.coder.is_exact and self.pixels is None):
             raise ChecksumError(DAMAGED)
 
-    def _opened(self, file: Sections, segments: int) -> list[Stream]:
-        try:
-            return streams_of(file, self.number, segments)
-        except CorruptError as error:
-            raise ChecksumError(DAMAGED) from error
+
+def _opened(file: Sections, number: int, segments: int) -> list[Stream]:
+    try:
+        return streams_of(file, number, segments)
+    except CorruptError as error:
+        raise ChecksumError(DAMAGED) from error

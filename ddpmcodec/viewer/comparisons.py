@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from ddpmcodec.baselines import jpeg_options, webp_options
 from ddpmcodec.distortion import psnr
 from ddpmcodec.errors import ImageError
 from ddpmcodec.viewer.jobs import Advance
@@ -35,16 +36,11 @@ class Codec(NamedTuple):
         return stream.getvalue()
 
 
-def _jpeg(quality: int) -> Mapping[str, Any]:
-    # As libvips does, and with the smaller error in R, G and B at the same rate.
-    return {"quality": quality, "optimize": True, "subsampling": "4:2:0" if quality < 90 else "4:4:4"}
-
-
 def _webp(quality: int) -> Mapping[str, Any]:
-    return {"lossless": True} if quality == LOSSLESS else {"quality": quality, "method": 6}
+    return {"lossless": True} if quality == LOSSLESS else webp_options(quality)
 
 
-CODECS = {"jpeg": Codec("JPEG", range(1, 101), _jpeg), "webp": Codec("WEBP", range(LOSSLESS + 1), _webp)}
+CODECS = {"jpeg": Codec("JPEG", range(1, 101), jpeg_options), "webp": Codec("WEBP", range(LOSSLESS + 1), _webp)}
 
 
 def encode_within(image: Image.Image, codec: Codec, limit: int, advance: Advance) -> bytes:
