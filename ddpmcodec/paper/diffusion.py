@@ -49,11 +49,6 @@ def posterior(c_t: Tensor, v: Tensor, s_t: NoiseLevel, s_u: NoiseLevel) -> Gauss
     return Gaussian(rho * c_t + (1 - rho) * v, _like(c_t, s_u * s_u * (1 - rho)))
 
 
-def forward(c_u: Tensor, s_u: NoiseLevel, s_t: NoiseLevel) -> Gaussian:
-    """q(c_t | c_u), Markov; s_t finite."""
-    return Gaussian(c_u, _like(c_u, s_t * s_t - s_u * s_u))
-
-
 def reverse(
     c_t: Tensor, mean: Tensor, scale: Tensor, coefficients: Tensor, s_t: NoiseLevel, s_u: NoiseLevel
 ) -> Reverse:

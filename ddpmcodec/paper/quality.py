@@ -69,10 +69,8 @@ class ImageFolder(Dataset[Tensor]):
         return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
-def measure(
-    samples: Path, reference: Path, weights: Path, *, extractor: str = INCEPTION, batch: int = 64, verbose: bool = False
-) -> Quality:
-    """Compare two folders of images. weights: of the extractor, a network registered with torch-fidelity.
+def measure(samples: Path, reference: Path, weights: Path, *, batch: int = 64, verbose: bool = False) -> Quality:
+    """Compare two folders of images. weights: of the Inception network.
 
     verbose: its progress, on standard error. Raises DdpmError without torch-fidelity, ModelError for weights that are
     not the network's, ImageError for images that cannot be read or differ in size.
@@ -90,7 +88,7 @@ def measure(
             isc=True,
             fid=True,
             prc=True,
-            feature_extractor=extractor,
+            feature_extractor=INCEPTION,
             feature_extractor_weights_path=str(weights),
             batch_size=batch,
             cuda=torch.cuda.is_available(),
@@ -101,7 +99,7 @@ def measure(
     except RuntimeError as error:
         if "state_dict" not in str(error):
             raise
-        raise ModelError(f"{weights}: not the weights of {extractor}: get torch-fidelity's own") from error
+        raise ModelError(f"{weights}: not the weights of {INCEPTION}: get torch-fidelity's own") from error
     return Quality(
         len(ours),
         len(theirs),

@@ -58,7 +58,7 @@ def predictions(model: GaussianModel) -> Iterator[tuple[str, str]]:
 
 def stacks(model: GaussianModel) -> Iterator[tuple[str, str]]:
     stack, pixels, levels = Stack.empty(), pictures(), bits_back.hierarchy(LEVELS)
-    stack.push_uniform(np.random.Philox(key=3).random_raw(4000).astype(np.uint16), 16)
+    stack.push(np.random.Philox(key=3).random_raw(4000).astype(np.uint16), 1, 16)
     bits_back.encode(stack, pixels, model, levels)
     words = stack.to_words()
     same = np.array_equal(bits_back.decode(Stack.from_words(words), pixels.shape, model, levels), pixels)

@@ -13,7 +13,6 @@ from torch import Tensor
 from ddpmcodec.paper.diffusion import (
     Gaussian,
     Reverse,
-    forward,
     kl_gaussian,
     posterior,
     reverse,
@@ -58,6 +57,11 @@ class Denoised:
 
 
 # posterior and forward
+
+
+def forward(c_u: Tensor, s_u: float, s_t: float) -> Gaussian:
+    """q(c_t | c_u), Markov; s_t finite."""
+    return Gaussian(c_u, torch.tensor(s_t * s_t - s_u * s_u, dtype=c_u.dtype))
 
 
 @pytest.mark.parametrize(("s_t", "s_u"), LEVELS)

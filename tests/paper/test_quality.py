@@ -56,6 +56,12 @@ def extractors() -> None:
     torch_fidelity.register_feature_extractor("inception-stem", InceptionStem)
 
 
+@pytest.fixture(autouse=True)
+def random_features(extractors: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of the Inception network."""
+    monkeypatch.setattr("ddpmcodec.paper.quality.INCEPTION", "random-features")
+
+
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "random.pth"
@@ -82,7 +88,7 @@ def save(folder: Path, images: Pixels) -> Path:
 
 
 def compared(folder: Path, samples: Pixels, weights: Path) -> Quality:
-    return measure(save(folder.with_name("samples"), samples), folder, weights, extractor="random-features")
+    return measure(save(folder.with_name("samples"), samples), folder, weights)
 
 
 def features(images: Pixels, weights: Path) -> NDArray[np.float64]:
@@ -129,12 +135,12 @@ def test_the_inception_score_counts_the_kinds_that_are_distinguished(folder: Pat
     assert alike.inception_score_std == pytest.approx(0, abs=1e-6)
     two = np.zeros((200, 8, 8, 3), np.uint8)
     two[:100, ..., 0], two[100:, ..., 2] = 255, 255
-    found = measure(save(folder.with_name("two"), two), folder, weights, extractor="random-features")
+    found = measure(save(folder.with_name("two"), two), folder, weights)
     assert found.inception_score == pytest.approx(2, abs=0.1)
     assert 0 < found.inception_score_std < 0.1
 
 
-def test_the_inception_network_takes_weights_from_a_file(folder: Path, tmp_path: Path) -> None:
+def test_the_inception_network_takes_weights_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the right shapes, here random, and in half precision to make the file smaller."""
     import torch_fidelity
 
@@ -148,7 +154,8 @@ def test_the_inception_network_takes_weights_from_a_file(folder: Path, tmp_path:
     state = Untrained("untrained", ["64"], str(path)).state_dict()
     torch.save({name: value.half() if value.is_floating_point() else value for name, value in state.items()}, path)
     few = save(tmp_path / "few", pictures(10))
-    found = measure(few, few, path, extractor="inception-stem")
+    monkeypatch.setattr("ddpmcodec.paper.quality.INCEPTION", "inception-stem")
+    found = measure(few, few, path)
     assert found.fid == pytest.approx(0, abs=1e-3)
     assert found.precision == 1
 
@@ -179,13 +186,13 @@ def test_an_image_of_another_size_is_named(folder: Path, weights: Path) -> None:
     Image.new("RGB", (9, 8)).save(folder / "017.png")
     message = "017.png: 9 x 8 pixels, but 000.png has 8 x 8: all images of a folder must have one size"
     with pytest.raises(ImageError, match=message):
-        measure(folder, folder, weights, extractor="random-features")
+        measure(folder, folder, weights)
 
 
 def test_a_file_that_is_no_image_is_named(folder: Path, weights: Path) -> None:
     (folder / "020.png").write_bytes(b"no image")
     with pytest.raises(ImageError, match=r"020\.png: not an image"):
-        measure(folder, folder, weights, extractor="random-features")
+        measure(folder, folder, weights)
 
 
 # weights and the library
@@ -226,7 +233,7 @@ def test_what_is_not_weights_is_an_error(folder: Path, tmp_path: Path, content: 
 def test_weights_of_another_network_are_an_error(folder: Path, tmp_path: Path) -> None:
     torch.save({"linear.bias": torch.zeros(3)}, tmp_path / "other.pth")
     with pytest.raises(ModelError, match=r"other\.pth: not the weights of random-features: get torch-fidelity's own"):
-        measure(folder, folder, tmp_path / "other.pth", extractor="random-features")
+        measure(folder, folder, tmp_path / "other.pth")
 
 
 def test_without_torch_fidelity_the_error_says_how_to_get_it(

@@ -87,16 +87,6 @@ class Stack:
         words = self.reserve(len(start))
         self.commit(*_native.push_intervals(start, freq, precision, self.head, words, self.size))
 
-    def push_uniform(self, values: Any, precision: int) -> None:
-        """Push integers 0 <= value < 2^precision, all equally likely: bits as they are. Raises ValueError."""
-        self.push(values, 1, precision)
-
-    def pop_uniform(self, n: int, precision: int) -> NDArray[np.uint64]:
-        """The inverse of `push_uniform`: uint64 [n]. Raises TruncatedError when the stack runs out."""
-        values = np.empty(n, np.uint64)
-        self.commit(*_native.pop_uniform(values, precision, self.head, self.words, self.size))
-        return values
-
     def commit(self, head: int, size: int) -> None:
         """Take over what the core left. Raises TruncatedError where it ran out of words (size -1)."""
         if size < 0:

@@ -1,9 +1,13 @@
-"""What the tests of the stack begin with."""
+"""What the tests of the stack share: random stacks, and integers 0 <= value < 2^precision that are equally likely."""
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ddpmcodec import _native
 from ddpmcodec.paper.ans.stack import Stack
 
 
@@ -12,3 +16,14 @@ def random_stack(words: int, seed: int = 0) -> Stack:
     drawn = np.random.default_rng(seed).integers(0, 1 << 32, words, np.uint32)
     drawn[0] = drawn[0] >> 1 | 1 << 30
     return Stack.from_words(drawn)
+
+
+def push_uniform(stack: Stack, values: Any, precision: int) -> None:
+    stack.push(values, 1, precision)
+
+
+def pop_uniform(stack: Stack, n: int, precision: int) -> NDArray[np.uint64]:
+    """The inverse of `push_uniform`: uint64 [n]. Raises TruncatedError when the stack runs out."""
+    values = np.empty(n, np.uint64)
+    stack.commit(*_native.pop_uniform(values, precision, stack.head, stack.words, stack.size))
+    return values

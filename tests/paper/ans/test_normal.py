@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from stacks import random_stack
+from stacks import push_uniform, random_stack
 
 from ddpmcodec._native import testing
 from ddpmcodec.errors import TruncatedError
@@ -156,7 +156,7 @@ def test_the_lengths_of_escapes_fill_all_slots_and_are_found_in_them() -> None:
     for length, (start, end) in enumerate(pairwise(bounds)):
         for slot in (start, end - 1):
             stack = random_stack(10)
-            stack.push_uniform([ONE - 1, slot], PRECISION)
+            push_uniform(stack, [ONE - 1, slot], PRECISION)
             before = stack.to_words()
             (k,) = pop_gaussian(stack, 0.0, 1.0).tolist()
             assert (k - hi).bit_length() - 1 == length
@@ -192,7 +192,7 @@ def test_pushing_what_was_popped_gives_the_stack_back(drawn: list[Normal], seed:
 @given(normals(), st.integers(0, 2**32))
 def test_escapes_and_edges_that_are_popped_can_be_pushed(slot: int, normal: Normal, seed: int) -> None:
     stack = random_stack(10, seed)
-    stack.push_uniform([slot], PRECISION)
+    push_uniform(stack, [slot], PRECISION)
     before = stack.to_words()
     k = pop_gaussian(stack, *normal)
     lo, hi, shift = normal.window()
@@ -307,6 +307,6 @@ def test_popping_more_than_there_is_raises_and_changes_nothing(words: int) -> No
 @pytest.mark.parametrize("slot", [0, ONE - 1])
 def test_an_escape_whose_distance_is_missing_is_truncated(slot: int) -> None:
     stack = Stack.empty()
-    stack.push_uniform([slot], PRECISION)
+    push_uniform(stack, [slot], PRECISION)
     with pytest.raises(TruncatedError):
         pop_gaussian(stack, 0.0, 500.0)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from stacks import random_stack
+from stacks import pop_uniform, push_uniform, random_stack
 
 from ddpmcodec import _native
 from ddpmcodec.errors import FormatError, TruncatedError
@@ -47,8 +47,8 @@ def test_an_empty_stack_holds_nothing() -> None:
 def test_golden_words() -> None:
     stack = Stack.empty()
     stack.push([3, 1000, 0, 9], [1, 70000, 1 << 26, 2], 26)
-    stack.push_uniform(range(4), 31)
-    stack.push_uniform([1, 0], 1)
+    push_uniform(stack, range(4), 31)
+    push_uniform(stack, [1, 0], 1)
     assert stack.to_words().tolist() == [62652604, 1, 1, 2, 2147483651, 1610612739, 9]
 
 
@@ -60,8 +60,8 @@ def test_what_was_pushed_first_to_last_is_popped_first_to_last(values: list[int]
     stack = random_stack(words)
     before = stack.to_words()
     values = [value >> (31 - precision) for value in values]
-    stack.push_uniform(values, precision)
-    assert stack.pop_uniform(len(values), precision).tolist() == values
+    push_uniform(stack, values, precision)
+    assert pop_uniform(stack, len(values), precision).tolist() == values
     np.testing.assert_array_equal(stack.to_words(), before)
 
 
@@ -69,8 +69,8 @@ def test_what_was_pushed_first_to_last_is_popped_first_to_last(values: list[int]
 def test_pushing_what_was_popped_gives_the_stack_back(precision: int, seed: int) -> None:
     stack = random_stack(60, seed)
     before = stack.to_words()
-    values = stack.pop_uniform(40, precision)
-    stack.push_uniform(values, precision)
+    values = pop_uniform(stack, 40, precision)
+    push_uniform(stack, values, precision)
     np.testing.assert_array_equal(stack.to_words(), before)
 
 
@@ -122,7 +122,7 @@ def test_popping_more_than_there_is_raises_and_changes_nothing() -> None:
     stack = random_stack(6)
     before = stack.to_words()
     for attempt in (
-        lambda: stack.pop_uniform(100, 16),
+        lambda: pop_uniform(stack, 100, 16),
         lambda: pop_logistic(stack, np.full(500, 640), 40),
     ):
         with pytest.raises(TruncatedError, match="ends"):
@@ -142,9 +142,9 @@ def test_an_interval_that_is_none_is_refused(symbol: tuple[int, int]) -> None:
 @pytest.mark.parametrize("precision", [0, 32])
 def test_a_precision_no_head_has_room_for_is_refused(precision: int) -> None:
     with pytest.raises(ValueError, match="1 to 31 bits"):
-        Stack.empty().push_uniform([0], precision)
+        push_uniform(Stack.empty(), [0], precision)
     with pytest.raises(ValueError, match="1 to 31 bits"):
-        Stack.empty().pop_uniform(1, precision)
+        pop_uniform(Stack.empty(), 1, precision)
 
 
 @pytest.mark.parametrize(("capacity", "size"), [(3, 4), (3, -1), (3, 3), (0, 0), (3, 2**62)])
@@ -155,7 +155,7 @@ def test_the_core_leaves_alone_what_is_no_word_of_a_stack(capacity: int, size: i
     with pytest.raises(ValueError, match="words of a stack are fewer"):
         _native.push_normals(np.zeros(1, np.int64), np.zeros(1), np.ones(1), STATE_LOW, words, size)
     if not 0 <= size <= capacity:
-        for pop in (lambda s: s.pop_uniform(9, 31), lambda s: pop_logistic(s, 0, 40), lambda s: pop_gaussian(s, 0, 8)):
+        for pop in (lambda s: pop_uniform(s, 9, 31), lambda s: pop_logistic(s, 0, 40), lambda s: pop_gaussian(s, 0, 8)):
             with pytest.raises(ValueError, match="words of a stack are fewer"):
                 pop(Stack(STATE_LOW, words, size))
 
