@@ -113,8 +113,8 @@ class Encoder:
         claimed = claimed_shape(Path(name)) if can_be_read_twice(name) else None
         if claimed is None:
             return None
-        width, height, mode = claimed
-        return Shape(width * height, _channels(mode), name if self.choice.verbose else claimed)
+        pixels = claimed.width * claimed.height
+        return Shape(pixels, _channels(claimed.mode), name if self.choice.verbose else claimed)
 
     def is_whole(self, path: Path) -> bool:
         """A small file, which does not say how long it is, is decoded."""
@@ -138,7 +138,9 @@ class Encoder:
         from ddpmcodec.images import claimed_shape
 
         claimed, facts = claimed_shape(Path(name)), codec.info(path)
-        return claimed is None or {*claimed[:2]} == {facts["width"], facts["height"]}  # Pillow turns those of TIFF
+        if claimed is None:
+            return True
+        return {claimed.width, claimed.height} == {facts["width"], facts["height"]}  # Pillow turns those of TIFF
 
     def prepare(self) -> None:
         self.model()

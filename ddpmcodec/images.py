@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import PurePath
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,14 +82,22 @@ def load_image(data: bytes, name: str, *, any_format: bool = False, max_pixels: 
     return image
 
 
+class ClaimedShape(NamedTuple):
+    """What an image file claims, before any pixel is read."""
+
+    width: int
+    height: int
+    mode: str
+
+
 def claimed_shape(
     source: PurePath | BytesIO, formats: tuple[str, ...] = (), max_pixels: int | None = None
-) -> tuple[int, int, str] | None:
-    """Width, height and mode that an image file claims; None where these cannot be read. No pixel is read. formats: the
-    only ones that are tried. max_pixels: unless it is None, Pillow's own limit does not matter."""
+) -> ClaimedShape | None:
+    """The shape that an image file claims; None where it cannot be read. No pixel is read. formats: the only ones that
+    are tried. max_pixels: unless it is None, Pillow's own limit does not matter."""
     try:
         with _reading(), _opened(source, formats, max_pixels) as image:
-            return image.width, image.height, image.mode
+            return ClaimedShape(image.width, image.height, image.mode)
     except (ImageError, UnidentifiedImageError):
         return None
 

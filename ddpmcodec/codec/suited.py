@@ -7,6 +7,7 @@ the model for photographs, unless its networks are much smaller, as they are at 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,29 +28,37 @@ MUCH_SMALLER = 1 / 5  # of the operations a pixel: where photographs begin to be
 TRIED_IMAGES = 8  # of those that have one model together
 
 
+class _Bytes(NamedTuple):
+    """What an image, or several together, take by the usual model for thumbnails, and by the model for photographs;
+    0 and 0 where the latter cannot win."""
+
+    usual: int
+    photo: int
+
+
 def suited(images: Sequence[Pixels], coding: Coding) -> list[ContextModel]:
     """For each image, uint8 [H, W, C] of at most THUMBNAIL_PIXELS, the model that is to code it."""
-    return [_chosen(*sizes) for sizes in _tried(images, coding)]
+    return [_chosen(tried) for tried in _tried(images, coding)]
 
 
 def suited_together(images: Sequence[Pixels], coding: Coding) -> ContextModel:
     """The model that is to code all of these images, by some of them."""
-    sizes = _tried(images[:: max(1, len(images) // TRIED_IMAGES)][:TRIED_IMAGES], coding)
-    return _chosen(sum(usual for usual, _ in sizes), sum(other for _, other in sizes))
+    tried = _tried(images[:: max(1, len(images) // TRIED_IMAGES)][:TRIED_IMAGES], coding)
+    return _chosen(_Bytes(sum(each.usual for each in tried), sum(each.photo for each in tried)))
 
 
-def _chosen(usual: int, other: int) -> ContextModel:
-    return registry.find(PHOTO) if other < CLEARLY_LESS * usual else registry.default(THUMBNAIL_PIXELS)
+def _chosen(tried: _Bytes) -> ContextModel:
+    return registry.find(PHOTO) if tried.photo < CLEARLY_LESS * tried.usual else registry.default(THUMBNAIL_PIXELS)
 
 
-def _tried(images: Sequence[Pixels], coding: Coding) -> list[tuple[int, int]]:
-    """The bytes of each image by the model for thumbnails, and by that for photographs; 0, 0 where that cannot win."""
+def _tried(images: Sequence[Pixels], coding: Coding) -> list[_Bytes]:
+    """What each image takes."""
     if not images or PHOTO not in models.names():
-        return [(0, 0)] * len(images)
-    usual, other = registry.default(THUMBNAIL_PIXELS), registry.find(PHOTO)
-    if macs_per_pixel(other, coding) < MUCH_SMALLER * macs_per_pixel(usual, coding):
-        return [(0, 0)] * len(images)
-    return list(zip(*(_words(images, model) for model in (usual, other)), strict=True))
+        return [_Bytes(0, 0)] * len(images)
+    usual, photo = registry.default(THUMBNAIL_PIXELS), registry.find(PHOTO)
+    if macs_per_pixel(photo, coding) < MUCH_SMALLER * macs_per_pixel(usual, coding):
+        return [_Bytes(0, 0)] * len(images)
+    return list(map(_Bytes, _words(images, usual), _words(images, photo)))
 
 
 def _words(images: Sequence[Pixels], model: ContextModel) -> list[int]:

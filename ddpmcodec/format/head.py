@@ -189,9 +189,9 @@ def _parse(reader: _HeadReader) -> Block:
     has_section = [_has_section(mode, kind) for mode in mode_names]
     lengths = iter(reader.column(sum(has_section)))
     sizes = [next(lengths) if is_there else 0 for is_there in has_section]
-    block, profile_length, icc, exif = Block((), total), 0, [0] * count, [0] * count
+    block, profile_length, iccs, exifs = Block((), total), 0, [0] * count, [0] * count
     if kind != FILES:
-        icc, exif = reader.column(count), reader.column(count)
+        iccs, exifs = reader.column(count), reader.column(count)
         block = _parse_runs(reader, block, count)
     if kind == CONTEXT:
         runs = zip(block.runs, reader.column(len(block.runs)), strict=True)
@@ -199,8 +199,13 @@ def _parse(reader: _HeadReader) -> Block:
     if kind == BITS_BACK:
         block, profile_length = _parse_stack(reader, block)
     names = reader.names(count)
-    facts = zip(names, mode_names, widths, heights, numbers, sizes, icc, exif, strict=True)
-    block = replace(block, entries=tuple(Entry(*fact) for fact in facts))
+    entries = (
+        Entry(name=name, mode=mode, width=width, height=height, number=number, length=length, icc=icc, exif=exif)
+        for name, mode, width, height, number, length, icc, exif in zip(
+            names, mode_names, widths, heights, numbers, sizes, iccs, exifs, strict=True
+        )
+    )
+    block = replace(block, entries=tuple(entries))
     if block.coding is not None:
         block = _parse_ids(reader, block, block.coding, kind, profile_length)
     if reader.position != len(reader.data):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from binascii import crc_hqx
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 from ddpmcodec.errors import FormatError, TruncatedError
 from ddpmcodec.format.header import (
@@ -126,9 +127,10 @@ def parse_header(data: bytes) -> tuple[Header, int]:
     """
     reader = Reader(data, "the header", SMALLEST_HEADER)
     _parse_magic(reader)
-    mode, state_bytes, checked = _parse_version(reader.take(1)[0])
-    effort, levels, stored, flags = _parse_coding(reader.take(1)[0])
-    header = Header(mode, 0, 0, effort, levels, stored=stored, state_bytes=state_bytes)
+    version = _parse_version(reader.take(1)[0])
+    coding = _parse_coding(reader.take(1)[0])
+    stored, flags = coding.stored, coding.flags
+    header = Header(version.mode, 0, 0, coding.effort, coding.levels, stored=stored, state_bytes=version.state_bytes)
     if not stored:
         number = reader.take(1)[0]
         header = replace(header, model_number=number, model_id=b"" if number else reader.take(MODEL_ID_BYTES))
@@ -140,12 +142,12 @@ def parse_header(data: bytes) -> tuple[Header, int]:
         length = reader.varint() if flags & METADATA else 0
         header = replace(header, metadata_length=length, orientation=reader.take(1)[0])
         check_metadata(header)
-    if checked == (header.is_plain and not flags & TILED):
+    if version.has_crc == (header.is_plain and not flags & TILED):
         raise FormatError("the header has a checksum and nothing that calls for one, or the reverse: it is damaged")
     if flags & TILED:
         return _parse_index(reader, header), reader.position
     check_tiles(header)
-    if checked:
+    if version.has_crc:
         header = replace(header, payload_length=reader.varint())
         _check_crc(reader, reader.read_since(0))
         _check_payload(header)
@@ -163,18 +165,33 @@ def _parse_magic(reader: Reader) -> None:
     reader.take(len(MAGIC))
 
 
-def _parse_version(byte: int) -> tuple[str, int, bool]:
-    """Colour mode, bytes of the state, whether a CRC ends the header."""
+class _Version(NamedTuple):
+    """What the byte of the version says beside it. mode: of the colours. has_crc: at the end of the header."""
+
+    mode: str
+    state_bytes: int
+    has_crc: bool
+
+
+def _parse_version(byte: int) -> _Version:
     if (version := byte >> VERSION_SHIFT) != VERSION:
         raise FormatError(f"format version {version} (this program reads {VERSION}): a newer ddpmcodec is needed")
     state, mode = divmod(byte % CHECKED, len(MODES))
     if state + LEAST_STATE_BYTES > MOST_STATE_BYTES:
         raise FormatError(f"unknown colour mode {byte % CHECKED}: it is damaged, or a newer ddpmcodec is needed")
-    return MODES[mode], state + LEAST_STATE_BYTES, bool(byte & CHECKED)
+    return _Version(MODES[mode], state + LEAST_STATE_BYTES, bool(byte & CHECKED))
 
 
-def _parse_coding(byte: int) -> tuple[int, int, str, int]:
-    """Effort, levels, the format of a stored file, and flags."""
+class _CodingAndFlags(NamedTuple):
+    """What the byte of the flags says. stored: the format of a stored file."""
+
+    effort: int
+    levels: int
+    stored: str
+    flags: int
+
+
+def _parse_coding(byte: int) -> _CodingAndFlags:
     effort, code = byte >> EFFORT_SHIFT, byte >> LEVELS_SHIFT & 3
     flags = byte & (TILED | METADATA | STORED | SQUARE)
     if code >= len(LEVELS):
@@ -185,7 +202,7 @@ def _parse_coding(byte: int) -> tuple[int, int, str, int]:
         check_may_have_tiles(stored)
     if flags & METADATA:
         check_may_have_metadata(stored)
-    return effort, 0 if stored else LEVELS[code], stored, flags
+    return _CodingAndFlags(effort, 0 if stored else LEVELS[code], stored, flags)
 
 
 def _parse_size(reader: Reader, header: Header, square: bool) -> Header:
