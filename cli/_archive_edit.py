@@ -8,8 +8,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._archive_inputs import archive_content, file_argument, matching, network_option
-from ._common import EXIT_CODES, STANDARD, can_be_read_twice, counted, label, naming, naming_options, read_input, say
+from ._archive_inputs import file_argument, matching, network_option
+from ._common import (
+    EXIT_CODES,
+    STANDARD,
+    can_be_read_twice,
+    counted,
+    input_content,
+    label,
+    naming,
+    naming_options,
+    read_input,
+    say,
+)
 from ._options import PATH_NAME, force_option, quiet_option
 from ._outputs import ArchiveOutput, spool_folder
 
@@ -89,7 +100,7 @@ def _copy_without(writer: Writer, file: str, names: Sequence[str], model: str | 
     from ddpmcodec.archive.editing import remove_into
     from ddpmcodec.format.ddpma import split
 
-    cut = split(archive_content(file))
+    cut = split(input_content(file))
     all_names = archive.names(cut)
     remove_into(writer, cut, matching(all_names, names) or [], model=model)
     return len(all_names)

@@ -17,13 +17,14 @@ import click
 from ddpmcodec.errors import DdpmError, DiskError, OutputError
 from ddpmcodec.files import write_below
 
-from ._archive_inputs import archive_content, file_argument, matching, names_argument, network_option
+from ._archive_inputs import file_argument, matching, names_argument, network_option
 from ._common import (
     EXIT_CODES,
     STANDARD,
     counted,
     echo,
     failure,
+    input_content,
     label,
     message_of,
     naming,
@@ -106,7 +107,7 @@ def extract(
         raise click.UsageError(f"-o is a folder: for one image use `-o - > {output}`")
     if force and skip_existing:
         raise click.UsageError("-f overwrites what exists, --skip-existing leaves it: give one of them")
-    content = archive_content(file)
+    content = input_content(file)
     with naming(file):
         data = split(content)
         entries = data.index.entries

@@ -12,7 +12,7 @@ import click
 from ddpmcodec.content import Content
 from ddpmcodec.errors import DdpmError
 
-from ._common import input_content, naming, progress
+from ._common import naming, progress
 from ._options import PATH_NAME
 
 if TYPE_CHECKING:
@@ -27,11 +27,6 @@ network_option = click.option(
     " By default, create chooses an embedded model for each block of thumbnails, and the other commands use the one"
     " that the archive names.",
 )
-
-
-def archive_content(name: str) -> Content:
-    """An archive, read as `input_content` reads."""
-    return input_content(name)
 
 
 def matching(names: Sequence[str], patterns: Sequence[str]) -> list[str] | None:
