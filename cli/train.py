@@ -76,7 +76,7 @@ def train(
     from ddpmcodec.models.context import ROLES
     from ddpmcodec.training import context_run
     from ddpmcodec.training.context_trainer import ContextSettings
-    from ddpmcodec.training.trainable import roles_of
+    from ddpmcodec.training.sizes import roles_of
 
     first = start if start is None or start in models.names() else absolute((start,))[0]
     held = validate and absolute((validate,))[0]

@@ -37,20 +37,28 @@ from ddpmcodec.format.block import LEVEL_UNIT, MAX_LEVEL
 from ddpmcodec.paper.ans.logistic import pop_logistic, push_logistic
 from ddpmcodec.paper.ans.normal import pop_gaussian, push_gaussian
 from ddpmcodec.paper.ans.stack import Stack
-from ddpmcodec.paper.denoiser import MEAN_LIMIT, IntegerPrediction, Latents, Predictor
+from ddpmcodec.paper.denoiser import (
+    LAST_SCALE,
+    MEAN_LIMIT,
+    OCTAVE,
+    PIXEL_UNIT,
+    SCALE_UNIT,
+    IntegerPrediction,
+    Latents,
+    Predictor,
+)
 from ddpmcodec.paper.diffusion import Reverse, reverse, reverse_conditionals
 from ddpmcodec.paper.schedule import HALF_RANGE
 from ddpmcodec.parallel import one_thread_if
 
 PRIOR_STD = 64.0  # grey levels, of pixels that nothing is known about
 CELLS_EXPONENT = 4  # a conditional standard deviation is 8 to 16 cells
-PIXEL_UNIT = 64  # of a prediction's means and coefficients
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.floating[Any]]  # all of them float64
 
 # 2^((i - 48) / 8), cut to 66 bits and rounded to float64: no library's exponential has a say in it.
-SCALES = np.array([isqrt(isqrt(isqrt(1 << (i - 48 + 8 * 72)))) / 2**72 for i in range(128)])
+SCALES = np.array([isqrt(isqrt(isqrt(1 << (i - SCALE_UNIT + OCTAVE * 72)))) / 2**72 for i in range(LAST_SCALE + 1)])
 
 
 class LatentLevel(NamedTuple):
@@ -210,7 +218,7 @@ def _pixel_means(prediction: IntegerPrediction, pixels: NDArray[np.int64]) -> It
     a, b, c = (prediction.coefficients[..., channel].astype(np.int64) for channel in range(3))
     yield first.reshape(-1)
     red = PIXEL_UNIT * pixels[..., 0] - first
-    second = np.clip(second + (a * red >> 6), -MEAN_LIMIT, MEAN_LIMIT)
+    second = np.clip(second + (a * red // PIXEL_UNIT), -MEAN_LIMIT, MEAN_LIMIT)
     yield second.reshape(-1)
     green = PIXEL_UNIT * pixels[..., 1] - second
-    yield np.clip(third + (b * red + c * green >> 6), -MEAN_LIMIT, MEAN_LIMIT).reshape(-1)
+    yield np.clip(third + ((b * red + c * green) // PIXEL_UNIT), -MEAN_LIMIT, MEAN_LIMIT).reshape(-1)

@@ -21,9 +21,10 @@ from torch import Tensor
 from ddpmcodec.format.block import LEVEL_UNIT
 from ddpmcodec.paper.diffusion import LN2
 
-SCALE_UNIT = 48  # scale index of one grey level; eight indices an octave (ddpmcodec.paper.ans.logistic)
+SCALE_UNIT, OCTAVE = 48, 8  # scale index of one grey level; indices an octave (ddpmcodec.paper.ans.logistic)
 LAST_SCALE = 127  # index
-MEAN_LIMIT, COEFFICIENT_LIMIT = 32767, 1023  # in 1/64
+PIXEL_UNIT = 64  # of means and coefficients: integers a grey level, or 1
+MEAN_LIMIT, COEFFICIENT_LIMIT = 32767, 1023  # in these units
 
 
 class Prediction(NamedTuple):
@@ -53,9 +54,9 @@ class IntegerPrediction(NamedTuple):
 
 def to_integers(prediction: Prediction) -> IntegerPrediction:
     """The prediction, rounded to the coder's units and clipped to its limits."""
-    mean = (64 * prediction.mean).clamp(-MEAN_LIMIT, MEAN_LIMIT)
-    index = (SCALE_UNIT + (8 / LN2) * prediction.log_scale).clamp(0, LAST_SCALE)
-    coefficients = (64 * prediction.coefficients).clamp(-COEFFICIENT_LIMIT, COEFFICIENT_LIMIT)
+    mean = (PIXEL_UNIT * prediction.mean).clamp(-MEAN_LIMIT, MEAN_LIMIT)
+    index = (SCALE_UNIT + (OCTAVE / LN2) * prediction.log_scale).clamp(0, LAST_SCALE)
+    coefficients = (PIXEL_UNIT * prediction.coefficients).clamp(-COEFFICIENT_LIMIT, COEFFICIENT_LIMIT)
     arrays = (torch.round(x).permute(0, 2, 3, 1).cpu().numpy() for x in (mean, index, coefficients))
     dtypes = np.int32, np.uint8, np.int16
     return IntegerPrediction(*(a.astype(dtype) for a, dtype in zip(arrays, dtypes, strict=True)))
@@ -64,7 +65,7 @@ def to_integers(prediction: Prediction) -> IntegerPrediction:
 def to_floats(integers: IntegerPrediction, like: Tensor) -> Prediction:
     """The inverse of `to_integers`, without loss; in the type and on the device of `like`."""
     mean, scale, coefficients = (torch.from_numpy(a).permute(0, 3, 1, 2).to(like) for a in integers)
-    return Prediction(mean / 64, (scale - SCALE_UNIT) * (LN2 / 8), coefficients / 64)
+    return Prediction(mean / PIXEL_UNIT, (scale - SCALE_UNIT) * (LN2 / OCTAVE), coefficients / PIXEL_UNIT)
 
 
 def conditional_means(prediction: Prediction, pixels: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ from ddpmcodec.training.replay import (
     pixels_of,
 )
 from ddpmcodec.training.run import Count, CountFrom0, Positive, Range, Seed, Share, check
+from ddpmcodec.training.sizes import round_robin, shape_of
 from ddpmcodec.training.state import State
 from ddpmcodec.training.trainable import (
     CHANNELS,
@@ -42,8 +43,6 @@ from ddpmcodec.training.trainable import (
     TrainableNetwork,
     code_length,
     loss,
-    round_robin,
-    shape_of,
     trainable,
 )
 from ddpmcodec.training.warm_start import grown, of_integers
@@ -69,7 +68,7 @@ class ContextSettings:
     hold_out: CountFrom0 | None = None  # last images of the first data set; None: a tenth, 2,000 at most
     hours: Positive = 1.5
     effort: Effort = 2  # whose networks they are
-    size: Count | None = None  # their shapes (`trainable.SIZES`); None: those of the effort's number
+    size: Count | None = None  # their shapes (`sizes.SIZES`); None: those of the effort's number
     roles: tuple[str, ...] = ROLES  # that are trained
     network: str = RESIDUAL  # their architecture
     crop: Count = 96  # side; of sets with smaller images smaller

@@ -14,7 +14,7 @@ from torch import Tensor
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.paper.bound import Estimate
 from ddpmcodec.paper.bound import evaluate as evaluate_bound
-from ddpmcodec.paper.denoiser import LAST_SCALE, SCALE_UNIT, Prediction, pixel_bits
+from ddpmcodec.paper.denoiser import LAST_SCALE, OCTAVE, SCALE_UNIT, Prediction, pixel_bits
 from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.diffusion import LN2, posterior, reverse, step_kl
 from ddpmcodec.paper.gaussian.architecture import MULTIPLE, PIXEL_OUTPUTS, Architecture, blend, denoise
@@ -106,8 +106,8 @@ class TrainingPredictor:
         numbers = self._outputs(estimate, std).permute(0, 3, 1, 2)
         offset, index, coefficients = numbers[:, :PIXEL_OUTPUTS].chunk(3, 1)
         mean = estimate + std * offset + blend(estimate, numbers[:, PIXEL_OUTPUTS:])
-        index = (scale_origin(std) + 8 * index).clamp(0, LAST_SCALE)
-        return Prediction(mean + HALF_RANGE, (index - SCALE_UNIT) * (LN2 / 8), coefficients)
+        index = (scale_origin(std) + OCTAVE * index).clamp(0, LAST_SCALE)
+        return Prediction(mean + HALF_RANGE, (index - SCALE_UNIT) * (LN2 / OCTAVE), coefficients)
 
     def _outputs(self, estimate: Tensor, std: Tensor) -> Tensor:
         """[N, H, W, OUTPUTS_PER_PIXEL]"""

@@ -1,4 +1,4 @@
-"""A network of the codec in training: float weights, and the integers derived from them; and the sizes of an effort's.
+"""A network of the codec in training: float weights, and the integers derived from them.
 
 The coder runs the integers (`ddpmcodec._native`); rounding has the gradient of the identity, so that what is trained is
 what is coded with. A position's loss is its ideal code length in bits: of the joint mixture of truncated logistics that
@@ -8,7 +8,7 @@ the outputs say.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -19,19 +19,44 @@ from ddpmcodec import _native
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.models import architectures
 from ddpmcodec.models.architectures import RESIDUAL
-from ddpmcodec.models.context import BAND_ROLES, PREVIEW, ROLES
+from ddpmcodec.models.context import PREVIEW
 
 LN2 = math.log(2)
-OCTAVE = 8 / LN2  # scale indices per unit of the logarithm
-SCALE_ONE = 48  # index of a scale of 1
-# Integers per 1.0; of means: 16 grey levels in 1/64; of corrections of previews: a standard deviation.
-INPUT_UNIT, ACTIVATION_UNIT, MEAN_UNIT, CORRECTION_UNIT = 16.0, 32.0, 1024.0, 64.0
+# How many of the coder's integers (`_core/contract.h`) are an octave of a logit or of a scale, and 1 of a mean or of a
+# cross-channel coefficient.
+LOGIT_OCTAVE, SCALE_OCTAVE, PIXEL_UNIT = 16, 8, 64
+SCALE_ONE, LAST_SCALE = 48, 127  # indices: of a scale of 1, and the largest
+SCALE_NAT = SCALE_OCTAVE / LN2  # scale indices per unit of the logarithm
+# Integers per 1.0 in training; of means: 16 grey levels; of corrections of previews: a standard deviation.
+INPUT_UNIT, ACTIVATION_UNIT, MEAN_UNIT, CORRECTION_UNIT = 16.0, 32.0, 16.0 * PIXEL_UNIT, 64.0
 LARGEST_ACTIVATION, LARGEST_WEIGHT, OUTPUT_LIMIT, ZERO = 255, 127, 32767, architectures.ZERO
 CHANNELS = 3
+PAIRS = 3  # of channels, of which the second follows the first
 NEIGHBOURS = 3  # positions whose activations blocks see: to the left, above, and above the right one
 AROUND = 8  # the same, in previews: all that lie around
 GAINS = {"stem": 1.0, "head": 0.5, "skip": 1.0}  # at first; those of blocks are 0.5
 FIRST_SCALES = {"direct": 65.0, "last": 52.0, "band": 56.0}  # indices
+
+
+class Outputs(NamedTuple):
+    """Where the outputs of a network that codes stand (`Outputs` of `_core/contract.h`)."""
+
+    components: int  # of mixtures
+
+    def logits(self) -> slice:
+        return slice(0, self.components)
+
+    def means(self) -> slice:
+        """Of all components of the first channel, then of the second, then of the third; so are scales."""
+        return slice(self.components, (1 + CHANNELS) * self.components)
+
+    def scales(self) -> slice:
+        return slice((1 + CHANNELS) * self.components, (1 + 2 * CHANNELS) * self.components)
+
+    def cross(self) -> slice:
+        """Coefficients of pairs: second channel by the first, third by the first, third by the second."""
+        first = (1 + 2 * CHANNELS) * self.components
+        return slice(first, first + PAIRS)
 
 
 class Shape(NamedTuple):
@@ -68,10 +93,12 @@ class Shape(NamedTuple):
 
     def units(self) -> Tensor:
         """How many of the coder's integers are 1.0, for every output (`_core/contract.h`)."""
-        if self.role == PREVIEW:
-            return torch.full((self.contract[1],), CORRECTION_UNIT)
-        k = self.components
-        return torch.tensor([16 / LN2] * k + [MEAN_UNIT] * (3 * k) + [OCTAVE] * (3 * k) + [64.0] * 3)
+        units = torch.full((self.contract[1],), CORRECTION_UNIT)
+        if self.role != PREVIEW:
+            where = Outputs(self.components)
+            units[where.logits()], units[where.means()] = LOGIT_OCTAVE / LN2, MEAN_UNIT
+            units[where.scales()], units[where.cross()] = SCALE_NAT, PIXEL_UNIT
+        return units
 
 
 class Positions(NamedTuple):
@@ -234,15 +261,15 @@ class TrainableNetwork(Trainable):
 
 def first_bias(shape: Shape) -> Tensor:
     """Biases of the outputs of a new network, in units: wide distributions, whose components lie apart."""
-    k = shape.components
+    k, where = shape.components, Outputs(shape.components)
     bias = torch.zeros(shape.contract[1])
     if shape.role == PREVIEW:
         return bias
     offsets = torch.linspace(-0.5, 0.5, k).repeat(CHANNELS) if k > 1 else torch.zeros(CHANNELS)
-    bias[k : 4 * k] = 0.6 * offsets
-    bias[4 * k : 7 * k] = offsets + FIRST_SCALES[shape.role] / OCTAVE
+    bias[where.means()] = 0.6 * offsets
+    bias[where.scales()] = offsets + FIRST_SCALES[shape.role] / SCALE_NAT
     if shape.role != "band":  # green, red, blue go together
-        bias[7 * k : 7 * k + 3] = torch.tensor([1.0, 0.5, 0.5])
+        bias[where.cross()] = torch.tensor([1.0, 0.5, 0.5])
     return bias
 
 
@@ -282,13 +309,13 @@ def residual(mean: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
 def code_length(shape: Shape, outputs: Tensor, positions: Positions) -> Tensor:
     """Ideal code length of every position, bits [K], given outputs [outputs, K]: that of its new ranges under the joint
     mixture, truncated to the old ranges."""
-    k, count = shape.components, outputs.shape[1]
+    where, by_channel = Outputs(shape.components), (CHANNELS, shape.components, outputs.shape[1])
     _, base, lo, hi, new_lo, new_hi, _, _ = positions
-    log_scale = ((outputs[4 * k : 7 * k].clamp(0, 127) - SCALE_ONE) / OCTAVE).reshape(CHANNELS, k, count)
+    log_scale = ((outputs[where.scales()].clamp(0, LAST_SCALE) - SCALE_ONE) / SCALE_NAT).reshape(by_channel)
     inverse = torch.exp(-log_scale)
-    means = outputs[k : 4 * k].reshape(CHANNELS, k, count) / 64
-    cross = outputs[7 * k :] / 64
-    log_weights = torch.log_softmax(outputs[:k] * (LN2 / 16), 0)
+    means = outputs[where.means()].reshape(by_channel) / PIXEL_UNIT
+    cross = outputs[where.cross()] / PIXEL_UNIT
+    log_weights = torch.log_softmax(outputs[where.logits()] * (LN2 / LOGIT_OCTAVE), 0)
     relative = (means * log_weights.exp()).sum(1)
     first = base[0]
     first_residual = residual(first + relative[0], new_lo[0], new_hi[0])
@@ -316,69 +343,3 @@ def trainable(shape: Shape) -> Trainable:
         raise TrainingError(f"networks of the architecture {shape.architecture!r} have no `trainable`: train others")
     network: Trainable = make(shape)
     return network
-
-
-# --- how large networks are, and how often a run trains each of them
-
-
-class Size(NamedTuple):
-    """Width and depth of a network, the components of its mixtures, and the activations that positions show."""
-
-    width: int
-    depth: int
-    components: int
-    shown: int = 32
-
-
-class Sizes(NamedTuple):
-    """Sizes of the networks of exact pixels, straight and after noise levels, and of those of bands: the finest, the
-    second, all coarser ones."""
-
-    direct: Size
-    last: Size
-    bands: tuple[Size, Size, Size]
-
-    def of(self, role: str) -> Size:
-        if role in BAND_ROLES:
-            return self.bands[BAND_ROLES.index(role)]
-        return self.last if role == "last" else self.direct
-
-
-# An effort has the size of its number, unless a run says otherwise: thumbnails have few pixels, and larger networks.
-# Coding time goes with the weights, and with how many positions there are: coarse bands have few, and half of the bits
-# of all bands, and previews depend on them. Where there are noise levels, the last network is smaller but at effort 3.
-SIZES = {
-    1: Sizes(Size(64, 2, 3, 0), Size(64, 2, 1, 0), (Size(32, 2, 1, 0), Size(32, 2, 1, 0), Size(64, 3, 1, 0))),
-    2: Sizes(Size(192, 3, 3), Size(192, 2, 3), (Size(32, 2, 1, 0), Size(64, 3, 1, 0), Size(128, 3, 1))),
-    3: Sizes(Size(320, 4, 3), Size(320, 4, 3), (Size(64, 3, 1), Size(96, 3, 1), Size(192, 3, 1))),
-    4: Sizes(Size(448, 4, 3), Size(448, 4, 3), (Size(128, 3, 3), Size(192, 3, 3), Size(256, 3, 3))),
-}
-# Steps of each role out of twelve: most of the bits are in exact pixels.
-SHARES = {"direct": 4, "last": 4, "band1": 1, "band2": 1, "band3": 2}
-
-
-def shape_of(size: int, role: str, architecture: str = RESIDUAL) -> Shape:
-    """The shape of the network of a role (`models.context.ROLES`). Raises TrainingError for an unknown size."""
-    if size not in SIZES:  # of a run that another version began
-        raise TrainingError(f"there are no networks of size {size}, but of {', '.join(map(str, SIZES))}")
-    width, depth, components, shown = SIZES[size].of(role)
-    kind = "band" if role in BAND_ROLES else role
-    return Shape(kind, width, depth, components, architecture, shown if architecture == RESIDUAL else 0)
-
-
-def round_robin(roles: Collection[str], shares: Mapping[str, int] = SHARES) -> list[str]:
-    """One role for each step of a round, evenly spaced.
-
-    >>> round_robin(["last", "band1"], {"last": 2, "band1": 1})
-    ['last', 'band1', 'last']
-    """
-    turns = [((k + 0.5) / shares[role], role) for role in roles for k in range(shares[role])]
-    return [role for _, role in sorted(turns, key=lambda turn: turn[0])]
-
-
-def roles_of(text: str) -> tuple[str, ...]:
-    """The roles in a text such as 'direct,last', in the order of `ROLES`. Raises TrainingError for an unknown one."""
-    named = {name.strip() for name in text.split(",")}
-    if unknown := named - set(ROLES):
-        raise TrainingError(f"roles={text}: no network is called {min(unknown)!r}; there are {', '.join(ROLES)}")
-    return tuple(role for role in ROLES if role in named)

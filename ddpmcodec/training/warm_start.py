@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ddpmcodec import _native
-from ddpmcodec.training.trainable import ACTIVATION_UNIT, CHANNELS, GAINS, NEIGHBOURS, Shape, TrainableNetwork
+from ddpmcodec.training.trainable import ACTIVATION_UNIT, CHANNELS, GAINS, NEIGHBOURS, Outputs, Shape, TrainableNetwork
 
 # About the length of directions, rows of weights, after an hour; at first they have length 1. Muon's step is as long as
 # its rate, so that it turns a longer direction less, and directions grow. A model's file has no lengths.
@@ -63,10 +63,10 @@ def _columns(layer: str, larger: Shape, smaller: Shape) -> list[tuple[slice, sli
 def _as_mixture(network: TrainableNetwork, components: int) -> TrainableNetwork:
     """The network with several components, copies of its only one that differ in their scales."""
     mixture = TrainableNetwork(network.shape._replace(components=components))
-    logit, cross = [0], range(7, 7 + CHANNELS)  # of a single one: its logit, means, scales, then what crosses channels
-    sources = [*logit * components, *(k for k in range(1, 7) for _ in range(components)), *cross]
+    numbers, cross = torch.arange(network.shape.contract[1]), Outputs(1).cross()
+    sources = torch.cat([numbers[: cross.start].repeat_interleave(components), numbers[cross]])
     wider = torch.zeros(len(sources))
-    wider[4 * components : 7 * components] = torch.linspace(-SPREAD, SPREAD, components).repeat(CHANNELS)
+    wider[Outputs(components).scales()] = torch.linspace(-SPREAD, SPREAD, components).repeat(CHANNELS)
     with torch.no_grad():
         for layer, parameter in network.weights.items():
             rows = sources if layer in ("head", "skip") else slice(None)

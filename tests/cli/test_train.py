@@ -20,7 +20,8 @@ from PIL import Image
 from ddpmcodec.format.model_file import described
 from ddpmcodec.models.context import ROLES
 from ddpmcodec.training import context_trainer, state
-from ddpmcodec.training.trainable import Shape, shape_of
+from ddpmcodec.training.sizes import shape_of
+from ddpmcodec.training.trainable import Shape
 
 Ddpm = Callable[..., Any]  # conftest.Ddpm
 SMALL = ("--no-compile", "--hold-out", 2, "--batch", 4, "--effort", 1, "--crop", 16)

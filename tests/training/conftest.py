@@ -16,7 +16,8 @@ from ddpmcodec.paper.gaussian.architecture import Architecture
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
 from ddpmcodec.training.context_run import train
 from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer, tensors_of
-from ddpmcodec.training.trainable import TrainableNetwork, shape_of
+from ddpmcodec.training.sizes import shape_of
+from ddpmcodec.training.trainable import TrainableNetwork
 
 Pixels = NDArray[np.uint8]
 QUICK: dict[str, Any] = {"hold_out": 4, "crop": 16, "batch": 64, "seed": 2}  # settings of runs

@@ -13,7 +13,8 @@ from ddpmcodec.format import model_file
 from ddpmcodec.models.context import KIND, parse
 from ddpmcodec.training import state
 from ddpmcodec.training.context_trainer import Contents, first_networks, networks_of
-from ddpmcodec.training.trainable import TrainableNetwork, shape_of
+from ddpmcodec.training.sizes import shape_of
+from ddpmcodec.training.trainable import TrainableNetwork
 
 
 def outputs(network: TrainableNetwork) -> torch.Tensor:

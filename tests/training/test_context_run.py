@@ -19,7 +19,8 @@ from ddpmcodec.training.context_run import Ahead, Source, export, gathered, held
 from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer, networks_of
 from ddpmcodec.training.data import crops_of
 from ddpmcodec.training.run import saved_settings
-from ddpmcodec.training.trainable import SIZES, Shape, Size
+from ddpmcodec.training.sizes import SIZES, Size
+from ddpmcodec.training.trainable import Shape
 
 SMALL: dict[str, Any] = {"effort": 1, "roles": ("direct",), "hold_out": 4, "crop": 16, "batch": 4, "seed": 2}
 

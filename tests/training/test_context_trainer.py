@@ -17,7 +17,8 @@ from ddpmcodec.training import context_trainer, state
 from ddpmcodec.training import context_trainer as held_out
 from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer, bits_of, figures, networks_of
 from ddpmcodec.training.replay import bands_of, pixels_of
-from ddpmcodec.training.trainable import SHARES, Shape, TrainableNetwork
+from ddpmcodec.training.sizes import SHARES
+from ddpmcodec.training.trainable import Shape, TrainableNetwork
 
 SETTINGS = ContextSettings(("x",), effort=1, batch=128)
 ROUNDS = 20  # of updates until all networks have learned

@@ -15,7 +15,8 @@ from ddpmcodec.models.context import parse
 from ddpmcodec.training import context_run, fit
 from ddpmcodec.training.context_trainer import ContextTrainer
 from ddpmcodec.training.run import alone_in
-from ddpmcodec.training.trainable import shape_of, trainable
+from ddpmcodec.training.sizes import shape_of
+from ddpmcodec.training.trainable import trainable
 
 pytestmark = pytest.mark.usefixtures("linear")
 OPTIONS: dict[str, Any] = {"crop": 16, "batch": 64, "compiled": False, "say": lambda _: None}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,22 +10,10 @@ import pytest
 import torch
 
 from ddpmcodec import _native
-from ddpmcodec.errors import TrainingError
 from ddpmcodec.models.context import BAND_ROLES, ROLES, network_of
 from ddpmcodec.training.context_trainer import bits_of
 from ddpmcodec.training.replay import bands_of, pixels_of
-from ddpmcodec.training.trainable import (
-    SHARES,
-    SIZES,
-    Positions,
-    Shape,
-    TrainableNetwork,
-    code_length,
-    loss,
-    roles_of,
-    round_robin,
-    shape_of,
-)
+from ddpmcodec.training.trainable import Outputs, Positions, Shape, TrainableNetwork, code_length, loss
 from ddpmcodec.training.warm_start import grown, of_integers
 
 Pixels = np.ndarray
@@ -58,6 +45,15 @@ def positions_of(columns: Mapping[str, Any]) -> Positions:
 
 def in_the_core(found: TrainableNetwork, role: str) -> _native.ContextNetwork:
     return network_of(exported(found), role, found.shape.components)
+
+
+@pytest.mark.parametrize("components", [1, 3])
+def test_every_output_has_one_meaning(components: int) -> None:
+    where, shape = Outputs(components), Shape("direct", 16, 1, components)
+    numbers = list(range(shape.contract[1]))
+    parts = [numbers[outputs] for outputs in (where.logits(), where.means(), where.scales(), where.cross())]
+    assert [number for part in parts for number in part] == numbers
+    assert list(map(len, parts)) == [components, 3 * components, 3 * components, 3]
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -207,29 +203,3 @@ def test_a_step_rotates_trained_weights_less_than_new_ones() -> None:
     trained = of_integers(new.exported(), "direct", 3)
     for first, second in zip(new.groups().inner, trained.groups().inner, strict=True):
         assert (second.norm(dim=1) > 3 * first.norm(dim=1)).all()
-
-
-def test_a_size_that_is_not_there_is_named() -> None:
-    with pytest.raises(TrainingError, match="there are no networks of size 5, but of 1, 2, 3, 4"):
-        shape_of(5, "direct")
-
-
-@pytest.mark.parametrize("role", ROLES)
-def test_networks_of_higher_sizes_take_more(role: str) -> None:
-    """Two sizes share the finest band's network, and two that of the coarse bands."""
-    macs = [shape_of(size, role).macs for size in SIZES]
-    assert macs == sorted(macs)
-    assert len(set(macs)) == len(SIZES) - (role == "band1")
-
-
-def test_a_round_has_every_role_as_often_as_its_share() -> None:
-    found = round_robin(ROLES)
-    assert Counter(found) == SHARES
-    assert set(found[:4]) >= {"direct", "last"}
-    assert round_robin(["band1"]) == ["band1"]
-
-
-def test_roles_are_named_on_the_command_line() -> None:
-    assert roles_of("last, direct") == ("direct", "last")
-    with pytest.raises(TrainingError, match="roles=last,first: no network is called 'first'; there are direct, last"):
-        roles_of("last,first")

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ddpmcodec.format.block import LEVEL_UNIT
-from ddpmcodec.paper.denoiser import SCALE_UNIT, Latents
+from ddpmcodec.paper.denoiser import OCTAVE, SCALE_UNIT, Latents
 
 PRIOR_STD = 64.0  # grey levels; about the standard deviation of natural pixel values
 PERIODS = (4.0, 16.0)  # grey levels; the role of VDM's Fourier features: fine differences at full precision
@@ -111,7 +111,7 @@ def pixel_features(estimate: Tensor, std: Tensor) -> Tensor:
 
 def scale_origin(std: Tensor) -> Tensor:
     """Scale index (float) of a logistic of this standard deviation, which the network's scale output is relative to."""
-    return SCALE_UNIT + 8 * torch.log2(std * (math.sqrt(3) / math.pi) + 0.05)
+    return SCALE_UNIT + OCTAVE * torch.log2(std * (math.sqrt(3) / math.pi) + 0.05)
 
 
 ESTIMATE_LIMIT = 256.0
@@ -158,7 +158,7 @@ def level_constants(level: int) -> LevelConstants:
             std=_float32(std),
             inverse=_float32(1 / std),
             fade=np.float32(weight) * np.float32(1 / FADE_LEVELS),
-            origin=_float32(SCALE_UNIT + 8 * _log2(std * Decimal(3).sqrt() / _PI + Decimal("0.05"))),
+            origin=_float32(SCALE_UNIT + OCTAVE * _log2(std * Decimal(3).sqrt() / _PI + Decimal("0.05"))),
             visible=np.array([_float32(127 / (1 + (4 * std / Decimal(period)) ** 2)) for period in PERIODS]),
             hats=np.array(_hats(std), np.int8),
         )

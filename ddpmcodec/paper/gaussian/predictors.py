@@ -12,7 +12,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ddpmcodec.errors import ModelError
-from ddpmcodec.paper.denoiser import COEFFICIENT_LIMIT, LAST_SCALE, MEAN_LIMIT, IntegerPrediction, Latents, Predictor
+from ddpmcodec.paper.denoiser import (
+    COEFFICIENT_LIMIT,
+    LAST_SCALE,
+    MEAN_LIMIT,
+    OCTAVE,
+    PIXEL_UNIT,
+    IntegerPrediction,
+    Latents,
+    Predictor,
+)
 from ddpmcodec.paper.gaussian.architecture import MULTIPLE, PIXEL_OUTPUTS, Architecture, blend, denoise
 from ddpmcodec.paper.gaussian.features import LevelConstants, estimate_of, level_constants, level_features
 from ddpmcodec.paper.gaussian.operations import Operations, patches, unpatch
@@ -56,9 +65,9 @@ def integers_of(outputs: Tensor, estimate: Tensor, constants: LevelConstants, ar
     estimate: centred grey levels; around: what neighbours add to the means, grey levels; both [N, H, W, 3].
     """
     offset, index, coefficients = outputs[..., :PIXEL_OUTPUTS].chunk(3, -1)
-    mean = 64 * (((estimate + HALF_RANGE) + float(constants.std) * offset) + around)
-    scale = (float(constants.origin) + 8 * index).clamp(0, LAST_SCALE)
-    cut = (64 * coefficients).clamp(-COEFFICIENT_LIMIT, COEFFICIENT_LIMIT)
+    mean = PIXEL_UNIT * (((estimate + HALF_RANGE) + float(constants.std) * offset) + around)
+    scale = (float(constants.origin) + OCTAVE * index).clamp(0, LAST_SCALE)
+    cut = (PIXEL_UNIT * coefficients).clamp(-COEFFICIENT_LIMIT, COEFFICIENT_LIMIT)
     return IntegerPrediction(
         torch.round(mean.clamp(-MEAN_LIMIT, MEAN_LIMIT)).to(torch.int32).numpy(),
         torch.round(scale).to(torch.uint8).numpy(),
