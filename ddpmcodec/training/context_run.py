@@ -23,16 +23,9 @@ from ddpmcodec.files import write_file
 from ddpmcodec.models.architectures import RESIDUAL
 from ddpmcodec.models.context import EFFORTS, PREVIEW, ROLES, ContextModel, pack, parse
 from ddpmcodec.training import run, state
-from ddpmcodec.training.context_trainer import (
-    ALL,
-    Batches,
-    Contents,
-    ContextSettings,
-    ContextTrainer,
-    networks_of,
-    tensors_of,
-)
+from ddpmcodec.training.context_trainer import Batches, ContextSettings, ContextTrainer
 from ddpmcodec.training.data import Images, Mixture, Pixels, crops_of, image_sets, left_out
+from ddpmcodec.training.networks import ALL, Contents, networks_of, tensors_of
 from ddpmcodec.training.optim import device_of
 from ddpmcodec.training.run import Say
 from ddpmcodec.training.trainable import Trainable

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 import numpy as np
@@ -12,40 +11,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ddpmcodec import _native
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.models.architectures import RESIDUAL
-from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, network_of, parse, part
-from ddpmcodec.models.registry import read
+from ddpmcodec.models.context import EFFORTS, ROLES
 from ddpmcodec.training import run, state
+from ddpmcodec.training.evaluation import figures
+from ddpmcodec.training.networks import first_networks
 from ddpmcodec.training.optim import Muon, product_type
-from ddpmcodec.training.replay import (
-    FIRST,
-    LEVELS,
-    Columns,
-    Images,
-    ReplayBuffer,
-    ReplayBuffers,
-    bands_of,
-    parts_of,
-    pixels_of,
-)
+from ddpmcodec.training.replay import FIRST, ReplayBuffer, ReplayBuffers
 from ddpmcodec.training.run import Count, CountFrom0, Positive, Range, Seed, Share, check
-from ddpmcodec.training.sizes import round_robin, shape_of
+from ddpmcodec.training.sizes import round_robin
 from ddpmcodec.training.state import State
-from ddpmcodec.training.trainable import (
-    CHANNELS,
-    NEIGHBOURS,
-    ZERO,
-    Positions,
-    Shape,
-    Trainable,
-    TrainableNetwork,
-    code_length,
-    loss,
-    trainable,
-)
-from ddpmcodec.training.warm_start import grown, of_integers
+from ddpmcodec.training.trainable import CHANNELS, NEIGHBOURS, ZERO, Networks, Positions, Trainable, loss
 
 WARMUP, CLIP = 100, 1.0  # rounds of all roles; norm of a gradient
 # The learning rate of gains, in that of head, skip layer and biases: saves 0.3 to 0.7% of the bits in 600 updates
@@ -221,179 +198,3 @@ def _any_positions(network: Trainable, buffer: ReplayBuffer, count: int) -> Posi
     low, high = (torch.full((count, CHANNELS), end, device=device) for end in (0, 9))
     values = {"base": low, "lo": low, "hi": high, "new_lo": low, "new_hi": low}
     return Positions.of({"rows": rows, "condition": torch.zeros(count, device=device), "near": near, **values})
-
-
-# --- bits of whole images: ideal code lengths, without online adaptation
-
-PIXELS, POSITIONS = 1 << 16, 1 << 14  # of images, and of positions, that are computed together
-Networks = dict[str, Trainable]
-Bits = NDArray[np.float64]
-# By name the network of a figure of exact pixels, and after how many noise levels it codes them.
-PIXEL_RATES = {"direct": ("direct", 0), **{f"last {levels}": ("last", levels) for levels in LEVELS}}
-
-
-def figures(networks: Networks, batches: Sequence[Images]) -> dict[str, Any]:
-    """'held_out': bits/dim of exact pixels, of all noise levels and of whole files, by how many levels there are, where
-    there are the networks for them. 'steps': of every noise level, by schedule. batches: uint8 [N, H, W, 3]."""
-    dims = sum(batch.size for batch in batches)
-    pixels = {
-        name: _pixel_bits(networks[role], levels, batches) / dims
-        for name, (role, levels) in PIXEL_RATES.items()
-        if role in networks
-    }
-    bands = {role: network for role, network in networks.items() if role in BAND_ROLES}
-    steps = {levels: _step_bits(bands, levels, batches) / dims for levels in LEVELS if bands}
-    rates = pixels | {f"bands {levels}": float(bits.sum()) for levels, bits in steps.items()}
-    rounded = {name: round(value, 4) for name, value in (rates | _totals(rates, bands)).items()}
-    listed = {str(levels): [round(float(value), 4) for value in bits] for levels, bits in steps.items()}
-    return {"held_out": rounded} | ({"steps": listed} if listed else {})
-
-
-def _totals(rates: Mapping[str, float], bands: Networks) -> dict[str, float]:
-    totals = {"levels 0": rates["direct"]} if "direct" in rates else {}
-    for levels in LEVELS:
-        if f"last {levels}" in rates and len(bands) == len(BAND_ROLES):
-            totals[f"levels {levels}"] = rates[f"last {levels}"] + rates[f"bands {levels}"]
-    return totals
-
-
-def _pixel_bits(network: Trainable, levels: int, batches: Sequence[Images]) -> float:
-    lengths = (bits_of(network, pixels_of(images, levels)) for images in _parts(batches))
-    return sum(float(bits.sum()) for bits in lengths)
-
-
-def _step_bits(networks: Networks, levels: int, batches: Sequence[Images]) -> Bits:
-    """Bits of every step of a schedule."""
-    numbers = [number for number, _ in _native.SCHEDULES[levels]]
-    total = np.zeros(numbers[-1] + 1)
-    for images in _parts(batches):
-        for role, columns in bands_of(images, levels).items():
-            if role in networks:
-                steps = columns["condition"] // _native.BANDS_OF_STEP
-                total += np.bincount(steps, bits_of(networks[role], columns), minlength=len(total))
-    return total[numbers]
-
-
-@torch.no_grad()
-def bits_of(network: Trainable, columns: Columns) -> Bits:
-    """The code length of each position."""
-    device, lengths = network.units.device, [np.zeros(0)]
-    for some in _together(columns):
-        numbers = columns["near"][some]
-        taken = {name: columns[name][some] for name in Positions._fields}
-        taken["near"] = np.where(numbers < 0, -1, numbers - some.start)
-        positions = Positions.of({name: torch.from_numpy(column).to(device) for name, column in taken.items()})
-        lengths.append(code_length(network.shape, network.outputs(positions), positions).double().cpu().numpy())
-    return np.concatenate(lengths)
-
-
-def _together(columns: Columns) -> Iterator[slice]:
-    """Positions that are computed together: whole parts."""
-    first = end = 0
-    for one in parts_of(columns):
-        if one.stop - first > POSITIONS and end > first:
-            yield slice(first, end)
-            first = end
-        end = one.stop
-    if end > first:
-        yield slice(first, end)
-
-
-def _parts(batches: Sequence[Images]) -> Iterator[Images]:
-    for batch in batches:
-        count = max(1, PIXELS // (batch.shape[1] * batch.shape[2]))
-        yield from (np.ascontiguousarray(batch[first : first + count]) for first in range(0, len(batch), count))
-
-
-# --- the networks of runs and of model files, and what those of a new run begin as
-
-ALL = [f"{effort}.{role}" for effort in EFFORTS for role in ROLES]  # networks of a model file
-
-
-def networks_of(saved: State, folder: Path) -> Networks:
-    """The networks of a run by role. Raises TrainingError where it is another kind of run."""
-    with state.is_state(folder):
-        networks = {role: trainable(Shape(*shape)) for role, shape in saved.facts["shapes"].items()}
-        for role, network in networks.items():
-            state.load_module(network, role, saved.tensors)
-        return networks
-
-
-def tensors_of(networks: Mapping[str, Trainable], effort: int) -> dict[str, Tensor]:
-    """The tensors of networks, under the names that they have in a model file."""
-    return {
-        f"{effort}.{role}.{name}": tensor.cpu()
-        for role, network in networks.items()
-        for name, tensor in network.exported().items()
-    }
-
-
-class Contents:
-    """The tensors of a model file; how many components the mixtures of each network have; and the architectures of
-    networks that are not the core's own, and how many conditions those have."""
-
-    def __init__(self, source: str | Path) -> None:
-        """Raises ModelError."""
-        model = parse(read(source), str(source))
-        self.tensors = {key: torch.from_numpy(tensor) for key, tensor in model.tensors.items()}
-        self.components = {key: int(facts["components"]) for key, facts in model.facts.items()}
-        self.architectures = {
-            key: str(facts["architecture"]) for key, facts in model.facts.items() if "architecture" in facts
-        }
-        self.conditions = {key: int(facts["conditions"]) for key, facts in model.facts.items() if "conditions" in facts}
-
-    def network(self, effort: int, role: str) -> Trainable:
-        """A network in training, but for what its integers left out. Raises TrainingError where it is not the core's
-        own, as the file then has no more than its integers; ModelError where the core refuses its tensors."""
-        key, shape_role = f"{effort}.{role}", "band" if role in BAND_ROLES else role
-        if key in self.architectures:
-            raise TrainingError(
-                f"its network {key}, of the architecture {self.architectures[key]!r}, can only begin as the run that"
-                " trained it: give start=... the folder of that run"
-            )
-        tensors = part(self.tensors, key)
-        network_of({name: tensor.numpy() for name, tensor in tensors.items()}, role, self.components[key])
-        return of_integers(tensors, shape_role, self.components[key])
-
-
-def first_networks(
-    effort: int, roles: Collection[str], start: str | None, *, size: int, architecture: str = RESIDUAL
-) -> Networks:  # fmt: skip
-    """By role, the networks of `start`, a model or the folder of a run, grown to the shapes of this size; new ones
-    for roles that it lacks. Raises TrainingError where a network would shrink, and ModelError where `start` is no
-    model."""
-    start_networks = _of_start(start, effort, roles) if start is not None else {}
-    networks: Networks = {}
-    for role in roles:
-        shape = shape_of(size, role, architecture)
-        if role not in start_networks:
-            networks[role] = trainable(shape)
-            continue
-        try:
-            networks[role] = _begun_as(start_networks[role], shape)
-        except ValueError as error:
-            raise TrainingError(
-                f"{start}: its network {role} does not grow to one of size {size} ({error}): give another size=... or"
-                " start=..."
-            ) from error
-    return networks
-
-
-def _begun_as(network: Trainable, shape: Shape) -> Trainable:
-    """The network, grown to a shape. Raises ValueError where it cannot be."""
-    if network.shape == shape:
-        return network
-    if not isinstance(network, TrainableNetwork):
-        raise ValueError(f"architecture {network.shape.architecture!r}")
-    return grown(network, shape)
-
-
-def _of_start(start: str, effort: int, roles: Collection[str]) -> Networks:
-    folder = Path(start)
-    if state.exists(folder):
-        networks = networks_of(state.read(folder), folder)
-        if networks.keys().isdisjoint(ROLES):
-            raise TrainingError(f"{start}: is a run of a network for previews: give start=... one of those that code")
-        return networks
-    contents = Contents(start)
-    return {role: contents.network(effort, role) for role in roles}

@@ -177,6 +177,9 @@ class Trainable(nn.Module):
         return Groups([], [], list(self.parameters()))
 
 
+Networks = dict[str, Trainable]  # by role
+
+
 class TrainableNetwork(Trainable):
     """The core's own. Rows of weights are directions times gains, so that Muon may move the directions freely."""
 

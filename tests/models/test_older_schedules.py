@@ -12,7 +12,7 @@ from ddpmcodec import _native, codec
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format import header
 from ddpmcodec.models.context import BAND_ROLES, ContextModel, pack, parse
-from ddpmcodec.training.context_trainer import Contents
+from ddpmcodec.training.networks import Contents
 from ddpmcodec.training.warm_start import of_all_steps
 
 OLDEST = 2 * _native.BANDS_OF_STEP  # conditions of the first schedule's two steps

@@ -15,7 +15,8 @@ from ddpmcodec.models.context import EFFORTS, ROLES, pack
 from ddpmcodec.paper.gaussian.architecture import Architecture
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
 from ddpmcodec.training.context_run import train
-from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer, tensors_of
+from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer
+from ddpmcodec.training.networks import tensors_of
 from ddpmcodec.training.sizes import shape_of
 from ddpmcodec.training.trainable import TrainableNetwork
 

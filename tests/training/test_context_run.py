@@ -16,8 +16,9 @@ from ddpmcodec.models.context import parse
 from ddpmcodec.training import context_run as context_data
 from ddpmcodec.training import state
 from ddpmcodec.training.context_run import Ahead, Source, export, gathered, held_out_batches, train
-from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer, networks_of
+from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer
 from ddpmcodec.training.data import crops_of
+from ddpmcodec.training.networks import networks_of
 from ddpmcodec.training.run import saved_settings
 from ddpmcodec.training.sizes import SIZES, Size
 from ddpmcodec.training.trainable import Shape

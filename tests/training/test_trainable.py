@@ -11,7 +11,7 @@ import torch
 
 from ddpmcodec import _native
 from ddpmcodec.models.context import BAND_ROLES, ROLES, network_of
-from ddpmcodec.training.context_trainer import bits_of
+from ddpmcodec.training.evaluation import bits_of
 from ddpmcodec.training.replay import bands_of, pixels_of
 from ddpmcodec.training.trainable import Outputs, Positions, Shape, TrainableNetwork, code_length, loss
 from ddpmcodec.training.warm_start import grown, of_integers

@@ -12,7 +12,7 @@ from ddpmcodec.errors import ModelError, TrainingError
 from ddpmcodec.format import model_file
 from ddpmcodec.models.context import KIND, parse
 from ddpmcodec.training import state
-from ddpmcodec.training.context_trainer import Contents, first_networks, networks_of
+from ddpmcodec.training.networks import Contents, first_networks, networks_of
 from ddpmcodec.training.sizes import shape_of
 from ddpmcodec.training.trainable import TrainableNetwork
 
