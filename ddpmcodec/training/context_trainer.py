@@ -19,7 +19,7 @@ from ddpmcodec.training.evaluation import figures
 from ddpmcodec.training.networks import first_networks
 from ddpmcodec.training.optim import Muon, product_type
 from ddpmcodec.training.replay import FIRST, ReplayBuffer, ReplayBuffers
-from ddpmcodec.training.run import Count, CountFrom0, Positive, Range, Seed, Share, check
+from ddpmcodec.training.settings import Count, CountFrom0, Positive, Range, Seed, Share, check
 from ddpmcodec.training.sizes import round_robin
 from ddpmcodec.training.state import State
 from ddpmcodec.training.trainable import CHANNELS, NEIGHBOURS, ZERO, Networks, Positions, Trainable, loss

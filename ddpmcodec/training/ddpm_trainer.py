@@ -37,7 +37,8 @@ from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Crops, DeviceCrops, Images, left_out, load_sets, without_held_out
 from ddpmcodec.training.ddpm_objective import NoiseSchedule, Objective, losses, noisy_batch
 from ddpmcodec.training.optim import device_of, follow
-from ddpmcodec.training.run import Count, CountFrom0, LevelCount, Positive, Say, Seed
+from ddpmcodec.training.run import Say
+from ddpmcodec.training.settings import Count, CountFrom0, LevelCount, Positive, Seed, check
 from ddpmcodec.training.state import State
 
 CHANGES = ("steps",)  # settings that a resumed run may change
@@ -70,7 +71,7 @@ class DdpmSettings:
 
     def __post_init__(self) -> None:
         """Raises TrainingError for what makes no run."""
-        run.check(self)
+        check(self)
 
     def noise_levels(self) -> Levels:
         """The paper's betas are those of 1000 levels. Other numbers of levels have them scaled, so that the last level

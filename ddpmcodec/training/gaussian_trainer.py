@@ -33,7 +33,8 @@ from ddpmcodec.paper.schedule import HALF_RANGE, ddpm_linear
 from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Mixture, crops_of, image_sets, left_out
 from ddpmcodec.training.optim import Muon, follow
-from ddpmcodec.training.run import Count, CountFrom0, LevelCount, Positive, Say, Seed, Share
+from ddpmcodec.training.run import Say
+from ddpmcodec.training.settings import Count, CountFrom0, LevelCount, Positive, Seed, Share, check
 from ddpmcodec.training.state import State
 
 Objective = Literal["bound", "simple"]
@@ -160,7 +161,7 @@ class GaussianSettings:
 
     def __post_init__(self) -> None:
         """Raises TrainingError for what makes no run."""
-        run.check(self)
+        check(self)
 
 
 class GaussianTrainer:

@@ -26,7 +26,8 @@ from ddpmcodec.training.context_trainer import optimizers_of
 from ddpmcodec.training.data import Mixture, crops_of, image_sets, left_out
 from ddpmcodec.training.optim import device_of, product_type
 from ddpmcodec.training.preview_states import CodingState, CodingStates, Pixels, states_of
-from ddpmcodec.training.run import Count, CountFrom0, Positive, Range, Say, Seed
+from ddpmcodec.training.run import Say
+from ddpmcodec.training.settings import Count, CountFrom0, Positive, Range, Seed, check
 from ddpmcodec.training.state import State
 from ddpmcodec.training.trainable import OUTPUT_LIMIT, Shape, TrainableNetwork, rounded
 
@@ -62,7 +63,7 @@ class PreviewSettings:
 
     def __post_init__(self) -> None:
         """Raises TrainingError for what makes no run."""
-        run.check(self)
+        check(self)
         if self.width % VECTOR or self.width > LARGEST_WIDTH:
             raise TrainingError(f"width={self.width}: give a multiple of {VECTOR} up to {LARGEST_WIDTH}")
 
