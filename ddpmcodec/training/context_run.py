@@ -24,14 +24,14 @@ from ddpmcodec.models.architectures import RESIDUAL
 from ddpmcodec.models.context import EFFORTS, PREVIEW, ROLES, ContextModel, pack, parse
 from ddpmcodec.training import run, state
 from ddpmcodec.training.context_trainer import Batches, ContextSettings, ContextTrainer
-from ddpmcodec.training.data import Images, Mixture, Pixels, crops_of, image_sets, left_out
+from ddpmcodec.training.data import Images, Mixture, Pixels, crops_of, grey, image_sets, left_out
 from ddpmcodec.training.networks import ALL, Contents, networks_of, tensors_of
 from ddpmcodec.training.optim import device_of
 from ddpmcodec.training.run import Say
 from ddpmcodec.training.trainable import Trainable
 
 SOURCE_PIXELS = 16  # pixels in a batch of images, for each position of a step
-GREY_SHARE, LUMA = 0.03, (299, 587, 114)  # of images that are made grey; weights in 1/1000
+GREY_SHARE = 0.03  # of images that are made grey
 HELD_OUT_SIDE, HELD_OUT_IMAGES, HELD_OUT_PIXELS = 128, 300, 1 << 20
 CHANGES = ("hours",)  # settings that a resumed run may change
 MODEL, IMAGES = "model.safetensors", "images.npy"  # in the folder of a run that `fit` made
@@ -179,8 +179,8 @@ class Source:
 
     def batch(self, number: int) -> NDArray[np.uint8]:
         batch = self.crops.batch(number, self.count).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
-        grey = np.random.default_rng((self.seed, 2**33, number)).random(len(batch)) < GREY_SHARE
-        batch[grey] = (batch[grey].astype(np.int32) @ LUMA // sum(LUMA))[..., None]
+        chosen = np.random.default_rng((self.seed, 2**33, number)).random(len(batch)) < GREY_SHARE
+        batch[chosen] = grey(batch[chosen])
         return batch
 
 

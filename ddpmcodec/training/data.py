@@ -25,6 +25,7 @@ NOISE = (0.5, 6.0)  # grey levels
 LARGEST_ZOOM = 1.6
 SMALLEST_CROP = 8
 MOST_HELD_OUT = 2000
+LUMA = (299, 587, 114)  # weights of red, green, blue in a thousand, as in Pillow's grey images (ITU-R 601)
 
 
 def _array(path: Path) -> list[Pixels]:
@@ -123,6 +124,15 @@ def like_a_camera(image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
     noise = deviation * (common**0.5 * shared + (1 - common) ** 0.5 * independent)
     noisy = np.clip(np.round(image + noise), 0, 255).astype(np.uint8)
     return np.asarray(Image.fromarray(noisy).resize((size, size), Image.Resampling.BICUBIC))
+
+
+def grey(images: Pixels) -> Pixels:
+    """As bright as the colours that they were: uint8 [..., 3] to [..., 1].
+
+    >>> grey(np.array([[[200, 100, 0], [9, 9, 9]]], np.uint8)).tolist()
+    [[[118], [9]]]
+    """
+    return (images.astype(np.int32) @ LUMA // sum(LUMA)).astype(np.uint8)[..., None]
 
 
 class Crops:

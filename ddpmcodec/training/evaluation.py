@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ddpmcodec import _native
 from ddpmcodec.models.context import BAND_ROLES
-from ddpmcodec.training.replay import LEVELS, Columns, Images, bands_of, parts_of, pixels_of
+from ddpmcodec.training.data import Pixels
+from ddpmcodec.training.replay import LEVELS, Columns, bands_of, parts_of, pixels_of
 from ddpmcodec.training.trainable import Networks, Positions, Trainable, code_length
 
 PIXELS, POSITIONS = 1 << 16, 1 << 14  # of images, and of positions, that are computed together
@@ -20,7 +21,7 @@ Bits = NDArray[np.float64]
 PIXEL_RATES = {"direct": ("direct", 0), **{f"last {levels}": ("last", levels) for levels in LEVELS}}
 
 
-def figures(networks: Networks, batches: Sequence[Images]) -> dict[str, Any]:
+def figures(networks: Networks, batches: Sequence[Pixels]) -> dict[str, Any]:
     """'held_out': bits/dim of exact pixels, of all noise levels and of whole files, by how many levels there are, where
     there are the networks for them. 'steps': of every noise level, by schedule. batches: uint8 [N, H, W, 3]."""
     dims = sum(batch.size for batch in batches)
@@ -45,12 +46,12 @@ def _totals(rates: Mapping[str, float], bands: Networks) -> dict[str, float]:
     return totals
 
 
-def _pixel_bits(network: Trainable, levels: int, batches: Sequence[Images]) -> float:
+def _pixel_bits(network: Trainable, levels: int, batches: Sequence[Pixels]) -> float:
     lengths = (bits_of(network, pixels_of(images, levels)) for images in _parts(batches))
     return sum(float(bits.sum()) for bits in lengths)
 
 
-def _step_bits(networks: Networks, levels: int, batches: Sequence[Images]) -> Bits:
+def _step_bits(networks: Networks, levels: int, batches: Sequence[Pixels]) -> Bits:
     """Bits of every step of a schedule."""
     numbers = [number for number, _ in _native.SCHEDULES[levels]]
     total = np.zeros(numbers[-1] + 1)
@@ -87,7 +88,7 @@ def _together(columns: Columns) -> Iterator[slice]:
         yield slice(first, end)
 
 
-def _parts(batches: Sequence[Images]) -> Iterator[Images]:
+def _parts(batches: Sequence[Pixels]) -> Iterator[Pixels]:
     for batch in batches:
         count = max(1, PIXELS // (batch.shape[1] * batch.shape[2]))
         yield from (np.ascontiguousarray(batch[first : first + count]) for first in range(0, len(batch), count))

@@ -290,7 +290,7 @@ def averaged_network(folder: Path) -> TrainableGaussian:
     return network
 
 
-class Parts(NamedTuple):
+class Split(NamedTuple):
     """Of images: training crops; a crop of each that is held out, uint8 [N, 3, side, side]; `data.Images.digest`."""
 
     crops: Mixture
@@ -298,7 +298,7 @@ class Parts(NamedTuple):
     digest: str
 
 
-def crops_and_held_out(settings: GaussianSettings, say: Say = print) -> Parts:
+def crops_and_held_out(settings: GaussianSettings, say: Say = print) -> Split:
     """What a run trains and evaluates on (`data.image_sets`). Raises TrainingError
     where there is nothing to train or to evaluate on."""
     if settings.crop % MULTIPLE:
@@ -308,7 +308,7 @@ def crops_and_held_out(settings: GaussianSettings, say: Say = print) -> Parts:
     for note in (*images.notes, *left_out(images.sets, crops.parts)):
         say(note)
     (held_out,) = crops_of([images.held_out], settings.crop, 1, multiple=MULTIPLE).parts
-    return Parts(crops, held_out.each(settings.evaluate_images).to(torch.uint8), images.digest)
+    return Split(crops, held_out.each(settings.evaluate_images).to(torch.uint8), images.digest)
 
 
 def train(

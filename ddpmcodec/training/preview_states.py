@@ -12,9 +12,9 @@ from ddpmcodec import _native
 from ddpmcodec.codec.efforts import Coding, Segment, segments
 from ddpmcodec.codec.passes import new_pass, run
 from ddpmcodec.models.context import EFFORTS, ContextModel
+from ddpmcodec.training.data import Pixels
 from ddpmcodec.training.replay import LEVELS
 
-Pixels = NDArray[np.uint8]
 PER_PASS = 4  # states of an image, about evenly from its first band to the last
 STOPS_WITHIN = 0.5  # share of the states that are in the middle of a segment
 

@@ -21,11 +21,10 @@ from ddpmcodec.errors import TrainingError
 from ddpmcodec.models.context import PREVIEW
 from ddpmcodec.models.registry import find
 from ddpmcodec.training import run, state
-from ddpmcodec.training.context_run import LUMA
 from ddpmcodec.training.context_trainer import optimizers_of
-from ddpmcodec.training.data import Mixture, crops_of, image_sets, left_out
+from ddpmcodec.training.data import Mixture, Pixels, crops_of, grey, image_sets, left_out
 from ddpmcodec.training.optim import device_of, product_type
-from ddpmcodec.training.preview_states import CodingState, CodingStates, Pixels, states_of
+from ddpmcodec.training.preview_states import CodingState, CodingStates, states_of
 from ddpmcodec.training.run import Say
 from ddpmcodec.training.settings import Count, CountFrom0, Positive, Range, Seed, check
 from ddpmcodec.training.state import State
@@ -89,8 +88,8 @@ def _some_grey(image: Pixels, rng: np.random.Generator) -> Pixels:
     """The image, or a grey one, with three channels or one."""
     if rng.random() >= GREY_SHARE:
         return image
-    grey = (image.astype(np.int32) @ LUMA // sum(LUMA)).astype(np.uint8)[..., None]
-    return grey if rng.random() < ONE_CHANNEL else np.repeat(grey, 3, 2)
+    channel = grey(image)
+    return channel if rng.random() < ONE_CHANNEL else np.repeat(channel, 3, 2)
 
 
 def _with_neighbours(activations: Tensor) -> Tensor:

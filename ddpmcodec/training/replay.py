@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ddpmcodec import _native
 from ddpmcodec.models.context import BAND_ROLES
+from ddpmcodec.training.data import Pixels
 from ddpmcodec.training.trainable import ZERO, Positions
 
 LEVELS = tuple(levels for levels in _native.SCHEDULES if levels)  # of bands; a file with none has pixels only
@@ -32,18 +33,17 @@ FEWEST = 128  # positions of a band: coarse ones have few
 FIRST = 20  # steps' worth of positions before the first step, so that they are of many images
 SEEDS = 1 << 20  # of a run's draws, for each of its own seeds
 
-Images = NDArray[np.uint8]
 Columns = Mapping[str, NDArray[Any]]
 Part = tuple[int, int, int, int]  # of an image: top, left, height, width
 
 
-def pixels_of(images: Images, levels: int, parts: Sequence[Part] | None = None) -> Columns:
+def pixels_of(images: Pixels, levels: int, parts: Sequence[Part] | None = None) -> Columns:
     """Positions of the exact pixels of images, after so many noise levels. parts: what is taken of each; None: all."""
     return _native.pixel_positions(images, ENDS[levels], [(0, 0, *images.shape[1:3])] if parts is None else parts)
 
 
 def bands_of(
-    images: Images, levels: int, share: float = 1.0, seed: int = 0, *, least: int = 1, side: int = 1 << 16
+    images: Pixels, levels: int, share: float = 1.0, seed: int = 0, *, least: int = 1, side: int = 1 << 16
 ) -> Mapping[str, Columns]:  # fmt: skip
     """Positions of a schedule's bands by role, those where anything is coded: parts of up to `side` squared, about a
     share of all positions, but `least` of each band, where it has them. Raises ValueError for a share outside 0..1."""
@@ -131,7 +131,7 @@ class ReplayBuffers:
     """One for each role; filled from images as positions are drawn, so that each is used about `uses` times."""
 
     def __init__(
-        self, source: Callable[[], Images], roles: Collection[str], *, capacity: int,
+        self, source: Callable[[], Pixels], roles: Collection[str], *, capacity: int,
         sides: tuple[int, int] = (1 << 16, 1 << 16),
         uses: float = 1.0, seed: int = 0, device: torch.device | str = "cpu",
     ) -> None:  # fmt: skip
@@ -172,7 +172,7 @@ class ReplayBuffers:
             return
         yield from bands_of(images, levels, BAND_SHARES[levels], seed, least=FEWEST, side=self.band_side).items()
 
-    def _parts(self, images: Images, seed: int) -> list[Part]:
+    def _parts(self, images: Pixels, seed: int) -> list[Part]:
         """Which parts of these images are taken."""
         _, height, width, _ = images.shape
         rng, count = np.random.default_rng(seed), max(1, round(SHARE * height * width / self.side**2))

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from ddpmcodec import _native
 from ddpmcodec.errors import ModelError, TrainingError
@@ -145,14 +144,6 @@ def test_some_images_are_grey(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_most_images_keep_their_colours() -> None:
     found = Source(crops_of([images(400, 8)], 8, 0), 0, 400 * 64)()
     assert 0 < (found == found[..., :1]).all((1, 2, 3)).sum() < 40
-
-
-def test_grey_is_as_bright_as_the_colour_that_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in Pillow's grey images (ITU-R 601)."""
-    crops = crops_of([images(9, 8)], 8, 0)
-    expected = [np.asarray(Image.fromarray(image).convert("L"), int) for image in Source(crops, 0, 9 * 64)()]
-    monkeypatch.setattr(context_data, "GREY_SHARE", 1.0)
-    assert np.abs(Source(crops, 0, 9 * 64)()[..., 0] - np.array(expected)).max() <= 1
 
 
 def test_held_out_images_of_one_size_are_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:

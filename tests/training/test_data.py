@@ -20,6 +20,7 @@ from ddpmcodec.training.data import (
     DeviceCrops,
     Mixture,
     crops_of,
+    grey,
     image_sets,
     left_out,
     like_a_camera,
@@ -235,6 +236,12 @@ def test_data_sets_are_used_round_robin_with_equal_numbers_of_pixels() -> None:
 
 
 # --- photographs as a camera takes them
+
+
+def test_grey_is_as_bright_as_the_colour_that_it_was(gradients: Pixels) -> None:
+    """As in Pillow's grey images (ITU-R 601)."""
+    expected = [np.asarray(Image.fromarray(image).convert("L"), int) for image in gradients]
+    assert np.abs(grey(gradients)[..., 0] - np.array(expected)).max() <= 1
 
 
 def test_a_camera_adds_noise_within_bounds_and_keeps_the_mean() -> None:
