@@ -49,6 +49,16 @@ class NoiseEstimate(NamedTuple):
     fraction: Tensor  # between the logarithms of the smaller and the larger reverse variance; broadcasts to eps
 
 
+class NoiseTerms(NamedTuple):
+    """What a schedule says of each t, [N, 1, 1, 1] each; u = t - 1."""
+
+    s_t: Tensor  # grey levels
+    s_u: Tensor
+    alpha: Tensor  # of t
+    log_small: Tensor  # of the smaller reverse variance
+    growth: Tensor  # logarithm of the larger / the smaller
+
+
 def noisy_batch(pixels: Tensor, T: int, key: tuple[int, ...]) -> NoisyBatch:
     """t and noise for images [N, 3, H, W] (0..255), drawn where the images are.
 
@@ -76,12 +86,11 @@ class NoiseSchedule:
         small[0] = small[1] * alpha[0] ** 2
         growth = np.append(2 * np.log(HALF_RANGE * sigma[0]) - np.log(small[0]), growth)
         self.T = s_t.size
-        columns = (s_t, s_u, alpha, np.log(small), growth)
-        self._table = torch.tensor(np.stack(columns), dtype=torch.float32, device=device)
+        rows = (s_t, s_u, alpha, np.log(small), growth)  # as `NoiseTerms`
+        self._table = torch.tensor(np.stack(rows), dtype=torch.float32, device=device)
 
-    def at(self, t: Tensor) -> list[Tensor]:
-        """[N, 1, 1, 1] each: s_t, s_u (u = t - 1), alpha_t, logs of the smaller variance and of larger / smaller."""
-        return list(self._table[:, t - 1].view(-1, len(t), 1, 1, 1))
+    def at(self, t: Tensor) -> NoiseTerms:
+        return NoiseTerms(*self._table[:, t - 1].view(-1, len(t), 1, 1, 1))
 
 
 def estimate_noise(network: Network, schedule: NoiseSchedule, batch: NoisyBatch) -> NoiseEstimate:
@@ -90,8 +99,8 @@ def estimate_noise(network: Network, schedule: NoiseSchedule, batch: NoisyBatch)
     With their root mean square error of 0.95 grey levels, pixels cost the paper's 1.97 bits/dim under beta~_2 (standard
     deviation 0.94) and 0.1 more under beta_1 (1.28).
     """
-    s_t, _, alpha, *_ = schedule.at(batch.t)
-    outputs = network(alpha * (batch.v + s_t * batch.noise) / HALF_RANGE, batch.t - 1)
+    terms = schedule.at(batch.t)
+    outputs = network(terms.alpha * (batch.v + terms.s_t * batch.noise) / HALF_RANGE, batch.t - 1)
     if outputs.shape[1] == batch.v.shape[1]:
         return NoiseEstimate(outputs, (batch.t > 1).to(outputs.dtype).view(-1, 1, 1, 1))
     eps, fraction = outputs.chunk(2, 1)
@@ -124,10 +133,11 @@ def bound_terms(estimate: NoiseEstimate, schedule: NoiseSchedule, batch: NoisyBa
 
     arXiv 2006.11239, equation 5. T times its mean over t = 1..T, and L_T, are the variational bound.
     """
-    s_t, s_u, _, log_small, growth = schedule.at(batch.t)
+    terms = schedule.at(batch.t)
+    s_t, s_u = terms.s_t, terms.s_u
     c_t = batch.v + s_t * batch.noise
     mean = c_t - s_t * estimate.eps
-    log_variance = (log_small + estimate.fraction * growth).expand_as(c_t)
+    log_variance = (terms.log_small + estimate.fraction * terms.growth).expand_as(c_t)
     reverse = Reverse(posterior(c_t, mean, s_t, s_u).mean, torch.zeros_like(c_t), torch.exp(log_variance))
     kl = step_kl(posterior(c_t, batch.v, s_t, s_u), reverse)
     last = batch.t.view(-1, 1, 1, 1) == 1

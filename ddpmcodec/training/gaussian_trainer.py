@@ -70,7 +70,8 @@ def draw(pixels: Tensor, generator: torch.Generator, objective: Objective = "bou
     n = pixels.shape[0]
     quantile = ((torch.rand(1, generator=generator) + torch.arange(n) / n) % 1).view(n, 1, 1, 1)
     final, quantile = quantile < FINAL_SHARE, ((quantile - FINAL_SHARE) / (1 - FINAL_SHARE)).clamp(min=0)
-    T = torch.floor(_log_uniform(n, SCHEDULES[0], SCHEDULES[1] + 1, generator))
+    fewest, most = SCHEDULES
+    T = torch.floor(_log_uniform(n, fewest, most + 1, generator))
     first = (FEW_STEPS / T).clamp(min=FINEST_LEVEL)
     ratio = (COARSEST_LEVEL / first) ** (1 / (T - 1))
     x, weight = _fine_positions(quantile) if objective == "bound" else _paper_positions(quantile, first)

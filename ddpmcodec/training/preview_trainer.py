@@ -118,12 +118,12 @@ class Examples(NamedTuple):
 
     @classmethod
     def of(cls, states: Sequence[CodingState], device: torch.device) -> Examples:
-        means, variances, pixels = (
-            np.stack([each[k] for each in states]).astype(np.float32)
-            for k in range(3)  # of their first three fields
-        )
-        rows = np.stack([_native.squares(mean, variance) for mean, variance in zip(means, variances, strict=True)])
-        return cls(*(torch.from_numpy(array).to(device) for array in (rows, means, np.sqrt(variances), pixels)))
+        mean = np.stack([each.mean for each in states]).astype(np.float32)
+        variance = np.stack([each.variance for each in states]).astype(np.float32)
+        pixels = np.stack([each.pixels for each in states]).astype(np.float32)
+        rows = np.stack([_native.squares(*planes) for planes in zip(mean, variance, strict=True)])
+        arrays = {"rows": rows, "mean": mean, "deviation": np.sqrt(variance), "pixels": pixels}
+        return cls(**{name: torch.from_numpy(array).to(device) for name, array in arrays.items()})
 
 
 def gain(network: TrainablePreviewNetwork, examples: Examples, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -181,7 +181,8 @@ class _Records:
         trainer = self.trainer
         means = {key: float(f"{sum(values) / len(values):.5g}") for key, values in self.values.items()}
         self.values.clear()
-        images, seconds = trainer.images - self.before[0], trainer.seconds - self.before[1]
+        images_before, seconds_before = self.before
+        images, seconds = trainer.images - images_before, trainer.seconds - seconds_before
         self.before = trainer.images, trainer.seconds
         done = {
             "step": trainer.step, "images": trainer.images, "seconds": round(trainer.seconds, 1),

@@ -313,7 +313,8 @@ def code_length(shape: Shape, outputs: Tensor, positions: Positions) -> Tensor:
     """Ideal code length of every position, bits [K], given outputs [outputs, K]: that of its new ranges under the joint
     mixture, truncated to the old ranges."""
     where, by_channel = Outputs(shape.components), (CHANNELS, shape.components, outputs.shape[1])
-    _, base, lo, hi, new_lo, new_hi, _, _ = positions
+    base, lo, hi = positions.base, positions.lo, positions.hi
+    new_lo, new_hi = positions.new_lo, positions.new_hi
     log_scale = ((outputs[where.scales()].clamp(0, LAST_SCALE) - SCALE_ONE) / SCALE_NAT).reshape(by_channel)
     inverse = torch.exp(-log_scale)
     means = outputs[where.means()].reshape(by_channel) / PIXEL_UNIT
