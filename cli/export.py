@@ -33,19 +33,37 @@ def export(
     ddpmcodec export run-effort2 -o better.safetensors --base photo
     ddpmcodec export --base photo -o photo.safetensors
     """
-    if not runs and base is None:
-        raise click.UsageError("there is nothing to export: name a run, or a model with --base")
-    refuse_image_name(output, "export", ".safetensors")
+    if not runs and (base is None or name):
+        raise click.UsageError("name a run; or a --base alone, of which a copy is made, under its own name")
     from ddpmcodec.models.context import parse
-    from ddpmcodec.training.context_run import export as exported
+
+    refuse_image_name(output, "export", ".safetensors")
+    content, options = _copied(base, output, force) if base and not runs else _exported(runs, output, name, base, force)
+    model = parse(content, output)
+    write_file(Path(output), content, replace=force)
+    say(f"{output}: model {model.name!r}, id {model.id[:4].hex()}, {len(content)} bytes; use it with {options}")
+    return 0
+
+
+def _copied(base: str, output: str, force: bool) -> tuple[bytes, str]:
+    """The model file, and the options by which `encode` uses it. Raises ModelError, OutputError."""
+    from ddpmcodec.models.registry import read
+
+    check_output(Path(output), Path(base), force=force)
+    return read(base), f"--model {output}"
+
+
+def _exported(runs: tuple[str, ...], output: str, name: str | None, base: str | None, force: bool) -> tuple[bytes, str]:
+    """The same of runs: their effort belongs to the options, where it is not the default. Raises DdpmError."""
+    from ddpmcodec.format.header import DEFAULT_EFFORT
+    from ddpmcodec.training.exporting import gathered
     from ddpmcodec.training.state import FILE
 
     for run in runs:
         check_output(Path(output), Path(run, FILE), force=force)
-    folders, called = [Path(run) for run in runs], name or Path(output).stem
     with naming_options():
-        content = exported(folders, called, base=base)
-    model = parse(content, output)
-    write_file(Path(output), content, replace=force)
-    say(f"{output}: model {model.name!r}, id {model.id[:4].hex()}, {len(content)} bytes; use it with --model {output}")
-    return 0
+        parts = gathered([Path(run) for run in runs], base)
+        content = parts.packed(name or Path(output).stem)
+    efforts = {effort for made in parts.made for effort in made["efforts"]}
+    others = "" if DEFAULT_EFFORT in efforts else f" --effort {max(efforts)}"
+    return content, f"--model {output}{others}"

@@ -173,7 +173,7 @@ class ContextTrainer:
                 state.load_optimizer(optimizer, f"{role}:{number}", saved.tensors)
 
     def files(self) -> dict[str, bytes]:
-        """No files: a model takes the networks of several runs (`context_run.export`)."""
+        """No files: a model takes the networks of several runs (`exporting.export`)."""
         return {}
 
 

@@ -231,7 +231,7 @@ class PreviewTrainer:
             state.load_optimizer(optimizer, f"optimizer{number}", saved.tensors)
 
     def files(self) -> dict[str, bytes]:
-        """No files: `context_run.export` puts the network into a model."""
+        """No files: `exporting.export` puts the network into a model."""
         return {}
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ddpmcodec import models
 from ddpmcodec.format.model_file import described
 from ddpmcodec.models.context import ROLES
 from ddpmcodec.training import context_trainer, state
@@ -79,11 +80,22 @@ def test_exporting_names_the_model(folder: Path, exported: Any) -> None:
     output = folder / "small.safetensors"
     assert exported.code == 0, exported.stderr
     assert exported.stderr.startswith(f"ddpmcodec: {output}: model 'small', id ")
-    assert exported.stderr.endswith(f"{output.stat().st_size} bytes; use it with --model {output}\n")
+    assert exported.stderr.endswith(f"{output.stat().st_size} bytes; use it with --model {output} --effort 1\n")
     metadata = described(output.read_bytes(), "small")
     (made,) = metadata["training"]["runs"]
     assert (made["efforts"], made["roles"]) == ([1], list(ROLES))
     assert made["hours"] == pytest.approx(records(folder / "run")[-1]["seconds"] / 3600, abs=0.001)
+
+
+def test_a_copy_of_a_model_is_exported_without_runs(tmp_path: Path, ddpm: Ddpm) -> None:
+    copy = tmp_path / "copy.safetensors"
+    ended = ddpm("export", "--base", "photo", "-o", copy)
+    assert (ended.code, copy.read_bytes()) == (0, models.read("photo"))
+    assert ended.stderr.endswith(f"use it with --model {copy}\n")
+    assert ddpm("export", "--base", "photo", "-o", copy).code == 1
+    for others in ([], ["--base", "photo", "--name", "mine"]):
+        refused = ddpm("export", "-o", tmp_path / "x.safetensors", *others)
+        assert (refused.code, "name a run; or a --base alone, of which a copy is made" in refused.stderr) == (2, True)
 
 
 @pytest.mark.usefixtures("trained")

@@ -22,8 +22,8 @@ from ddpmcodec.format.streams import Stream
 from ddpmcodec.models.context import EFFORTS, PREVIEW, ROLES, ContextModel, network_of, parse
 from ddpmcodec.models.registry import find
 from ddpmcodec.training import context_run, run, state
-from ddpmcodec.training.context_run import export
 from ddpmcodec.training.context_trainer import ContextSettings
+from ddpmcodec.training.exporting import export
 from ddpmcodec.training.preview_states import CodingState, CodingStates, states_of
 from ddpmcodec.training.preview_trainer import (
     Examples,
