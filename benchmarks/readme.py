@@ -137,7 +137,7 @@ def prefixes(documents: Mapping[str, Document]) -> Table:
     rows = [
         {"": f"**{codec}, the default**" if codec == name_of(Coding()) else codec}
         | {
-            against + (f", {measure}" if measure else ""): ", ".join(
+            against + (f" ({measure})" if measure else ""): ", ".join(
                 _percent(of[codec, against], measure) for of in rates
             )
             for against, measure in BESIDE
@@ -146,15 +146,17 @@ def prefixes(documents: Mapping[str, Document]) -> Table:
     ]
     sets = ", then ".join(of_images(documents[name]) for name in CURVES)
     caption = (
-        f"Bytes of prefixes beside lossy files of the same quality (BD-rate): {sets}. Below zero prefixes are smaller."
-        " Quality is PSNR, or the SSIMULACRA 2 score where that is named"
+        f"Bytes of prefixes less those of lossy files at the same PSNR, or SSIMULACRA 2 score where that is named, on"
+        f" average over common qualities (BD-rate): {sets}. Below zero prefixes are smaller"
     )
     return Table("prefixes", caption, rows)
 
 
 def _percent(row: Mapping[str, Any], measure: str) -> str:
     percent = row[measure.lower().replace(" ", "")]["percent"] if measure else row["percent"]
-    return "-" if percent is None else f"{round(percent['mean']):+d}%"
+    if percent is None:
+        return "-"
+    return f"{whole:+d}%" if (whole := round(percent["mean"])) else "0%"
 
 
 SUMMARIES = {"sizes-and-times": sizes_and_times, "prefixes": prefixes}

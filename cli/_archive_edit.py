@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @force_option
 @quiet_option
 def join(output: str, archives: tuple[str, ...], force: bool, quiet: bool) -> None:
-    """Make one archive of several: so images are added to one, with -f also to one that is named twice.
+    """Make one archive of several. With -f, OUT may be one of them: it becomes the whole.
 
     Coded images are copied as they are, without decoding them: `ddpmcodec archive test` does that. Names must differ.
     With -f, an OUT that is not among ARCHIVES is overwritten. Temporary files lie where those of `create` do.

@@ -47,6 +47,7 @@ from ._outputs import is_image_name, is_whole
 if TYPE_CHECKING:
     from ddpmcodec.archive.restorer import Restored
     from ddpmcodec.format.block import Entry
+    from ddpmcodec.format.ddpma import Archive
 
 WRITTEN_TOGETHER = 256  # images, at most
 
@@ -97,7 +98,6 @@ def extract(
     ddpmcodec archive extract photos.ddpma '2024/*' -o sheet --reduce 8 --upright
     ddpmcodec archive extract photos.ddpma cat.png -o - > cat.png
     """
-    from ddpmcodec.format.archive_facts import describe
     from ddpmcodec.format.ddpma import find_images, split
     from ddpmcodec.parallel import threads_of
 
@@ -112,12 +112,8 @@ def extract(
         data = split(content)
         entries = data.index.entries
         wanted = find_images(data.index, matching([entry.name for entry in entries], names))
-    facts = describe(data)["images"] if original or not quiet else []
-    jpegs = {image["name"] for image in facts if (image["coding"] or "").startswith("JPEG")}
-    named_as_such = jpegs if original else set()
-    target = _target(
-        output, _targets([entry.name for entry in entries], named_as_such), file, force, as_json, len(wanted)
-    )
+    jpegs = _jpegs(data) if original else set()
+    target = _target(output, _targets([entry.name for entry in entries], jpegs), file, force, as_json, len(wanted))
     skipped = target.skipped(entry.name for entry in wanted) if skip_existing else []
     missing = {entry.name for entry in wanted}.difference(skipped, (failed["name"] for failed in target.failed))
     wanted = [entry for entry in wanted if entry.name in missing]
@@ -136,7 +132,7 @@ def extract(
     finally:
         if (target.done or skipped) and not quiet and output != STANDARD:
             say(f"{label(file)}: {counted(len(target.done), 'image')} -> {output}" + _others(skipped, target))
-            count = 0 if original or reduce or upright else len(jpegs.intersection(target.done))
+            count = 0 if original or reduce or upright else len(_jpegs(data).intersection(target.done))
             if count:
                 say(f"{label(file)}: has {counted(count, 'JPEG file')} inside, which --original would restore")
         if as_json:
@@ -145,6 +141,13 @@ def extract(
             failed = target.failed + _lost(wanted, target, sys.exception())
             echo(json.dumps({"file": label(file), "images": images, "skipped": skipped, "failed": failed}))
     return max(target.codes, default=0)
+
+
+def _jpegs(data: Archive) -> set[str]:
+    """Names of images that are stored as JPEG files."""
+    from ddpmcodec.format.archive_facts import describe
+
+    return {image["name"] for image in describe(data)["images"] if (image["coding"] or "").startswith("JPEG")}
 
 
 def _lost(wanted: Iterable[Entry], target: _Target, problem: BaseException | None) -> list[dict[str, str]]:

@@ -237,8 +237,11 @@ def _work_through(tasks: Sequence[Task], outputs: Outputs, choice: Choice, work:
         return work.read(task, report.bar)
 
     def done(task: Task, outcome: Result | Failure) -> None:
+        def is_unchanged() -> bool:
+            return version_of(task.name) == read_versions[task.name]
+
         def require_unchanged() -> None:
-            if version_of(task.name) != read_versions[task.name]:
+            if not is_unchanged():
                 raise OutputError(f"{task.name}: was changed after it had been read: run the command again")
 
         if isinstance(outcome, Result):
@@ -246,8 +249,9 @@ def _work_through(tasks: Sequence[Task], outputs: Outputs, choice: Choice, work:
                 outputs.write(task.output, outcome.content, task.name, replaces=task.replaces, still=require_unchanged)
                 if work.removes and len(outcome.content) > outcome.read:
                     outcome.warnings.append(f"{task.name}: is kept, as {task.output} is larger")
+                elif work.removes and not is_unchanged():
+                    outcome.warnings.append(f"{task.name}: is kept, as it was changed after it had been encoded")
                 elif work.removes:
-                    require_unchanged()
                     remove_source(Path(task.name), Path(task.output))
             except DdpmError as error:
                 outcome = error

@@ -173,7 +173,8 @@ reduce_option = click.option(
     "--reduce",
     type=click.Choice(["2", "4", "8", "16"]),
     metavar="2|4|8|16",
-    help="Images of 1/2, 1/4, 1/8 or 1/16 of the size; where there are noise levels, from coarse bands alone.",
+    help="Images of 1/2, 1/4, 1/8 or 1/16 of the size; from coarse bands alone where there are noise levels,"
+    " and alpha does not vary.",
 )
 upright_option = click.option(
     "--upright", is_flag=True, help="Rotate images as their EXIF orientations say; decode does so for prefixes, too."

@@ -42,13 +42,15 @@ class Task:
 
 @dataclass(frozen=True)
 class Result:
-    """A file's content, bytes that were read for it, facts for --json, and lines for people."""
+    """A file's content, bytes that were read for it, facts for --json, and lines for people. advice: said once in a
+    run."""
 
     content: bytes
     read: int
     facts: dict[str, Any]
     lines: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    advice: str = ""
 
 
 class Bar:
@@ -127,6 +129,7 @@ class Report:
         self.bar = Bar("", (), shown=False)
         self.lock = threading.RLock()
         self.codes: list[int] = []
+        self.has_advised = self.is_dry = False
         self.done = self.left_out = self.to_do = self.not_done = self.read = self.written = 0
         self.formats: dict[str, Sizes] = {}  # of inputs, where the results name them
 
@@ -143,6 +146,9 @@ class Report:
                     outcome.read, len(outcome.content)
                 )
             lines = outcome.warnings + (outcome.lines if not self.as_json else [])
+            if outcome.advice and not self.has_advised:
+                self.has_advised = True
+                lines.append(outcome.advice)
             for line in lines if not self.quiet else []:
                 say(line)
             sizes = {"input_bytes": outcome.read, "output_bytes": len(outcome.content)}
@@ -173,7 +179,7 @@ class Report:
 
     def planned(self, tasks: Sequence[Task]) -> None:
         """Report the tasks of a dry run."""
-        self.to_do = len(tasks)
+        self.to_do, self.is_dry = len(tasks), True
         for task in tasks:
             self._object({**_names(task.name, task.output), "planned": True})
             if not (self.as_json or self.quiet):
@@ -198,7 +204,7 @@ class Report:
             else {}
         )
         self._object({"summary": {**counts, **sizes, **formats, "exit_code": code}})
-        if files > 1 and not self.to_do and not self.as_json and (self.codes or not self.quiet):
+        if files > 1 and not self.is_dry and not self.as_json and (self.codes or not self.quiet):
             say(self._summary(files))
             for file_format, totals in sorted(self.formats.items()) if not self.quiet and len(self.formats) > 1 else ():
                 say(f"  {file_format}: {totals}")

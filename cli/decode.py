@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -144,7 +144,6 @@ class Decoder:
     max_pixels: int
     model: Callable[[], ContextModel | None]
     part: Part = ALL
-    has_advised: bool = False
     verb = "decode"
     noun = ".ddpm file"
     suffix = ".png"
@@ -200,13 +199,14 @@ class Decoder:
         if len(tasks) > 1:
             images = self._images(tasks, datas, bar)
             results = [_result(*each, _facts_of_whole(each[1])) for each in zip(tasks, datas, images, strict=True)]
-            self._name_original(tasks[0], datas[0], results[0])
+            results[0] = replace(results[0], advice=_advice(tasks[0], datas[0], results[0]))
             return results
         header, decoded = self._decoded(tasks[0], datas[0], bar, costs)
         with naming(tasks[0].name):
             image = upright(decoded.image) if self.part.upright else decoded.image
             result = _result(tasks[0], datas[0], image, _facts(header, decoded))
-        self._name_original(tasks[0], datas[0], result)
+        if decoded.exact and not (self.is_preview or self.part.is_less):
+            result = replace(result, advice=_advice(tasks[0], datas[0], result))
         if self.is_preview or decoded.lossy:
             result.lines.append(f"{label(tasks[0].name)}: {_seen(header, decoded)}: {_account(decoded)}")
             if decoded.following:
@@ -219,13 +219,6 @@ class Decoder:
             line = f"{label(tasks[0].name)} -> {target}: {time.monotonic() - start:.2f} s"
             result.lines.extend([line, coding_line(header, self.model()), *costs.lines()])
         return [result]
-
-    def _name_original(self, task: Task, data: bytes, result: Result) -> None:
-        """Names --original, once in a run, where a JPEG file becomes a larger PNG file."""
-        is_whole = not (self.is_preview or self.part.is_less)
-        if is_whole and not self.has_advised and len(result.content) > len(data) and _is_jpeg(data):
-            self.has_advised = True
-            result.warnings.append(f"{label(task.name)}: holds a JPEG file, which --original restores as it was")
 
     def _images(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Image.Image]:
         """The images of files of one shape."""
@@ -332,6 +325,12 @@ def _result(task: Task, data: bytes, image: Image.Image, facts: dict[str, Any]) 
     if file_format != "PNG" and (lost := lost_metadata(image, content)):
         result.warnings.append(f"{task.output}: {file_format} does not keep {', '.join(lost)}: .png does")
     return result
+
+
+def _advice(task: Task, data: bytes, result: Result) -> str:
+    """Names --original where a JPEG file becomes a larger PNG file."""
+    grows = len(result.content) > len(data) and _is_jpeg(data)
+    return f"{label(task.name)}: holds a JPEG file, which --original restores as it was" if grows else ""
 
 
 def _seen(header: Header, decoded: Decoded) -> str:

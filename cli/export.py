@@ -14,7 +14,7 @@ from ._outputs import refuse_image_name
 
 
 @click.command(epilog=EXIT_CODES)
-@click.argument("runs", type=PATH_NAME, metavar="RUN...", nargs=-1)
+@click.argument("runs", type=PATH_NAME, metavar="[RUN...]", nargs=-1)
 @click.option(
     "-o", "--output", required=True, type=PATH_NAME, metavar="OUT", help="The exported model, a .safetensors file."
 )
@@ -35,27 +35,26 @@ def export(
     """
     if not runs and (base is None or name):
         raise click.UsageError("name a run; or a --base alone, of which a copy is made, under its own name")
-    from ddpmcodec.models.context import parse
-
     refuse_image_name(output, "export", ".safetensors")
-    content, options = _copied(base, output, force) if base and not runs else _exported(runs, output, name, base, force)
-    model = parse(content, output)
-    write_file(Path(output), content, replace=force)
-    say(f"{output}: model {model.name!r}, id {model.id[:4].hex()}, {len(content)} bytes; use it with {options}")
-    return 0
+    if base and not runs:
+        return _copy(base, output, force)
+    return _export(runs, output, name, base, force)
 
 
-def _copied(base: str, output: str, force: bool) -> tuple[bytes, str]:
-    """The model file, and the options by which `encode` uses it. Raises ModelError, OutputError."""
+def _copy(base: str, output: str, force: bool) -> int:
+    """Copies a model file. Raises ModelError, OutputError."""
     from ddpmcodec.models.registry import read
 
     check_output(Path(output), Path(base), force=force)
-    return read(base), f"--model {output}"
+    content = read(base)
+    write_file(Path(output), content, replace=force)
+    say(f"{output}: a copy of {base}, {len(content)} bytes; use it with --model {output}")
+    return 0
 
 
-def _exported(runs: tuple[str, ...], output: str, name: str | None, base: str | None, force: bool) -> tuple[bytes, str]:
-    """The same of runs: their effort belongs to the options, where it is not the default. Raises DdpmError."""
+def _export(runs: tuple[str, ...], output: str, name: str | None, base: str | None, force: bool) -> int:
     from ddpmcodec.format.header import DEFAULT_EFFORT
+    from ddpmcodec.models.context import parse
     from ddpmcodec.training.exporting import gathered
     from ddpmcodec.training.state import FILE
 
@@ -64,6 +63,9 @@ def _exported(runs: tuple[str, ...], output: str, name: str | None, base: str | 
     with naming_options():
         parts = gathered([Path(run) for run in runs], base)
         content = parts.packed(name or Path(output).stem)
+    model = parse(content, output)
+    write_file(Path(output), content, replace=force)
     efforts = {effort for made in parts.made for effort in made["efforts"]}
-    others = "" if DEFAULT_EFFORT in efforts else f" --effort {max(efforts)}"
-    return content, f"--model {output}{others}"
+    options = f"--model {output}" + ("" if DEFAULT_EFFORT in efforts else f" --effort {max(efforts)}")
+    say(f"{output}: model {model.name!r}, id {model.id[:4].hex()}, {len(content)} bytes; use it with {options}")
+    return 0

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ddpmcodec.errors import ImageError, OutputError
-from ddpmcodec.files import check_output, write_file
+from ddpmcodec.errors import ImageError
+from ddpmcodec.files import check_output, make_folder, write_file
 
 from ._common import EXIT_CODES, STANDARD, label, progress, read_input, say, write_stdout
 from ._options import (
@@ -228,6 +228,7 @@ def sample(
     calls = count * (sum(set(times)) or T) + (T - min(times) + 1 if times and pixels is None else 0)
     with watched(base_sampler, "sample", calls, (height, width), quiet=quiet) as watched_sampler:
         if is_folder:
+            make_folder(Path(output))
             _write_each(watched_sampler, outputs, options["seed"], size, scale, force)
         elif times:
             write_grid(
@@ -253,16 +254,11 @@ def _check_usage(output: str, progressive: bool, times: tuple[int, ...], image: 
 
 
 def _numbered(folder: Path, count: int, force: bool, skip_existing: bool) -> dict[int, str]:
-    """A PNG for each image by its number, none of which may exist, in a folder that is made where it is missing.
-    skip_existing: those that are there are left out."""
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: the folder cannot be made ({error.strerror}): name another one") from error
+    """A PNG for each image by its number, none of which may exist. skip_existing: those that are there are left out."""
     paths = {number: folder / f"sample-{number:05}.png" for number in range(count)}
     if skip_existing:
         paths = {number: path for number, path in paths.items() if not is_whole(path)}
-    for path in paths.values():
+    for path in paths.values() if folder.is_dir() else ():
         check_output(path, None, force=force)
     return {number: str(path) for number, path in paths.items()}
 

@@ -12,7 +12,12 @@ from ._outputs import Outputs
 @click.command(epilog=EXIT_CODES)
 @click.argument("file", type=PATH_NAME, metavar="FILE")
 @click.option(
-    "-o", "--output", required=True, type=PATH_NAME, metavar="OUT", help="Output file, or - for standard output."
+    "-o",
+    "--output",
+    required=True,
+    type=PATH_NAME,
+    metavar="OUT",
+    help="Output file, a folder, or - for standard output.",
 )
 @click.option(
     "--size",
@@ -28,8 +33,9 @@ from ._outputs import Outputs
 def thumbnail(file: str, output: str, size: int, model: str | None, max_pixels: int, force: bool) -> None:
     """Write a small upright picture of a file, also of one that is cut off or damaged. FILE - is standard input.
 
-    Where there are noise levels, no more is read and decoded than it needs: the first hundredth of a large file. The
-    extension of OUT picks the format; PNG without one. File managers of freedesktop.org call this command.
+    Where there are noise levels and alpha does not vary, no more is read and decoded than it needs: the first
+    hundredth of a large file. The extension of OUT picks the format; PNG without one. File managers of freedesktop.org
+    call this command.
     """
     from ddpmcodec.codec.thumbnails import thumbnail as thumbnail_of
     from ddpmcodec.images import image_format, save_image

@@ -102,14 +102,26 @@ def owned(folder: Path) -> Iterator[bool]:
                 folder.rmdir()
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those that it is in, where they are missing. Raises OutputError."""
+    try:
+        _make(folder)
+    except (OSError, UnicodeEncodeError) as error:
+        raise _unwritable(folder, error) from error
+
+
+def _make(folder: Path) -> None:
+    for each in (*reversed(folder.parents), folder):  # one by one: pathlib and os go down one call deeper for each
+        each.mkdir(exist_ok=True)
+
+
 def write_below(
     output: Path, data: bytes, *, replace: bool = True, like: Iterable[Path] = (),
     still: Callable[[], object] | None = None,
 ) -> None:  # fmt: skip
     """`write_file` into a folder that is made where it is missing. Raises OutputError."""
     try:
-        for folder in reversed(output.parents):  # one by one: pathlib and os go down one call deeper for each
-            folder.mkdir(exist_ok=True)
+        _make(output.parent)
     except (OSError, UnicodeEncodeError) as error:
         raise _unwritable(output, error) from error
     write_file(output, data, replace=replace, like=like, still=still)

@@ -48,9 +48,8 @@ def step_for(levels: int, scale: int) -> int:
 
 
 def most_segments(header: Header, scale: int) -> int | None:
-    """How many segments the tiles of a file need; None where all of them are needed, as they are to weight colours by
-    their alpha."""
-    if header.stored or header.has_alpha_section or step_for(header.levels, scale) == len(CELLS[header.levels]):
+    """How many segments the tiles of a file need; None where all of them are needed."""
+    if header.stored or step_for(header.levels, scale) == len(CELLS[header.levels]):
         return None
     sizes = {tuple(side.stop - side.start for side in box) for box in header.boxes()}
     return max(segments_for(header, height, width, scale) for height, width in sizes)

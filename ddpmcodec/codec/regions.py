@@ -15,6 +15,7 @@ from ddpmcodec.codec.contents import check_segments, planes_of, side_sections
 from ddpmcodec.codec.file_decoder import Decoded, Wanted, decode_file
 from ddpmcodec.codec.reduced import decode_reduced, most_segments, reduced, reduced_mode, scale_of
 from ddpmcodec.errors import ImageError, TruncatedError
+from ddpmcodec.format.alpha import alpha_varies
 from ddpmcodec.format.ddpm import Sections
 from ddpmcodec.format.header import Box
 from ddpmcodec.images import to_image, to_planes
@@ -88,6 +89,8 @@ def decode_region(file: Sections, region: Region, scale: int, wanted: Wanted, ma
     check_segments(header)
     region = region.aligned(scale, header.width, header.height)
     needed = most_segments(header, scale) if scale > 1 else None
+    if needed is not None and _alpha_varies(file):
+        needed = None  # colours are weighted by their alpha
     part = region.part_of(file, needed) if is_tiled else file
     check_size(part, max_pixels)
     if not wanted.is_preview and needed is None:
@@ -112,13 +115,19 @@ def decode_region(file: Sections, region: Region, scale: int, wanted: Wanted, ma
         alpha = None if planes.alpha is None else region.cut(planes.alpha)
         planes = replace(planes, colour=colour, alpha=alpha, original=b"")
     if needed is not None:
-        planes = replace(planes, mode=reduced_mode(planes.mode))
+        alpha = None if planes.alpha is None else planes.alpha[::scale, ::scale]
+        planes = replace(planes, mode=reduced_mode(planes.mode), alpha=alpha)
     elif scale > 1:
         planes = reduced(planes, scale)
     return replace(
         decoded, planes=planes, exact=decoded.exact and scale == 1, damaged=decoded.damaged or bool(side.damaged),
         bytes_used=file.start + len(file.alpha) + sum(map(len, part.chunks)) + len(file.metadata),
     )  # fmt: skip
+
+
+def _alpha_varies(file: Sections) -> bool:
+    header = file.header
+    return header.has_alpha_section and alpha_varies(bytes(file.alpha), header.height, header.width)
 
 
 def small_part(image: Image.Image, box: Edges | None, reduce: int) -> Image.Image:

@@ -41,16 +41,28 @@ def preview_alpha(cut_section: bytes, height: int, width: int, part: Box | None 
     return plane.part
 
 
+def alpha_varies(section: bytes, height: int, width: int) -> bool:
+    """Whether the plane (H, W), as far as it is there, has several values; False for what is no plane."""
+    nothing = slice(0, 0)
+    plane = _Plane(height, width, (nothing, nothing))
+    try:
+        inflate_to(plane.write, section, height * width)
+    except CorruptError:
+        return False
+    return plane.lowest < plane.highest
+
+
 class _Plane:
     """Takes the bytes of a plane (H, W) as they are inflated. part: what is kept of it, opaque where nothing came yet;
-    row: how many have come; check: CRC-32 of these."""
+    row: how many have come; check: CRC-32 of these; lowest, highest: of their values."""
 
     def __init__(self, height: int, width: int, part: Box | None) -> None:
         rows, self._columns = part or (slice(0, height), slice(0, width))
         self._first, self._above = rows.start, np.zeros(width, np.uint8)
         self._rest = b""  # of a row
         self.part = np.full((rows.stop - rows.start, self._columns.stop - self._columns.start), OPAQUE, np.uint8)
-        self.row = self.check = 0
+        self.row = self.check = self.highest = 0
+        self.lowest = OPAQUE
 
     def write(self, data: bytes) -> None:
         data, width = self._rest + data, len(self._above)
@@ -61,6 +73,7 @@ class _Plane:
         rows = np.cumsum(np.frombuffer(data, np.uint8, count * width).reshape(count, width), axis=0, dtype=np.uint8)
         rows += self._above
         self._above, self.check = rows[-1], zlib.crc32(rows.tobytes(), self.check)
+        self.lowest, self.highest = min(self.lowest, int(rows.min())), max(self.highest, int(rows.max()))
         begin, end = (min(max(row - self._first, 0), len(self.part)) for row in (self.row, self.row + count))
         skipped = begin + self._first - self.row
         self.part[begin:end] = rows[skipped : skipped + end - begin, self._columns]

@@ -248,6 +248,10 @@ def test_a_dry_run_says_what_would_be_written(ddpm: Any, tree: Path) -> None:
     places = [f"{tree / name}.png -> {tree / name}.ddpm" for name in ("b", "below/c", "below/d")]
     assert (ended.code, ended.stdout.decode().splitlines()) == (1, places), "one exists"
     assert "3 files would be tried, 1 refused; this was a dry run" in ended.stderr
+    (tree / "b.ddpm").write_bytes(b"")
+    nothing = ddpm("encode", tree / "a.png", tree / "b.png", "--dry-run")
+    assert nothing.stderr.splitlines()[-1] == "ddpmcodec: 0 files would be tried, 2 refused; this was a dry run"
+    (tree / "b.ddpm").unlink()
     found = objects(ddpm("encode", "-r", tree, "--dry-run", "--json", "-f").stdout)
     assert [each["output"] for each in found if "planned" in each] == [
         str(tree / f"{name}.ddpm") for name in ("a", "b", "below/c", "below/d")

@@ -28,6 +28,8 @@ def test_a_jpeg_is_stored_and_given_back(ddpm: Any, jpeg: Path) -> None:
     assert jpeg.with_name("back.jpg").read_bytes() == jpeg.read_bytes()
     assert ddpm("decode", file, "--original", "-o", "-").stdout == jpeg.read_bytes()
     assert ddpm("decode", file).code == 0
+    assert ddpm("truncate", file, "--bytes", 60, "-o", file.with_name("cut.ddpm")).code == 0
+    assert "--original" not in ddpm("decode", file.with_name("cut.ddpm")).stderr
     with Image.open(jpeg) as original, Image.open(jpeg.with_suffix(".png")) as decoded:
         assert decoded.tobytes() == original.tobytes()
     assert ddpm("test", file).stdout.decode().endswith("ok\n")

@@ -169,7 +169,9 @@ def test_a_folder_that_is_missing_is_made(ddpm: Any, small: list[Any], tmp_path:
     assert ddpm("sample", "-o", f"{tmp_path / 'new'}/", *options).code == 0
     assert files_below(tmp_path / "new") == ["sample-00000.png", "sample-00001.png"]
     ended = ddpm("sample", "-o", f"{tmp_path / 'new' / 'sample-00000.png' / 'x'}/", *options)
-    assert (ended.code, "x: the folder cannot be made (Not a directory): name another one" in ended.stderr) == (1, True)
+    assert (ended.code, "x: cannot be written (" in ended.stderr) == (1, True)
+    assert ddpm("sample", "-o", f"{tmp_path / 'none'}/", *SMALL, "--model", tmp_path / "no.safetensors").code == 4
+    assert files_below(tmp_path) == ["new/sample-00000.png", "new/sample-00001.png"]
 
 
 def test_a_checkpoint_of_the_papers_network(ddpm: Any, tmp_path: Path) -> None:

@@ -91,7 +91,9 @@ def test_a_copy_of_a_model_is_exported_without_runs(tmp_path: Path, ddpm: Ddpm) 
     copy = tmp_path / "copy.safetensors"
     ended = ddpm("export", "--base", "photo", "-o", copy)
     assert (ended.code, copy.read_bytes()) == (0, models.read("photo"))
-    assert ended.stderr.endswith(f"use it with --model {copy}\n")
+    assert (
+        ended.stderr == f"ddpmcodec: {copy}: a copy of photo, {copy.stat().st_size} bytes; use it with --model {copy}\n"
+    )
     assert ddpm("export", "--base", "photo", "-o", copy).code == 1
     for others in ([], ["--base", "photo", "--name", "mine"]):
         refused = ddpm("export", "-o", tmp_path / "x.safetensors", *others)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from ddpmcodec.errors import FormatError, ImageError
 from ddpmcodec.models.context import ContextModel
 
 Picture = Callable[..., Image.Image]
+PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
 
 
 def turned(image: Image.Image, orientation: int) -> Image.Image:
@@ -51,6 +53,17 @@ def test_hidden_colours_have_no_say(model: ContextModel, levels: int) -> None:
     for small in codec.decode(data, reduce=8, model=model), codec.thumbnail(data, 16, model=model):
         assert small.size == (16, 16)
         assert np.array_equal(np.asarray(small), np.asarray(image.reduce(8)))
+
+
+def test_alpha_that_does_not_vary_costs_no_whole_decode(model: ContextModel) -> None:
+    image = Image.open(PHOTO).convert("RGB").crop((0, 0, 256, 256))
+    image.putalpha(200)
+    data = codec.encode(image, model=model, effort=1, webp=False, tile=256)
+    costs: list[codec.SegmentCost] = []
+    small = codec.decode_details(data, reduce=8, model=model, report=costs.append).image
+    assert {cost.level for cost in costs} == {32}
+    assert (small.mode, small.size, small.getextrema()[3]) == ("RGBA", (32, 32), (200, 200))
+    assert difference(small, image.reduce(8)) < 3
 
 
 def exif_with_a_place() -> bytes:

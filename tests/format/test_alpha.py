@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError
-from ddpmcodec.format.alpha import pack_alpha, preview_alpha, unpack_alpha
+from ddpmcodec.format.alpha import alpha_varies, pack_alpha, preview_alpha, unpack_alpha
 
 DAMAGE = (ChecksumError, CorruptError)
 
@@ -114,3 +114,11 @@ def test_a_part_takes_the_memory_of_a_part() -> None:
 def test_no_other_error_comes_out(section: bytes) -> None:
     with contextlib.suppress(FormatError):
         unpack_alpha(section, 3, 5)
+
+
+@pytest.mark.parametrize(("values", "varies"), [((7,), False), ((255,), False), ((7, 8), True), ((0, 255), True)])
+def test_whether_it_varies_is_known_without_keeping_it(values: tuple[int, ...], varies: bool) -> None:
+    plane = np.resize(np.array(values, np.uint8), (30, 41))
+    section = pack_alpha(plane)
+    assert alpha_varies(section, 30, 41) is varies
+    assert alpha_varies(b"no plane", 30, 41) is False
