@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import gzip
 import importlib.util
 import re
 import shutil
@@ -13,6 +14,7 @@ from types import ModuleType
 
 import pytest
 
+from ddpmcodec import models
 from ddpmcodec.cli import COMMANDS, run
 
 ROOT = Path(__file__).parents[1]
@@ -133,3 +135,12 @@ def test_the_table_of_files_names_files_that_exist() -> None:
     named = [name for name in re.findall(r"`([\w/]+\.(?:py|h|cpp))`", text) if "/" in name]
     assert len(named) > 10
     assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+@pytest.mark.parametrize("name", models.NUMBERS)
+def test_the_sizes_of_models_for_browsers_are_theirs(name: str) -> None:
+    (row,) = re.findall(rf"^\| model `{name}`.*$", (ROOT / "docs" / "web.md").read_text(), re.MULTILINE)
+    size, packed, _ = (int(cell.replace(",", "")) for cell in row.split("|")[2:5])
+    data = models.read(name)
+    assert size == len(data)
+    assert packed == pytest.approx(len(gzip.compress(data, 9)), rel=1e-3)  # libraries differ by a few bytes

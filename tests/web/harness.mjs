@@ -13,6 +13,7 @@ import { pathToFileURL } from "node:url";
 const web = await import(pathToFileURL(resolve(process.argv[2], "index.js")));
 
 let passes = 0; // that were begun
+let kept = 0; // of these, in memory
 let networks = () => 0; // in the memory of the core that made one last
 const { instantiate } = WebAssembly;
 WebAssembly.instantiate = async (...given) => {
@@ -20,8 +21,9 @@ WebAssembly.instantiate = async (...given) => {
   let count = 0;
   const network_new = (...values) => (count++, (networks = () => count), exports.network_new(...values));
   const network_free = (network) => (count--, exports.network_free(network));
-  const pass_new = (...values) => (passes++, exports.pass_new(...values));
-  return { exports: { ...exports, network_new, network_free, pass_new } };
+  const pass_new = (...values) => (passes++, kept++, exports.pass_new(...values));
+  const pass_free = (pass) => (kept--, exports.pass_free(pass));
+  return { exports: { ...exports, network_new, network_free, pass_new, pass_free } };
 };
 
 function answerOf(picture) {
@@ -60,6 +62,16 @@ const operations = {
   },
   networks: async () => ({ networks: networks() }),
   abort: async (data, options) => answerOf(await web.decode(data, { ...options, signal: AbortSignal.abort(new Error("stop")) })),
+  // A preview that is aborted in its pass of this number, the first one 1: what it rejects with, and how many passes are kept.
+  abortedIn: async (data, { pass, ...options }) => {
+    const last = passes + pass;
+    const throwIfAborted = () => {
+      if (passes >= last) throw new Error("stop");
+    };
+    const signal = { aborted: false, throwIfAborted, addEventListener() {}, removeEventListener() {} };
+    const error = await web.decode(data, { ...options, partial: true, signal }).catch((error) => error);
+    return { message: error.message, kept };
+  },
   // decodeStream of a stream that stops in the middle, and is aborted: what it rejects with, and the stream is cancelled with.
   stall: async (data) => {
     const controller = new AbortController();

@@ -100,6 +100,16 @@ def test_what_lacks_words_and_yet_comes_to_an_end_is_a_prefix(node: Node) -> Non
     assert (found["exact"], found["damaged"]) == (False, False)
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_preview_that_is_aborted_leaves_nothing_in_memory(node: Node, number: int) -> None:
+    """In its only pass, or in the one that asks whether all of a small file is there."""
+    data = ddpmcodec.encode(nearly_flat(113), effort=1, levels=0, model="cifar10")[:-1]
+    before = node.ask("abortedIn", data, **{"pass": 99})  # none that it has
+    found = node.ask("abortedIn", data, **{"pass": number})
+    assert (found["message"], found["kept"]) == ("stop", before["kept"])
+    assert node.ask("decode", data, partial=True)["exact"] is False
+
+
 def test_a_prefix_of_webp_shows_its_mean_colour(node: Node) -> None:
     data = golden("graphics-2.ddpm")
     found = node.ask("decode", data, maxBytes=100, model=str(MODEL))
