@@ -107,18 +107,19 @@ def written_with(number: int, model_id: bytes, given: ContextModel | None, what:
     """The context model of a file or an archive, by its number (0: none) or the first bytes of its id.
 
     given: found beside the embedded ones; it also stands for the embedded model of its name, as a copy of another
-    version, and for one that this version lacks. Raises ModelError where the model is missing.
+    version. Raises ModelError where the model is missing.
     """
     name = name_of_number(number)
-    is_copy = given is not None and number and not given.number and name in (None, given.name)
-    if given is not None and (is_copy or (given.number, given.short_id) == (number, model_id)):
-        return given
+    if given is not None:
+        is_copy = bool(number) and not given.number and given.name == name
+        if is_copy or (given.number, given.short_id) == (number, model_id):
+            return given
     if number and name in models.names():
         return _embedded(name)
     if number and name is None:
         raise ModelError(
             f"the {what} was written with the embedded model number {number} of a newer version, which this one lacks:"
-            " install the newest ddpmcodec, or give a copy of that model (model=PATH)"
+            " install the newest ddpmcodec"
         )
     if given is not None:
         raise ModelError(
