@@ -193,13 +193,18 @@ def parse(data: bytes, source: str, number: int = 0, model_id: bytes | None = No
         raise ModelError(f"{source}: the model file is damaged ({error}); get it again") from error
     facts = _facts(metadata.get("networks"), source)
     for key, tensor in stored.items():
-        if np.issubdtype(tensor.dtype, np.floating) and not (np.abs(tensor.astype(np.float64)) <= LARGEST_NUMBER).all():
+        if np.issubdtype(tensor.dtype, np.floating) and not _is_bounded(tensor):
             raise ModelError(f"{source}: {key} holds numbers beyond {LARGEST_NUMBER}; export the model again")
     tensors = {
         f"{key}.{layer}": tensor for key, own in facts.items() for layer, tensor in part(stored, own["stored"]).items()
     }
     model_id = model_id or hashlib.sha256(data).digest()
     return ContextModel(str(metadata.get("name")), model_id, number, tensors, facts)
+
+
+def _is_bounded(tensor: NDArray[Any]) -> bool:
+    with np.errstate(invalid="ignore"):  # of signalling NaNs, which are not bounded either
+        return bool((np.abs(tensor.astype(np.float64)) <= LARGEST_NUMBER).all())
 
 
 def _facts(networks: Any, source: str) -> dict[str, dict[str, Any]]:

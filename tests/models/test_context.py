@@ -36,6 +36,14 @@ def test_numbers_that_are_none_or_too_large_are_refused(context_path: Path, kind
             parse(data, "forged")
 
 
+def test_a_signalling_nan_is_refused(context_path: Path) -> None:
+    """Whose cast to more bits is an invalid operation."""
+    signalling = np.array(0x7F800001, np.uint32).view(np.float32)
+    data = forged(context_path, FACTOR, lambda tensor: np.full_like(tensor, signalling))
+    with pytest.raises(ModelError, match=rf"{FACTOR} holds numbers beyond"):
+        parse(data, "forged")
+
+
 @pytest.mark.parametrize(("key", "kind"), [(FACTOR, np.float64), (FACTOR, np.float16), (WEIGHT, np.float32)])
 def test_tensors_of_another_type_are_refused(context_path: Path, key: str, kind: type) -> None:
     model = parse(forged(context_path, key, lambda tensor: tensor.astype(kind)), "forged")
