@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
@@ -58,6 +60,21 @@ def ddpm_once() -> Ddpm:
             code = run([str(argument) for argument in arguments])
         stdout.seek(0)
         return Ended(code, stdout.buffer.read(), stderr.getvalue())
+
+    return command
+
+
+@pytest.fixture
+def on_terminal() -> Callable[..., Ended]:
+    """Runs a command line in a process of its own, whose standard output is a terminal."""
+
+    def command(*arguments: object) -> Ended:
+        master, terminal = os.openpty()
+        line = [sys.executable, "-m", "ddpmcodec.cli", *map(str, arguments)]
+        ended = subprocess.run(line, stdout=terminal, stderr=subprocess.PIPE, text=True, check=False)
+        os.close(terminal)
+        os.close(master)
+        return Ended(ended.returncode, b"", ended.stderr)
 
     return command
 

@@ -93,13 +93,9 @@ def test_an_output_that_exists_is_refused_unless_forced_and_the_input_always(
     assert (ended.code, "is the input itself" in ended.stderr, file.read_bytes()) == (1, True, coded)
 
 
-def test_no_binary_data_on_a_terminal(file: Path) -> None:
-    master, terminal = os.openpty()
-    command = [sys.executable, "-m", "ddpmcodec.cli", "decode", file, "-o", "-"]
-    ended = subprocess.run(command, stdout=terminal, stderr=subprocess.PIPE, text=True, check=False)
-    os.close(terminal)
-    os.close(master)
-    assert ended.returncode == 1
+def test_no_binary_data_on_a_terminal(on_terminal: Any, file: Path) -> None:
+    ended = on_terminal("decode", file, "-o", "-")
+    assert ended.code == 1
     assert ended.stderr == (f"ddpmcodec: {file}: no binary data to a terminal: name a file with -o, or use a pipe\n")
 
 

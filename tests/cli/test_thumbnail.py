@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import configparser
-import os
 import shlex
-import subprocess
-import sys
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -51,13 +48,9 @@ def test_it_writes_a_small_upright_picture(ddpm: Any, file: Path) -> None:
     assert ddpm("thumbnail", file, "-o", file.with_name("small.jpg")).code == 0
 
 
-def test_a_terminal_takes_no_picture(file: Path) -> None:
-    master, terminal = os.openpty()
-    command = [sys.executable, "-m", "ddpmcodec.cli", "thumbnail", file, "-o", "-"]
-    ended = subprocess.run(command, stdout=terminal, stderr=subprocess.PIPE, text=True, check=False)
-    os.close(terminal)
-    os.close(master)
-    assert ended.returncode == 1
+def test_a_terminal_takes_no_picture(on_terminal: Any, file: Path) -> None:
+    ended = on_terminal("thumbnail", file, "-o", "-")
+    assert ended.code == 1
     assert "no binary data to a terminal: name a file with -o, or use a pipe" in ended.stderr
 
 
