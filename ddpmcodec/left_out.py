@@ -19,12 +19,15 @@ REDUCED, SUBFILE, SUB_IFDS = 1, 254, 330  # tags of TIFF, and a bit of the first
 PLANAR, COLOUR_MAP, LAYERS = 284, 320, 37724  # tags of TIFF
 SEPARATE = 2  # planes
 COMPRESSION, PHOTOMETRIC, FILL_ORDER = 259, 262, 266  # tags of TIFF
-JPEG_IN_TIFF, RGB, YCBCR = (6, 7), 2, 6
+JPEG_IN_TIFF, NEW_JPEG, RGB, YCBCR = (6, 7), 7, 2, 6
+STRIPS, TILES = (273, 279), (324, 325)  # tags of TIFF: offsets, sizes
+JPEG_END, JPEG_TAIL = b"\xff\xd9", 16  # bytes that a program may have added to a strip
 LAYER_BLOCKS = (b"8BIMLayr", b"MIB8ryaL")  # of Photoshop, in both byte orders
 SECOND_OF_PNM = re.compile(rb"P[1-7]\s")
 PNM_BITS = {"1;I": 1, "L": 8, "RGB": 24}  # of a pixel, by Pillow's name of how it is stored
 MISREAD_GREYS = {4: ("1", "L"), 8: ("1",)}  # by bits a pixel: modes in which Pillow reads them as if they were 1 or 8
-V5, EMBEDDED = 124, b"DEBM"  # of BMP: the size of a head that may name an ICC profile, and that it is in the file
+V5, EMBEDDED, LINKED = 124, b"DEBM", b"KNIL"  # of BMP: the size of a head that may name an ICC profile, and its place
+ICC_SIGNATURE = b"acsp"
 BIT_FIELDS, ALPHA_MASK_AT, SMALLEST_WITH_ALPHA = 3, 52, 56  # of BMP: compression, and from which size of head on
 TOO_DEEP = "more than 8 bits per sample are not supported: convert it to 8 bits first"
 
@@ -75,6 +78,8 @@ def _of_tiff(image: Any) -> str | None:
         return "planes that would be mixed up, such as alpha on its own: convert it first"
     if not _is_covered(image):
         return "parts of the picture are not in the file: get the file again"
+    if tags.get(COMPRESSION) == NEW_JPEG and not _are_whole_jpegs(image):
+        return "strips or tiles end before the JPEG in them does: get the file again"
     if PREMULTIPLIED in extra:
         return "colours that are multiplied by alpha are not supported: convert it to straight alpha first"
     return None
@@ -95,6 +100,17 @@ def _is_covered(image: Any) -> bool:
         planes[mode] = planes.get(mode, 0) + (right - left) * (bottom - top)
     plane_count = image.tag_v2.get(SAMPLES_PER_PIXEL, 1) if image.tag_v2.get(PLANAR) == SEPARATE else 1
     return len(planes) >= plane_count and all(pixels >= image.width * image.height for pixels in planes.values())
+
+
+def _are_whole_jpegs(image: Any) -> bool:
+    """Whether strips or tiles hold the end of their JPEG. libjpeg fills a part that is missing with grey."""
+    tags = image.tag_v2
+    for starts, sizes in (STRIPS, TILES):
+        for start, size in zip(tags.get(starts, ()), tags.get(sizes, ()), strict=False):
+            image.fp.seek(start + max(0, size - JPEG_TAIL))
+            if JPEG_END not in image.fp.read(min(size, JPEG_TAIL)):
+                return False
+    return True
 
 
 def _of_pnm(image: Any) -> str | None:
@@ -155,12 +171,31 @@ def _of_bmp(image: Any) -> str | None:
 
 
 def bmp_profile(image: Any) -> bytes:
-    """The ICC profile of a BMP file that is not loaded yet, which Pillow leaves out; nothing where there is none."""
-    head = _head(image, 14 + V5)
-    if len(head) < 14 + V5 or struct.unpack_from("<I", head, 14)[0] < V5 or head[14 + 56 : 14 + 60] != EMBEDDED:
-        return b""
-    start, size = struct.unpack_from("<II", head, 14 + 112)
-    return _head(image, 14 + start + size)[14 + start :]
+    """Return the ICC profile of a BMP file that is not loaded yet, which Pillow leaves out; nothing if the file has no
+    valid one."""
+    extent = bmp_profile_extent(_head(image, 14 + V5))
+    profile = _head(image, extent.stop)[extent.start :]
+    return profile if is_bmp_profile(profile, extent) else b""
+
+
+def is_bmp_profile(profile: bytes, extent: range) -> bool:
+    """Whether the bytes at this extent of a file are all there, and an ICC profile."""
+    return len(profile) == len(extent) and profile[36:40] == ICC_SIGNATURE
+
+
+def bmp_colours(file: bytes) -> bytes:
+    """Return the field of a BMP's head that tells where its ICC profile is; nothing if the head has no such field."""
+    has_field = len(file) >= 14 + V5 and struct.unpack_from("<I", file, 14)[0] >= V5
+    return file[14 + 56 : 14 + 60] if has_field else b""
+
+
+def bmp_profile_extent(file: bytes) -> range:
+    """Return the positions in a BMP file of its ICC profile, which its head names; none if it names no profile in the
+    file."""
+    if bmp_colours(file) != EMBEDDED:
+        return range(0)
+    start, size = struct.unpack_from("<II", file, 14 + 112)
+    return range(14 + start, 14 + start + size)
 
 
 def _of_icon(image: Image.Image) -> str | None:

@@ -44,6 +44,33 @@ def stored(image: Image.Image, file_format: str, **options: Any) -> bytes:
 def described(*chunks: tuple[bytes, bytes]) -> bytes:
     """A PNG with these chunks behind its head."""
     whole = stored(picture("RGB"), "PNG")
-    bodies = [(kind + data, len(data)) for kind, data in chunks]
-    made = [struct.pack(">I", size) + body + struct.pack(">I", zlib.crc32(body)) for body, size in bodies]
-    return whole[:33] + b"".join(made) + whole[33:]
+    return whole[:33] + b"".join(chunk(*each) for each in chunks) + whole[33:]
+
+
+def bmp_with_profile(place: bytes, profile: bytes, gap: int = 0) -> bytes:
+    """A BMP of 12 x 8 pixels with the head that names an ICC profile (BITMAPV5HEADER).
+
+    Parameters:
+        place: the bytes that say whether the profile is in the file.
+        gap: bytes between the pixels and the profile.
+    """
+    pixels, size = b"abc" * 96, len(profile)
+    head = struct.pack("<IiiHHIIiiII", 124, 12, 8, 1, 24, 0, len(pixels), 0, 0, 0, 0) + bytes(16) + place + bytes(52)
+    head += struct.pack("<II", 124 + len(pixels) + gap, size) + bytes(4)
+    content = head + pixels + bytes(gap) + profile
+    return b"BM" + struct.pack("<IHHI", 14 + len(content), 0, 0, 14 + 124) + content
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """A chunk of a PNG, with its checksum."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png_head(width: int, height: int, depth: int, colour_type: int, *, interlaced: bool = False) -> tuple[bytes, bytes]:
+    """The chunk that begins a PNG."""
+    return b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, interlaced)
+
+
+def png_of(*chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG of these chunks and its end."""
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in (*chunks, (b"IEND", b"")))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import zlib
 from io import BytesIO
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
-from samples import exif, noise, picture, stored
+from samples import exif, noise, picture, png_head, png_of, stored
 
 from ddpmcodec.errors import ImageError, OutputError
 from ddpmcodec.images import (
@@ -99,13 +98,8 @@ def test_a_transparent_colour_becomes_alpha(mode: str, key: Any, coded: str) -> 
 
 def png(colour_type: int, depth: int, samples: int, side: int = 2) -> bytes:
     """A PNG with the data of 2 x 2 pixels, also of the kinds that Pillow does not write."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
     row = b"\0" + bytes(2 * samples * depth // 8)
-    head = struct.pack(">IIBBBBB", side, side, depth, colour_type, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(2 * row)) + chunk(b"IEND", b"")
+    return png_of(png_head(side, side, depth, colour_type), (b"IDAT", zlib.compress(2 * row)))
 
 
 def test_formats_that_run_programs_are_not_opened(monkeypatch: pytest.MonkeyPatch) -> None:

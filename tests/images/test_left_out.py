@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from samples import ICC, bmp_with_profile, png_head, png_of
 
 from ddpmcodec.errors import ImageError
 from ddpmcodec.images import load_image, to_image, to_planes
@@ -73,20 +74,22 @@ def bmp_of_levels(bits: int, body: bytes, palette: bytes) -> bytes:
 
 def png(depth: int, levels: np.ndarray, *chunks: tuple[bytes, bytes]) -> bytes:
     """Grey, of so many bits a pixel."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
     bits = np.unpackbits(levels[..., None], axis=2)[..., 8 - depth :]
     rows = np.packbits(bits.reshape(len(levels), -1), axis=1)
     packed = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
-    head = struct.pack(">IIBBBBB", levels.shape[1], levels.shape[0], depth, 0, 0, 0, 0)
-    content = (b"IHDR", head), *chunks, (b"IDAT", packed), (b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in content)
+    return png_of(png_head(levels.shape[1], levels.shape[0], depth, 0), *chunks, (b"IDAT", packed))
 
 
 def bgrx(fourth: bytes) -> bytes:
     return bmp(32, (0xFF0000, 0xFF00, 0xFF), b"".join(b"abc" + fourth[k % len(fourth) :][:1] for k in range(96)))
+
+
+def half_a_jpeg() -> bytes:
+    """A TIFF with JPEG compression whose strip has half its bytes. libjpeg fills the rest with grey."""
+    data = bytearray(stored("TIFF", compression="jpeg"))
+    tag = data.index(struct.pack("<HHI", 279, 4, 1)) + 8
+    data[tag : tag + 4] = struct.pack("<I", struct.unpack_from("<I", data, tag)[0] // 2)
+    return bytes(data)
 
 
 def sgi(bytes_of_sample: int) -> bytes:
@@ -124,6 +127,7 @@ REFUSED = {
     "TIFF, alpha in a fourth plane": (tiff(4, extra=(2,), planar=True), "planes that would be mixed up"),
     "TIFF, bits of planes in another order": (tiff(3, planar=True, more={266: (2,)}), "planes that would be mixed up"),
     "TIFF, YCbCr": (tiff(3, more={259: (32946,), 262: (6,)}), "colours in YCbCr"),
+    "TIFF, half a JPEG": (half_a_jpeg(), "end before the JPEG"),
     "TIFF, layers": (tiff(3, more={37724: LAYERS}), "layers, which would be"),
     "BMP, a bit of alpha": (bmp(16, (0x7C00, 0x3E0, 0x1F, 0x8000), b"ab" * 96), "alpha of one bit"),
     "BMP, black and white in bytes": (bmp_of_levels(8, b"\0\1" * 48, bytes(4) + b"\xff\xff\xff\0"), "few greys"),
@@ -155,6 +159,7 @@ TAKEN = {
     "BMP, 16 greys in bytes": bmp_of_levels(8, bytes(96), GREYS),
     "PPM, something behind it": stored("PPM") + b"PS",
     "TIFF": tiff(3),
+    "TIFF, JPEG": stored("TIFF", compression="jpeg"),
     "TIFF, planes": tiff(3, planar=True),
     "TIFF, alpha": tiff(4, extra=(2,)),
     "TIFF, grey": tiff(1),
@@ -232,14 +237,10 @@ def test_exif_of_a_png_is_kept_also_where_it_is_text() -> None:
 
 
 def test_the_profile_of_a_bmp_is_kept() -> None:
-    profile, data = b"a profile", bytearray(bmp(24, (), b"abc" * 96))
-    head = data[14:122].ljust(124, b"\0")
-    head[:4], head[56:60] = struct.pack("<I", 124), b"DEBM"
-    head[16:20] = bytes(4)  # no masks
-    head[112:120] = struct.pack("<II", 124 + 288, len(profile))
-    start = struct.pack("<IHHI", 0, 0, 0, 14 + 124)
-    whole = b"BM" + start + head + b"abc" * 96 + profile
-    for image in (load_image(whole, "x"), Image.open(BytesIO(whole))):
-        assert to_planes(image).metadata.icc_profile == profile
-    head[56:60] = b"KNIL"  # the name of a file that has it
-    assert to_planes(load_image(b"BM" + start + head + b"abc" * 96 + profile, "x")).metadata.icc_profile == b""
+    """As of bmpsuite's rgb24prof.bmp, and rgb24prof2.bmp with a gap before it. Pillow names none."""
+    for whole in (bmp_with_profile(b"DEBM", ICC), bmp_with_profile(b"DEBM", ICC, gap=20)):
+        for image in (load_image(whole, "x"), Image.open(BytesIO(whole))):
+            assert to_planes(image).metadata.icc_profile == ICC
+    shifted = bmp_with_profile(b"DEBM", ICC[14:] + bytes(14))
+    for other in (bmp_with_profile(b"KNIL", b"a.icc"), bmp_with_profile(b"DEBM", ICC)[:-1], shifted):
+        assert to_planes(load_image(other, "x")).metadata.icc_profile == b""
