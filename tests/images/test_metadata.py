@@ -98,6 +98,8 @@ def test_metadata_that_are_no_bytes_are_taken_or_refused() -> None:
 ITU_2020 = (b"cICP", bytes([9, 16, 0, 1]))
 SRGB_GAMMA = (b"gAMA", struct.pack(">I", 45455))
 SRGB_POINTS = (b"cHRM", struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000))
+PROFILE = zlib.compress(ICC)
+DAMAGED = (b"iCCP", b"a\0\0" + PROFILE[:-4] + bytes(4))  # by its checksum
 WIDE_POINTS = (b"cHRM", struct.pack(">8I", 31270, 32900, 70800, 29200, 17000, 79700, 13100, 4600))
 
 
@@ -111,6 +113,13 @@ WIDE_POINTS = (b"cHRM", struct.pack(">8I", 31270, 32900, 70800, 29200, 17000, 79
         ([LINEAR, (b"sRGB", b"\0")], []),
         ([LINEAR, (b"iCCP", b"sRGB\0\0" + zlib.compress(ICC))], []),
         ([ITU_2020, (b"iCCP", b"sRGB\0\0" + zlib.compress(ICC))], ["cICP"]),
+        ([LINEAR, (b"sRGB", b"\0"), DAMAGED], ["iCCP"]),
+        ([LINEAR, DAMAGED], ["iCCP", "gAMA"]),
+        ([ITU_2020, DAMAGED], ["iCCP", "cICP"]),
+        ([(b"iCCP", b"a\0\0" + PROFILE[:-4])], ["iCCP"]),
+        ([(b"iCCP", b"a\0\0" + b"no zlib")], ["iCCP"]),
+        ([(b"iCCP", b"a\0\1" + PROFILE)], ["iCCP"]),
+        ([(b"iCCP", b"no end of its name")], ["iCCP"]),
         ([(b"cICP", bytes([1, 13, 0, 1])), LINEAR], []),
         ([(b"gAMA", b"\0\1")], []),
     ],
