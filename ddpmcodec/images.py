@@ -70,8 +70,7 @@ def load_image(data: bytes, name: str, *, any_format: bool = False, max_pixels: 
             _refuse_what_cannot_be_coded(image)
             check_pixels("the image", *image.size, max_pixels)
             _load(image)
-            if image.format == "PNG":
-                png.check(data)
+            _check_file(image, data)
     except UnidentifiedImageError as error:
         raise ImageError(
             f"{name}: not an image in a format that Pillow reads without other programs, or damaged beyond recognition:"
@@ -80,6 +79,20 @@ def load_image(data: bytes, name: str, *, any_format: bool = False, max_pixels: 
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error
     return image
+
+
+def _check_file(image: Image.Image, data: bytes) -> None:
+    """Refuse files whose damage Pillow does not notice, and whose pixels it has read."""
+    if image.format == "PNG":
+        png.check(data)
+        if _may_lack_rows(image):
+            png.check_pixels(data)
+
+
+def _may_lack_rows(image: Image.Image) -> bool:
+    """Whether Pillow may have filled rows of a PNG with zeros: by the last row, so that few are inflated twice."""
+    last = image.crop((0, image.height - 1, image.width, image.height))
+    return bool(image.info.get("interlace")) or not last.tobytes().strip(b"\0")
 
 
 class ClaimedShape(NamedTuple):

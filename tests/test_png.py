@@ -1,12 +1,16 @@
-"""Chunks of PNG files, their checksums, and what follows them."""
+"""Chunks of PNG files, their checksums, and the size of image data."""
 
 from __future__ import annotations
 
+import struct
+import tracemalloc
+import zlib
 from io import BytesIO
 
 import numpy as np
 import pytest
 from PIL import Image
+from samples import png_head, png_of
 
 from ddpmcodec import png
 from ddpmcodec.errors import ImageError
@@ -45,9 +49,78 @@ def test_every_cut_is_found(picture: bytes) -> None:
             png.check(picture[:size])
 
 
-def test_what_follows_the_end_is_counted(picture: bytes) -> None:
-    assert png.following(picture) == 0
-    assert png.following(picture + b"IEND" + bytes(8)) == 12
-    assert png.following(picture[:-1]) == 0, "the end is not there"
-    assert png.following(b"GIF89a" + bytes(20)) == 0
-    png.check(picture + bytes(8))
+HEAD = png_head(10, 12, 8, 2)
+ROW = b"\0" + b"abc" * 10
+DATA = (b"IDAT", zlib.compress(12 * ROW))
+FRAME = struct.pack(">IIIIIHHBB", 0, 10, 12, 0, 0, 1, 1, 0, 0)
+SMALL = struct.pack(">IIIIIHHBB", 0, 5, 12, 0, 0, 1, 1, 0, 0)
+ONE_FRAME = (b"acTL", struct.pack(">II", 1, 0))
+FIRST = (b"fcTL", FRAME), (b"fdAT", b"\0\0\0\1" + DATA[1])  # after a default image
+SECOND = (b"fcTL", b"\0\0\0\1" + FRAME[4:]), (b"fdAT", b"\0\0\0\2" + DATA[1])
+HALF = (b"IDAT", zlib.compress(12 * (b"\0" + b"abc" * 5)))
+
+
+@pytest.mark.parametrize("rows", range(1, 12))
+def test_missing_rows_are_found_where_pillow_fills_them_with_zeros(rows: int) -> None:
+    short = png_of(HEAD, (b"IDAT", zlib.compress(rows * ROW)))
+    assert not np.asarray(Image.open(BytesIO(short)))[rows:].any()
+    with pytest.raises(ImageError, match="rows are missing"):
+        load_image(short, "x")
+
+
+@pytest.mark.parametrize(("depth", "colour_type", "mode"), [(1, 0, "1"), (4, 3, "P"), (8, 4, "LA"), (8, 6, "RGBA")])
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_rows_of_every_kind_are_counted(depth: int, colour_type: int, mode: str, interlaced: bool) -> None:
+    """By data of the size that Pillow needs: a byte less is an error. Sides of 1 leave passes of Adam7 empty."""
+    bits = depth * png.SAMPLES[colour_type]
+    for width, height in ((1, 1), (1, 9), (4, 1), (5, 3), (13, 17)):
+        passes = png.ADAM7 if interlaced else ((0, 0, 1, 1),)
+        sides = [(len(range(x, width, across)), len(range(y, height, down))) for x, y, across, down in passes]
+        size = sum((1 + -(-columns * bits // 8)) * rows for columns, rows in sides if columns)
+        head = png_head(width, height, depth, colour_type, interlaced=interlaced), (b"PLTE", bytes(48))
+        assert load_image(png_of(*head, (b"IDAT", zlib.compress(bytes(size)))), "x").mode == mode
+        with pytest.raises(ImageError):
+            load_image(png_of(*head, (b"IDAT", zlib.compress(bytes(size - 1)))), "x")
+
+
+def test_image_data_after_the_pixels_are_known() -> None:
+    """libpng takes such files."""
+    assert not png.has_excess(png_of(HEAD, DATA))
+    assert not png.has_excess(png_of(HEAD, (b"IDAT", DATA[1][:9]), (b"IDAT", DATA[1][9:]), (b"IDAT", b"")))
+    too_many_rows = png_of(HEAD, (b"IDAT", zlib.compress(13 * ROW)))
+    wrong_checksum = png_of(HEAD, (b"IDAT", DATA[1][:-4] + bytes(4)))
+    for file in (too_many_rows, png_of(HEAD, (b"IDAT", DATA[1] + b"x")), png_of(HEAD, DATA, DATA), wrong_checksum):
+        assert png.has_excess(file)
+
+
+def test_inflating_needs_little_memory() -> None:
+    """Of 100 MB of zeros in 100 kB that claim to be rows."""
+    bomb = png_of(png_head(10_000, 10_000, 8, 0), (b"IDAT", zlib.compress(bytes(10**8))))
+    tracemalloc.start()
+    with pytest.raises(ImageError, match="rows are missing"):
+        png.check_pixels(bomb)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("chunks", "problem"),
+    [
+        ([HEAD, (b"QQQQ", b"x"), DATA], "critical chunk 'QQQQ' is unknown"),
+        ([HEAD, DATA, ONE_FRAME, *FIRST], "frames of an animation"),
+        ([HEAD, DATA, ONE_FRAME], "frames of an animation"),
+        ([HEAD, ONE_FRAME, (b"fcTL", FRAME), DATA, *SECOND], "frames of an animation"),
+        ([HEAD, DATA, *FIRST], "frames of an animation"),
+        ([HEAD, ONE_FRAME, (b"fcTL", SMALL), HALF], "smaller than the image"),
+    ],
+)
+def test_chunks_that_make_a_file_more_than_one_image_are_refused(
+    chunks: list[tuple[bytes, bytes]], problem: str
+) -> None:
+    with pytest.raises(ImageError, match=problem):
+        load_image(png_of(*chunks), "x")
+
+
+def test_one_frame_that_is_the_image_is_read() -> None:
+    assert load_image(png_of(HEAD, ONE_FRAME, (b"fcTL", FRAME), DATA, (b"quQu", b"unknown")), "x").size == (10, 12)
