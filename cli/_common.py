@@ -70,16 +70,9 @@ def label(name: str, standard: str = "standard input") -> str:
 
 def unkept_lines(name: str, file: bytes, *, strip: bool) -> list[str]:
     """What is said of an image file that has what no file of ours keeps. strip: its colours were not to be kept."""
-    from ddpmcodec import png
-    from ddpmcodec.metadata import unkept_colours
+    from ddpmcodec.unkept import unkept
 
-    lines = []
-    if not strip and (chunks := unkept_colours(file)):
-        are_not = "is not" if len(chunks) == 1 else "are not"
-        lines.append(f"{' and '.join(chunks)} {are_not} kept: its colours may look wrong; an ICC profile is kept")
-    if following := png.following(file):
-        lines.append(f"{counted(following, 'byte')} behind its end: not kept")
-    return [f"{label(name)}: {line}" for line in lines]
+    return [f"{label(name)}: {sentence}" for sentence in unkept(file, strip=strip)]
 
 
 def failure(error: BaseException) -> int:

@@ -165,9 +165,7 @@ class Encoder:
         return results
 
     def _image(self, data: bytes, task: Task) -> Image.Image:
-        from ddpmcodec import png
         from ddpmcodec.images import MAIN_IMAGE_FORMATS, load_image
-        from ddpmcodec.metadata import unkept_colours
 
         with naming_options():
             image = load_image(
@@ -175,10 +173,8 @@ class Encoder:
             )
         if self.removes and image.format in MAIN_IMAGE_FORMATS and not self.reading.stores(data):
             raise ImageError(f"{label(task.name)}: other pictures in the file would be lost with it: leave out --rm")
-        if self.removes and not self.reading.strip and (chunks := unkept_colours(data)):
-            raise ImageError(f"{label(task.name)}: {' and '.join(chunks)} would be lost with it: leave out --rm")
-        if self.removes and (count := png.following(data)):
-            raise ImageError(f"{label(task.name)}: {count} bytes behind its end would be lost with it: leave out --rm")
+        if self.removes and (lines := unkept_lines(task.name, data, strip=self.reading.strip)):
+            raise ImageError(f"{lines[0]}: leave out --rm")
         return image
 
     def _warn_of_jpeg(self, name: str, bar: Bar) -> None:
@@ -225,7 +221,8 @@ class Encoder:
         if len(file) > len(data) and image.format == "WEBP" and not stored and not self.warned:
             self.warned = True
             warnings.append(f"{label(task.name)}: a lossy WebP grows, as its pixels are coded: better keep it as it is")
-        warnings += unkept_lines(task.name, data, strip=self.reading.strip)
+        if not self.removes:  # which has looked for it before
+            warnings += unkept_lines(task.name, data, strip=self.reading.strip)
         return Result(file, len(data), facts | rates, [f"{label(task.name)} -> {target}: {line}"], warnings)
 
     def _details(self, image: Image.Image, file: bytes, seconds: float, costs: StepCosts) -> list[str]:

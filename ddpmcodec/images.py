@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import PurePath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from ddpmcodec import png
 from ddpmcodec.arguments import check_pixels
+from ddpmcodec.endings import end_of_gif, with_indexed_start
 from ddpmcodec.errors import ImageError, OutputError
 from ddpmcodec.format.header import ALPHA_MODES, MAX_METADATA, MAX_PIXELS
 from ddpmcodec.format.sections import NO_METADATA, Metadata
@@ -87,6 +88,8 @@ def _check_file(image: Image.Image, data: bytes) -> None:
         png.check(data)
         if _may_lack_rows(image):
             png.check_pixels(data)
+    elif image.format == "GIF":
+        end_of_gif(data)
 
 
 def _may_lack_rows(image: Image.Image) -> bool:
@@ -300,7 +303,19 @@ def _load(image: Image.Image) -> None:
         image.info["xmp"] = xmp.encode("latin-1", "replace")
     if file_format == "BMP" and tile and (icc := bmp_profile(image)):
         image.info["icc_profile"] = icc
+    if file_format == "QOI" and tile:
+        _index_start_of_qoi(image)
     image.load()
+
+
+def _index_start_of_qoi(image: Any) -> None:
+    """Replace the file of a QOI image that is not loaded yet by one that Pillow reads right."""
+    image.fp.seek(0)
+    file = image.fp.read()
+    if (mended := with_indexed_start(file)) != file:
+        if image._exclusive_fp:
+            image.fp.close()
+        image.fp = BytesIO(mended)
 
 
 def _refuse_what_cannot_be_coded(image: Image.Image) -> None:

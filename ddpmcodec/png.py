@@ -142,9 +142,6 @@ def _image_data(file: bytes) -> Iterator[memoryview]:
                 yield chunk.content[start : start + FED]
 
 
-def following(file: bytes) -> int:
-    """How many bytes there are behind the end of a PNG file; 0 of other files."""
-    if not file.startswith(START):
-        return 0
-    ends = [chunk.end for chunk in chunks(file) if chunk.kind == b"IEND"]
-    return len(file) - ends[0] if ends else 0
+def end(file: bytes) -> int:
+    """Return where a PNG file ends; its length if the end is missing."""
+    return next((chunk.end for chunk in chunks(file) if chunk.kind == b"IEND"), len(file))

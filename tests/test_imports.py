@@ -66,6 +66,7 @@ SINGLE = {
     "baselines",
     "content",
     "distortion",
+    "endings",
     "errors",
     "files",
     "folders",
@@ -75,6 +76,7 @@ SINGLE = {
     "parallel",
     "png",
     "processor",
+    "unkept",
 }
 LAYERS = {
     "cli": {"archive", "benchmarks", "cluster", "codec", "format", "models", "paper", "training", "viewer"},

@@ -87,6 +87,9 @@ def encode(
         ChecksumError: the result does not decode to the image.
         TypeError, ValueError: an argument of another type; an effort or levels that there are not.
 
+    Warns:
+        UserWarning: an image file holds something that is not kept, such as bytes after its end.
+
     Source: Ho, Jain & Abbeel 2020, arXiv 2006.11239, section 4.3 (progressive lossy compression); rANS: Duda 2013,
     arXiv 1311.2540.
 

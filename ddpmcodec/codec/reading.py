@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from ddpmcodec.codec import originals
 from ddpmcodec.errors import ImageError, reason_of
 from ddpmcodec.format.header import ARCHIVE_MAGIC, MAGIC
 from ddpmcodec.images import JPEG_FORMATS, Planes, load_image, to_planes
+from ddpmcodec.unkept import unkept
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,13 +31,14 @@ class Reading(NamedTuple):
 
     strip: no ICC profile, no XMP, and of EXIF the orientation alone. any_format: files of formats whose readers may
     leave something out, too. pixels: those of a JPEG file; otherwise the file itself is stored, where this machine can.
-    max_pixels: of `load_image`.
+    max_pixels: of `load_image`. warns: of what a file has and no file of ours keeps, where a caller names a file.
     """
 
     strip: bool = False
     any_format: bool = False
     pixels: bool = False
     max_pixels: int | None = None
+    warns: bool = True
 
     def stores(self, data: bytes) -> bool:
         """Whether a file is stored as such: a JPEG that this machine can store."""
@@ -56,16 +59,25 @@ def planes_of(image: Picture, reading: Reading) -> Planes:
         return to_planes(_array_of(image))
     if isinstance(image, (str, os.PathLike)):
         name = os.fspath(image)
-        return planes_of_file(_read(name, Path(name).read_bytes), name, reading)
+        return _planes_of_named(_read(name, Path(name).read_bytes), name, reading)
     if hasattr(image, "read"):
         name = str(getattr(image, "name", "the file"))
         data = _read(name, image.read)
         if not isinstance(data, bytes):
             raise TypeError(f"encode() takes a binary file, and {name} gives {type(data).__name__}: open it with 'rb'")
-        return planes_of_file(data, name, reading)
+        return _planes_of_named(data, name, reading)
     raise TypeError(
         f"encode() takes a Pillow image, a uint8 array or tensor, a path or a binary file, not {type(image).__name__}"
     )
+
+
+def _planes_of_named(data: bytes, name: str, reading: Reading) -> Planes:
+    """As `planes_of_file`, with a warning for each thing that is not kept."""
+    planes = planes_of_file(data, name, reading)
+    if reading.warns:
+        for sentence in unkept(data, strip=reading.strip):
+            warnings.warn(f"{name}: {sentence}", stacklevel=4)
+    return planes
 
 
 def planes_of_file(data: bytes, name: str, reading: Reading) -> Planes:

@@ -187,7 +187,7 @@ def _reference(
     if original is None:
         _require_whole(data)
         return decode_details(data, model=given, max_pixels=max_pixels).planes.colour
-    header, colours = split(data).header, planes_of(original, Reading(strip=True, pixels=True)).colour
+    header, colours = split(data).header, planes_of(original, Reading(strip=True, pixels=True, warns=False)).colour
     if colours.shape != (header.height, header.width, header.channels):
         height, width, channels = colours.shape
         raise ImageError(

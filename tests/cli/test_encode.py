@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import zlib
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
-from samples import LINEAR, described
+from samples import ICC, LINEAR, described, picture, png_head, png_of, stored
 
 from ddpmcodec import codec
 from ddpmcodec.codec import encoder
@@ -274,18 +275,39 @@ def test_colours_that_no_file_keeps_are_named_and_the_image_is_not_removed(ddpm:
     assert "gAMA" not in ddpm("encode", linear, "-f", "-q").stderr + ddpm("encode", linear, "-f", "--strip").stderr
     refused = ddpm("encode", linear, "-f", "--rm")
     assert (refused.code, linear.exists()) == (1, True)
-    assert "linear.png: gAMA would be lost with it: leave out --rm" in refused.stderr
+    assert "linear.png: gAMA is not kept, so its colours may look wrong: leave out --rm" in refused.stderr
     assert ddpm("encode", linear, "-f", "--rm", "--strip").code == 0
 
 
-def test_bytes_behind_the_end_of_a_png_are_named_and_the_image_is_not_removed(ddpm: Any, photo: Path) -> None:
+def test_bytes_after_the_end_of_an_image_are_named_and_the_image_is_not_removed(ddpm: Any, photo: Path) -> None:
     photo.write_bytes(photo.read_bytes() + b"notes")
-    assert "photo.png: 5 bytes behind its end: not kept" in ddpm("encode", photo).stderr
+    assert "photo.png: 5 bytes after its end are not kept" in ddpm("encode", photo).stderr
     refused = ddpm("encode", photo, "-f", "--rm")
     assert (refused.code, photo.exists()) == (1, True)
-    assert "photo.png: 5 bytes behind its end would be lost with it: leave out --rm" in refused.stderr
+    assert "photo.png: 5 bytes after its end are not kept: leave out --rm" in refused.stderr
     archived = ddpm("archive", "create", photo.with_name("a.ddpma"), photo)
-    assert "photo.png: 5 bytes behind its end: not kept" in archived.stderr
+    assert "photo.png: 5 bytes after its end are not kept" in archived.stderr
+
+
+ROW = b"\0" + b"abc" * 10
+ROWS_MISSING = png_of(png_head(10, 12, 8, 2), (b"IDAT", zlib.compress(5 * ROW)))
+NOT_REMOVED = {
+    "two.bmp": 2 * stored(picture("RGB"), "BMP"),
+    "three.gif": 3 * stored(picture("L"), "GIF"),
+    "appended.webp": stored(picture("RGB"), "WEBP") + bytes(5211),
+    "appended.qoi": stored(picture("RGB"), "QOI") + b"notes",
+    "profile.png": described((b"iCCP", b"a\0\0" + zlib.compress(ICC)[:-4] + bytes(4))),
+    "rows.png": ROWS_MISSING,
+    "cut.gif": stored(picture("L"), "GIF")[:-1],
+}
+
+
+@pytest.mark.parametrize("name", NOT_REMOVED)
+def test_an_image_that_is_damaged_or_not_kept_as_a_whole_is_not_removed(ddpm: Any, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(NOT_REMOVED[name])
+    refused = ddpm("encode", tmp_path / name, "--rm", "--effort", 1)
+    assert (refused.code, [path.name for path in tmp_path.iterdir()]) == (1, [name])
+    assert f"{name}: " in refused.stderr
 
 
 def test_a_png_whose_checksums_are_wrong_is_neither_coded_nor_removed(ddpm: Any, photo: Path) -> None:
