@@ -294,10 +294,11 @@ def _target(output: str, files: dict[str, str], archive: str, force: bool, as_js
 
 
 def _targets(names: Sequence[str], kept: Collection[str]) -> dict[str, str]:
-    """Files of images. Those in `kept` have their own names. Of the others photo.png stays so, and photo.jpg becomes
-    photo.png; where that is the place of another image, or of a folder of some, photo.jpg.png; and where that is,
-    photo.jpg_.png."""
+    """Files of images. Those in `kept` have their own names. Of the others photo.png and photo.PNG stay so, and
+    photo.jpg becomes photo.png; where that is the place of another image, or of a folder of some, photo.jpg.png; and
+    where that is, photo.jpg_.png."""
     in_order, used = sorted(names), {*kept}
+    is_png = {name: PurePosixPath(name).suffix.lower() == ".png" for name in names}
 
     def is_free(target: str) -> bool:
         below = bisect_left(in_order, f"{target}/")
@@ -305,7 +306,8 @@ def _targets(names: Sequence[str], kept: Collection[str]) -> dict[str, str]:
         return target not in used and not is_folder
 
     chosen = {name: name for name in names if name in kept}
-    short = {name: str(PurePosixPath(name).with_suffix(".png")) for name in names if name not in chosen}
+    others = [name for name in names if name not in chosen]
+    short = {name: name if is_png[name] else str(PurePosixPath(name).with_suffix(".png")) for name in others}
     rivals = Counter(short[name] for name in short if short[name] != name)
     for name in sorted(short, key=lambda name: short[name] != name):  # PNG files first
         if is_free(short[name]) and (short[name] == name or rivals[short[name]] == 1):

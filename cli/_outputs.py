@@ -71,7 +71,7 @@ class Outputs:
 
     def _renamed(self, path: Path, suffix: str | None) -> Path:
         inner, suffix = path.with_suffix(""), suffix or self.suffix
-        if path.suffix == ENCODED and inner.suffix.lower() in SAME_FORMAT.get(suffix, ()):
+        if path.suffix.lower() == ENCODED and inner.suffix.lower() in SAME_FORMAT.get(suffix, ()):
             return inner  # photo.png.ddpm, as --keep-suffix names it, becomes photo.png
         return with_suffix(path, suffix, self.keep_suffix)
 

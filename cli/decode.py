@@ -260,7 +260,9 @@ class OriginalDecoder(Decoder):
         return None
 
     def code(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Result]:
-        if Path(tasks[0].output).suffix in ("", Decoder.suffix) and not _is_jpeg(datas[0]):
+        from ddpmcodec.images import image_format
+
+        if image_format(tasks[0].output) == "PNG" and not _is_jpeg(datas[0]):
             return super().code(tasks, datas, bar)  # files of one kind and shape
         return [self._original(*each) for each in zip(tasks, datas, strict=True)]
 

@@ -10,6 +10,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,6 +76,18 @@ def on_terminal() -> Callable[..., Ended]:
         os.close(terminal)
         os.close(master)
         return Ended(ended.returncode, b"", ended.stderr)
+
+    return command
+
+
+@pytest.fixture
+def alone() -> Ddpm:
+    """Runs a command line in a process of its own: the arguments, and what `subprocess.run` takes."""
+
+    def command(*arguments: object, **options: Any) -> Ended:
+        line = [sys.executable, "-m", "ddpmcodec.cli", *map(str, arguments)]
+        ended = subprocess.run(line, capture_output=True, check=False, **options)
+        return Ended(ended.returncode, ended.stdout, ended.stderr.decode())
 
     return command
 

@@ -153,6 +153,19 @@ def test_names_with_their_suffixes_kept_lead_back(ddpm: Any, tree: Path) -> None
     assert "--original restores the JPEG itself" in ddpm("decode", out / "e.JPEG.ddpm", "-o", out / "e.jpg").stderr
 
 
+def test_suffixes_in_upper_case_lead_back(alone: Any, tree: Path) -> None:
+    for name in ("IMG_0001.PNG", "IMG_0002.Png"):
+        (tree / "a.png").rename(tree / name)
+        assert alone("encode", name, "--keep-suffix", cwd=tree).code == 0
+        assert alone("archive", "create", "-f", "a.ddpma", name, cwd=tree).code == 0
+        for back in (("decode", "--original", f"{name}.ddpm"), ("archive", "extract", "a.ddpma")):
+            assert alone(*back, "-o", "back/", cwd=tree).code == 0
+            with Image.open(tree / "back" / name) as restored, Image.open(tree / name) as image:
+                assert restored.tobytes() == image.tobytes()
+            (tree / "back" / name).unlink()
+        (tree / name).rename(tree / "a.png")
+
+
 def test_a_dry_run_names_what_is_not_there(ddpm: Any, tree: Path) -> None:
     for command, name in (("encode", "none.png"), ("decode", "none.ddpm")):
         ended = ddpm(command, "--dry-run", tree / name)
