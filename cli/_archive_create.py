@@ -152,6 +152,9 @@ def create(wanted: Creation) -> int:
     Names are relative paths in UTF-8, without backslashes and control characters; those of the folders that are given
     are not part of them.
 
+    The archive has the permissions of any new file (umask), or of the archive that it replaces; those of the images do
+    not matter.
+
     Coded images wait in a temporary file until the archive is written: beside it, or, where it goes to standard output,
     where the system keeps temporary files (TMPDIR).
 
@@ -230,7 +233,7 @@ def _made(
         if wanted.adds and not taken.read:  # the archive stays as it is
             size = path.stat().st_size
         else:
-            size = target.write(pieces, [*taken.read, path] if wanted.adds else taken.read)
+            size = target.write(pieces)
     return {"images": len(writer), "bytes": size, **index_facts(writer.index, size)}
 
 

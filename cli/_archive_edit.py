@@ -52,7 +52,7 @@ def join(output: str, archives: tuple[str, ...], force: bool, quiet: bool) -> No
     with Writer(spool=spool_folder(output)) as writer:
         with naming_options():
             join_into(writer, (Path(name) if can_be_read_twice(name) else read_input(name) for name in archives))
-        size = target.write(writer.pieces(), sources)
+        size = target.write(writer.pieces())
     if not quiet:
         say(f"{counted(len(archives), 'archive')} -> {label(output, 'standard output')}: {size} bytes")
 
@@ -87,7 +87,7 @@ def remove(file: str, names: tuple[str, ...], output: str | None, model: str | N
     with Writer(spool=spool_folder(output)) as writer:
         with naming(file):
             images = _copy_without(writer, file, names, model)
-        size = target.write(writer.pieces(), sources)
+        size = target.write(writer.pieces())
     if not quiet:
         gone = counted(images - len(writer), "image")
         say(f"{label(output, 'standard output')}: {size} bytes, {len(writer)} images, without {gone}")

@@ -90,6 +90,8 @@ def extract(
 
     FILE - is standard input. A * also matches the / between folders.
 
+    Files have the modification time of the archive, and the permissions of any new file (umask).
+
     Every undamaged image of a damaged archive is written, and an error names the others. If an image cannot be
     written, an error names it and the others are written.
 
@@ -232,7 +234,7 @@ class _Target:
 
 
 class _Folder(_Target):
-    """files: by names, below the folder. like: what times and permissions these have."""
+    """files: by names, below the folder. like: the archive, whose time these have."""
 
     def __init__(self, folder: Path, files: dict[str, str], like: Sequence[Path], force: bool) -> None:
         """Raises OutputError where nothing can be written in the folder."""
@@ -278,7 +280,7 @@ class _Folder(_Target):
         target = self.folder / self.files[name]
         if any(os.path.exists(target) and target.samefile(source) for source in self.like):
             raise OutputError(f"{target}: is the archive itself: name another folder with -o")
-        write_below(target, content, replace=self.force, like=self.like)
+        write_below(target, content, replace=self.force, like=self.like, restricted=False)
         self.done[name] = str(target)
 
 

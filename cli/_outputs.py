@@ -164,17 +164,15 @@ class ArchiveOutput:
         check_archive_output(output, sources, verb, force, replaces_source=replaces_source)
         self.output, self.force, self.version = output, force, version_of(output)
 
-    def write(self, pieces: Sequence[Part], sources: Sequence[Path]) -> int:
-        """sources: what it was made from; it is as new as it is, for it is no version of one of them. Returns how many
-        bytes it has. Raises OutputError where the output is not what it was, also while it is written."""
+    def write(self, pieces: Sequence[Part]) -> int:
+        """Return how many bytes it has. Its time and permissions are those of any new file, for it is no version of a
+        single one of its sources. Raises OutputError where the output is not what it was, also while it is written."""
         if self.output == STANDARD:
             for piece in pieces:
                 write_stdout(bytes(piece))
         else:
             self._require_version()
-            write_file(
-                Path(self.output), pieces, replace=self.force, like=sources, dated=False, still=self._require_version
-            )
+            write_file(Path(self.output), pieces, replace=self.force, still=self._require_version)
         return sum(map(len, pieces))
 
     def _require_version(self) -> None:

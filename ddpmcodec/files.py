@@ -48,20 +48,20 @@ def check_output(output: Path, source: Path | None, *, force: bool) -> None:
 
 
 def write_file(
-    output: Path, data: bytes | Iterable[Part], *, replace: bool = True, like: Iterable[Path] = (), dated: bool = True,
-    still: Callable[[], object] | None = None,
+    output: Path, data: bytes | Iterable[Part], *, replace: bool = True, like: Iterable[Path] = (),
+    restricted: bool = True, still: Callable[[], object] | None = None,
 ) -> None:  # fmt: skip
     """Write the file, complete or not at all: a temporary file in the same folder takes its name when all is on disk.
 
     Without `replace` a file of that name is kept, also one that appears meanwhile: of two programs that write to one
     output one fails. data: all of it, or parts, of which one at a time is in memory. like: the files that it is made
-    from. It gets the modification time of the newest, unless `dated` is off, and permits nobody more than each of them
-    does, or the file that it replaces. still: called when all is on disk, before the file takes its name; where it
-    raises, what is there stays. Of several such writers of a file one at a time does both. Devices and pipes are
-    written to directly. Raises OutputError when the file is there, or cannot be written (no permission), DiskError
-    where the disk takes no more, and BrokenPipeError when nobody reads a pipe.
+    from. It gets the modification time of the newest. It permits nobody more than the file that it replaces, or where
+    there is none the umask, and unless `restricted` is off no more than each of `like`. still: called when all is on
+    disk, before the file takes its name; where it raises, what is there stays. Of several such writers of a file one at
+    a time does both. Devices and pipes are written to directly. Raises OutputError when the file is there, or cannot be
+    written (no permission), DiskError where the disk takes no more, and BrokenPipeError when nobody reads a pipe.
     """
-    publish = os.replace if replace else _take_free_name
+    publish: Publish = os.replace if replace else _take_free_name
     try:
         target = Path(os.path.realpath(output))  # a symbolic link stays, the file that it names is replaced
         if output.exists() and not output.is_file():  # asked of /dev/stdout itself: what it names has no path
@@ -69,7 +69,8 @@ def write_file(
                 _write_parts(file.fileno(), _parts(data))
         else:
             with _unfinished:
-                _write(target, _parts(data), _if_still(still, publish) if still else publish, _statuses(like), dated)
+                publish = _if_still(still, publish) if still else publish
+                _write(target, _parts(data), publish, _statuses(like), restricted)
     except BrokenPipeError:  # nobody reads a pipe any more
         raise
     except FileExistsError as error:
@@ -116,7 +117,7 @@ def _make(folder: Path) -> None:
 
 
 def write_below(
-    output: Path, data: bytes, *, replace: bool = True, like: Iterable[Path] = (),
+    output: Path, data: bytes, *, replace: bool = True, like: Iterable[Path] = (), restricted: bool = True,
     still: Callable[[], object] | None = None,
 ) -> None:  # fmt: skip
     """`write_file` into a folder that is made where it is missing. Raises OutputError."""
@@ -124,7 +125,7 @@ def write_below(
         _make(output.parent)
     except (OSError, UnicodeEncodeError) as error:
         raise _unwritable(output, error) from error
-    write_file(output, data, replace=replace, like=like, still=still)
+    write_file(output, data, replace=replace, like=like, restricted=restricted, still=still)
 
 
 def remove_source(source: Path, output: Path) -> None:
@@ -199,16 +200,16 @@ def end_writing() -> None:
     _unfinished.changed.wait_for(lambda: not _unfinished.files)
 
 
-def _write(target: Path, parts: Iterable[Part], publish: Publish, like: list[os.stat_result], dated: bool) -> None:
+def _write(target: Path, parts: Iterable[Part], publish: Publish, like: list[os.stat_result], restricted: bool) -> None:
     mode = target.stat().st_mode & 0o777 if target.exists() else 0o666
-    for source in like:
+    for source in like if restricted else ():
         mode &= source.st_mode
     temporary, descriptor = _temporary(target, mode)
     created = os.fstat(descriptor)
     with open(descriptor, "wb", buffering=0) as file:
         try:
             _write_parts(descriptor, parts)
-            if like and dated:
+            if like:
                 with contextlib.suppress(OSError):  # not every disk keeps times
                     newest = max(like, key=lambda source: source.st_mtime_ns)
                     os.utime(temporary, ns=(newest.st_atime_ns, newest.st_mtime_ns))

@@ -109,17 +109,25 @@ def test_where_nobody_watches_the_count_is_reported(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
-def test_an_archive_and_what_is_extracted_permit_no_more_than_the_images(
-    ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path
+def test_an_archive_and_what_is_extracted_permit_what_the_umask_does(
+    alone: Callable, photos: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "in").mkdir()
-    for name, mode in (("1.png", 0o644), ("2.png", 0o600)):
-        (tmp_path / "in" / name).write_bytes((photos / name).read_bytes())
-        (tmp_path / "in" / name).chmod(mode)
-    assert ddpm("archive", "create", tmp_path / "a.ddpma", tmp_path / "in", "--model", tiny_model, *FAST).code == 0
-    assert ddpm("archive", "extract", tmp_path / "a.ddpma", "-o", tmp_path / "out", "--model", tiny_model).code == 0
-    made = [tmp_path / "a.ddpma", tmp_path / "out" / "1.png"]
-    assert [path.stat().st_mode & 0o777 for path in made] == [0o600, 0o600]
+    """An image that nobody may write is no reason that nobody may write the archive, which a replaced one is."""
+    for name, mode in (("1.png", 0o644), ("2.png", 0o400)):
+        (tmp_path / name).write_bytes((photos / name).read_bytes())
+        (tmp_path / name).chmod(mode)
+
+    def ended(*arguments: str) -> int:
+        return int(alone("archive", *arguments, cwd=tmp_path, umask=0o027).code)
+
+    def modes(*names: str) -> set[int]:
+        return {(tmp_path / name).stat().st_mode & 0o777 for name in names}
+
+    assert ended("create", "a.ddpma", "1.png", "2.png", *FAST) == ended("extract", "a.ddpma", "-o", "out") == 0
+    assert modes("a.ddpma", "out/1.png", "out/2.png") == {0o640}
+    (tmp_path / "a.ddpma").chmod(0o600)
+    assert ended("remove", "a.ddpma", "1.png") == ended("extract", "a.ddpma", "-o", "again") == 0
+    assert (modes("a.ddpma"), modes("again/2.png")) == ({0o600}, {0o640})
 
 
 def test_an_archive_goes_through_pipes(ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path) -> None:
