@@ -22,6 +22,7 @@ from ._common import (
     EXIT_CODES,
     INTERRUPTED,
     failure,
+    is_watched,
     leave_at_once,
     printable,
     say,
@@ -93,12 +94,28 @@ class LazyGroup(click.Group):
         with _pipes():
             return super().invoke(ctx)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Suggest the nearest commands in place of one that does not exist."""
+        if args[0] not in COMMANDS and not ctx.resilient_parsing and (nearest := _nearest(args[0])):
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {' or '.join(map(repr, nearest))}?")
+        return super().resolve_command(ctx, args)
+
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
         function = name.replace("-", "_")
         command: click.Command = getattr(import_module(f"{__name__}.{MODULES.get(name, function)}"), function)
         return command
+
+
+def _nearest(name: str) -> list[str]:
+    """Return the commands that begin so, or else one that is spelled alike."""
+    from difflib import get_close_matches
+
+    longer = [command for command in COMMANDS if name and command.startswith(name)]
+    return longer or get_close_matches(name, COMMANDS, n=1)
 
 
 @click.group(cls=LazyGroup, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -140,6 +157,9 @@ def main() -> None:
     """Entry point of the console script."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # of OpenMP, where PyTorch loads it: threads sleep
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # so do those of NumPy's BLAS
+    if is_watched() and 0 in os.get_terminal_size(sys.stderr.fileno()):  # as of some containers and serial lines
+        os.environ.setdefault("TQDM_NCOLS", "80")  # bars would not be drawn
+        os.environ.setdefault("TQDM_NROWS", "24")
     gc.set_threshold(CYCLES)
     warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata, say, which is no news of ours
     if COMPLETE in os.environ:

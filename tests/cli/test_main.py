@@ -79,6 +79,12 @@ def test_wrong_usage_is_2_with_a_hint_on_stderr(ddpm: Any, arguments: list[str])
     assert "Usage: ddpmcodec" in ended.stderr
 
 
+@pytest.mark.parametrize(("name", "nearest"), [("enc", "encode"), ("archvie", "archive"), ("inf", "info")])
+def test_the_nearest_command_is_suggested(alone: Any, name: str, nearest: str) -> None:
+    ended = alone(name, "a.png")
+    assert (ended.code, f"Did you mean '{nearest}'?" in ended.stderr) == (2, True)
+
+
 def test_the_console_command_exits_with_the_code(tmp_path: Path) -> None:
     (tmp_path / "x.ddpm").write_bytes(b"foreign")
     ended = subprocess.run([*COMMAND, "info", tmp_path / "x.ddpm"], capture_output=True, text=True, check=False)
