@@ -273,9 +273,10 @@ def test_of_jpegs_a_run_warns_once(ddpm: Any, tmp_path: Path, tiny: np.ndarray, 
     assert (said in ended.stderr) == (not quiet)
 
 
-def test_one_bar_over_all_files_for_a_person_who_watches(tree: Path) -> None:
+@pytest.mark.parametrize("size", [(24, 100), (0, 0)], ids=["usual", "unknown"])
+def test_one_bar_over_all_files_for_a_person_who_watches(tree: Path, size: tuple[int, int]) -> None:
     master, terminal = os.openpty()
-    termios.tcsetwinsize(terminal, (24, 100))
+    termios.tcsetwinsize(terminal, size)
     command = [sys.executable, "-m", "ddpmcodec.cli", "encode", "-r", tree, "-o", tree.parent / "out"]
     subprocess.run(command, stderr=terminal, check=True)
     shown = os.read(master, 100_000).decode()
