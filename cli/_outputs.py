@@ -112,9 +112,9 @@ def is_whole(path: Path) -> bool:
 
 
 def refuse_image_name(output: str, verb: str, suffix: str) -> None:
-    """Raises OutputError where an output that is no image is named as one, and would replace it with -f."""
+    """Raises UsageError where an output that is no image is named as one, and would replace it with -f."""
     if not output.endswith(suffix) and is_image_name(output):  # without importing what Pillow reads, where it can be
-        raise OutputError(f"{output}: {verb} writes {suffix} files: name it {Path(output).with_suffix(suffix)}")
+        raise click.UsageError(f"{output}: {verb} writes {suffix} files: name it {Path(output).with_suffix(suffix)}")
 
 
 def is_image_name(output: str) -> bool:
@@ -129,8 +129,8 @@ def is_image_name(output: str) -> bool:
 def check_archive_output(
     output: str, sources: Sequence[Path], verb: str, force: bool, *, replaces_source: bool = False
 ) -> None:
-    """Raises OutputError where no archive should be written. replaces_source: with force in the place of one of the
-    sources, which was read before."""
+    """Raises UsageError for the name of an image, OutputError where no archive should be written otherwise.
+    replaces_source: with force in the place of one of the sources, which was read before."""
     if output == STANDARD:
         if standard_output().isatty():
             raise OutputError("no binary data to a terminal: name a file, or use a pipe")
@@ -142,7 +142,7 @@ def check_archive_output(
     check_output(Path(output), None, force=force)
     refuse_image_name(output, verb, ".ddpma")
     if Path(output).suffix == ENCODED:
-        raise OutputError(f"{output}: is the name of a file of one image: name it {Path(output).stem}.ddpma")
+        raise click.UsageError(f"{output}: is the name of a file of one image: name it {Path(output).stem}.ddpma")
 
 
 def spool_folder(output: str) -> Path:
@@ -160,7 +160,7 @@ class ArchiveOutput:
     """Where an archive goes: it takes the place of what is there, unless somebody else's has meanwhile."""
 
     def __init__(self, output: str, sources: Sequence[Path], verb: str, force: bool, *, replaces_source: bool) -> None:
-        """Raises OutputError as `check_archive_output`."""
+        """Raises UsageError and OutputError as `check_archive_output`."""
         check_archive_output(output, sources, verb, force, replaces_source=replaces_source)
         self.output, self.force, self.version = output, force, version_of(output)
 

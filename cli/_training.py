@@ -20,10 +20,19 @@ T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., object])
 ARGUMENT = re.compile(r"(?<![^\s(])(\w+)=(\.\.\.)?")  # in an error: as a word, and not in a path
 
+
+def _data_or_resume(context: click.Context, _option: click.Parameter, data: tuple[str, ...]) -> tuple[str, ...]:
+    """Raises UsageError for a command that neither begins a run nor goes on with one."""
+    if not data and not context.params["resume"]:
+        raise click.UsageError("name images to train on with --data, or go on with the run in --out with --resume")
+    return data
+
+
 data_option = click.option(
     "--data",
     multiple=True,
     type=PATH_NAME,
+    callback=_data_or_resume,
     metavar="PATH",
     help="Folder of images, .npy/.npz array, .ddpma archive, or CIFAR-10 root. May be given several times.",
 )
@@ -33,6 +42,7 @@ out_option = click.option(
 resume_option = click.option(
     "--resume",
     is_flag=True,
+    is_eager=True,  # --data looks at it
     help="Go on with the run in --out, with its settings; its length may change. Where there is none, begin it.",
 )
 hours_option = click.option(

@@ -226,22 +226,23 @@ def test_an_existing_archive_is_kept(ddpm: Callable, photos: Path, photos_ddpma:
 
 
 @pytest.mark.parametrize(
-    ("force", "among", "said"),
+    ("force", "among", "code", "said"),
     [
-        (["-f"], True, "is the input itself"),
-        (["-f"], False, "archive create writes .ddpma files: name it"),
-        ([], False, "exists already: use -f"),
+        (["-f"], True, 1, "is the input itself"),
+        (["-f"], False, 2, "archive create writes .ddpma files: name it"),
+        ([], False, 1, "exists already: use -f"),
     ],
 )
 def test_an_archive_never_takes_the_place_of_an_image(
-    ddpm: Callable, photos: Path, tmp_path: Path, force: list[str], among: bool, said: str
+    ddpm: Callable, photos: Path, tmp_path: Path, force: list[str], among: bool, code: int, said: str
 ) -> None:
     """Of those that go in, and, as where the archive's name was forgotten, of any."""
     image = tmp_path / "1.png"
     image.write_bytes((photos / "1.png").read_bytes())
     ended = ddpm("archive", "create", *force, image, photos / "2.png", *([image] if among else []))
-    assert (ended.code, image.read_bytes()) == (1, (photos / "1.png").read_bytes())
+    assert (ended.code, image.read_bytes()) == (code, (photos / "1.png").read_bytes())
     assert f"{image}: {said}" in ended.stderr
+
 
 
 def test_an_archive_that_fails_leaves_nothing(ddpm: Callable, photos: Path, tmp_path: Path) -> None:

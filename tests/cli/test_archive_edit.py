@@ -32,7 +32,7 @@ def test_images_are_added_by_joining_archives(ddpm: Callable, photos: Path, phot
     for target, sources, code, text in (
         (out, [new, photos_ddpma], 1, "exists already"),
         (new, [new, photos_ddpma], 1, "is an input itself: use -f to replace it"),
-        (tmp_path / "a.png", [new, photos_ddpma], 1, "archive join writes .ddpma files"),
+        (tmp_path / "a.png", [new, photos_ddpma], 2, "archive join writes .ddpma files"),
         (tmp_path / "b.ddpma", [new, new], 1, f"{new} and {new} both hold added.png: leave one"),
         (tmp_path / "b.ddpma", [tmp_path / "added.png", new], 3, "added.png: not an archive"),
     ):

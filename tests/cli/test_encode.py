@@ -48,7 +48,7 @@ def test_the_output_can_be_named_or_put_in_a_folder(encode: Any, photo: Path, co
 def test_an_output_that_is_named_as_an_image_is_refused(encode: Any, photo: Path) -> None:
     out = photo.parent / "small.JPG"
     ended = encode(photo, "-o", out)
-    assert (ended.code, ended.stdout) == (1, b"")
+    assert (ended.code, ended.stdout) == (2, b"")
     assert f"{out}: encode writes .ddpm files: name it {out.with_suffix('.ddpm')}" in ended.stderr
     assert not out.exists()
 

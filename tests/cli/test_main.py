@@ -85,6 +85,15 @@ def test_the_nearest_command_is_suggested(alone: Any, name: str, nearest: str) -
     assert (ended.code, f"Did you mean '{nearest}'?" in ended.stderr) == (2, True)
 
 
+@pytest.mark.parametrize(
+    "line", ["train --out run", "encode a.png -o b.png", "archive create b.png a.png", "archive create b.ddpm a.png"]
+)
+def test_wrong_usage_is_2_before_any_work(alone: Any, photo: Path, names: Any, line: str) -> None:
+    photo.rename(photo.with_name("a.png"))
+    ended = alone(*line.split(), cwd=photo.parent)
+    assert (ended.code, "Usage: ddpmcodec" in ended.stderr, names(photo.parent)) == (2, True, ["a.png"])
+
+
 def test_the_console_command_exits_with_the_code(tmp_path: Path) -> None:
     (tmp_path / "x.ddpm").write_bytes(b"foreign")
     ended = subprocess.run([*COMMAND, "info", tmp_path / "x.ddpm"], capture_output=True, text=True, check=False)

@@ -51,7 +51,7 @@ def test_with_r_the_output_is_a_folder(ddpm: Any, tree: Path) -> None:
 def test_an_archive_is_sent_to_its_own_command(ddpm: Any, photo: Path) -> None:
     made = photo.with_name("a.ddpm")
     refused = ddpm("archive", "create", made, photo)
-    assert (refused.code, "is the name of a file of one image: name it a.ddpma" in refused.stderr) == (1, True)
+    assert (refused.code, "is the name of a file of one image: name it a.ddpma" in refused.stderr) == (2, True)
     assert ddpm("archive", "create", f"{made}a", photo).code == 0
     Path(f"{made}a").rename(made)
     ended = ddpm("decode", made)

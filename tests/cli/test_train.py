@@ -209,11 +209,10 @@ def test_missing_data_are_named(tmp_path: Path, ddpm: Ddpm) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_a_new_run_needs_data(tmp_path: Path, ddpm: Ddpm) -> None:
-    ended = ddpm("train", "--out", tmp_path / "run")
-    assert (ended.code, ended.stderr) == (
-        1, "ddpmcodec: no training images: name a folder, an array, an archive or a CIFAR-10 root with --data\n"
-    )  # fmt: skip
+@pytest.mark.parametrize("command", ["train", "train-preview", "train-gaussian", "train-ddpm"])
+def test_a_new_run_needs_data(tmp_path: Path, ddpm: Ddpm, command: str) -> None:
+    ended = ddpm(command, "--out", tmp_path / "run")
+    assert (ended.code, "with --data" in ended.stderr, (tmp_path / "run").exists()) == (2, True, False)
 
 
 @pytest.mark.parametrize("command", ["train", "train-gaussian", "train-ddpm"])

@@ -199,7 +199,7 @@ def test_a_preview_never_takes_the_place_of_an_image(ddpm: Any, file: Path) -> N
     image = file.with_name("photo.png")
     image.write_bytes(b"an image")
     ended = ddpm("truncate", file, "--bytes", 60, "-f", "-o", image)
-    assert (ended.code, image.read_bytes()) == (1, b"an image")
+    assert (ended.code, image.read_bytes()) == (2, b"an image")
     assert "truncate writes .ddpm files: name it" in ended.stderr
 
 
