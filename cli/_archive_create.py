@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ddpmcodec.content import FileView
 from ddpmcodec.errors import DdpmError, ImageError, OutputError
 
 from ._archive_inputs import network_option
@@ -221,19 +222,17 @@ def _made(
         replaces_source=False,
     )
     reading = Reading(wanted.strip, wanted.any_format, wanted.pixels, wanted.max_pixels)
-    with naming_options(), wanted.writer() as writer, naming(output, "standard output"):
-        if wanted.adds:
-            taken.replaced = _named_alike(output, files) if wanted.force else set()
-            writer.copy(path, without=taken.replaced, model=wanted.model)
-        new = [(name, source) for name, source in files if name not in writer] if wanted.skip_existing else files
-        taken.skipped = len(files) - len(new)
-        for name, planes in _read_images(new, taken, reading, advance, quiet=wanted.quiet):
-            writer.add(name, planes)
-        pieces = writer.pieces()
-        if wanted.adds and not taken.read:  # the archive stays as it is
-            size = path.stat().st_size
-        else:
-            size = target.write(pieces)
+    with naming_options(), wanted.writer() as writer:
+        with naming(output, "standard output"):
+            if wanted.adds:
+                taken.replaced = _copied(path, writer, files, wanted)
+            new = [(name, source) for name, source in files if name not in writer] if wanted.skip_existing else files
+            taken.skipped = len(files) - len(new)
+            for name, planes in _read_images(new, taken, reading, advance, quiet=wanted.quiet):
+                writer.add(name, planes)
+            pieces = writer.pieces()
+        stays = wanted.adds and not taken.read
+        size = path.stat().st_size if stays else target.write(pieces)
     return {"images": len(writer), "bytes": size, **index_facts(writer.index, size)}
 
 
@@ -272,11 +271,15 @@ class _Taken:
         }
 
 
-def _named_alike(archive: str, files: Sequence[tuple[str, Path]]) -> set[str]:
-    """Names of images of an archive that files have, too."""
+def _copied(path: Path, writer: Writer, files: Sequence[tuple[str, Path]], wanted: Creation) -> set[str]:
+    """Copy an archive, with --force without the images whose names files have, too. Return these names."""
     from ddpmcodec.archive import names
+    from ddpmcodec.format.ddpma import split
 
-    return {name for name, _ in files}.intersection(names(Path(archive)))
+    archive = split(FileView(path))
+    replaced = {name for name, _ in files}.intersection(names(archive)) if wanted.force else set()
+    writer.copy(archive, without=replaced, model=wanted.model)
+    return replaced
 
 
 def _gather(inputs: Sequence[str], quiet: bool, taken: _Taken) -> list[tuple[str, Path]]:

@@ -244,6 +244,11 @@ def test_an_archive_never_takes_the_place_of_an_image(
     assert f"{image}: {said}" in ended.stderr
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+def test_an_archive_that_cannot_be_written_is_named_once(alone: Callable, photos: Path) -> None:
+    ended = alone("archive", "create", "-f", "/dev/full", photos / "1.png", *FAST)
+    assert (ended.code, ended.stderr.count("/dev/full")) == (1, 1)
+
 
 def test_an_archive_that_fails_leaves_nothing(ddpm: Callable, photos: Path, tmp_path: Path) -> None:
     ended = ddpm("archive", "create", tmp_path / "a.ddpma", photos, "--model", tmp_path / "no-model")
