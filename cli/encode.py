@@ -110,7 +110,10 @@ class Encoder:
     def shape(self, name: str) -> Shape | None:
         from ddpmcodec.images import claimed_shape
 
-        claimed = claimed_shape(Path(name)) if can_be_read_twice(name) else None
+        if not can_be_read_twice(name):
+            return None
+        _refuse_own_file(name)
+        claimed = claimed_shape(Path(name))
         if claimed is None:
             return None
         pixels = claimed.width * claimed.height
@@ -137,6 +140,7 @@ class Encoder:
         from ddpmcodec import codec
         from ddpmcodec.images import claimed_shape
 
+        _refuse_own_file(name)
         claimed, facts = claimed_shape(Path(name)), codec.info(path)
         if claimed is None:
             return True
@@ -233,6 +237,15 @@ class Encoder:
         samples = image.width * image.height * (header.channels + header.has_alpha)
         head = f"  {image.width} x {image.height} {image.mode}, {8 * len(file) / samples:.3f} bits/dim, {seconds:.2f} s"
         return [head, coding_line(header, self.model()), *([] if header.stored else costs.lines())]
+
+
+def _refuse_own_file(name: str) -> None:
+    """Raises ImageError for a .ddpm file or an archive."""
+    from ddpmcodec.codec.reading import refuse_own_files
+    from ddpmcodec.format.header import ARCHIVE_MAGIC
+
+    with open(name, "rb") as file:
+        refuse_own_files(file.read(len(ARCHIVE_MAGIC)), name)
 
 
 def _channels(mode: str) -> int:

@@ -91,9 +91,10 @@ def planes_of_file(data: bytes, name: str, reading: Reading) -> Planes:
 
 
 def refuse_own_files(data: bytes, name: str) -> None:
-    """Raises ImageError for a .ddpm file or an archive. name: what the error calls it."""
-    if data.startswith((MAGIC, ARCHIVE_MAGIC)):
-        raise ImageError(f"{name}: is a file of ddpmcodec already: decode it first")
+    """Raises ImageError for a .ddpm file or an archive, or its start. name: what the error calls it."""
+    for magic, kind in ((MAGIC, ".ddpm"), (ARCHIVE_MAGIC, ".ddpma")):
+        if data.startswith(magic):
+            raise ImageError(f"{name}: is a {kind} file already: decode it first")
 
 
 def planes_of_image(image: Image.Image, data: bytes, reading: Reading) -> Planes:

@@ -125,6 +125,14 @@ def test_an_output_that_appears_meanwhile_is_kept_unless_forced(
     assert (f"{out}: exists already, and did not when the work began: it was kept" in ended.stderr) == (not force)
 
 
+@pytest.mark.parametrize("options", [[], ["-f"], ["--skip-existing"]], ids=str)
+def test_a_file_of_ours_is_said_to_be_one(alone: Any, photo: Path, options: list[str]) -> None:
+    assert alone("encode", photo).code == 0
+    file = photo.with_suffix(".ddpm")
+    ended, before = alone("encode", file, *options), file.read_bytes()
+    assert (ended.code, "is a .ddpm file already" in ended.stderr, file.read_bytes()) == (1, True, before)
+
+
 def test_the_input_is_never_overwritten(encode: Any, photo: Path) -> None:
     before = photo.read_bytes()
     for option in ("-o", "-fo"):
@@ -154,7 +162,7 @@ def test_two_inputs_do_not_share_an_output(encode: Any, photo: Path) -> None:
     [
         (b"", "the file is empty"),
         (b"text", "not an image"),
-        (b"\xdd\n", "is a file of ddpmcodec already: decode"),
+        (b"\xdd\n", "is a .ddpm file already: decode"),
     ],
 )
 def test_what_is_not_an_image_is_1_and_writes_nothing(
