@@ -67,8 +67,8 @@ _OPTIONS = (
         "--skip-existing",
         is_flag=True,
         help="Leave out a file whose output is whole, has an image of the same size, and is not older (by two seconds"
-        " on disks that keep whole seconds). Outputs of changed files are written again; one that is not whole is an"
-        " error.",
+        " on disks that keep whole seconds); pixels are not compared. Outputs of changed files are written again; one"
+        " that is not whole is an error.",
     ),
     click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing."),
     click.option(
@@ -93,12 +93,14 @@ def many_options(function: Callable[..., int]) -> Callable[..., int]:
 
 
 class Work(Protocol):
-    """What a command does with files. verb, noun: for messages. keep_suffix: outputs keep the suffix of their inputs
-    before `suffix`, or what `suffix_of` says. removes: inputs are removed once their outputs are written. extensions:
-    those of the files that are taken from folders; None: those of images."""
+    """What a command does with files. verb, noun: for messages. compared: what `fits` and times say of an output that
+    exists. keep_suffix: outputs keep the suffix of their inputs before `suffix`, or what `suffix_of` says. removes:
+    inputs are removed once their outputs are written, or `code` found them in outputs that exist. extensions: those of
+    the files that are taken from folders; None: those of images."""
 
     verb: str
     noun: str
+    compared: str
     suffix: str
     keep_suffix: bool
     removes: bool
@@ -209,21 +211,25 @@ def _planned(
             if outdated:
                 if not work.is_whole(Path(target)):
                     raise OutputError(f"{target}: exists, but is not a whole file: remove it to write it again")
-                if name == STANDARD or (work.fits(name, Path(target)) and not _is_newer(Path(name), Path(target))):
-                    report.skipped(name, target, alone=len(targets) == 1)
+                if not work.removes and (name == STANDARD or _is_done(Path(name), Path(target), work)):
+                    report.skipped(name, target, work.compared, alone=len(targets) == 1)
                     continue
             if choice.dry_run and name != STANDARD:
                 os.stat(name)  # which reading it would say otherwise
             shape = work.shape(name)  # first, as what is no image is best called so
-            yield Task(name, outputs.check(name, target, replaces=outdated), shape, outdated)
+            compares = outdated and work.removes  # it alone with what is there
+            yield Task(name, outputs.check(name, target, replaces=outdated), None if compares else shape, outdated)
         except (DdpmError, OSError) as error:
             report.failed(name, error)
 
 
-def _is_newer(source: Path, output: Path) -> bool:
-    """Whether a file was changed after it was worked on: outputs have the times of their inputs. Raises OSError."""
+def _is_done(source: Path, output: Path, work: Work) -> bool:
+    """Whether a whole output fits a file that was not changed after it was worked on: outputs have the times of their
+    inputs. Raises OSError."""
+    if not work.fits(str(source), output):
+        return False
     time = output.stat().st_mtime_ns
-    return source.stat().st_mtime_ns >= time + (FINE_TIME if time % 10**9 else COARSEST_TIME)
+    return not source.stat().st_mtime_ns >= time + (FINE_TIME if time % 10**9 else COARSEST_TIME)
 
 
 def _work_through(tasks: Sequence[Task], outputs: Outputs, choice: Choice, work: Work, report: Report) -> None:

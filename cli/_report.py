@@ -164,11 +164,11 @@ class Report:
                 say(message_of(error))
             self._object({"file": label(name), "error": message_of(error), "exit_code": code})
 
-    def skipped(self, name: str, output: str, *, alone: bool) -> None:
+    def skipped(self, name: str, output: str, compared: str, *, alone: bool) -> None:
         """alone: no summary will count it."""
         self.left_out += 1
         if alone and not (self.quiet or self.as_json):
-            say(f"{label(name)}: skipped, as {output} is of it already")
+            say(f"{label(name)}: skipped, as {output} is whole, and {compared}")
         self._object({**_names(name, output), "skipped": True})
 
     def ended(self, error: BaseException, not_done: int) -> None:

@@ -146,6 +146,7 @@ class Decoder:
     part: Part = ALL
     verb = "decode"
     noun = ".ddpm file"
+    compared = "not older, as a PNG file also of the same size in pixels; pixels were not compared"
     suffix = ".png"
     keep_suffix = removes = False
     extensions = (".ddpm",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,7 +57,8 @@ if TYPE_CHECKING:
     "removes",
     is_flag=True,
     help="Remove each image once its file is verified and on disk, unless that is larger; what files do not keep, such"
-    " as texts in a PNG, goes with it.",
+    " as texts in a PNG, goes with it. With --skip-existing, a file that exists stays if it holds the same pixels and"
+    " metadata, and is written again otherwise.",
 )
 @many_options
 def encode(
@@ -100,6 +102,7 @@ class Encoder:
     removes: bool = False
     verb = "encode"
     noun = "image"
+    compared = "not older, and of the same size in pixels; pixels were not compared"
     suffix = ".ddpm"
     extensions = None
     warned: bool = False
@@ -162,9 +165,10 @@ class Encoder:
     def code(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Result]:
         start, costs = time.monotonic(), StepCosts()
         images = [self._image(data, task) for data, task in zip(datas, tasks, strict=True)]
-        files = self._encoded(tasks, images, datas, bar, costs)
+        held = self._held(tasks[0], images[0], datas[0])
+        files = self._encoded(tasks, images, datas, bar, costs) if held is None else [held]
         results = [self._result(*each) for each in zip(tasks, datas, images, files, strict=True)]
-        if self.choice.verbose:  # one file then
+        if self.choice.verbose and held is None:  # one file then
             results[0].lines.extend(self._details(images[0], files[0], time.monotonic() - start, costs))
         return results
 
@@ -190,6 +194,21 @@ class Encoder:
             if not self.warned:
                 say(f"{label(name)}: a JPEG grows, as its pixels are coded: to store the file itself, {asked}")
             self.warned = True
+
+    def _held(self, task: Task, image: Image.Image, data: bytes) -> bytes | None:
+        """Return the output that exists if it holds the image exactly: before an image is removed, and on this machine.
+        Raises ModelError."""
+        from ddpmcodec import codec
+        from ddpmcodec.codec.reading import planes_of_image
+
+        if not (self.removes and task.replaces) or self.choice.ray is not None:
+            return None
+        with suppress(FormatError, ImageError), naming(task.output):
+            file = Path(task.output).read_bytes()
+            decoded = codec.decode_details(file, model=self.model(), max_pixels=image.width * image.height)
+            if decoded.exact and decoded.planes.equals(planes_of_image(image, data, self.reading)):
+                return file
+        return None
 
     def _encoded(
         self, tasks: Sequence[Task], images: list[Image.Image], datas: Sequence[bytes], bar: Bar, costs: StepCosts

@@ -51,6 +51,15 @@ class Planes:
     metadata: Metadata = NO_METADATA
     original: bytes = b""
 
+    def equals(self, other: Planes) -> bool:
+        """Return whether the other planes are the same in all respects."""
+        same = (self.mode, self.metadata, self.original) == (other.mode, other.metadata, other.original)
+        if not same or (self.alpha is None) != (other.alpha is None):
+            return False
+        if self.alpha is not None and other.alpha is not None and not np.array_equal(self.alpha, other.alpha):
+            return False
+        return np.array_equal(self.colour, other.colour)
+
 
 def load_image(data: bytes, name: str, *, any_format: bool = False, max_pixels: int | None = None) -> Image.Image:
     """Decode an image file that is in memory. any_format: also one whose reader may leave something out. max_pixels:

@@ -313,13 +313,5 @@ def _verify(
     except FormatError as error:
         raise ChecksumError(f"an encoded image does not decode ({error}): {remedy}") from error
     for number, (decoded, picture) in enumerate(zip(decoded_files, pictures, strict=True), start=1):
-        if not _equal(decoded.planes, picture):
+        if not decoded.planes.equals(picture):
             raise ChecksumError(f"image {number} of {len(files)} does not decode to what was encoded: {remedy}")
-
-
-def _equal(a: Planes, b: Planes) -> bool:
-    same = (a.mode, a.metadata, a.original) == (b.mode, b.metadata, b.original)
-    if not same or (a.alpha is None) != (b.alpha is None):
-        return False
-    pairs = [(a.colour, b.colour)] + ([(a.alpha, b.alpha)] if a.alpha is not None and b.alpha is not None else [])
-    return all(np.array_equal(x, y) for x, y in pairs)

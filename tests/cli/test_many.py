@@ -18,7 +18,7 @@ from PIL import Image
 
 from ddpmcodec import codec
 from ddpmcodec.codec.decoder import decode_details
-from pictures import files_below
+from pictures import PHOTO, files_below
 
 
 def objects(stdout: bytes) -> list[dict[str, Any]]:
@@ -164,7 +164,29 @@ def test_what_was_changed_since_is_done_again(ddpm: Any, tree: Path) -> None:
     for name in ("a", "b"):
         assert (tree / f"{name}.ddpm").read_bytes() == codec.encode(tree / f"{name}.png")
     alone = ddpm("encode", tree / "a.png", "--skip-existing")
-    assert alone.stderr == f"ddpmcodec: {tree / 'a.png'}: skipped, as {tree / 'a.ddpm'} is of it already\n"
+    assert "not older, and of the same size in pixels; pixels were not compared" in alone.stderr
+
+
+@pytest.mark.parametrize("change", ["none", "image", "output"])
+def test_pixels_are_compared_before_an_image_is_removed(alone: Any, tmp_path: Path, change: str) -> None:
+    """With what an image became that an older one of its size replaced, or damage that only decoding shows."""
+    image, file = tmp_path / "a.png", tmp_path / "a.ddpm"
+    photo = Image.open(PHOTO).convert("RGB").crop((0, 0, 300, 250))
+    photo.save(image)
+    assert alone("encode", image, "--effort", 1).code == 0
+    if change == "image":
+        photo.rotate(180).save(image)
+        os.utime(image, (10**9, 10**9))
+    if change == "output":
+        damaged = bytearray(file.read_bytes())
+        damaged[-99] ^= 1
+        file.write_bytes(damaged)
+    before, pixels = file.read_bytes(), Image.open(image).tobytes()
+    skipped = alone("encode", image, "--skip-existing")
+    assert (skipped.code, "pixels were not compared" in skipped.stderr) == (0, True)
+    assert alone("encode", image, "--skip-existing", "--rm").code == 0
+    assert (image.exists(), codec.decode(file).tobytes()) == (False, pixels)
+    assert (file.read_bytes() == before) == (change == "none")
 
 
 @pytest.mark.parametrize(
