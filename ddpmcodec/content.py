@@ -9,7 +9,7 @@ from mmap import mmap
 from pathlib import Path
 from typing import IO, BinaryIO, TypeAlias
 
-from ddpmcodec.errors import DdpmError, TruncatedError, reason_of
+from ddpmcodec.errors import TruncatedError, unreadable
 
 # What functions that read files take them as.
 File: TypeAlias = "bytes | bytearray | memoryview | mmap | str | os.PathLike[str] | BinaryIO | FileView | SharedBytes"
@@ -21,7 +21,8 @@ SEARCHED = 1 << 20  # bytes that are read at a time to find something
 
 def content_of(data: object) -> Content:
     """The bytes of a file: of its path, or where it is mapped into memory, only those that are looked at are read; a
-    binary file is read to its end. Raises DdpmError where it cannot be read, TypeError for anything else."""
+    binary file is read to its end. Raises DdpmError if it cannot be read, MissingFileError if there is no such file,
+    TypeError for anything else."""
     if isinstance(data, (bytes, FileView, SharedBytes)):
         return data
     if isinstance(data, (bytearray, memoryview, mmap)):
@@ -34,7 +35,7 @@ def content_of(data: object) -> Content:
             return view
         content = data.read() if hasattr(data, "read") else data
     except (OSError, ValueError) as error:
-        raise DdpmError(f"{name}: cannot be read ({reason_of(error)}); give the path of a file") from error
+        raise unreadable(name, error, "give the path of a file") from error
     if isinstance(content, bytes):
         return content
     raise TypeError(f"expected a path, bytes or a binary file, not {type(content).__name__}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from errno import ENOENT
 from typing import TypeAlias, TypeVar
 
 
@@ -13,6 +14,12 @@ class DdpmError(Exception):
 
 class ImageError(DdpmError):
     """The input is not an image this codec can code (not an image, 16-bit, CMYK, too large)."""
+
+
+class MissingFileError(ImageError, FileNotFoundError):
+    """The path of an image, a file or an archive leads to none. Python's own error for that is a base of it."""
+
+    errno = ENOENT
 
 
 class OutputError(DdpmError):
@@ -63,6 +70,12 @@ def bytes_follow(count: int, kind: str, end: int) -> str:
     """What is wrong with data that go on behind the end of an image or an archive, and how to put it right."""
     follow = "1 byte follows" if count == 1 else f"{count} bytes follow"
     return f"{follow} the end of the {kind}: keep what is in front with `head -c {end}`"
+
+
+def unreadable(name: str, error: OSError | ValueError, remedy: str, kind: type[DdpmError] = DdpmError) -> DdpmError:
+    """Return the error for a file that cannot be read. kind: its class, unless there is no such file."""
+    kind = MissingFileError if isinstance(error, FileNotFoundError) else kind
+    return kind(f"{name}: cannot be read ({reason_of(error)}); {remedy}")
 
 
 def reason_of(error: OSError | ValueError) -> str:

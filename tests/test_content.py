@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import mmap
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ddpmcodec import content
+import ddpmcodec
+from ddpmcodec import archive, content
 from ddpmcodec.content import FileView, SharedBytes, bytes_of, content_of
-from ddpmcodec.errors import DdpmError, TruncatedError
+from ddpmcodec.errors import DdpmError, ImageError, MissingFileError, TruncatedError
 
 
 def test_a_view_is_read_when_its_bytes_are_wanted(tmp_path: Path) -> None:
@@ -93,3 +96,22 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
             content_of(path)
     with pytest.raises(TypeError, match=r"^expected a path, bytes or a binary file, not int"):
         content_of(3)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        ddpmcodec.encode, ddpmcodec.decode, ddpmcodec.info, ddpmcodec.thumbnail, archive.open, archive.names,
+        lambda path: ddpmcodec.encode_many([path]), lambda path: ddpmcodec.decode_many([path]),
+        lambda path: archive.create({"a.png": path}), lambda path: archive.join([path]),
+    ],
+)  # fmt: skip
+def test_a_path_to_no_file_is_what_python_calls_it(tmp_path: Path, use: Any) -> None:
+    """Also in another process, to which errors are sent."""
+    with pytest.raises(FileNotFoundError, match="none") as raised:
+        use(tmp_path / "none")
+    error = pickle.loads(pickle.dumps(raised.value))
+    assert (type(error), isinstance(error, ImageError), error.errno) == (MissingFileError, True, errno.ENOENT)
+    with pytest.raises(DdpmError) as raised_for_folder:
+        use(tmp_path)
+    assert not isinstance(raised_for_folder.value, FileNotFoundError)

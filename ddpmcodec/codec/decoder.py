@@ -95,6 +95,7 @@ def decode(
         FormatError: not a .ddpm file, or another version of the format. The three above derive from it.
         ImageError: more than `max_pixels`; a box that is not inside of the image.
         ModelError: the model is missing, or is not the one the file was written with.
+        MissingFileError: no file has that path.
         DdpmError: the file cannot be read; or it is a JPEG that JPEG XL codes, and imagecodecs is missing.
         TypeError, ValueError: an argument of another type; a negative limit; another `reduce`.
 

@@ -83,6 +83,7 @@ def encode(
 
     Raises:
         ImageError: the image cannot be coded (16 bits a sample, CMYK, several frames, too large, unreadable).
+        MissingFileError: no file has that path.
         ModelError: the model is missing, or does not compute exactly here.
         ChecksumError: the result does not decode to the image.
         TypeError, ValueError: an argument of another type; an effort or levels that there are not.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec.codec import originals
-from ddpmcodec.errors import ImageError, reason_of
+from ddpmcodec.errors import ImageError, unreadable
 from ddpmcodec.format.header import ARCHIVE_MAGIC, MAGIC
 from ddpmcodec.images import JPEG_FORMATS, Planes, load_image, to_planes
 from ddpmcodec.unkept import unkept
@@ -111,14 +111,14 @@ def numbered(images: Iterable[Picture], reading: Reading) -> Iterator[Planes]:
         try:
             yield planes_of(image, reading)
         except ImageError as error:
-            raise ImageError(f"image {number}: {error}") from error
+            raise type(error)(f"image {number}: {error}") from error
 
 
 def _read(name: str, read: Callable[[], bytes]) -> bytes:
     try:
         return read()
     except (OSError, ValueError) as error:
-        raise ImageError(f"{name}: cannot be read ({reason_of(error)}); give the path of an image") from error
+        raise unreadable(name, error, "give the path of an image", ImageError) from error
 
 
 def _is_tensor(image: object) -> bool:
