@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -51,6 +51,9 @@ from ._options import (
 from ._outputs import ArchiveOutput, spool_folder
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ddpmcodec.archive.writer import Writer
     from ddpmcodec.codec.reading import Reading
     from ddpmcodec.images import Planes
@@ -140,7 +143,8 @@ def _creation_options(function: Callable[[Creation], int]) -> Callable[..., int]
 @force_option
 @_creation_options
 def create(wanted: Creation) -> int:
-    """Archive images without loss, under their names; of a folder all images below it, under their paths in it.
+    """Archive images without loss, under their names; of a folder all images below it, under their paths in it; of an
+    .npy or .npz array [N, H, W, 3] its images, as NAME/0.png and so on.
 
     The context model codes small images together, with --effort and --levels. With --bits-back, a Gaussian model codes
     them, unless they are so few that all of them would serve as its initial bits; --effort and --levels then apply only
@@ -206,14 +210,14 @@ def _run(wanted: Creation) -> int:
 
 
 def _made(
-    wanted: Creation, files: Sequence[tuple[str, Path]], taken: _Taken, advance: Callable[[float], object] | None
+    wanted: Creation, files: Sequence[_Input], taken: _Taken, advance: Callable[[float], object] | None
 ) -> dict[str, Any]:
     """Makes the archive, or adds to it. Returns facts of it. Raises DdpmError."""
     from ddpmcodec.codec.reading import Reading
     from ddpmcodec.format.archive_facts import index_facts
 
     output, path = wanted.output, Path(wanted.output)
-    sources = [source for _, source in files]
+    sources = list(dict.fromkeys(file.path for file in files))
     target = ArchiveOutput(
         output,
         sources,
@@ -226,7 +230,7 @@ def _made(
         with naming(output, "standard output"):
             if wanted.adds:
                 taken.replaced = _copied(path, writer, files, wanted)
-            new = [(name, source) for name, source in files if name not in writer] if wanted.skip_existing else files
+            new = [file for file in files if file.name not in writer] if wanted.skip_existing else files
             taken.skipped = len(files) - len(new)
             for name, planes in _read_images(new, taken, reading, advance, quiet=wanted.quiet):
                 writer.add(name, planes)
@@ -239,20 +243,20 @@ def _made(
 def _line(output: str, taken: _Taken, made: Mapping[str, Any]) -> str:
     """What is said of an archive: its size beside that of the inputs, where there are no other images."""
     images, size, bits_per_dim = made["images"], made["bytes"], made["bits_per_dim"]
-    gain = f"ratio {taken.bytes / size:.3f}" if images == len(taken.read) else f"{images} images in all"
+    gain = f"ratio {taken.bytes / size:.3f}" if images == taken.read else f"{images} images in all"
     others = {"replaced": len(taken.replaced), "skipped": taken.skipped}
     more = "".join(f", {count} {what}" for what, count in others.items() if count)
     name = label(output, "standard output")
-    return f"{counted(len(taken.read), 'image')} -> {name}: {size} bytes, {bits_per_dim:.3f} bits/dim, {gain}{more}"
+    return f"{counted(taken.read, 'image')} -> {name}: {size} bytes, {bits_per_dim:.3f} bits/dim, {gain}{more}"
 
 
 @dataclass
 class _Taken:
-    """What became of inputs. read: those that were, with so many bytes. replaced: names of images that others take the
-    place of. skipped: those whose names were there. left_out: files that could not be. codes: exit codes of these, and
-    of folders."""
+    """What became of inputs. read: how many images were read, of so many bytes. replaced: names of images that others
+    take the place of. skipped: those whose names were there. left_out: files that could not be read. codes: exit codes
+    of these, and of folders and arrays."""
 
-    read: list[Path] = field(default_factory=list)
+    read: int = 0
     replaced: set[str] = field(default_factory=set)
     bytes: int = 0
     skipped: int = 0
@@ -264,68 +268,97 @@ class _Taken:
 
     def counts(self) -> dict[str, int]:
         return {
-            "added": len(self.read),
+            "added": self.read,
             "replaced": len(self.replaced),
             "skipped": self.skipped,
             "left_out": self.left_out,
         }
 
 
-def _copied(path: Path, writer: Writer, files: Sequence[tuple[str, Path]], wanted: Creation) -> set[str]:
+def _copied(path: Path, writer: Writer, files: Sequence[_Input], wanted: Creation) -> set[str]:
     """Copy an archive, with --force without the images whose names files have, too. Return these names."""
     from ddpmcodec.archive import names
     from ddpmcodec.format.ddpma import split
 
     archive = split(FileView(path))
-    replaced = {name for name, _ in files}.intersection(names(archive)) if wanted.force else set()
+    replaced = {file.name for file in files}.intersection(names(archive)) if wanted.force else set()
     writer.copy(archive, without=replaced, model=wanted.model)
     return replaced
 
 
-def _gather(inputs: Sequence[str], quiet: bool, taken: _Taken) -> list[tuple[str, Path]]:
-    """(name in the archive, file), in order. Raises ImageError when two would have one name."""
-    files: dict[str, Path] = {}
-    for name, path in _named(inputs, quiet, taken):
-        if files.get(name, path) != path:
-            raise ImageError(f"{path} and {files[name]} would both be {name}: archive the folder that holds them")
-        files[name] = path
+class _Input(NamedTuple):
+    """An image to take. name: in the archive. pixels: of an image of an array; None: those of an image file."""
+
+    name: str
+    path: Path
+    pixels: NDArray[np.uint8] | None = None
+
+
+def _gather(inputs: Sequence[str], quiet: bool, taken: _Taken) -> list[_Input]:
+    """The images, in order. Raises ImageError when two would have one name."""
+    files: dict[str, _Input] = {}
+    for file in _named(inputs, quiet, taken):
+        other = files.setdefault(file.name, file)
+        if other.path != file.path:
+            raise ImageError(
+                f"{file.path} and {other.path} would both be {file.name}: archive the folder that holds them"
+            )
     if not files:
         raise ImageError(f"{', '.join(inputs)}: there is no image in it")
-    return list(files.items())
+    return list(files.values())
 
 
-def _named(inputs: Sequence[str], quiet: bool, taken: _Taken) -> Iterator[tuple[str, Path]]:
+def _named(inputs: Sequence[str], quiet: bool, taken: _Taken) -> Iterator[_Input]:
+    from ddpmcodec.images import ARRAY_SUFFIXES
+
     for text in inputs:
         path = Path(text)
         if os.path.isdir(path):  # False, too, of what cannot be looked at: reading it says why
             sources = folder_sources(path, None, "image", quiet, taken.failed)
-            yield from ((source.below.as_posix(), source.path) for source in sources)
+            yield from (_Input(source.below.as_posix(), source.path) for source in sources)
         elif text == STANDARD:
             raise click.UsageError("an image on standard input has no name in an archive: name files or folders")
+        elif path.suffix.lower() in ARRAY_SUFFIXES:
+            yield from _of_array(path, taken)
         else:
-            yield path.name, path
+            yield _Input(path.name, path)
+
+
+def _of_array(path: Path, taken: _Taken) -> Iterator[_Input]:
+    """The images of an array, whose names are their numbers, so that they sort as they come."""
+    from ddpmcodec.images import load_array
+
+    try:
+        images = load_array(path)
+    except ImageError as error:
+        taken.failed(error)
+        return
+    digits = len(str(len(images) - 1))
+    for number, pixels in enumerate(images):
+        yield _Input(f"{path.stem}/{number:0{digits}}.png", path, pixels)
 
 
 def _read_images(
-    files: Sequence[tuple[str, Path]], taken: _Taken, reading: Reading, advance: Callable[[float], object] | None, *,
+    files: Sequence[_Input], taken: _Taken, reading: Reading, advance: Callable[[float], object] | None, *,
     quiet: bool,
 ) -> Iterator[tuple[str, Planes]]:  # fmt: skip
     """The images that can be read; of the others the failure is printed. advance: called for each; without it the user
     is told now and then how many are read, unless `quiet`."""
     from ddpmcodec.codec.reading import planes_of_file
     from ddpmcodec.format.image_names import check_name
+    from ddpmcodec.images import to_planes
 
     last = time.monotonic()
-    for number, (name, path) in enumerate(files):
+    for number, (name, path, pixels) in enumerate(files):
         if not quiet and advance is None and time.monotonic() - last >= REPORT_SECONDS:
             last = time.monotonic()
             say(f"{number} of {len(files)} images")
         try:
             if problem := check_name(name):
                 raise ImageError(f"{path}: {name!r} cannot be its name in an archive: {problem}")
-            content = path.read_bytes()
+            content = path.read_bytes() if pixels is None else b""
             with naming_options():
-                planes = planes_of_file(content, str(path), reading)
+                planes = planes_of_file(content, str(path), reading) if pixels is None else to_planes(pixels)
         except (DdpmError, OSError) as error:
             if name in taken.replaced:
                 raise ImageError(
@@ -337,8 +370,8 @@ def _read_images(
         finally:
             if advance is not None:
                 advance(1)
-        taken.read.append(path)
-        taken.bytes += len(content)
+        taken.read += 1
+        taken.bytes += len(content) if pixels is None else pixels.nbytes
         for line in [] if quiet else unkept_lines(str(path), content, strip=reading.strip):
             say(line)
         yield name, planes

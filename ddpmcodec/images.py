@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 from ddpmcodec import png
 from ddpmcodec.arguments import check_pixels
 from ddpmcodec.endings import end_of_gif, with_indexed_start
-from ddpmcodec.errors import ImageError, OutputError
+from ddpmcodec.errors import ImageError, OutputError, unreadable
 from ddpmcodec.format.header import ALPHA_MODES, MAX_METADATA, MAX_PIXELS
 from ddpmcodec.format.sections import NO_METADATA, Metadata
 from ddpmcodec.left_out import bmp_profile, left_out
@@ -36,6 +37,7 @@ CODED_MODES = ("1", "L", "LA", "RGB", "RGBA")
 # MPO is what many cameras call JPEG: a photograph, then other views of the same scene. The photograph is the image.
 MAIN_IMAGE_FORMATS = ("MPO",)
 JPEG_FORMATS = ("JPEG", *MAIN_IMAGE_FORMATS)
+ARRAY_SUFFIXES = (".npy", ".npz")  # of NumPy's files, as `load_array` reads them
 LOSSLESS: dict[str, dict[str, object]] = {"WEBP": {"lossless": True, "exact": True}}  # Pillow's defaults lose
 ARRAY_MODES: dict[tuple[int, ...], str] = {(): "L", (1,): "L", (2,): "LA", (3,): "RGB", (4,): "RGBA"}
 
@@ -105,6 +107,21 @@ def _may_lack_rows(image: Image.Image) -> bool:
     """Whether Pillow may have filled rows of a PNG with zeros: by the last row, so that few are inflated twice."""
     last = image.crop((0, image.height - 1, image.width, image.height))
     return bool(image.info.get("interlace")) or not last.tobytes().strip(b"\0")
+
+
+def load_array(path: Path) -> NDArray[np.uint8]:
+    """Read the images [N, H, W, 3] of an .npy file, or of the first array of an .npz file. Raises ImageError."""
+    try:
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            array: NDArray[np.uint8] = loaded if isinstance(loaded, np.ndarray) else loaded[loaded.files[0]]
+    except OSError as error:
+        raise unreadable(str(path), error, "name an array, or a folder", ImageError) from error
+    except (ValueError, EOFError, LookupError, BadZipFile) as error:
+        raise ImageError(f"{path}: not a .npy or .npz array of numbers: name one, or a folder") from error
+    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3:
+        raise ImageError(f"{path}: expected uint8 [N, H, W, 3], found {array.dtype} {list(array.shape)}")
+    return array
 
 
 class ClaimedShape(NamedTuple):

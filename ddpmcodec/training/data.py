@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor
 from ddpmcodec import archive
 from ddpmcodec.errors import DdpmError, ImageError, TrainingError
 from ddpmcodec.folders import IMAGE_SUFFIXES
-from ddpmcodec.images import load_image
+from ddpmcodec.images import load_array, load_image
 
 Pixels = NDArray[np.uint8]
 TILE, COLUMNS = 32, 50  # sheets: 32x32 tiles, 50 a row, row-major
@@ -30,14 +29,9 @@ LUMA = (299, 587, 114)  # weights of red, green, blue in a thousand, as in Pillo
 
 def _array(path: Path) -> list[Pixels]:
     try:
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            array = loaded if isinstance(loaded, np.ndarray) else loaded[loaded.files[0]]
-    except (OSError, ValueError, EOFError, LookupError, BadZipFile) as error:
-        raise TrainingError(f"{path}: not a .npy or .npz array of numbers: name one, or a folder") from error
-    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3:
-        raise TrainingError(f"{path}: expected uint8 [N, H, W, 3], found {array.dtype} {list(array.shape)}")
-    return list(array)
+        return list(load_array(path))
+    except ImageError as error:
+        raise TrainingError(str(error)) from error
 
 
 def _rgb(path: Path) -> Pixels:

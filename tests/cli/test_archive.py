@@ -130,6 +130,21 @@ def test_an_archive_and_what_is_extracted_permit_what_the_umask_does(
     assert (modes("a.ddpma"), modes("again/2.png")) == ({0o600}, {0o640})
 
 
+def test_arrays_are_taken_as_training_takes_them(alone: Callable, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (11, 6, 4, 3), np.uint8)
+    np.save(tmp_path / "noise.npy", images)
+    with (tmp_path / "more.NPZ").open("wb") as file:
+        np.savez(file, images[:2])
+    np.save(tmp_path / "grey.npy", images[..., 0])
+    ended = alone("archive", "create", "a.ddpma", "noise.npy", "more.NPZ", "grey.npy", "none.npy", *FAST, cwd=tmp_path)
+    assert (ended.code, "grey.npy: expected uint8 [N, H, W, 3]" in ended.stderr) == (1, True)
+    found = dict(archive.extract(tmp_path / "a.ddpma"))
+    assert "none.npy: cannot be read (No such file" in ended.stderr
+    assert list(found)[::10] == ["noise/00.png", "noise/10.png"]
+    assert np.array_equal([np.asarray(found[f"noise/{n:02}.png"]) for n in range(11)], images)
+    assert np.array_equal([np.asarray(found[f"more/{n}.png"]) for n in range(2)], images[:2])
+
+
 def test_an_archive_goes_through_pipes(ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path) -> None:
     made = ddpm("archive", "create", "-", photos / "0.png", "--model", tiny_model, *FAST)
     assert made.code == 0
