@@ -7,6 +7,9 @@ OSError for one that does not decode. `ImageFile.LOAD_TRUNCATED_IMAGES` loads wh
 A lossy file, as `ddpmcodec truncate` makes, loads as what it shows; `info["lossy"]` is True then, and is not there
 otherwise. What is saved of such an image holds the pixels that were loaded, and does not say so.
 
+Pillow empties a file that exists before it calls any plugin: `Image.save` with a wrong option leaves it empty, and
+removes a new one. To keep the old file, save under another name and rename.
+
 `Image.draft` and `Image.thumbnail` read and decode only the bands that the size that is asked for has.
 
 >>> import io

@@ -83,6 +83,18 @@ def test_other_modes_are_not_saved(mode: str, tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("option", [{"effort": 9}, {"levels": "2"}, {"tile": 3}], ids=str)
+def test_a_wrong_option_leaves_no_new_file(option: dict[str, Any], tmp_path: Path) -> None:
+    """Nor anything in a file that the caller opened. What has the name already, Pillow has emptied."""
+    with pytest.raises((TypeError, ValueError), match="must be"):
+        picture().save(tmp_path / "image.ddpm", **option)
+    assert os.listdir(tmp_path) == []
+    file = io.BytesIO()
+    with pytest.raises((TypeError, ValueError), match="must be"):
+        picture().save(file, "DDPM", **option)
+    assert file.getvalue() == b""
+
+
 def test_names_and_types_are_registered(data: bytes) -> None:
     assert Image.registered_extensions()[".ddpm"] == "DDPM"
     with opened(data) as image:
