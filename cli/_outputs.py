@@ -56,9 +56,22 @@ class Outputs:
         if name == STANDARD:
             if standard_output().isatty():
                 raise OutputError(f"{label(source)}: no binary data to a terminal: name a file with -o, or use a pipe")
-        elif not self.below or Path(name).parent.is_dir():
+            return name
+        if self.suffix == ENCODED:
+            self._refuse_control(source, Path(name))
+        if not self.below or Path(name).parent.is_dir():
             check_output(Path(name), None if source == STANDARD else Path(source), force=self.force or replaces)
         return name
+
+    def _refuse_control(self, source: str, target: Path) -> None:
+        """Raises OutputError if a file of ours would have a name that archives refuse, too, as lists of names have one
+        on a line."""
+        from ddpmcodec.format.image_names import CONTROL
+
+        made = target.relative_to(self.output) if self.below and self.output else target.name
+        if found := CONTROL.search(str(made)):
+            problem = f"the name of its file would have the character U+{ord(found[0]):04X}"
+            raise OutputError(f"{label(source)}: {problem}: rename it, or name the output with -o")
 
     def name(self, source: str, below: Path | None = None, suffix: str | None = None) -> str:
         """The output for a source. below: its path in the folder that was given. suffix: in place of that of all."""

@@ -72,7 +72,8 @@ def encode(
     several times its bytes.
 
     The ratio is that of the input's bytes to the output's. Results are printed in the order in which files finish.
-    Outputs have the modification time and at most the permissions of their inputs.
+    Outputs have the modification time and at most the permissions of their inputs. As in archives, their names have no
+    control characters, such as line ends.
 
     \b
     ddpmcodec encode photo.png

@@ -8,6 +8,7 @@ from ddpmcodec.format.block import MAX_NAME
 
 # Characters that look like others, or change how a name is shown: control characters, separators of lines,
 # and what sets the direction of text. A fixed set: what is printable changes with the version of Unicode.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 FORBIDDEN = re.compile(r"[\\\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 NOT_UNICODE = re.compile(r"[\ud800-\udfff]")  # halves of UTF-16 pairs: Python's names of files that are no text
 

@@ -95,6 +95,20 @@ def test_a_name_that_no_system_takes_leaves_the_others(ddpm: Any, command: str, 
     assert made <= set(files_below(tmp_path))
 
 
+def test_a_name_of_two_lines_is_refused_by_encode_and_archive_alike(alone: Any, tree: Path) -> None:
+    name = "a\nb.png"
+    (tree / "a.png").rename(tree / name)
+    (tree / "below").rename(tree / "bel\now")
+    encoded = alone("encode", "-r", ".", "-o", "../out", cwd=tree)
+    archived = alone("archive", "create", "../a.ddpma", ".", cwd=tree)
+    for ended in (encoded, archived):
+        assert (ended.code, ended.stderr.count("U+000A"), r"a\nb.png" in ended.stderr) == (1, 3, True)
+    assert files_below(tree.parent / "out") == ["b.ddpm"]
+    assert alone("encode", name, "-o", "c.ddpm", cwd=tree).code == 0
+    (tree / "c.ddpm").rename(tree / "c\nd.ddpm")
+    assert alone("decode", "c\nd.ddpm", cwd=tree).code == 0, "older files are decoded"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
