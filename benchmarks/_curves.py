@@ -31,7 +31,7 @@ from ddpmcodec.codec.stream_decoder import SegmentedTile
 from ddpmcodec.distortion import psnr
 from ddpmcodec.errors import ChecksumError, DdpmError
 from ddpmcodec.format.ddpm import Sections, split
-from ddpmcodec.format.streams import WORD_BYTES
+from ddpmcodec.format.header import WORD_BYTES
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import thread_count
 

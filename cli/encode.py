@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ddpmcodec.errors import FormatError, ImageError, ModelError
+from ddpmcodec.errors import FormatError, ImageError
 
 from ._common import EXIT_CODES, can_be_read_twice, label, naming, naming_options, read_input, say, unkept_lines
 from ._many import Choice, loader, many_options, run
@@ -124,7 +124,6 @@ class Encoder:
         return Shape(pixels, _channels(claimed.mode), name if self.choice.verbose else claimed)
 
     def is_whole(self, path: Path) -> bool:
-        """A small file, which does not say how long it is, is decoded."""
         from ddpmcodec import codec
 
         if not path.is_file():  # a pipe would be waited for
@@ -132,13 +131,9 @@ class Encoder:
         data = path.read_bytes()
         try:
             facts = codec.info(data)
-            if facts["complete"] is None:
-                codec.decode(data, model=self.model())
         except FormatError:
             return False
-        except ModelError:
-            return True  # for all that is known of it
-        return facts["complete"] is not False and not facts["following_bytes"]
+        return bool(facts["complete"]) and not facts["following_bytes"]
 
     def fits(self, name: str, path: Path) -> bool:
         from ddpmcodec import codec

@@ -13,8 +13,6 @@ from ._common import EXIT_CODES, counted, each, echo, is_archive, label, message
 from ._options import files_argument
 from ._report import archive_line
 
-PLAIN = "as far as is known: so small a file does not say how long it is, and `ddpmcodec test` decodes it"
-
 
 @click.command(epilog=EXIT_CODES)
 @files_argument
@@ -29,7 +27,6 @@ def info(files: tuple[str, ...], as_json: bool) -> int:
     def describe(name: str) -> None:
         from ddpmcodec.codec.information import info as facts
         from ddpmcodec.format.archive_facts import describe as facts_of_archive
-        from ddpmcodec.format.header_bytes import parse_header
 
         data = read_input(name)
         if is_archive(name, data):
@@ -41,7 +38,7 @@ def info(files: tuple[str, ...], as_json: bool) -> int:
         with naming(name):
             descriptions.append({"file": label(name), **facts(data)})
         if not as_json:
-            echo(_text(descriptions[-1], parse_header(data)[0].is_plain))
+            echo(_text(descriptions[-1]))
 
     def describe_or_fail(name: str) -> None:
         try:
@@ -76,13 +73,12 @@ def _model(facts: dict[str, Any]) -> str:
     return f"{facts['model_id']} ({facts['model'] or 'not embedded: needs --model'})"
 
 
-def _text(facts: dict[str, Any], is_plain: bool) -> str:
-    """is_plain: the file does not say how long it is."""
+def _text(facts: dict[str, Any]) -> str:
     size = f"{facts['bytes']} bytes, {facts['bpp']:.3f} bpp, {facts['bits_per_dim']:.3f} bits/dim"
     lines = {
         "image": f"{facts['width']} x {facts['height']} {facts['mode']}",
         "size": size,
-        "complete": PLAIN if is_plain and not facts["lossy"] else _complete(facts),
+        "complete": _complete(facts),
         "coding": facts["coding"] + (f", {facts['original_bytes']} bytes" if facts["original_bytes"] else ""),
     }
     if facts["following_bytes"]:

@@ -110,5 +110,5 @@ def _cut(data: bytes, limit: Limit, options: dict[str, Any], mark: bool) -> tupl
         only: dict[str, Any] = {limit.name: limit.value}
         return codec.truncate(data, **only, mark=mark, model=options["model"], max_pixels=options["max_pixels"]), ""
     size, psnr = find_quality(data, limit.value, **options)
-    file = cut(data, size, mark, model=options["model"], max_pixels=options["max_pixels"])
+    file = cut(data, size, mark)
     return file, ", no error" if isinf(psnr) else f", {psnr:.2f} dB"

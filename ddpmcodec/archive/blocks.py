@@ -21,7 +21,8 @@ from ddpmcodec.codec.passes import has_ended_well
 from ddpmcodec.content import Part
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError, without_traceback
 from ddpmcodec.format.block import MAX_RUN_PIXELS, Block, Run
-from ddpmcodec.format.streams import WORD_BYTES, Stream, pack_state, parse_stream, stream_check
+from ddpmcodec.format.header import WORD_BYTES
+from ddpmcodec.format.streams import Stream, pack_state, parse_stream, stream_check
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all
 

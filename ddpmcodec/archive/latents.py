@@ -34,8 +34,8 @@ from ddpmcodec.codec.batching import Progress
 from ddpmcodec.content import Part
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, TruncatedError, without_traceback
 from ddpmcodec.format.block import LEVEL_UNIT, MAX_LEVELS, Block, BlockCoding, Run
-from ddpmcodec.format.header import MODEL_ID_BYTES
-from ddpmcodec.format.streams import WORD_BYTES, Stream
+from ddpmcodec.format.header import MODEL_ID_BYTES, WORD_BYTES
+from ddpmcodec.format.streams import Stream
 from ddpmcodec.paper import bits_back, numerics
 from ddpmcodec.paper.ans.logistic import PRECISION
 from ddpmcodec.paper.ans.stack import STATE_LOW, Stack

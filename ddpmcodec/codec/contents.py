@@ -49,7 +49,7 @@ def end_of_segment(file: Sections, segment: int) -> int:
     begins."""
     index = file.header.index
     lengths = index.lengths[: segment * file.header.tile_count] if index else ()
-    return file.start + file.header.alpha_length + sum(lengths)
+    return file.start + file.header.lengths_before + sum(lengths)
 
 
 def streams_of(file: Sections, tile: int, segments: int | None = None) -> list[Stream]:
@@ -68,26 +68,17 @@ def streams_of(file: Sections, tile: int, segments: int | None = None) -> list[S
         raise CorruptError(str(error)) from error
 
 
-def is_cut(file: Sections, tile: int) -> bool | None:
-    """Whether words of a tile are missing; None for a plain file, which does not say."""
-    segments = file.header.index.segments if file.header.index else 1
-    return None if file.header.is_plain else file.segments_of_tile(tile) < segments
+def is_cut(file: Sections, tile: int, segments: int | None = None) -> bool:
+    """Return whether words of a tile are missing. segments: of its first ones; None: of all."""
+    whole = file.header.segments if file.header.index else 1
+    wanted = whole if segments is None or not file.header.index else min(segments, whole)
+    return file.segments_of_tile(tile) < wanted
 
 
 def require_step(file: Sections, step: int) -> None:
     """Raises TruncatedError where the steps are known to be incomplete. In a single stream only decoding shows it."""
     if step >= steps_of(file.header) or file.size < end_of_segment(file, segments_of_steps(file.header, step)):
         file.require_whole()
-
-
-def check_segments(header: Header) -> None:
-    if header.index is not None:
-        expected = len(segments(header.levels, header.height, header.width))
-        if header.index.segments != expected:
-            raise FormatError(
-                f"the header claims {header.index.segments} segments, {header.levels} noise levels have {expected}:"
-                " it is damaged; get it again"
-            )
 
 
 def model_for(header: Header, given: ContextModel | None) -> ContextModel:

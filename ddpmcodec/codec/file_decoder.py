@@ -14,7 +14,6 @@ from ddpmcodec.codec import graphics, originals
 from ddpmcodec.codec.batching import BATCH_PIXELS, Progress, batches, reporting
 from ddpmcodec.codec.contents import (
     Side,
-    check_segments,
     end_of_segment,
     is_cut,
     model_for,
@@ -27,14 +26,13 @@ from ddpmcodec.codec.contents import (
     streams_of,
 )
 from ddpmcodec.codec.efforts import Coding
-from ddpmcodec.codec.passes import DAMAGED, SHORT, DecodedTile, Extent, Report, decode_tiles, whole_tiles
+from ddpmcodec.codec.passes import DAMAGED, DecodedTile, Extent, Report, decode_tiles, whole_tiles
 from ddpmcodec.codec.previews import canvas, shown
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError
 from ddpmcodec.format.alpha import preview_alpha
 from ddpmcodec.format.ddpm import Sections
-from ddpmcodec.format.header import Box, Header
+from ddpmcodec.format.header import WORD_BYTES, Box, Header
 from ddpmcodec.format.header_bytes import covered_by_stream
-from ddpmcodec.format.streams import WORD_BYTES
 from ddpmcodec.images import Planes, to_image
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all, side_by_side, thread_count
@@ -111,7 +109,6 @@ def decode_files(
     """Decodes whole files. Raises TruncatedError, ChecksumError or CorruptError for the first that is not whole."""
     for file in files:
         file.require_whole()
-        check_segments(file.header)
     sides = [side_sections(file, False) for file in files]  # before the network runs: damage is reported at once
     colours = [_canvas(file.header) for file in files]
     tiles = []
@@ -161,7 +158,6 @@ def decode_file(file: Sections, wanted: Wanted) -> Decoded:
 
 def _preview(file: Sections, wanted: Wanted) -> Decoded:
     header, partial, step = file.header, wanted.partial, wanted.step
-    check_segments(header)
     if not partial:
         require_step(file, step or 0)
     side = side_sections(file, partial)
@@ -202,7 +198,7 @@ def decode_tile(file: Sections, number: int, box: Box, wanted: Wanted, last: int
     shape = rows.stop - rows.start, columns.stop - columns.start, header.channels
     (tile,) = decode_tiles(
         [streams_of(file, number, last)], shape, model_for(header, wanted.given), Coding.of(header),
-        covered=[covered_by_stream(header)], extent=Extent(last, is_cut(file, number), for_previews=True),
+        covered=[covered_by_stream(header)], extent=Extent(last, is_cut(file, number, last), for_previews=True),
         report=reporting(wanted.progress, shape[0] * shape[1], wanted.report),
     )  # fmt: skip
     return tile
@@ -218,11 +214,11 @@ def _judged(file: Sections, planes: Planes, side: Side, tiles: Sequence[DecodedT
     damaged = bool(side.damaged) or colours_damaged
     if not wanted.partial and (damaged or done < min(step or 0, steps_of(header))):
         file.require_whole()
-        raise TruncatedError(SHORT) if header.is_plain and not damaged else ChecksumError(DAMAGED)
+        raise ChecksumError(DAMAGED)
     return Decoded.of(
         file,
         planes,
-        exact=exact and not damaged and not file.missing and not file.ends_in_a_word,
+        exact=exact and not damaged and not file.missing,
         damaged=damaged,
         steps_done=done,
         bytes_used=None if exact else _bytes_used(file, step, tiles),
@@ -231,11 +227,11 @@ def _judged(file: Sections, planes: Planes, side: Side, tiles: Sequence[DecodedT
 
 
 def _is_damaged(file: Sections, number: int, tile: DecodedTile | None, step: int | None) -> bool:
-    """Also where a tile is all there, as lengths say, and does not come to its end. A plain file has no lengths."""
+    """Also where a tile is all there, as lengths say, and does not come to its end."""
     if file.tile_is_damaged(number) or (tile is not None and tile.damaged):
         return True
     is_unfinished = step != 0 and (tile is None or (tile.pixels is None and step is None))
-    return is_unfinished and not file.header.is_plain and not file.tile_is_cut(number)
+    return is_unfinished and not file.tile_is_cut(number)
 
 
 def _stored(file: Sections, side: Side) -> tuple[NDArray[np.uint8], Side]:

@@ -26,9 +26,8 @@ def info(data: File) -> dict[str, Any]:
         sample. `coding` is "context model", "lossless WebP", "JPEG, by JPEG XL" or "JPEG as it was"; for all but the
         first, `effort`, `levels` (how many noise levels), `steps`, `noise` (after each step, standard deviations in
         grey levels), `model_number`, `model` and `model_id` are None. `original_bytes` counts the JPEG file that
-        `decode_original` gives, or is None. `following_bytes` are behind the end. `complete`, `missing_bytes` and
-        `following_bytes` are None for a small file that does not say how long it is: decoding shows that. `lossy`: it
-        was cut on purpose, and says so. `model` is also None when it is not embedded, `metadata` when that section is
+        `decode_original` gives, or is None. `following_bytes` are behind the end. `lossy`: it was cut on
+        purpose, and says so. `model` is also None when it is not embedded, `metadata` when that section is
         damaged; it is empty for a JPEG, which holds its own.
 
     Raises:
@@ -39,7 +38,7 @@ def info(data: File) -> dict[str, Any]:
     >>> import ddpmcodec
     >>> facts = ddpmcodec.info(ddpmcodec.encode(np.zeros((3, 5), np.uint8)))
     >>> facts["width"], facts["height"], facts["mode"], facts["complete"]
-    (5, 3, 'L', None)
+    (5, 3, 'L', True)
     """
     data = bytes_of(data)
     file = split(data, partial=True)
@@ -56,11 +55,11 @@ def info(data: File) -> dict[str, Any]:
         **_steps(header),
         **_model(header),
         "tiles": header.tile_count,
-        "segments": header.index.segments if header.index else None,
+        "segments": header.segments if header.index else None,
         "bytes": len(data),
-        "missing_bytes": None if header.is_plain else file.missing,
-        "following_bytes": None if header.is_plain else file.following,
-        "complete": (False if file.is_lossy else None) if header.is_plain else not file.missing,
+        "missing_bytes": file.missing,
+        "following_bytes": file.following,
+        "complete": not file.missing,
         "lossy": file.is_lossy,
         "bpp": 8 * size / pixels,
         "bits_per_dim": 8 * size / (pixels * (header.channels + header.has_alpha)),

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from ddpmcodec import _native
 from ddpmcodec.codec.efforts import Coding, Segment, learns_in, segments
-from ddpmcodec.errors import ChecksumError, TruncatedError
-from ddpmcodec.format.streams import LANES, LEAST_STATE, WORD_BYTES, Stream, stream_check
+from ddpmcodec.errors import ChecksumError
+from ddpmcodec.format.header import WORD_BYTES
+from ddpmcodec.format.streams import LANES, LEAST_STATE, Stream, stream_check
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import stop_if_abandoned, thread_count
 
@@ -132,11 +133,11 @@ def begin(coder: _native.Pass, streams: Sequence[Stream], for_previews: bool, is
 
 
 class Extent(NamedTuple):
-    """How far tiles are decoded. is_cut: whether words are missing at their ends; None: nobody knows, and a stream is
-    whole where its check says so. What a cut stream decodes to is certain."""
+    """How far tiles are decoded. is_cut: whether words of these segments are missing. What a cut stream decodes to is
+    certain."""
 
     last_segment: int | None = None
-    is_cut: bool | None = False
+    is_cut: bool = False
     for_previews: bool = False
 
 
@@ -170,24 +171,16 @@ class _Batch:
     coding: Coding
 
     def decode(self, extent: Extent, report: Report | None) -> list[DecodedTile]:
-        coder = self._attempt(extent._replace(is_cut=extent.is_cut is not False), report)
-        if coder.ended and extent.is_cut is None:
-            whole = self._attempt(WHOLE._replace(for_previews=extent.for_previews))
-            if self._sound_images(whole)[0] is not None:  # what lacks words may come to an end, too: of another image
-                coder = whole if extent.last_segment is None else self._attempt(extent._replace(is_cut=False))
+        size = (len(self.streams), *self.shape)
+        coder = new_pass(self.model, self.coding, size, lanes=self.lanes)
+        flat = [stream for tile_streams in self.streams for stream in tile_streams]
+        begin(coder, flat, extent.for_previews, extent.is_cut)
+        run(coder, size, self.coding, extent.last_segment, report)
         tiles = []
         for n, pixels in enumerate(self._sound_images(coder)):
             words_used, damaged = sum(map(coder.position, self._numbers(n))), coder.is_exact and pixels is None
             tiles.append(DecodedTile(coder, pixels, coder.segments_done, words_used, damaged))
         return tiles
-
-    def _attempt(self, extent: Extent, report: Report | None = None) -> _native.Pass:
-        size = (len(self.streams), *self.shape)
-        coder = new_pass(self.model, self.coding, size, lanes=self.lanes)
-        flat = [stream for tile_streams in self.streams for stream in tile_streams]
-        begin(coder, flat, extent.for_previews, is_cut=bool(extent.is_cut))
-        run(coder, size, self.coding, extent.last_segment, report)
-        return coder
 
     def _sound_images(self, coder: _native.Pass) -> list[Pixels | None]:
         def is_sound(n: int, image: Pixels) -> bool:
@@ -218,11 +211,9 @@ def whole_tiles(
     streams: Sequence[Sequence[Stream]], shape: tuple[int, int, int], model: ContextModel, coding: Coding, *,
     covered: Sequence[bytes] = (), report: Report | None = None,
 ) -> Pixels:  # fmt: skip
-    """The images, uint8 [N, H, W, C], that whole streams decode to. Raises ChecksumError where one is damaged,
-    TruncatedError where a plain file ends early, or is damaged so that it seems to."""
+    """The images, uint8 [N, H, W, C], that whole streams decode to. Raises ChecksumError where one is damaged."""
     tiles = decode_tiles(streams, shape, model, coding, covered=covered, report=report)
     images = [tile.pixels for tile in tiles if tile.pixels is not None]
     if len(images) < len(tiles):
-        is_damaged = not any(covered) or any(tile.damaged for tile in tiles)  # all bytes are there, or too many
-        raise ChecksumError(DAMAGED) if is_damaged else TruncatedError(SHORT)
+        raise ChecksumError(DAMAGED)
     return np.stack(images)

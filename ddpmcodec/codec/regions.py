@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec.arguments import check_pixels, whole_number
-from ddpmcodec.codec.contents import check_segments, planes_of, side_sections
+from ddpmcodec.codec.contents import planes_of, side_sections
 from ddpmcodec.codec.file_decoder import Decoded, Wanted, decode_file
 from ddpmcodec.codec.reduced import decode_reduced, most_segments, reduced, reduced_mode, scale_of
-from ddpmcodec.errors import ImageError, TruncatedError
+from ddpmcodec.errors import ImageError
 from ddpmcodec.format.alpha import alpha_varies
 from ddpmcodec.format.ddpm import Sections
 from ddpmcodec.format.header import Box
@@ -86,7 +86,6 @@ def decode_region(file: Sections, region: Region, scale: int, wanted: Wanted, ma
     """A part of an image, or a small image, from the tiles and the segments that it needs. Raises ImageError where
     these have more than `max_pixels`, and what `decode` raises."""
     header, is_tiled = file.header, file.header.index is not None
-    check_segments(header)
     region = region.aligned(scale, header.width, header.height)
     needed = most_segments(header, scale) if scale > 1 else None
     if needed is not None and _alpha_varies(file):
@@ -100,13 +99,7 @@ def decode_region(file: Sections, region: Region, scale: int, wanted: Wanted, ma
         decoded = decode_file(part, wanted)
         area = region.moved(part.corner)
     else:
-        try:
-            decoded = decode_reduced(part, scale, wanted)
-        except TruncatedError:  # streams of a few words, which end alike where they are cut and where they are whole
-            if file.missing or not is_tiled:
-                raise
-            part = region.part_of(file)
-            decoded = decode_reduced(part, scale, wanted)
+        decoded = decode_reduced(part, scale, wanted)
         area = region.scaled(scale).moved((part.corner[0] // scale, part.corner[1] // scale))
     colour, planes = area.cut(decoded.planes.colour), decoded.planes
     if is_tiled or needed is not None:  # then only colours were decoded

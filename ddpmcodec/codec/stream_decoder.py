@@ -6,10 +6,8 @@ to a small image, is decoded anew whenever there are twice as many bytes, and at
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import accumulate
 from typing import Protocol
 
@@ -18,7 +16,6 @@ from PIL import Image
 
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
 from ddpmcodec.codec.contents import (
-    check_segments,
     model_for,
     planes_of,
     side_sections,
@@ -80,9 +77,7 @@ class ProgressiveDecoder:
 
     @property
     def complete(self) -> bool:
-        """Whether all of the file has come, and is exactly what was encoded; or as much as there is of a lossy one.
-
-        Small files do not say how long they are: of these, `close` finds out."""
+        """Whether all of the file has come, and is exactly what was encoded; or as much as there is of a lossy one."""
         return self._decoded is not None and (self._decoded.exact or self._decoded.lossy)
 
     def feed(self, data: bytes) -> Image.Image | None:
@@ -120,10 +115,6 @@ class ProgressiveDecoder:
 
     def close(self) -> Image.Image:
         """The image, once all of it was fed. Raises TruncatedError before, or ChecksumError where it is damaged."""
-        source = self._source
-        if source is not None and source.header.is_plain and not self.complete:
-            data = bytes(self._data)
-            self._decoded = decode_details(data, model=self._model, box=self._box, max_pixels=self._max_pixels)
         if self._decoded is None or not self.complete:
             split(bytes(self._data)).require_whole()
             raise ChecksumError(DAMAGED)  # as `feed` did
@@ -135,7 +126,7 @@ class _Source(Protocol):
     image."""
 
     header: Header
-    wanted: float
+    wanted: int
 
     def decode(self, file: Sections, data: bytes) -> Decoded:
         """What the data show. file: the same data, cut into sections. Raises FormatError."""
@@ -144,32 +135,27 @@ class _Source(Protocol):
 def _source(header: Header, start: int, model: ContextModel | None, region: Region) -> _Source:
     if header.index is None:
         return _Single(header, start, model, region)
-    check_segments(header)
     return _Tiled(header, start, model_for(header, model), region)
 
 
 class _Single:
-    """A file of one stream, or a stored one, whose prefixes show one colour. Nobody knows how long a plain file is
-    before it decodes to what its check says."""
+    """A file of one stream, or a stored one, whose prefixes show one colour."""
 
     def __init__(self, header: Header, start: int, model: ContextModel | None, region: Region) -> None:
         self.header, self.start, self.model, self.region = header, start, model, region
-        lengths = header.alpha_length + header.payload_length + header.metadata_length
-        self.whole = math.inf if header.is_plain else start + lengths
-        first = header.state_bytes if header.is_plain else FIRST_BYTES  # of a plain file the state may be all there is
-        self.wanted = start if header.stored else min(start + header.alpha_length + first, self.whole)
+        payload = start + header.lengths_before
+        self.whole = payload + header.payload_length + header.lengths_after
+        self.wanted = start if header.stored else min(payload + FIRST_BYTES, self.whole)
 
     def decode(self, file: Sections, data: bytes) -> Decoded:
         self.wanted = self.whole if self.header.stored else min(2 * len(data), self.whole)
-        partial = self.header.is_plain or bool(file.missing)  # or lossy
-        decoded = self._decoded(data, partial)
+        decoded = self._decoded(data, partial=bool(file.missing))  # or lossy
         if decoded.damaged and (begun := begun_mark(data)) and len(data) - begun >= self.start:
             self.wanted = len(data) + 1  # the rest of the mark, which was decoded as words of the stream
             decoded = self._decoded(data[:-begun], partial=True)
         if decoded.damaged:
             raise ChecksumError(DAMAGED)
-        may_go_on = self.header.is_plain and not decoded.lossy
-        return replace(decoded, exact=False) if may_go_on else decoded
+        return decoded
 
     def _decoded(self, data: bytes, partial: bool) -> Decoded:
         return decode_details(data, partial=partial, model=self.model, box=self.region, max_pixels=None)
@@ -180,10 +166,10 @@ class _Tiled:
 
     def __init__(self, header: Header, start: int, model: ContextModel, region: Region) -> None:
         self.header, self.model, self.region = header, model, region
-        ends = list(accumulate(header.chunk_lengths, initial=start + header.alpha_length))
+        ends = list(accumulate(header.chunk_lengths, initial=start + header.lengths_before))
         self.ends = ends[header.tile_count :: header.tile_count]  # of the segments
-        self.whole = ends[-1] + header.metadata_length
-        self.wanted: float = self.ends[0]
+        self.whole = ends[-1] + header.lengths_after
+        self.wanted = self.ends[0]
         self.tiles: list[_ArrivingTile] = []
 
     def decode(self, file: Sections, data: bytes) -> Decoded:

@@ -14,10 +14,9 @@ from ddpmcodec import distortion
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits
 from ddpmcodec.codec.contents import end_of_segment, require_step, segments_of_steps, steps_of
 from ddpmcodec.codec.decoder import decode_details
-from ddpmcodec.codec.passes import DAMAGED
 from ddpmcodec.codec.reading import Picture, Reading, planes_of
 from ddpmcodec.content import File, bytes_of
-from ddpmcodec.errors import ChecksumError, ImageError, OutputError, TruncatedError
+from ddpmcodec.errors import ImageError, OutputError, TruncatedError
 from ddpmcodec.format.ddpm import MARK_BYTES, Sections, end_mark, split
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import ModelSource, find
@@ -49,8 +48,8 @@ def truncate(
         original: for `psnr`, the image that was encoded; needed where the data is a prefix or a lossy file.
         mark: put an end mark behind the prefix, 6 bytes that count for `bytes` and `bpp`. The result says that it was
             cut on purpose, and is checked as whole files are.
-        model: as in `decode`; needed for `psnr`, for `step` where the file is one stream, which is decoded to find the
-            end, and for a mark behind all of a small file, which does not say how long it is.
+        model: as in `decode`; needed for `psnr`, and for `step` if the file is one stream, which is decoded to find
+            the end.
         max_pixels: as in `decode`, wherever `model` is needed.
 
     Returns:
@@ -89,15 +88,14 @@ def truncate(
     whole = bytes_of(data)
     if psnr is not None:
         reached = find_quality(whole, psnr, original, model=model, max_pixels=max_pixels)
-        return cut(whole, reached.bytes, mark, model=model, max_pixels=max_pixels)
+        return cut(whole, reached.bytes, mark)
     file = split(whole)
     if step is not None:
-        end = _end_of_step(whole, file, step, find(model), max_pixels)
-        return cut(whole, end, mark, model=model, max_pixels=max_pixels)
+        return cut(whole, _end_of_step(whole, file, step, find(model), max_pixels), mark)
     pixels = file.header.width * file.header.height
     most = len(whole) + MARK_BYTES
     size = bytes if bytes is not None else int(min((bpp or 0) * pixels / 8, most))  # the product may be infinite
-    if size >= len(whole) and not (mark and _needs_mark(whole, file, find(model), max_pixels)):
+    if size >= len(whole) and not (mark and _needs_mark(file)):
         return whole
     if size >= file.size and not mark:  # of a file that was marked before
         return whole[: file.size]
@@ -105,17 +103,15 @@ def truncate(
     if size < file.start + beside:
         least = f"the header {'and the mark take' if mark else 'alone takes'} {file.start + beside}"
         raise OutputError(f"{size} bytes are too few: {least}, ask for more")
-    return cut(whole, size - beside, mark, model=model, max_pixels=max_pixels)
+    return cut(whole, size - beside, mark)
 
 
-def cut(
-    data: bytes, size: int, mark: bool, *, model: ModelSource = None, max_pixels: int | None = DEFAULT_MAX_PIXELS
-) -> bytes:
+def cut(data: bytes, size: int, mark: bool) -> bytes:
     """The first `size` bytes of a file, and an end mark if wanted; the file as it is where that is no longer and it
     needs no mark."""
     file = split(data)
     is_whole = size >= file.size or (mark and size + MARK_BYTES >= len(data))
-    if is_whole and not (mark and _needs_mark(data, file, find(model), max_pixels)):
+    if is_whole and not (mark and _needs_mark(file)):
         return data
     if mark and file.missing:  # what is as long as the whole is taken for it
         size = min(size, file.size + file.missing - MARK_BYTES - 1)
@@ -126,15 +122,9 @@ def cut(
     return kept + end_mark(kept)
 
 
-def _needs_mark(data: bytes, file: Sections, given: ContextModel | None, max_pixels: int | None) -> bool:
-    """Whether the file ends before the image does, and no mark says so. A plain file is decoded to find out; raises
-    ChecksumError where it is damaged."""
-    if file.is_lossy or not file.header.is_plain:
-        return not file.is_lossy and file.missing > 0
-    decoded = decode_details(data, partial=True, model=given, max_pixels=max_pixels)
-    if decoded.damaged:
-        raise ChecksumError(DAMAGED)
-    return not decoded.exact
+def _needs_mark(file: Sections) -> bool:
+    """Return whether the file ends before the image does, without a mark that states it."""
+    return file.missing > 0 and not file.is_lossy
 
 
 class Reached(NamedTuple):
@@ -216,8 +206,6 @@ def _psnr(shown: NDArray[np.uint8], original: NDArray[np.uint8]) -> float:
 def _end_of_step(data: bytes, file: Sections, step: int, given: ContextModel | None, max_pixels: int | None) -> int:
     """Bytes of the file that its first `step` steps need."""
     if step >= steps_of(file.header):
-        if file.header.is_plain:  # how long it is only decoding shows
-            decode_details(data, model=given, max_pixels=max_pixels)
         file.require_whole()
         return file.size
     if file.header.stored:

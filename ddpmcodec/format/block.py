@@ -17,10 +17,10 @@ from ddpmcodec.format.header import (
     MAX_PIXELS,
     MODEL_ID_BYTES,
     MOST_STATE_BYTES,
+    WORD_BYTES,
     channels_of,
     check_model,
 )
-from ddpmcodec.format.streams import WORD_BYTES
 
 FILES, CONTEXT, BITS_BACK = range(3)  # kinds of blocks
 MAX_IMAGES = 1 << 20  # of an archive

@@ -1,26 +1,28 @@
 r"""The .ddpm container, version 1: a small header, then sections cut by the lengths it declares.
 
     header   2      magic DD 0A: a text-mode transfer changes its line end, a 7-bit one its first byte
-             1      version << 6 | 32 unless plain | colour mode (index into MODES) + 5 * (bytes of the state less 4)
-             1      effort << 6 (1 to 3; 0 where STORED) | noise levels << 4 (0, 1, 2 for 0, 2, 5 of them; where STORED
-                    0 WebP, 1 JPEG, 2 JPEG by JPEG XL) | flags: 1 TILED, 2 METADATA, 4 STORED, 8 SQUARE; TILED with
-                    STORED, and METADATA with a JPEG, are refused
-             1      number of an embedded model; 0: the first 4 bytes of the sha256 of another one follow; unless STORED
+             1      version << 6 | colour mode (index into MODES) | flags: 8 SQUARE, 16 TILED, 32 SECTIONS
+             1      effort << 4 (1 to 3; 0 of a stored file) | number of noise levels (0, 2, 5) | flag: 8 EXTENDED
+             1      bits a sample less 1 << 4 (7) | kind of the payload: 1 WebP, 2 JPEG, 3 JPEG by JPEG XL, where
+                    EXTENDED; without it the payload is of kind 0, streams
+             1      number of an embedded model; 0: the first 4 bytes of the sha256 of another one follow; in kind 0
              varint width, and, unless SQUARE, height (pixels)
-             1, 3   mean colour, one byte per colour channel: the preview of a file cut early, where STORED
-             varint length of the alpha section, where the mode has alpha, unless STORED
-             varint length of the metadata section, where METADATA
-             1      orientation, where METADATA or a JPEG
-             varint tile width, tile height, number of segments per tile, length of the index, where TILED
-             varint length of the payload, unless TILED or plain
+             1, 3   mean colour, one byte per colour channel: the preview of a file cut early, in kinds 1 to 3
+             1      orientation, where SECTIONS
+             list   per section a tag (1 byte: type, 64 where it follows the payload, 128 where a reader must know it)
+                    and its length (varint); then a byte 0; where SECTIONS
+             varint tile width, tile height, length of the index, where TILED
+             varint size of the payload, unless TILED: of a stream 5 * words + bytes of its state less 4, of a stored
+                    file bytes
              2      CRC-16/CCITT of all of the above, little endian, unless plain
     index    where TILED: per chunk its length (varint) and CRC-16 (2 bytes); then the CRC-16 of these entries
-    alpha    see sections.py; a stored file carries its own
+    sections that precede the payload: alpha (alpha.py); a stored file carries its own
     payload  one rANS stream, or a file of another format, or the chunks of the index (streams.py)
-    metadata see sections.py
+    sections that follow the payload: metadata (sections.py)
 
-A plain file is one stream without alpha and metadata. It states neither a length nor a CRC: the payload is the rest,
-and the check of the stream covers the header. So a thumbnail takes 9 bytes and some bits beyond its ideal code length.
+The header states the length of every file. A plain file, which is neither tiled nor stored and has no sections, has no
+CRC: the check of its stream covers the header. So a thumbnail takes at most 12 bytes and one bit beyond its ideal code
+length.
 
 A file that was made lossy on purpose is a prefix of one, and an end mark: what is there is all, and as it was written.
 The mark is 2 bytes DD 45, then the CRC-32 of all bytes in front of it, little endian.
@@ -47,7 +49,7 @@ from ddpmcodec.content import Content, Part
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError, bytes_follow
 from ddpmcodec.format.header import NAMES, UPRIGHT, Header
 from ddpmcodec.format.header_bytes import crc16, pack_header, parse_header
-from ddpmcodec.format.streams import WORD_BYTES, Chunk
+from ddpmcodec.format.streams import Chunk
 
 HEAD_BYTES = 1 << 12  # are read first of a view
 
@@ -59,9 +61,10 @@ class Sections:
     header: Header
     start: int  # bytes of header and index in front of the body
     alpha: bytes = b""
+    skipped: int = 0  # bytes of sections of unknown types
     chunks: tuple[bytes, ...]  # the payload, or one chunk per (segment, tile), segment-major
     metadata: bytes = b""
-    missing: int  # bytes that the header declares and the data does not have; a plain file's declares none
+    missing: int  # bytes that the header declares and the data does not have
     is_lossy: bool = False  # an end mark says that the data end here on purpose
     following: int = 0  # bytes behind the end, which are in no section
     corner: tuple[int, int] = (0, 0)  # of a part of an image: the column and row that it begins at
@@ -69,7 +72,7 @@ class Sections:
     @property
     def size(self) -> int:
         """Bytes of the data."""
-        return self.start + len(self.alpha) + sum(map(len, self.chunks)) + len(self.metadata)
+        return self.start + len(self.alpha) + sum(map(len, self.chunks)) + len(self.metadata) + self.skipped
 
     @property
     def payload(self) -> bytes:
@@ -90,8 +93,7 @@ class Sections:
         return len(numbers) if broken is None else numbers.index(broken)
 
     def tile_is_cut(self, tile: int) -> bool:
-        """Whether the data ends before the tile does. False where damage ends it first, and for a plain file, whose
-        length nobody knows."""
+        """Whether the data ends before the tile does. False where damage ends it first."""
         broken = self._broken(tile)
         return broken is not None and self._is_short(broken)
 
@@ -109,27 +111,24 @@ class Sections:
         across = -(-header.width // index.tile_width)
         tiles = [row * across + column for row in rows for column in columns]
         numbers = [first + tile for first in range(0, len(self.chunks), header.tile_count) for tile in tiles]
-        wanted = len(tiles) * (index.segments if segments is None else segments)
+        wanted = len(tiles) * (header.segments if segments is None else segments)
         chunks = tuple(bytes(self.chunks[number]) if n < wanted else b"" for n, number in enumerate(numbers))
         lengths, checks = (tuple(column[number] for number in numbers) for column in (index.lengths, index.checks))
         left, top = columns.start * index.tile_width, rows.start * index.tile_height
         header = replace(
-            header, mode="RGB" if header.channels == 3 else "L", alpha_length=0, metadata_length=0, orientation=UPRIGHT,
+            header, mode="RGB" if header.channels == 3 else "L", alpha_length=0, metadata_length=0, others=(),
+            orientation=UPRIGHT,
             width=min(header.width, columns.stop * index.tile_width) - left,
             height=min(header.height, rows.stop * index.tile_height) - top,
             index=replace(index, lengths=lengths, checks=checks),
         )  # fmt: skip
         missing = sum(lengths) - sum(map(len, chunks))
-        return replace(self, header=header, alpha=b"", chunks=chunks, metadata=b"", missing=missing, corner=(left, top))
+        return replace(
+            self, header=header, alpha=b"", skipped=0, chunks=chunks, metadata=b"", missing=missing, corner=(left, top)
+        )
 
     def require_length(self) -> None:
-        """Raises TruncatedError where bytes are missing. Of a plain file only the end of the last word is known: the
-        decoder finds what is missing."""
-        if self.ends_in_a_word:
-            raise TruncatedError(
-                f"the file ends after {self.size} bytes, inside a word of the pixel stream:"
-                " get the rest, or decode a preview with partial=True"
-            )
+        """Raises TruncatedError where bytes are missing."""
         if self.missing:
             raise TruncatedError(
                 f"the file ends after {self.size} of {self.size + self.missing} bytes, inside {self._last_part()}:"
@@ -180,17 +179,13 @@ class Sections:
     def _is_short(self, number: int) -> bool:
         return len(self.chunks[number]) < self.header.chunk_lengths[number]
 
-    @property
-    def ends_in_a_word(self) -> bool:
-        """Whether a plain file ends inside a word or its state."""
-        words = len(self.payload) - self.header.state_bytes if self.header.is_plain else 0
-        return words < 0 or words % WORD_BYTES > 0
-
     def _last_part(self) -> str:
         """The name of the part that the data ends in."""
         if len(self.alpha) < self.header.alpha_length:
             return "the alpha section"
         short = next(filter(self._is_short, range(len(self.chunks))), None)
+        if short is None and len(self.metadata) == self.header.metadata_length:
+            return "a section of an unknown type"
         return "the metadata section" if short is None else self._chunk_name(short)
 
     def _chunk_name(self, number: int) -> str:
@@ -200,7 +195,7 @@ class Sections:
         segment, tile = divmod(number, self.header.tile_count)
         (rows, columns), (left, top) = self.header.box(tile), self.corner
         return (
-            f"segment {segment + 1} of {self.header.index.segments} of the tile at"
+            f"segment {segment + 1} of {self.header.segments} of the tile at"
             f" columns {left + columns.start} to {left + columns.stop - 1},"
             f" rows {top + rows.start} to {top + rows.stop - 1}"
         )
@@ -222,7 +217,7 @@ def assemble(header: Header, alpha: bytes, payload: bytes | Sequence[bytes], met
         metadata_length=len(metadata),
         index=replace(header.index, lengths=lengths, checks=checks) if header.index else None,
     )
-    header = replace(header, payload_length=0 if header.index or header.is_plain else lengths[0])
+    header = replace(header, others=(), payload_length=0 if header.index else lengths[0])
     return b"".join([pack_header(header), alpha, *chunks, metadata])
 
 
@@ -231,30 +226,29 @@ def split(data: Content | Part, *, partial: bool = False) -> Sections:
     view of a tiled file are views, too, which are read when they are used.
 
     Raises what parse_header raises, and FormatError when bytes follow the end; partial: they are counted, not refused.
-    Missing bytes are counted, too, and chunks are not checked: `Sections.require_whole` does both. Of a plain file, all
-    that follows is its stream. An end mark is no part of any section.
+    Missing bytes are counted, too, and chunks are not checked: `Sections.require_whole` does both. An end mark is no
+    part of any section, and is looked for only where bytes are missing.
     """
     header, start = read_header(data)
-    lengths = [header.alpha_length, *header.chunk_lengths, header.metadata_length]
+    lengths = [header.alpha_length, header.lengths_before - header.alpha_length, *header.chunk_lengths]
+    lengths += [header.metadata_length, header.lengths_after - header.metadata_length]
     end = start + sum(lengths)
     if header.index is None or len(data) < end:
         data = bytes(data)
-    front = without_end_mark(data) if isinstance(data, bytes) and (header.is_plain or len(data) < end) else None
+    front = without_end_mark(data) if isinstance(data, bytes) and len(data) < end else None
     is_lossy = front is not None and len(front) >= start
     if front is not None and is_lossy:
         data = front
-    if header.is_plain:
-        return Sections(header=header, start=start, chunks=(bytes(data[start:]),), missing=0, is_lossy=is_lossy)
     if len(data) > end and not partial:
         raise FormatError(f"{bytes_follow(len(data) - end, 'image', end)}, or decode with partial=True")
     parts, position = list[Any](), start
     for length in lengths:
         parts.append(data[position : position + length])
         position += length
-    alpha, *chunks, metadata = parts
+    alpha, before, *chunks, metadata, after = parts
     return Sections(
-        header=header, start=start, alpha=alpha, chunks=tuple(chunks), metadata=metadata,
-        missing=max(0, end - len(data)), is_lossy=is_lossy, following=max(0, len(data) - end),
+        header=header, start=start, alpha=alpha, skipped=len(before) + len(after), chunks=tuple(chunks),
+        metadata=metadata, missing=max(0, end - len(data)), is_lossy=is_lossy, following=max(0, len(data) - end),
     )  # fmt: skip
 
 

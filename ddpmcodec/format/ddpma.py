@@ -29,10 +29,9 @@ from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, TruncatedErr
 from ddpmcodec.format.block import CONTEXT, MAX_IMAGES, Block, Entry
 from ddpmcodec.format.block_frame import MARK, MAX_HEAD, FoundBlock, checked, find_blocks, has_head, read_checked
 from ddpmcodec.format.head import pack_head, parse_head
-from ddpmcodec.format.header import ARCHIVE_MAGIC
+from ddpmcodec.format.header import ARCHIVE_MAGIC, WORD_BYTES
 from ddpmcodec.format.image_names import check_name
 from ddpmcodec.format.sections import CRC32_BYTES, deflate, inflate
-from ddpmcodec.format.streams import WORD_BYTES
 from ddpmcodec.format.varint import Reader, pack_varint
 
 MAGIC = ARCHIVE_MAGIC

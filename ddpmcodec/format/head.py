@@ -7,7 +7,7 @@ A head, before it is deflated, is columns of varints, then names, then bytes tha
     of all images: mode (index into MODES); width; height
     kind 0: lengths of the files
     kinds 1 and 2: lengths of the alpha sections, of images with alpha; ICC profile; EXIF and XMP (place in the values;
-                   0: none); number of values, their lengths; effort, noise levels (place in LEVELS) and number of the
+                   0: none); number of values, their lengths; effort, noise levels and number of the
                    context model; number of runs, images of each
     kind 1: of each run 5 * number of words of its stream + bytes of its state less 4
     kind 2: number of words of the stack; of each run 1 for initial bits; number of latent levels, differences of their
@@ -43,12 +43,10 @@ from ddpmcodec.format.block import (
     Run,
     check_block,
 )
-from ddpmcodec.format.header import ALPHA_MODES, LEAST_STATE_BYTES, LEVELS, MODEL_ID_BYTES, MODES, MOST_STATE_BYTES
+from ddpmcodec.format.header import ALPHA_MODES, MODEL_ID_BYTES, MODES
 from ddpmcodec.format.sections import CRC32_BYTES
+from ddpmcodec.format.streams import pack_stream_size, parse_stream_size
 from ddpmcodec.format.varint import Reader, pack_varint
-
-STATE_SIZES = MOST_STATE_BYTES - LEAST_STATE_BYTES + 1
-
 
 # --- writing
 
@@ -71,17 +69,16 @@ def pack_head(block: Block) -> bytes:
             (entry.icc for entry in entries),
             (entry.exif for entry in entries),
             [len(block.value_lengths), *block.value_lengths],
-            [coding.effort, LEVELS.index(coding.levels), coding.model_number],
+            [coding.effort, coding.levels, coding.model_number],
             [len(block.runs), *(run.images for run in block.runs)],
-            _stack_columns(block, coding, len(profile)) if coding.latent_levels else map(_pack_size, block.runs),
+            _stack_columns(block, coding, len(profile)) if coding.latent_levels else _stream_sizes(block),
         ]
     numbers = b"".join(pack_varint(number) for column in columns for number in column)
     return numbers + b"".join(_front_coded([entry.name for entry in entries])) + _pack_ids(block) + profile
 
 
-def _pack_size(run: Run) -> int:
-    """Words and size of the state of a stream in one number."""
-    return STATE_SIZES * run.words + run.state_bytes - LEAST_STATE_BYTES
+def _stream_sizes(block: Block) -> Iterator[int]:
+    return (pack_stream_size(run.state_bytes, run.words) for run in block.runs)
 
 
 def _stack_columns(block: Block, coding: BlockCoding, profile_length: int) -> list[int]:
@@ -217,15 +214,13 @@ def _parse(reader: _HeadReader) -> Block:
 def _parse_runs(reader: _HeadReader, block: Block, count: int) -> Block:
     lengths = reader.counted(2 * MAX_BLOCK_IMAGES)
     effort, levels, number = reader.varint(), reader.varint(), reader.varint()
-    if levels >= len(LEVELS):
-        raise ValueError(f"noise levels {levels}, of which {len(LEVELS)} are known")
     runs = tuple(map(Run, reader.counted(count)))
-    return replace(block, coding=BlockCoding(effort, LEVELS[levels], number), runs=runs, value_lengths=tuple(lengths))
+    return replace(block, coding=BlockCoding(effort, levels, number), runs=runs, value_lengths=tuple(lengths))
 
 
 def _with_size(run: Run, size: int) -> Run:
-    words, state = divmod(size, STATE_SIZES)
-    return replace(run, words=words, state_bytes=state + LEAST_STATE_BYTES)
+    state_bytes, words = parse_stream_size(size)
+    return replace(run, words=words, state_bytes=state_bytes)
 
 
 def _parse_stack(reader: _HeadReader, block: Block) -> tuple[Block, int]:

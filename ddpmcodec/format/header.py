@@ -16,18 +16,24 @@ MODES = ("L", "RGB", "LA", "RGBA", "1")
 ALPHA_MODES = ("LA", "RGBA")
 JPEG_MODES = MODES[:2]
 LEVELS = (0, 2, 5)  # how many noise levels a file can have
-TILED, METADATA, STORED, SQUARE = 1, 2, 4, 8  # flags
+SEGMENTS_OF_LEVEL, SEGMENTS_OF_EXACT = 7, 8  # of the steps of a tile: to a noise level, and to exact pixels
+SQUARE, TILED, SECTIONS = 8, 16, 32  # flags in the byte of the version
+EXTENDED = 8  # flag in the byte of the effort
 WEBP, JPEG, JPEG_XL = STORED_KINDS = ("webp", "jpeg", "jxl")  # files that a payload can be, in place of streams
+KINDS = ("", *STORED_KINDS)  # of payloads, by number
+SAMPLE_BITS = 8
+ALPHA_TAG, METADATA_TAG = 0x81, 0x42  # of sections
+TYPE_BITS, AFTER, CRITICAL = 63, 64, 128  # of a tag; AFTER: the section follows the payload
 MODEL_ID_BYTES = 4
 MAX_MODEL_NUMBER = 255
 LEAST_STATE_BYTES, MOST_STATE_BYTES = 4, 8
+WORD_BYTES = 4
 MAX_EFFORT = 3
 DEFAULT_EFFORT, DEFAULT_LEVELS = 2, 2  # what encoders take where nobody chooses
 UPRIGHT, MAX_ORIENTATION = 1, 8  # as EXIF counts orientations
 
 MAX_PIXELS = 1 << 28  # of an image
 MAX_TILE_PIXELS = 1 << 21  # of one independently coded stream: bounds the memory of a decoder
-MAX_SEGMENTS = 255
 MAX_CHUNKS = 1 << 20
 MAX_METADATA = 1 << 24  # bytes, before and after compression
 MAX_WEBP_SIDE = 16383  # pixels, of that format
@@ -50,37 +56,42 @@ class Index:
 
     tile_width: int
     tile_height: int
-    segments: int  # per tile
     lengths: tuple[int, ...] = ()
     checks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Header:
-    """What stands in front of the pixels. Lengths are in bytes.
+    """The facts that precede the pixels of a file.
 
-    model_number: of an embedded model; 0: `model_id` says which. state_bytes: of the rANS state that a single stream
-    begins with. orientation: as EXIF counts them, of a file with metadata, and of a JPEG, which has its own inside.
-
-    stored: one of STORED_KINDS where the payload is a file of another format. It has a `mean_colour` (1 or 3 bytes) and
-    neither `effort`, `levels`, a model nor `index`. A tiled file has an `index` in place of the `payload_length`, and a
-    plain one has neither.
+    Attributes:
+        effort, levels: of the streams, 0 in a stored file; levels is one of LEVELS.
+        model_number: of an embedded model; 0: `model_id` names another one. A stored file has neither.
+        stored: one of STORED_KINDS if the payload is a file of another format; otherwise empty.
+        mean_colour: of a stored file, one byte a colour channel.
+        orientation: as EXIF counts them, 1 unless the file has sections or is a JPEG.
+        alpha_length, metadata_length: bytes of these sections; 0: the file has none.
+        others: tag and length of each section of an unknown type, which a reader skips.
+        payload_length: bytes of the payload of a file without an index.
+        state_bytes: of the rANS state that a single stream begins with.
+        index: the grid and the chunks of a tiled file.
     """
 
     mode: str
     width: int
     height: int
     effort: int = 0
-    levels: int = 0  # one of LEVELS
+    levels: int = 0
     model_number: int = 0
     model_id: bytes = b""
     stored: str = ""
     mean_colour: bytes = b""
-    state_bytes: int = LEAST_STATE_BYTES
     orientation: int = UPRIGHT
     alpha_length: int = 0
     metadata_length: int = 0
+    others: tuple[tuple[int, int], ...] = ()
     payload_length: int = 0
+    state_bytes: int = LEAST_STATE_BYTES
     index: Index | None = None
 
     @property
@@ -102,10 +113,30 @@ class Header:
         return channels_of(self.mode)
 
     @property
+    def has_sections(self) -> bool:
+        """Whether the header lists sections, or states how a JPEG is turned."""
+        turned = self.is_jpeg and self.orientation != UPRIGHT
+        return bool(self.has_alpha_section or self.metadata_length or self.others or turned)
+
+    @property
     def is_plain(self) -> bool:
-        """Whether it is a single stream and nothing beside it: its payload is the rest of the file, and checks the
-        header."""
-        return not (self.index or self.stored or self.has_alpha or self.metadata_length)
+        """Whether it is neither tiled nor stored and has no sections: the check of its stream covers the header."""
+        return not (self.index or self.stored or self.has_sections)
+
+    @property
+    def segments(self) -> int:
+        """Segments of a tile, or of a single stream."""
+        return SEGMENTS_OF_EXACT + SEGMENTS_OF_LEVEL * self.levels
+
+    @property
+    def lengths_before(self) -> int:
+        """Bytes of the sections that precede the payload."""
+        return self.alpha_length + sum(length for tag, length in self.others if not tag & AFTER)
+
+    @property
+    def lengths_after(self) -> int:
+        """Bytes of the sections that follow the payload."""
+        return self.metadata_length + sum(length for tag, length in self.others if tag & AFTER)
 
     @property
     def tile_size(self) -> tuple[int, int]:
@@ -142,19 +173,14 @@ def check_header(header: Header) -> None:
     back."""
     if header.mode not in MODES:
         raise FormatError(f"unknown colour mode {header.mode!r} (one of {', '.join(MODES)} is possible)")
-    if header.stored not in ("", *STORED_KINDS):
+    if header.stored not in KINDS:
         raise FormatError(f"unknown payload {header.stored!r} (one of {', '.join(STORED_KINDS)} is possible)")
     check_size(header)
     check_coding(header)
-    if header.metadata_length or header.is_jpeg:
-        check_metadata(header)
-    elif header.orientation != UPRIGHT:
-        raise FormatError(f"orientation {header.orientation} of a file without metadata, where the format has none")
-    if header.alpha_length and not header.has_alpha_section:
-        raise FormatError(f"an alpha section of {header.alpha_length} bytes where the format has none")
-    if header.is_plain and header.payload_length:
-        raise FormatError(f"a payload of {header.payload_length} bytes where the format states no length")
+    check_sections(header)
+    _check_others(header)
     check_tiles(header)
+    _check_payload(header)
     if header.index:
         _check_index(header, header.index)
 
@@ -198,23 +224,30 @@ def check_model(number: int, model_id: bytes, has_model: bool = True) -> None:
         )
 
 
-def check_metadata(header: Header) -> None:
-    """Checks metadata and orientation; of a JPEG, which holds its own metadata, the orientation alone."""
-    if header.metadata_length:
-        check_may_have_metadata(header.stored)
-    if not header.is_jpeg and not 1 <= header.metadata_length <= MAX_METADATA:
+def check_sections(header: Header) -> None:
+    """Check alpha, metadata and orientation. Raises FormatError if the format has no such sections."""
+    if header.alpha_length and not header.has_alpha_section:
+        raise FormatError(f"an alpha section of {header.alpha_length} bytes where the format has none")
+    if header.has_alpha_section and header.alpha_length < 1:
+        raise FormatError(f"the header claims mode {header.mode} without an alpha section: the data is damaged")
+    if header.is_jpeg and header.metadata_length:
+        raise FormatError("the header claims metadata beside a JPEG, which has its own: the data is damaged")
+    if not 0 <= header.metadata_length <= MAX_METADATA:
         raise FormatError(
             f"the header claims {header.metadata_length} bytes of metadata (1 to {MAX_METADATA} are possible)"
         )
-    if not UPRIGHT <= header.orientation <= MAX_ORIENTATION:
-        raise FormatError(
-            f"the header claims orientation {header.orientation} ({UPRIGHT} to {MAX_ORIENTATION} are possible)"
-        )
+    most = MAX_ORIENTATION if header.has_sections else UPRIGHT
+    if not UPRIGHT <= header.orientation <= most:
+        raise FormatError(f"the header claims orientation {header.orientation} ({UPRIGHT} to {most} are possible)")
 
 
-def check_may_have_metadata(stored: str) -> None:
-    if stored in (JPEG, JPEG_XL):
-        raise FormatError("the header claims metadata beside a JPEG, which has its own: the data is damaged")
+def _check_others(header: Header) -> None:
+    """Raises FormatError unless a reader skips these sections."""
+    known = {tag & TYPE_BITS for tag in (ALPHA_TAG, METADATA_TAG)}
+    types = [tag & TYPE_BITS for tag, _ in header.others]
+    skipped = all(0 < tag < CRITICAL and length > 0 for tag, length in header.others)
+    if not skipped or types != sorted({*types} - known - {0}):
+        raise FormatError(f"sections {header.others} of unknown types, which a reader would not skip")
 
 
 def check_may_have_tiles(stored: str) -> None:
@@ -224,7 +257,6 @@ def check_may_have_tiles(stored: str) -> None:
 
 def check_tiles(header: Header) -> None:
     """Checks that tiles fit the image and a decoder's memory, which does not concern a stored file."""
-    _check_state(header)
     (width, height), index = header.tile_size, header.index
     if not header.stored and not (
         0 < width <= header.width and 0 < height <= header.height and width * height <= MAX_TILE_PIXELS
@@ -235,26 +267,32 @@ def check_tiles(header: Header) -> None:
         )
     if index:
         check_may_have_tiles(header.stored)
-    if index and not 1 <= index.segments <= MAX_SEGMENTS:
-        raise FormatError(f"the header claims {index.segments} segments per tile (1 to {MAX_SEGMENTS} are possible)")
-    if index and header.tile_count * index.segments > MAX_CHUNKS:
+    if index and header.tile_count * header.segments > MAX_CHUNKS:
         raise FormatError(
-            f"the header claims {header.tile_count * index.segments} chunks (1 to {MAX_CHUNKS} are possible)"
+            f"the header claims {header.tile_count * header.segments} chunks (1 to {MAX_CHUNKS} are possible)"
         )
 
 
-def _check_state(header: Header) -> None:
-    most = LEAST_STATE_BYTES if header.stored or header.index else MOST_STATE_BYTES
+def _check_payload(header: Header) -> None:
+    """Check the length of the payload, and of the state that a single stream begins with."""
+    has_state = not (header.stored or header.index)
+    most = MOST_STATE_BYTES if has_state else LEAST_STATE_BYTES
     if not LEAST_STATE_BYTES <= header.state_bytes <= most:
         raise FormatError(
             f"the header claims a state of {header.state_bytes} bytes ({LEAST_STATE_BYTES} to {most} are possible)"
         )
+    words = header.payload_length - header.state_bytes
+    if has_state and (words < 0 or words % WORD_BYTES):
+        raise FormatError(
+            f"the header claims a stream of {header.payload_length} bytes, {header.state_bytes} of them its state,"
+            " which does not end with a word: the data is damaged"
+        )
 
 
 def _check_index(header: Header, index: Index) -> None:
-    chunks = header.tile_count * index.segments
+    chunks = header.tile_count * header.segments
     if len(index.lengths) != chunks or len(index.checks) != chunks or header.payload_length:
         raise FormatError(
             f"an index of {len(index.lengths)} lengths and {len(index.checks)} checks and a payload of"
-            f" {header.payload_length} bytes, where there are {header.tile_count} tiles of {index.segments} segments"
+            f" {header.payload_length} bytes, where there are {header.tile_count} tiles of {header.segments} segments"
         )

@@ -3,43 +3,45 @@
 from __future__ import annotations
 
 from binascii import crc_hqx
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import NamedTuple
 
 from ddpmcodec.errors import FormatError, TruncatedError
 from ddpmcodec.format.header import (
+    ALPHA_TAG,
     ARCHIVE_MAGIC,
-    LEAST_STATE_BYTES,
-    LEVELS,
+    CRITICAL,
+    EXTENDED,
+    KINDS,
     MAGIC,
-    METADATA,
+    METADATA_TAG,
     MODEL_ID_BYTES,
     MODES,
-    MOST_STATE_BYTES,
+    SAMPLE_BITS,
+    SECTIONS,
     SQUARE,
-    STORED,
-    STORED_KINDS,
     TILED,
+    TYPE_BITS,
     VERSION,
+    WORD_BYTES,
     Header,
     Index,
     check_coding,
     check_header,
-    check_may_have_metadata,
     check_may_have_tiles,
-    check_metadata,
+    check_sections,
     check_size,
     check_tiles,
 )
-from ddpmcodec.format.streams import WORD_BYTES
+from ddpmcodec.format.streams import pack_stream_size, parse_stream_size
 from ddpmcodec.format.varint import MAX_VARINT_BYTES, Reader, pack_varint
 
-VERSION_SHIFT = 6  # in its byte
-CHECKED = 32  # in the same byte: a CRC ends the header; below it the colour mode and the size of the state
-EFFORT_SHIFT, LEVELS_SHIFT = 6, 4  # in the byte of the flags
-SMALLEST_HEADER = 6  # bytes: a single stream of a small square image, and nothing beside it
+VERSION_SHIFT = 6  # in its byte, above the flags
+MODE_BITS = 7
+EFFORT_SHIFT, LEVELS_BITS = 4, 7  # in the byte of effort and levels
+SAMPLE_SHIFT, KIND_BITS = 4, 15  # in the byte that EXTENDED adds
+SMALLEST_HEADER = 7  # bytes: a short stream of a small square image
 CRC16_BYTES = 2
+NEWER = "the data is damaged, or a newer ddpmcodec is needed"
 
 
 def crc16(data: bytes) -> int:
@@ -53,56 +55,43 @@ def crc16(data: bytes) -> int:
 def pack_header(header: Header) -> bytes:
     """The bytes of header and index, CRCs included. Raises FormatError where the format cannot express it."""
     check_header(header)
-    _check_payload(header)
-    index = _pack_index(header.index) if header.index else b""
-    out = bytearray(MAGIC)
-    out += bytes([_version_and_mode(header), _coding_and_flags(header)])
-    if not header.stored:
-        out += bytes([header.model_number]) + header.model_id
-    for value in (header.width,) if header.width == header.height else (header.width, header.height):
-        out += pack_varint(value)
-    out += header.mean_colour
-    for value in _declared(header, len(index)):
-        out += pack_varint(value)
-    if header.is_plain:
-        return bytes(out)
-    return _with_crc(bytes(out)) + (_with_crc(index) if index else b"")
+    if header.index:
+        index = _pack_index(header.index)
+        grid = (header.index.tile_width, header.index.tile_height, len(index))
+        return _with_crc(_start(header) + b"".join(map(pack_varint, grid))) + _with_crc(index)
+    words = (header.payload_length - header.state_bytes) // WORD_BYTES
+    size = header.payload_length if header.stored else pack_stream_size(header.state_bytes, words)
+    packed = _start(header) + pack_varint(size)
+    return packed if header.is_plain else _with_crc(packed)
 
 
 def covered_by_stream(header: Header) -> bytes:
-    """What the check of a single stream covers of the header, in front of the colour samples.
+    """Return the header bytes that the check of a single stream covers, before the colour samples.
 
-    Of a plain file all of it, as if the state had the least number of bytes, which is known only after the check. Other
-    headers have a CRC of their own.
+    In a plain file these are all but the length, which is known only after the check. Other headers have a CRC.
     """
-    return pack_header(replace(header, state_bytes=LEAST_STATE_BYTES)) if header.is_plain else b""
+    return _start(header) if header.is_plain else b""
 
 
-def _version_and_mode(header: Header) -> int:
-    """One byte: version, whether a CRC ends the header, colour mode, size of the state."""
-    mode = MODES.index(header.mode) + len(MODES) * (header.state_bytes - LEAST_STATE_BYTES)
-    return VERSION << VERSION_SHIFT | CHECKED * (not header.is_plain) | mode
+def _start(header: Header) -> bytes:
+    """The header up to its sections."""
+    flags = SQUARE * (header.width == header.height) | TILED * bool(header.index) | SECTIONS * header.has_sections
+    fields = [MAGIC, bytes([VERSION << VERSION_SHIFT | flags | MODES.index(header.mode)])]
+    fields.append(bytes([header.effort << EFFORT_SHIFT | EXTENDED * bool(header.stored) | header.levels]))
+    if header.stored:
+        fields.append(bytes([SAMPLE_BITS - 1 << SAMPLE_SHIFT | KINDS.index(header.stored)]))
+    else:
+        fields.append(bytes([header.model_number]) + header.model_id)
+    sides = (header.width,) if header.width == header.height else (header.width, header.height)
+    return b"".join([*fields, *map(pack_varint, sides), header.mean_colour, _pack_sections(header)])
 
 
-def _coding_and_flags(header: Header) -> int:
-    """One byte: effort, levels or the format of a stored file, flags."""
-    flags = TILED * bool(header.index) | METADATA * bool(header.metadata_length) | STORED * bool(header.stored)
-    flags |= SQUARE * (header.width == header.height)
-    code = STORED_KINDS.index(header.stored) if header.stored else LEVELS.index(header.levels)
-    return header.effort << EFFORT_SHIFT | code << LEVELS_SHIFT | flags
-
-
-def _declared(header: Header, index_length: int) -> Iterator[int]:
-    if header.has_alpha_section:
-        yield header.alpha_length
-    if header.metadata_length:
-        yield header.metadata_length
-    if header.metadata_length or header.is_jpeg:
-        yield header.orientation
-    if header.index:
-        yield from (header.index.tile_width, header.index.tile_height, header.index.segments, index_length)
-    elif not header.is_plain:
-        yield header.payload_length
+def _pack_sections(header: Header) -> bytes:
+    if not header.has_sections:
+        return b""
+    known = [(ALPHA_TAG, header.alpha_length), (METADATA_TAG, header.metadata_length)]
+    listed = (bytes([tag]) + pack_varint(length) for tag, length in [*known, *header.others] if length)
+    return b"".join([bytes([header.orientation]), *listed, b"\0"])
 
 
 def _pack_index(index: Index) -> bytes:
@@ -127,30 +116,27 @@ def parse_header(data: bytes) -> tuple[Header, int]:
     """
     reader = Reader(data, "the header", SMALLEST_HEADER)
     _parse_magic(reader)
-    version = _parse_version(reader.take(1)[0])
-    coding = _parse_coding(reader.take(1)[0])
-    stored, flags = coding.stored, coding.flags
-    header = Header(version.mode, 0, 0, coding.effort, coding.levels, stored=stored, state_bytes=version.state_bytes)
-    if not stored:
+    mode, flags = _parse_version(reader.take(1)[0])
+    header = _parse_coding(reader, Header(mode, 0, 0))
+    if flags & TILED:
+        check_may_have_tiles(header.stored)
+    if not header.stored:
         number = reader.take(1)[0]
         header = replace(header, model_number=number, model_id=b"" if number else reader.take(MODEL_ID_BYTES))
     header = _parse_size(reader, header, bool(flags & SQUARE))
-    header = replace(header, mean_colour=reader.take(header.channels) if stored else b"")
+    header = replace(header, mean_colour=reader.take(header.channels) if header.stored else b"")
     check_coding(header)
-    header = replace(header, alpha_length=reader.varint() if header.has_alpha_section else 0)
-    if flags & METADATA or header.is_jpeg:
-        length = reader.varint() if flags & METADATA else 0
-        header = replace(header, metadata_length=length, orientation=reader.take(1)[0])
-        check_metadata(header)
-    if version.has_crc == (header.is_plain and not flags & TILED):
-        raise FormatError("the header has a checksum and nothing that calls for one, or the reverse: it is damaged")
+    if flags & SECTIONS:
+        header = _parse_sections(reader, header)
+    check_sections(header)
+    if header.has_sections != bool(flags & SECTIONS):
+        raise FormatError("the header lists no sections: the data is damaged")
     if flags & TILED:
         return _parse_index(reader, header), reader.position
     check_tiles(header)
-    if version.has_crc:
-        header = replace(header, payload_length=reader.varint())
+    header = _parse_payload(reader, header)
+    if not header.is_plain:
         _check_crc(reader, reader.read_since(0))
-        _check_payload(header)
     return header, reader.position
 
 
@@ -165,44 +151,28 @@ def _parse_magic(reader: Reader) -> None:
     reader.take(len(MAGIC))
 
 
-class _Version(NamedTuple):
-    """What the byte of the version says beside it. mode: of the colours. has_crc: at the end of the header."""
-
-    mode: str
-    state_bytes: int
-    has_crc: bool
-
-
-def _parse_version(byte: int) -> _Version:
+def _parse_version(byte: int) -> tuple[str, int]:
+    """The colour mode, and the flags."""
     if (version := byte >> VERSION_SHIFT) != VERSION:
         raise FormatError(f"format version {version} (this program reads {VERSION}): a newer ddpmcodec is needed")
-    state, mode = divmod(byte % CHECKED, len(MODES))
-    if state + LEAST_STATE_BYTES > MOST_STATE_BYTES:
-        raise FormatError(f"unknown colour mode {byte % CHECKED}: it is damaged, or a newer ddpmcodec is needed")
-    return _Version(MODES[mode], state + LEAST_STATE_BYTES, bool(byte & CHECKED))
+    if (mode := byte & MODE_BITS) >= len(MODES):
+        raise FormatError(f"unknown colour mode {mode}: {NEWER}")
+    return MODES[mode], byte & (SQUARE | TILED | SECTIONS)
 
 
-class _CodingAndFlags(NamedTuple):
-    """What the byte of the flags says. stored: the format of a stored file."""
-
-    effort: int
-    levels: int
-    stored: str
-    flags: int
-
-
-def _parse_coding(byte: int) -> _CodingAndFlags:
-    effort, code = byte >> EFFORT_SHIFT, byte >> LEVELS_SHIFT & 3
-    flags = byte & (TILED | METADATA | STORED | SQUARE)
-    if code >= len(LEVELS):
-        what = "payload" if flags & STORED else "noise levels"
-        raise FormatError(f"unknown {what} {code}: the data is damaged, or a newer ddpmcodec is needed")
-    stored = STORED_KINDS[code] if flags & STORED else ""
-    if flags & TILED:
-        check_may_have_tiles(stored)
-    if flags & METADATA:
-        check_may_have_metadata(stored)
-    return _CodingAndFlags(effort, 0 if stored else LEVELS[code], stored, flags)
+def _parse_coding(reader: Reader, header: Header) -> Header:
+    """The header with effort and levels, and the kind of its payload."""
+    byte = reader.take(1)[0]
+    header = replace(header, effort=byte >> EFFORT_SHIFT, levels=byte & LEVELS_BITS)
+    if not byte & EXTENDED:
+        return header
+    extension = reader.take(1)[0]
+    kind, bits = extension & KIND_BITS, (extension >> SAMPLE_SHIFT) + 1
+    if kind >= len(KINDS) or bits != SAMPLE_BITS:
+        raise FormatError(f"unknown payload {kind} of {bits} bits a sample: {NEWER}")
+    if not kind:
+        raise FormatError(f"the header states {bits} bits a sample, which it should leave out: the data is damaged")
+    return replace(header, stored=KINDS[kind])
 
 
 def _parse_size(reader: Reader, header: Header, square: bool) -> Header:
@@ -215,12 +185,43 @@ def _parse_size(reader: Reader, header: Header, square: bool) -> Header:
     return header
 
 
+def _parse_sections(reader: Reader, header: Header) -> Header:
+    """The header with its orientation and the lengths of its sections."""
+    header, last = replace(header, orientation=reader.take(1)[0]), 0
+    while tag := reader.take(1)[0]:
+        length = reader.varint()
+        if not last < tag & TYPE_BITS or not length:
+            raise FormatError(f"a section of type {tag & TYPE_BITS} is empty or out of order: the data is damaged")
+        last = tag & TYPE_BITS
+        header = _with_section(header, tag, length)
+    return header
+
+
+def _with_section(header: Header, tag: int, length: int) -> Header:
+    if tag == ALPHA_TAG:
+        return replace(header, alpha_length=length)
+    if tag == METADATA_TAG:
+        return replace(header, metadata_length=length)
+    if tag & CRITICAL or tag & TYPE_BITS in (ALPHA_TAG & TYPE_BITS, METADATA_TAG & TYPE_BITS):
+        raise FormatError(f"unknown section {tag}: {NEWER}")
+    return replace(header, others=(*header.others, (tag, length)))
+
+
+def _parse_payload(reader: Reader, header: Header) -> Header:
+    """The header of a file without an index, with the length of its payload."""
+    size = reader.varint()
+    if header.stored:
+        return replace(header, payload_length=size)
+    state_bytes, words = parse_stream_size(size)
+    return replace(header, payload_length=state_bytes + WORD_BYTES * words, state_bytes=state_bytes)
+
+
 def _parse_index(reader: Reader, header: Header) -> Header:
     """The header with the grid and the index of a tiled file."""
-    index = Index(reader.varint(), reader.varint(), reader.varint())
+    index = Index(reader.varint(), reader.varint())
     header = replace(header, index=index)
     check_tiles(header)
-    chunks, length = header.tile_count * index.segments, reader.varint()
+    chunks, length = header.tile_count * header.segments, reader.varint()
     if not (1 + CRC16_BYTES) * chunks <= length <= (MAX_VARINT_BYTES + CRC16_BYTES) * chunks:
         raise FormatError(f"the header claims an index of {length} bytes for {chunks} chunks: the data is damaged")
     _check_crc(reader, reader.read_since(0))
@@ -236,18 +237,6 @@ def _parse_index(reader: Reader, header: Header) -> Header:
         raise FormatError(f"the index holds more than {chunks} chunks: the data is damaged")
     lengths, checks = zip(*pairs, strict=True)
     return replace(header, index=replace(index, lengths=lengths, checks=checks))
-
-
-def _check_payload(header: Header) -> None:
-    """A single stream whose length is stated is a state and whole words."""
-    if header.is_plain or header.stored or header.index:
-        return
-    words = header.payload_length - header.state_bytes
-    if words < 0 or words % WORD_BYTES:
-        raise FormatError(
-            f"the header claims a stream of {header.payload_length} bytes, {header.state_bytes} of them its state,"
-            " which does not end with a word: the data is damaged"
-        )
 
 
 def _check_crc(reader: Reader, covered: bytes) -> None:

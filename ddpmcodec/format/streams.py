@@ -22,12 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec.errors import FormatError, TruncatedError
-from ddpmcodec.format.header import LEAST_STATE_BYTES, MOST_STATE_BYTES
+from ddpmcodec.format.header import LEAST_STATE_BYTES, MOST_STATE_BYTES, WORD_BYTES
 from ddpmcodec.format.varint import Reader, pack_varint
 
 LANES = 4
-WORD_BYTES = 4
 CHECK_BITS = 24
+STATE_SIZES = MOST_STATE_BYTES - LEAST_STATE_BYTES + 1
 LEAST_STATE = 1 << CHECK_BITS
 MOST_STATE = (1 << 63) - 1
 
@@ -57,6 +57,17 @@ def pack_state(state: int) -> bytes:
     if not LEAST_STATE <= state <= MOST_STATE:
         raise ValueError(f"a state is {LEAST_STATE} to {MOST_STATE}, got {state}")
     return state.to_bytes(state_size(state), "little")
+
+
+def pack_stream_size(state_bytes: int, words: int) -> int:
+    """Return the number that states the size of a stream."""
+    return STATE_SIZES * words + state_bytes - LEAST_STATE_BYTES
+
+
+def parse_stream_size(size: int) -> tuple[int, int]:
+    """Return the number of bytes of a stream's state, and its number of words."""
+    words, state = divmod(size, STATE_SIZES)
+    return state + LEAST_STATE_BYTES, words
 
 
 def parse_stream(data: bytes, state_bytes: int) -> Stream:

@@ -21,13 +21,13 @@ def plan_index(width: int, height: int, segments: int, side: int | None = None) 
         chunks = -(-width // side) * -(-height // side) * segments
         if chunks > MAX_CHUNKS:
             raise ImageError(f"{chunks} chunks of tiles, where {MAX_CHUNKS} are possible: take larger tiles")
-        return Index(min(side, width), min(side, height), segments)
+        return Index(min(side, width), min(side, height))
     if width * height <= SINGLE_STREAM_PIXELS:
         return None
     most = min(-(-width // 2), 2 * -(-width * height // TILE_PIXELS))
     tiles = (_tile_of_columns(width, height, columns) for columns in range(1, most + 1))
     best = min(filter(None, tiles), key=lambda tile: (_inner_edges(width, height, tile), tile))
-    return Index(*best, segments)
+    return Index(*best)
 
 
 def _tile_of_columns(width: int, height: int, columns: int) -> tuple[int, int] | None:

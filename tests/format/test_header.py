@@ -10,13 +10,16 @@ from hypothesis import strategies as st
 
 from ddpmcodec.errors import FormatError, TruncatedError
 from ddpmcodec.format.header import (
+    AFTER,
     JPEG,
     JPEG_MODES,
     JPEG_XL,
+    KINDS,
     LEVELS,
     MAX_METADATA,
     MODES,
-    STORED_KINDS,
+    SECTIONS,
+    TILED,
     Header,
     Index,
 )
@@ -24,8 +27,8 @@ from ddpmcodec.format.header_bytes import SMALLEST_HEADER, covered_by_stream, pa
 from ddpmcodec.format.varint import MAX_VARINT, pack_varint
 
 MODEL_ID = bytes.fromhex("0a1b2c3d")
-PLAIN = Header("RGB", 32, 32, 2, 2, 1)
-OTHER_MODEL = Header("L", 300, 2, 3, 5, 0, MODEL_ID, state_bytes=8)
+PLAIN = Header("RGB", 32, 32, 2, 2, 1, payload_length=1504)
+OTHER_MODEL = Header("L", 300, 2, 3, 5, 0, MODEL_ID, payload_length=8, state_bytes=8)
 GREY_ALPHA = Header(
     "LA",
     300,
@@ -34,29 +37,33 @@ GREY_ALPHA = Header(
     0,
     0,
     MODEL_ID,
-    state_bytes=6,
     orientation=6,
     alpha_length=129,
     metadata_length=5,
     payload_length=18,
+    state_bytes=6,
 )
+OTHERS = Header("L", 9, 9, 1, 0, 1, orientation=3, others=((0x03, 7), (0x7F, 300)), payload_length=4)
 GRAPHIC = Header("RGBA", 48, 16, stored="webp", mean_colour=b"\x10\x80\xff", metadata_length=200, payload_length=4000)
 BILEVEL = Header("1", 1, 1, stored="webp", mean_colour=b"\xff", payload_length=60)
 PHOTO = Header("RGB", 48, 16, stored="jxl", mean_colour=b"\x10\x80\xff", orientation=6, payload_length=4000)
 AS_IT_WAS = Header("L", 9, 9, stored="jpeg", mean_colour=b"\x10", payload_length=40)
-INDEX = Index(200, 300, 3, (1, 2, 300, 4, 5, 0), (1, 2, 3, 4, 0xABCD, 0xFFFF))
-LARGE = Header("RGB", 400, 300, 1, 2, 255, index=INDEX)
+INDEX = Index(200, 300, tuple(range(0, 320, 20)), tuple(range(0, 0x10000, 0x1001)[:16]))
+LARGE = Header("RGB", 400, 300, 1, 0, 255, index=INDEX)
 GOLDEN = {
-    "plain": (PLAIN, "dd0a 41 98 01 20"),
-    "other model": (OTHER_MODEL, "dd0a 54 e0 00 0a1b2c3d ac02 02"),
-    "grey alpha": (GREY_ALPHA, "dd0a 6c c2 00 0a1b2c3d ac02 02 8101 05 06 12 3a42"),
-    "graphic": (GRAPHIC, "dd0a 63 06 30 10 1080ff c801 01 a01f c20a"),
-    "bilevel": (BILEVEL, "dd0a 64 0c 01 ff 3c 50c0"),
-    "a JPEG by JPEG XL": (PHOTO, "dd0a 61 24 30 10 1080ff 06 a01f 6d82"),
-    "a JPEG as it was": (AS_IT_WAS, "dd0a 60 1c 09 10 01 28 d754"),
+    "plain": (PLAIN, "dd0a 49 22 01 20 d30e"),
+    "other model": (OTHER_MODEL, "dd0a 40 35 00 0a1b2c3d ac02 02 04"),
+    "grey alpha": (GREY_ALPHA, "dd0a 62 30 00 0a1b2c3d ac02 02 06 818101 4205 00 11 3d5b"),
+    "other sections": (OTHERS, "dd0a 68 10 01 09 03 0307 7fac02 00 00 6ec4"),
+    "graphic": (GRAPHIC, "dd0a 63 08 71 30 10 1080ff 01 42c801 00 a01f 5d1c"),
+    "bilevel": (BILEVEL, "dd0a 4c 08 71 01 ff 3c fe36"),
+    "a JPEG by JPEG XL": (PHOTO, "dd0a 61 08 73 30 10 1080ff 06 00 a01f 412a"),
+    "a JPEG as it was": (AS_IT_WAS, "dd0a 48 08 72 09 10 28 1b50"),
     "large": (
         LARGE,
-        "dd0a 61 51 ff 9003 ac02 c801 ac02 03 13 181c01 0100  02 0200  ac02 0300  04 0400  05 cdab  00 ffff  f753",
+        "dd0a 51 10 ff 9003 ac02 c801 ac02 39 ea58"
+        " 000000 140110 280220 3c0330 500440 640550 780660 8c010770"
+        " a0010880 b4010990 c8010aa0 dc010bb0 f0010cc0 84020dd0 98020ee0 ac020ff0 ee65",
     ),
 }
 HEADERS = [header for header, _ in GOLDEN.values()]
@@ -72,36 +79,48 @@ def test_golden_headers(name: str) -> None:
 
 
 def test_the_smallest_headers() -> None:
-    assert len(pack_header(PLAIN)) == SMALLEST_HEADER == 6
-    assert len(pack_header(BILEVEL)) == 9
+    assert len(pack_header(replace(PLAIN, payload_length=4))) == SMALLEST_HEADER == 7
+    assert len(pack_header(PLAIN)) == 8
+    assert len(pack_header(BILEVEL)) == 10
 
 
 def test_which_headers_are_plain() -> None:
     assert [name for name, (header, _) in GOLDEN.items() if header.is_plain] == ["plain", "other model"]
     assert not replace(PLAIN, metadata_length=1).is_plain
+    assert not replace(PLAIN, others=((3, 1),)).is_plain
     assert not replace(PLAIN, mode="RGBA").is_plain
 
 
+@pytest.mark.parametrize("words", [0, 1, 30, 1 << 32])
 @pytest.mark.parametrize("state_bytes", range(4, 9))
-@pytest.mark.parametrize("mode", MODES)
-def test_a_byte_holds_version_mode_and_size_of_the_state(mode: str, state_bytes: int) -> None:
-    header = replace(PLAIN, mode=mode, state_bytes=state_bytes)
-    header = header if header.is_plain else replace(header, payload_length=state_bytes)
+def test_one_number_states_words_and_state_of_a_stream(state_bytes: int, words: int) -> None:
+    header = replace(PLAIN, payload_length=state_bytes + 4 * words, state_bytes=state_bytes)
     packed = pack_header(header)
-    assert packed[2] == (0x40 if header.is_plain else 0x60) + MODES.index(mode) + 5 * (state_bytes - 4)
+    assert packed.endswith(pack_varint(5 * words + state_bytes - 4))
     assert parse_header(packed)[0] == header
 
 
-def test_the_check_of_a_stream_covers_a_plain_header_but_for_the_size_of_its_state() -> None:
-    """Which is known only when the stream is, and cannot be another without another number of words."""
+@pytest.mark.parametrize(("levels", "segments"), [(0, 8), (2, 22), (5, 43)])
+def test_the_levels_imply_the_segments(levels: int, segments: int) -> None:
+    assert replace(PLAIN, levels=levels).segments == segments
+
+
+def test_the_check_of_a_stream_covers_a_plain_header_but_for_its_length() -> None:
+    """The length is known only when the stream is."""
     packed = pack_header(PLAIN)
-    assert {covered_by_stream(replace(PLAIN, state_bytes=size)) for size in range(4, 9)} == {packed}
+    longer = replace(PLAIN, payload_length=99, state_bytes=7)
+    assert covered_by_stream(PLAIN) == covered_by_stream(longer) == packed[:-2]
     assert [covered_by_stream(header) for header in CHECKED] == [b""] * len(CHECKED)
+
+
+def test_sections_of_unknown_types_are_counted() -> None:
+    header = parse_header(pack_header(OTHERS))[0]
+    assert (header.lengths_before, header.lengths_after) == (7, 300)
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_every_mode_has_a_header(mode: str) -> None:
-    header = replace(LARGE, mode=mode)
+    header = replace(LARGE, mode=mode, alpha_length=9 if mode.endswith("A") else 0)
     assert parse_header(pack_header(header))[0] == header
 
 
@@ -120,18 +139,26 @@ def test_what_a_mode_has(mode: str, channels: int, has_alpha: bool) -> None:
 
 @pytest.mark.parametrize("header", CHECKED)
 def test_every_flipped_bit_of_a_header_is_damage_and_nothing_else(header: Header) -> None:
+    """Or it is a flag without which the header is plain, and states another length."""
     packed = pack_header(header)
     for bit in range(8 * len(packed)):
         damaged = bytearray(packed + BODY)
         damaged[bit // 8] ^= 1 << bit % 8
-        with pytest.raises(FormatError) as found:
-            parse_header(bytes(damaged))
-        assert found.type is FormatError
+        try:
+            found, start = parse_header(bytes(damaged))
+        except TruncatedError:
+            raise
+        except FormatError:
+            continue
+        assert found.is_plain
+        assert packed[2] ^ damaged[2] in (TILED, SECTIONS)
+        assert start + found.payload_length != len(packed + BODY)
 
 
 @pytest.mark.parametrize("header", [PLAIN, OTHER_MODEL])
 def test_every_flipped_bit_of_a_plain_header_is_refused_or_changes_what_the_stream_checks(header: Header) -> None:
-    """Or the size of the state, with which a decoder reads another state and other words."""
+    """Or the length, with which the file is short, or bytes follow its end; or the size of the state, with which a
+    decoder reads another state and other words."""
     packed = pack_header(header)
     for bit in range(8 * len(packed)):
         damaged = bytearray(packed + BODY)
@@ -142,12 +169,13 @@ def test_every_flipped_bit_of_a_plain_header_is_refused_or_changes_what_the_stre
             continue
         same = covered_by_stream(found) == covered_by_stream(header)
         assert found.is_plain
-        assert not same or found == replace(header, state_bytes=found.state_bytes)
+        size = found.payload_length, found.state_bytes
+        assert not same or size != (header.payload_length, header.state_bytes)
 
 
 def test_a_damaged_grid_is_not_taken_for_a_file_that_ends_in_its_index() -> None:
     damaged = pack_header(LARGE).replace(pack_varint(200), pack_varint(136), 1)
-    with pytest.raises(FormatError, match="claims an index of 19 bytes for 9 chunks") as found:
+    with pytest.raises(FormatError, match=r"checksum|index") as found:
         parse_header(damaged)
     assert found.type is FormatError
 
@@ -165,7 +193,7 @@ def test_every_cut_of_a_header_says_how_much_is_missing(header: Header) -> None:
 def test_an_index_is_asked_for_at_once() -> None:
     packed = pack_header(LARGE)
     with pytest.raises(TruncatedError, match=f"at least {len(packed)} are needed"):
-        parse_header(packed[:17])
+        parse_header(packed[:16])
 
 
 @given(st.binary(max_size=80))
@@ -198,16 +226,21 @@ sides = st.integers(1, 1 << 10)
 
 
 @st.composite
+def sections(draw: st.DrawFn, header: Header) -> Header:
+    """The header with the lengths of sections that it can have."""
+    alpha = draw(st.integers(1, MAX_VARINT)) if header.has_alpha_section else 0
+    metadata = 0 if header.is_jpeg else draw(st.integers(0, MAX_METADATA))
+    types = sorted(draw(st.sets(st.integers(3, 63), max_size=3)))
+    others = tuple((draw(st.sampled_from((0, AFTER))) + kind, draw(st.integers(1, MAX_VARINT))) for kind in types)
+    header = replace(header, alpha_length=alpha, metadata_length=metadata, others=others)
+    return replace(header, orientation=draw(st.integers(1, 8))) if header.has_sections or header.is_jpeg else header
+
+
+@st.composite
 def headers(draw: st.DrawFn) -> Header:
-    stored = draw(st.sampled_from(("", *STORED_KINDS)))
+    stored = draw(st.sampled_from(KINDS))
     modes = JPEG_MODES if stored in (JPEG, JPEG_XL) else MODES
-    header = Header(draw(st.sampled_from(modes)), draw(sides), draw(sides), stored=stored)
-    if header.is_jpeg:
-        header = replace(header, orientation=draw(st.integers(1, 8)))
-    elif draw(st.booleans()):
-        header = replace(
-            header, metadata_length=draw(st.integers(1, MAX_METADATA)), orientation=draw(st.integers(1, 8))
-        )
+    header = draw(sections(Header(draw(st.sampled_from(modes)), draw(sides), draw(sides), stored=stored)))
     if header.stored:
         colour = draw(st.binary(min_size=header.channels, max_size=header.channels))
         return replace(header, mean_colour=colour, payload_length=draw(lengths))
@@ -215,18 +248,15 @@ def headers(draw: st.DrawFn) -> Header:
     model_id = b"" if number else draw(st.binary(min_size=4, max_size=4))
     header = replace(header, effort=draw(st.integers(1, 3)), levels=draw(st.sampled_from(LEVELS)))
     header = replace(header, model_number=number, model_id=model_id)
-    header = replace(header, alpha_length=draw(lengths) if header.has_alpha else 0)
     if draw(st.booleans()):
         state = draw(st.integers(4, 8))
-        payload_length = 0 if header.is_plain else state + 4 * draw(st.integers(0, (MAX_VARINT - 8) // 4))
-        return replace(header, payload_length=payload_length, state_bytes=state)
-    tile_width = draw(st.integers(-(-header.width // 4), header.width))
-    tile_height = draw(st.integers(-(-header.height // 4), header.height))
-    header = replace(header, index=Index(tile_width, tile_height, draw(st.integers(1, 5))))
-    chunks = header.tile_count * header.index.segments if header.index else 0
-    entries = [draw(st.lists(of, min_size=chunks, max_size=chunks)) for of in (lengths, st.integers(0, 0xFFFF))]
-    index = replace(header.index, lengths=tuple(entries[0]), checks=tuple(entries[1])) if header.index else None
-    return replace(header, index=index)
+        return replace(header, payload_length=state + 4 * draw(st.integers(0, MAX_VARINT // 5 - 1)), state_bytes=state)
+    tile_width = draw(st.integers(-(-header.width // 2), header.width))
+    tile_height = draw(st.integers(-(-header.height // 2), header.height))
+    header = replace(header, index=Index(tile_width, tile_height))
+    chunks = header.tile_count * header.segments
+    entry = draw(st.tuples(lengths, st.integers(0, 0xFFFF)))
+    return replace(header, index=Index(tile_width, tile_height, (entry[0],) * chunks, (entry[1],) * chunks))
 
 
 @given(headers(), st.binary(max_size=4))

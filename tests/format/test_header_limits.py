@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 
 from ddpmcodec.errors import FormatError, TruncatedError
-from ddpmcodec.format.header import MAX_METADATA, MAX_PIXELS, METADATA, SQUARE, STORED, TILED, Header, Index
+from ddpmcodec.format.header import MAX_METADATA, MAX_PIXELS, SECTIONS, SQUARE, TILED, Header, Index
 from ddpmcodec.format.header_bytes import crc16, pack_header, parse_header
 from ddpmcodec.format.varint import MAX_VARINT, pack_varint
 
 MODEL_ID = bytes.fromhex("0a1b2c3d")
-PLAIN = Header("RGB", 32, 32, 2, 2, 1)
-OTHER_MODEL = Header("L", 300, 2, 3, 5, 0, MODEL_ID, state_bytes=8)
+PLAIN = Header("RGB", 32, 32, 2, 2, 1, payload_length=1504)
+OTHER_MODEL = Header("L", 300, 2, 3, 5, 0, MODEL_ID, payload_length=8, state_bytes=8)
 GREY_ALPHA = Header(
     "LA",
     300,
@@ -23,17 +23,19 @@ GREY_ALPHA = Header(
     0,
     0,
     MODEL_ID,
-    state_bytes=6,
     orientation=6,
     alpha_length=129,
     metadata_length=5,
     payload_length=18,
+    state_bytes=6,
 )
+OTHERS = Header("L", 9, 9, 1, 0, 1, orientation=3, others=((0x03, 7), (0x7F, 300)), payload_length=4)
 GRAPHIC = Header("RGBA", 48, 16, stored="webp", mean_colour=b"\x10\x80\xff", metadata_length=200, payload_length=4000)
-PHOTO = Header("RGB", 48, 16, stored="jxl", mean_colour=b"\x10\x80\xff", orientation=6, payload_length=4000)
 BILEVEL = Header("1", 1, 1, stored="webp", mean_colour=b"\xff", payload_length=60)
-INDEX = Index(200, 300, 3, (1, 2, 300, 4, 5, 0), (1, 2, 3, 4, 0xABCD, 0xFFFF))
-LARGE = Header("RGB", 400, 300, 1, 2, 255, index=INDEX)
+PHOTO = Header("RGB", 48, 16, stored="jxl", mean_colour=b"\x10\x80\xff", orientation=6, payload_length=4000)
+AS_IT_WAS = Header("L", 9, 9, stored="jpeg", mean_colour=b"\x10", payload_length=40)
+INDEX = Index(200, 300, tuple(range(0, 320, 20)), tuple(range(0, 0x10000, 0x1001)[:16]))
+LARGE = Header("RGB", 400, 300, 1, 0, 255, index=INDEX)
 BODY = bytes(range(7, 71))  # what follows a header
 
 # --- reading
@@ -44,13 +46,13 @@ def with_crc(start: bytes) -> bytes:
     return start + crc16(start).to_bytes(2, "little")
 
 
-def plain(flags: int = 0, width: int = 32, height: int = 32, rest: bytes = b"") -> bytes:
-    """A header in RGB up to its size, then `rest`."""
+def start(flags: int = 0, kind: int = 0, width: int = 32, height: int = 32, rest: bytes = b"") -> bytes:
+    """A header in RGB up to its size, then `rest`, and a checksum where one is due. kind: of the payload."""
     sides = (width,) if width == height else (width, height)
-    model = b"" if flags & STORED else b"\1"
-    coding = (0 if flags & STORED else 0x80) | flags | SQUARE * (width == height)
-    start = bytes([0xDD, 0x0A, 0x61 if flags else 0x41, coding])
-    return with_crc(start + model + b"".join(map(pack_varint, sides)) + rest)
+    coding = bytes([0x08, 0x70 | kind]) if kind else b"\x20\1"
+    fields = [0xDD, 0x0A, 0x41 | flags | SQUARE * (width == height), *coding]
+    packed = bytes(fields) + b"".join(map(pack_varint, sides)) + rest
+    return with_crc(packed) if flags or kind else packed
 
 
 def test_foreign_data_is_refused_with_what_was_found() -> None:
@@ -59,108 +61,129 @@ def test_foreign_data_is_refused_with_what_was_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "message"),
+    ("places", "word"),
     [
-        (2, 0x81, r"format version 2 \(this program reads 1\)"),
-        (2, 0x01, r"format version 0 \(this program reads 1\)"),
-        *((2, 0x40 + rest, f"unknown colour mode {rest}") for rest in range(25, 32)),
-        (3, 0xB8, r"unknown noise levels 3"),
-        (3, 0xBC, r"unknown payload 3"),
-        (3, 0x8D, r"claims a WebP payload in tiles"),
-        (3, 0x9D, r"claims a JPEG payload in tiles"),
-        (3, 0x2D, r"claims a JPEG XL payload in tiles"),
-        (3, 0x1E, r"claims metadata beside a JPEG, which has its own"),
-        (3, 0x18, r"claims effort 0 \(1 to 3 are possible\)"),
-        (3, 0x4C, r"claims effort 1 \(0 to 0 are possible\)"),
-        (5, 0, r"claims 0 x 0 pixels"),
+        ({2: 0x89}, "version 2"),
+        ({2: 0x09}, "version 0"),
+        *(({2: 0x48 + mode}, f"mode {mode}") for mode in (5, 6, 7)),
+        *(({3: 0x20 + levels}, f"{levels} noise levels") for levels in (1, 3, 4, 6, 7)),
+        ({3: 0x02}, "effort 0"),
+        ({3: 0x42}, "effort 4"),
+        ({3: 0x28, 4: 0x71}, "effort 2"),
+        ({3: 0x0A, 4: 0x71}, "2 noise levels"),
+        ({3: 0x08, 4: 0x70}, "leave out"),
+        *(({3: 0x08, 4: 0x70 + kind}, f"unknown payload {kind}") for kind in (4, 15)),
+        ({3: 0x08, 4: 0xF1}, "16 bits a sample"),
+        *(({2: 0x59, 3: 0x08, 4: 0x70 + kind}, "payload in tiles") for kind in (1, 2, 3)),
+        ({2: 0x4A, 3: 0x08, 4: 0x72}, "mode LA"),
+        ({5: 0}, "0 x 0 pixels"),
     ],
 )
-def test_what_this_version_does_not_know_is_refused(place: int, value: int, message: str) -> None:
-    start = bytearray(pack_header(PLAIN) + b"\1\1")
-    start[place] = value
-    with pytest.raises(FormatError, match=message):
-        parse_header(with_crc(bytes(start)))
-
-
-@pytest.mark.parametrize(("header", "bit"), [(PLAIN, 5), (BILEVEL, 5), (LARGE, 5)])
-def test_whether_there_is_a_checksum_is_said_twice(header: Header, bit: int) -> None:
-    """Otherwise one bit less (TILED, METADATA, an alpha plane) would leave a plain header, which has none."""
-    damaged = bytearray(pack_header(header) + BODY)
-    damaged[2] ^= 1 << bit
-    with pytest.raises(FormatError, match="has a checksum and nothing that calls for one, or the reverse"):
-        parse_header(bytes(damaged))
+def test_what_this_version_does_not_know_is_refused(places: dict[int, int], word: str) -> None:
+    changed = bytearray(pack_header(PLAIN) + bytes(9))
+    for place, value in places.items():
+        changed[place] = value
+    with pytest.raises(FormatError, match=word):
+        parse_header(with_crc(bytes(changed)))
 
 
 def test_an_equal_height_is_left_out() -> None:
     with pytest.raises(FormatError, match="says twice that a side has 32 pixels"):
-        parse_header(bytes.fromhex("dd0a 41 90 01 20 20") + BODY)
-
-
-@pytest.mark.parametrize("flags", [TILED, STORED])
-def test_only_single_streams_state_the_size_of_their_state(flags: int) -> None:
-    start = bytearray(plain(flags, 40, 20, b"abc" if flags & STORED else b"\x14\x14\1\7"))
-    start[2] += 5
-    with pytest.raises(FormatError, match=r"claims a state of 5 bytes \(4 to 4 are possible\)"):
-        parse_header(with_crc(bytes(start[:-2])) + BODY)
+        parse_header(bytes.fromhex("dd0a 41 20 01 20 20") + BODY)
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 255])
 def test_orientations_are_those_of_exif(orientation: int) -> None:
-    with pytest.raises(FormatError, match=rf"claims orientation {orientation} \(1 to 8 are possible\)"):
-        parse_header(plain(METADATA, rest=bytes([5, orientation, 8])))
+    for listed in (b"\x42\5", b"\3\1"):
+        with pytest.raises(FormatError, match=f"orientation {orientation}"):
+            parse_header(start(SECTIONS, rest=bytes([orientation]) + listed + b"\0\0"))
+    with pytest.raises(FormatError, match=f"orientation {orientation}"):
+        parse_header(start(SECTIONS, 3, rest=b"rgb" + bytes([orientation, 0, 8])))
 
 
-@pytest.mark.parametrize("length", [0, MAX_METADATA + 1])
-def test_metadata_of_no_bytes_or_too_many_is_refused(length: int) -> None:
-    with pytest.raises(FormatError, match=rf"claims {length} bytes of metadata \(1 to {MAX_METADATA} are possible\)"):
-        parse_header(plain(METADATA, rest=pack_varint(length) + b"\1\x08"))
+@pytest.mark.parametrize(
+    ("listed", "word"),
+    [
+        (b"", "lists no sections"),
+        (b"\x81\5", "alpha section"),
+        (b"\x42\0", "empty"),
+        (b"\x42\1\x42\1", "out of order"),
+        (b"\x44\1\x43\1", "out of order"),
+        (b"\x40\1", "out of order"),
+        (b"\x80\1", "out of order"),
+        (b"\x01\1", "newer"),
+        (b"\xc1\1", "newer"),
+        (b"\x02\1", "newer"),
+        (b"\xc2\1", "newer"),
+        (b"\x83\1", "newer"),
+        (b"\xff\1", "newer"),
+        (b"\x42" + pack_varint(MAX_METADATA + 1), "bytes of metadata"),
+    ],
+)
+def test_lists_of_sections_that_a_reader_refuses(listed: bytes, word: str) -> None:
+    with pytest.raises(FormatError, match=word):
+        parse_header(start(SECTIONS, rest=b"\1" + listed + b"\0\x0a"))
 
 
-@pytest.mark.parametrize("flags", [0, TILED, METADATA, TILED | METADATA, STORED])
+def test_an_upright_jpeg_has_no_sections_and_never_metadata() -> None:
+    with pytest.raises(FormatError, match="lists no sections"):
+        parse_header(start(SECTIONS, 2, rest=b"rgb\1\0\x08"))
+    with pytest.raises(FormatError, match="beside a JPEG"):
+        parse_header(start(SECTIONS, 2, rest=b"rgb\1\x42\1\0\x08"))
+
+
+@pytest.mark.parametrize("mode", [2, 3])
+def test_a_stream_with_alpha_has_an_alpha_section(mode: int) -> None:
+    for listed in (b"", b"\1\x42\1\0"):
+        changed = bytearray(start(SECTIONS * bool(listed), rest=listed + b"\x0a"))
+        changed[2] += mode - 1
+        with pytest.raises(FormatError, match="without an alpha section"):
+            parse_header(bytes(changed))
+
+
+@pytest.mark.parametrize(("flags", "kind"), [(0, 0), (TILED, 0), (SECTIONS, 0), (TILED | SECTIONS, 0), (0, 1)])
 @pytest.mark.parametrize(
     ("width", "height"), [(1 << 31, 1 << 31), (1 << 34, 1), (MAX_PIXELS + 1, 1), (1 << 15, 1 << 14)]
 )
-def test_absurd_sizes_are_refused_before_anything_is_allocated(flags: int, width: int, height: int) -> None:
+def test_absurd_sizes_are_refused_before_anything_is_allocated(flags: int, kind: int, width: int, height: int) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(FormatError, match=f"claims {width} x {height} pixels"):
-            parse_header(plain(flags, width, height, pack_varint(1) + pack_varint(1) + pack_varint(255)))
+            parse_header(start(flags, kind, width, height, pack_varint(1) + pack_varint(1) + pack_varint(255)))
         assert tracemalloc.get_traced_memory()[1] < 100_000
     finally:
         tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
-    ("tile", "segments", "message"),
+    ("tile", "message"),
     [
-        ((1, 1), 255, "claims 68451041280 chunks"),
-        ((0, 8), 1, "tiles of 0 x 8"),
-        ((1 << 14, 1 << 14), 1, "tiles of 16384 x 16384"),
-        ((1 << 20, 1), 1, "tiles of 1048576 x 1"),
-        ((1 << 10, 1 << 10), 256, "claims 256 segments"),
-        ((1 << 10, 1 << 10), 0, "claims 0 segments"),
+        ((1, 1), "claims 2147483648 chunks"),
+        ((0, 8), "tiles of 0 x 8"),
+        ((1 << 14, 1 << 14), "tiles of 16384 x 16384"),
+        ((1 << 20, 1), "tiles of 1048576 x 1"),
     ],
 )
-def test_absurd_grids_are_refused(tile: tuple[int, int], segments: int, message: str) -> None:
-    rest = b"".join(map(pack_varint, (*tile, segments, 1000)))
+def test_absurd_grids_are_refused(tile: tuple[int, int], message: str) -> None:
+    rest = b"".join(map(pack_varint, (*tile, 1000)))
     with pytest.raises(FormatError, match=message):
-        parse_header(plain(1, 1 << 14, 1 << 14, rest))
+        parse_header(start(TILED, 0, 1 << 14, 1 << 14, rest))
 
 
-@pytest.mark.parametrize("length", [0, 3 * 256 - 1, 7 * 256 + 1, MAX_VARINT])
+@pytest.mark.parametrize("length", [0, 3 * 2048 - 1, 7 * 2048 + 1, MAX_VARINT])
 def test_an_index_of_an_absurd_length_is_refused(length: int) -> None:
-    rest = b"".join(map(pack_varint, (1 << 10, 1 << 10, 1, length)))
-    with pytest.raises(FormatError, match=f"claims an index of {length} bytes for 256 chunks"):
-        parse_header(plain(1, 1 << 14, 1 << 14, rest))
+    rest = b"".join(map(pack_varint, (1 << 10, 1 << 10, length)))
+    with pytest.raises(FormatError, match=f"claims an index of {length} bytes for 2048 chunks"):
+        parse_header(start(TILED, 0, 1 << 14, 1 << 14, rest))
 
 
 def test_a_claimed_index_is_not_read_beyond_the_data() -> None:
     chunks = 1 << 20
-    start = plain(1, 1 << 14, 1 << 14, b"".join(map(pack_varint, (16, 16, 1, 3 * chunks))))
+    head = start(TILED, 0, 1 << 14, 1 << 14, b"".join(map(pack_varint, (64, 32, 3 * chunks))))
     tracemalloc.start()
     try:
-        with pytest.raises(TruncatedError, match=f"at least {len(start) + 3 * chunks + 2} are needed"):
-            parse_header(start + bytes(1000))
+        with pytest.raises(TruncatedError, match=f"at least {len(head) + 3 * chunks + 2} are needed"):
+            parse_header(head + bytes(1000))
         assert tracemalloc.get_traced_memory()[1] < 100_000
     finally:
         tracemalloc.stop()
@@ -169,21 +192,21 @@ def test_a_claimed_index_is_not_read_beyond_the_data() -> None:
 @pytest.mark.parametrize(
     ("entries", "message"),
     [
-        (b"\x81\x01\0\0" + b"\1\0", "holds fewer than 2 chunks"),
-        (b"\1\0\0\1\0\0\0", "holds more than 2 chunks"),
-        (b"\x81\x00\0\0\1\0\0", "number before byte 2 of the index is longer than it needs to be"),
+        (b"\x81\x01\0\0" + 14 * b"\1\0\0" + b"\1\0", "holds fewer than 16 chunks"),
+        (16 * b"\1\0\0" + b"\0", "holds more than 16 chunks"),
+        (b"\x81\x00\0\0" + 15 * b"\1\0\0", "number before byte 2 of the index is longer than it needs to be"),
     ],
 )
 def test_an_index_that_contradicts_itself_is_refused(entries: bytes, message: str) -> None:
-    start = plain(1, 40, 20, b"".join(map(pack_varint, (20, 20, 1, len(entries)))))
+    head = start(TILED, 0, 40, 20, b"".join(map(pack_varint, (20, 20, len(entries)))))
     with pytest.raises(FormatError, match=message) as found:
-        parse_header(start + with_crc(entries) + BODY)
+        parse_header(head + with_crc(entries) + BODY)
     assert found.type is FormatError
 
 
 def test_one_stream_for_a_large_image_is_refused() -> None:
     with pytest.raises(FormatError, match="tiles of 16384 x 16384"):
-        parse_header(plain(0, 1 << 14, 1 << 14, b"\x08"))
+        parse_header(start(0, 0, 1 << 14, 1 << 14, b"\x08"))
 
 
 def test_a_webp_file_may_be_as_large_as_that_format_allows() -> None:
@@ -215,9 +238,18 @@ FEW = replace(INDEX, lengths=(1, 2))
         (replace(PLAIN, state_bytes=3), r"claims a state of 3 bytes \(4 to 8 are possible\)"),
         (replace(PLAIN, state_bytes=9), r"claims a state of 9 bytes \(4 to 8 are possible\)"),
         (replace(LARGE, state_bytes=5), r"claims a state of 5 bytes \(4 to 4 are possible\)"),
-        (replace(PLAIN, orientation=6), "orientation 6 of a file without metadata"),
+        (replace(GRAPHIC, state_bytes=5), r"claims a state of 5 bytes \(4 to 4 are possible\)"),
+        (replace(PLAIN, orientation=6), "orientation 6"),
+        (replace(GREY_ALPHA, alpha_length=0), "without an alpha section"),
+        (replace(OTHERS, others=((0x81, 1),)), "which a reader would not skip"),
+        (replace(OTHERS, others=((0x83, 1),)), "which a reader would not skip"),
+        (replace(OTHERS, others=((0x42, 1),)), "which a reader would not skip"),
+        (replace(OTHERS, others=((0x40, 1),)), "which a reader would not skip"),
+        (replace(OTHERS, others=((3, 0),)), "which a reader would not skip"),
+        (replace(OTHERS, others=((4, 1), (3, 1))), "which a reader would not skip"),
+        (replace(OTHERS, others=((3, 1), (0x43, 1))), "which a reader would not skip"),
         (replace(GREY_ALPHA, orientation=9), "claims orientation 9"),
-        (replace(PLAIN, payload_length=9), "a payload of 9 bytes where the format states no length"),
+        (replace(PLAIN, payload_length=9), "a stream of 9 bytes, 4 of them its state, which does not end with a word"),
         (
             replace(GREY_ALPHA, payload_length=17),
             "a stream of 17 bytes, 6 of them its state, which does not end with a",
@@ -228,14 +260,14 @@ FEW = replace(INDEX, lengths=(1, 2))
         (replace(GRAPHIC, alpha_length=1), "an alpha section of 1 bytes where the format has none"),
         (replace(GRAPHIC, mean_colour=b"a"), "mean colour of 1 bytes, where the format has 3"),
         (replace(GRAPHIC, effort=1), r"effort 1 \(0 to 0"),
-        (replace(GRAPHIC, index=Index(0, 0, 1)), "WebP payload in tiles"),
+        (replace(GRAPHIC, index=Index(0, 0)), "WebP payload in tiles"),
         (replace(PHOTO, mode="1", mean_colour=b"a"), r"claims a JPEG of mode 1 \(L and RGB are possible\)"),
         (replace(PHOTO, metadata_length=1), "claims metadata beside a JPEG"),
         (replace(PHOTO, orientation=0), "claims orientation 0"),
         (replace(PHOTO, width=65536, height=1), r"JPEG XL payload of 65536 x 1 pixels \(sides of 1 to 65535"),
         (replace(PHOTO, stored="gif"), "unknown payload 'gif'"),
         (replace(PLAIN, metadata_length=MAX_METADATA + 1), "bytes of metadata"),
-        (replace(LARGE, index=FEW), "2 lengths and 6 checks and a payload of 0 bytes, where there are 2 tiles of 3"),
+        (replace(LARGE, index=FEW), "2 lengths and 16 checks and a payload of 0 bytes, where there are 2 tiles of 8"),
         (replace(LARGE, payload_length=1), "payload of 1 bytes"),
     ],
 )
