@@ -55,8 +55,8 @@ def expected(image: Image.Image, box: tuple[int, int, int, int]) -> np.ndarray:
 def test_alpha_takes_the_memory_of_a_part(model: ContextModel) -> None:
     side, tile = 1 << 13, 1 << 10
     count = (side // tile) ** 2
-    header = Header("RGBA", side, side, 1, 0, model.number, model.short_id, index=Index(tile, tile, 8))
-    forged = assemble(header, b"", [b""] * (8 * count), b"")
+    header = Header("RGBA", side, side, 1, 0, model.number, model.short_id, index=Index(tile, tile))
+    forged = assemble(header, b"\0", [b""] * (8 * count), b"")
     tracemalloc.start()
     try:
         found = codec.decode(forged, box=(0, 0, 1, 1), model=model, partial=True, max_pixels=tile**2)
@@ -309,7 +309,7 @@ def test_a_long_image_takes_no_more_memory_than_its_pixels() -> None:
 
 @pytest.mark.parametrize("side", [1, 4, 32, 100])
 def test_a_small_file_that_needs_no_more_words_is_whole(side: int) -> None:
-    """Nothing says how long it is, and its first segments come without a word."""
+    """Its first segments come without a word."""
     image = np.full((side, side, 3), 255, np.uint8)
     data = codec.encode(image, webp=False)
     assert np.abs(codec.decode(data, reduce=2, as_array=True).astype(int) - image[::2, ::2]).max() <= 1
