@@ -18,21 +18,18 @@ from ddpmcodec.format import ddpma
 from ddpmcodec.format.block import FILES
 from ddpmcodec.format.block_frame import MARK
 from ddpmcodec.format.head import pack_head
-from ddpmcodec.format.header import JPEG, JPEG_XL, STORED, STORED_KINDS
-from ddpmcodec.format.header_bytes import CHECKED
+from ddpmcodec.format.header import EXTENDED, JPEG, JPEG_XL, LEAST_STATE_BYTES, SECTIONS, WEBP
 from ddpmcodec.format.model_file import KEY
 from ddpmcodec.format.streams import LANES, Chunk, pack_chunk, pack_state, parse_chunk, state_size
 from ddpmcodec.format.varint import Reader, pack_varint
 from ddpmcodec.models import context
 from mutations import Random, mutate
 from repairs import (
-    KIND_SHIFT,
     ArchiveParts,
     FileParts,
     archive_parts,
     crc32,
     file_parts,
-    is_jpeg,
     model_header,
     pack_model,
     sealed,
@@ -72,11 +69,19 @@ def _a_length(rng: Random, parts: FileParts, other: FileParts) -> None:
 
 
 def _a_flag(rng: Random, parts: FileParts, other: FileParts) -> None:
-    which = rng.integers(4)
-    parts.flags ^= (1 << int(rng.integers(8))) * bool(which == 0)
-    parts.kind ^= (1 << int(rng.integers(8))) * bool(which == 1)
-    parts.kind += (int(rng.integers(26)) - parts.kind % CHECKED) * bool(which == 2)
-    parts.orientation = int(rng.integers(10)) if which == 3 else parts.orientation
+    which, bit = rng.integers(5), 1 << int(rng.integers(8))
+    parts.version ^= bit * bool(which == 0)
+    parts.coding ^= bit * bool(which == 1)
+    parts.extension ^= bit * bool(which == 2)
+    parts.coding = int(rng.integers(256)) & ~EXTENDED if which == 3 else parts.coding
+    parts.orientation = int(rng.integers(10)) if which == 4 else parts.orientation
+
+
+def _a_section(rng: Random, parts: FileParts, other: FileParts) -> None:
+    """One more section, of any type and in any place of the list."""
+    parts.version |= SECTIONS
+    section = int(rng.integers(1, 256)), rng.bytes(int(rng.integers(20)))
+    parts.others.insert(int(rng.integers(len(parts.others) + 1)), section)
 
 
 def _identity(rng: Random, parts: FileParts, other: FileParts) -> None:
@@ -87,11 +92,7 @@ def _a_chunk(rng: Random, parts: FileParts, other: FileParts) -> None:
     """Another payload of the right length, or with the length that the header says."""
     place = int(rng.integers(len(parts.chunks)))
     chunk = mutate(rng, parts.chunks[place], other.chunks[rng.integers(len(other.chunks))])[1]
-    parts.chunks[place] = checked_payload(chunk, parts)
-    if parts.lengths is not None:
-        parts.lengths[place] = len(chunk)
-    elif parts.kind & CHECKED:
-        parts.numbers[-1] = len(chunk)
+    parts.fit(place, checked_payload(chunk, parts))
 
 
 def _a_lane(rng: Random, parts: FileParts, other: FileParts) -> None:
@@ -103,9 +104,8 @@ def _a_lane(rng: Random, parts: FileParts, other: FileParts) -> None:
     if parts.lengths is None:
         size = state_size(state)
         rest = words if rng.random() < 0.5 else parts.chunks[place][size:]
-        parts.chunks[place] = pack_state(state) + rest
-        if parts.kind & CHECKED:
-            parts.numbers[-1] = len(parts.chunks[place])
+        parts.numbers[-1] = size - LEAST_STATE_BYTES  # of the state alone
+        parts.fit(place, pack_state(state) + rest)
         return
     is_first = place == 0  # of later tiles a state is taken for words
     try:
@@ -115,15 +115,14 @@ def _a_lane(rng: Random, parts: FileParts, other: FileParts) -> None:
     which = int(rng.integers(LANES))
     lanes[which] = lanes[which]._replace(state=state, words=words if rng.random() < 0.5 else lanes[which].words)
     states = [lane.state for lane in lanes] if is_first else []
-    parts.chunks[place] = pack_chunk([[lane.words for lane in lanes]], states)
-    parts.lengths[place] = len(parts.chunks[place])
+    parts.fit(place, pack_chunk([[lane.words for lane in lanes]], states))
 
 
 def checked_payload(payload: bytes, parts: FileParts) -> bytes:
     """In place of that of a file; of a stored file with checksums of what it stands for, where it decodes."""
-    if is_jpeg(parts.flags):
+    if parts.is_jpeg:
         return _checked_jpeg(*_jpeg(parts.chunks[0]), payload)
-    return _checked_webp(payload, parts) if parts.flags & STORED else payload
+    return _checked_webp(payload, parts) if parts.kind == WEBP else payload
 
 
 def _checked_webp(payload: bytes, parts: FileParts) -> bytes:
@@ -163,19 +162,19 @@ def _checked_jpeg(length: int, start: int, payload: bytes) -> bytes:
 
 def _a_jpeg(rng: Random, parts: FileParts, other: FileParts) -> None:
     """A JPEG file that claims another length, is of the other kind, of another size or format, or is damaged."""
-    if not is_jpeg(parts.flags):
+    if not parts.is_jpeg:
         return
     which, payload = rng.integers(6), parts.chunks[0]
     length, start = _jpeg(payload)
     if which == 0:
         parts.chunks[0] = payload[:4] + varint(number(rng, length)) + payload[start:]
     elif which == 1:
-        parts.flags ^= 3 << KIND_SHIFT  # JPEG and JPEG XL are 1 and 2
-    elif which == 2 and STORED_KINDS[parts.flags >> KIND_SHIFT & 3] == JPEG_XL:
+        parts.set_kind(JPEG if parts.kind == JPEG_XL else JPEG_XL)
+    elif which == 2 and parts.kind == JPEG_XL:
         parts.chunks[0] = _checked_jpeg(length, start, payload[:start] + _forged_boxes(rng, payload[start:]))
     elif which < 5:
         file = _of_another_size(rng) if which < 4 else _of_another_format(rng)
-        parts.flags = parts.flags & ~(3 << KIND_SHIFT) | STORED_KINDS.index(JPEG) << KIND_SHIFT
+        parts.set_kind(JPEG)
         parts.chunks[0] = crc32(file) + varint(len(file)) + file
     else:
         changed = mutate(rng, payload[start:], other.chunks[0])[1]
@@ -236,7 +235,8 @@ def _junk(rng: Random, parts: FileParts, other: FileParts) -> None:
 
 
 FILE_FORGERIES: tuple[Forge, ...] = (
-    _a_number, _a_number, _a_length, _a_flag, _identity, _a_chunk, _a_lane, _a_jpeg, _rows, _metadata, _junk,
+    _a_number, _a_number, _a_length, _a_flag, _a_section, _identity, _a_chunk, _a_lane, _a_jpeg, _rows, _metadata,
+    _junk,
 )  # fmt: skip
 
 

@@ -16,23 +16,25 @@ from ddpmcodec.format.block_frame import MARK
 from ddpmcodec.format.ddpm import split
 from ddpmcodec.format.head import pack_head
 from ddpmcodec.format.header import (
+    AFTER,
+    ALPHA_TAG,
+    EXTENDED,
     JPEG,
     JPEG_XL,
+    KINDS,
     MAGIC,
-    METADATA,
+    METADATA_TAG,
     MODEL_ID_BYTES,
-    MODES,
+    SECTIONS,
     SQUARE,
-    STORED,
-    STORED_KINDS,
     TILED,
+    WORD_BYTES,
 )
-from ddpmcodec.format.header_bytes import CHECKED, CRC16_BYTES, crc16
+from ddpmcodec.format.header_bytes import CRC16_BYTES, KIND_BITS, MODE_BITS, crc16
 from ddpmcodec.format.model_file import seal
 from ddpmcodec.format.sections import CRC32_BYTES, RAW_DEFLATE
+from ddpmcodec.format.streams import pack_stream_size, parse_stream_size
 from ddpmcodec.format.varint import MAX_VARINT, Reader, pack_varint
-
-KIND_SHIFT = 4  # of the kind of a stored file in that byte
 
 
 def deflate(data: bytes) -> bytes:
@@ -51,12 +53,6 @@ def with_crc16(data: bytes) -> bytes:
     return data + crc16(data).to_bytes(CRC16_BYTES, "little")
 
 
-def is_jpeg(flags: int) -> bool:
-    """Whether the byte of flags and kind says that a JPEG file is stored."""
-    kind = flags >> KIND_SHIFT & 3
-    return bool(flags & STORED) and kind < len(STORED_KINDS) and STORED_KINDS[kind] in (JPEG, JPEG_XL)
-
-
 def varint(value: int) -> bytes:
     """Of any number: what does not fit is cut off."""
     return pack_varint(abs(value) & MAX_VARINT)
@@ -69,49 +65,81 @@ def varint(value: int) -> bytes:
 class FileParts:
     """A .ddpm file whose fields may say anything.
 
-    kind: the byte of version, CHECKED and kind of pixels; flags: that with effort and levels. numbers: width, height,
-    then tile width, tile height and segments, or the length of the payload, or of a plain file nothing. rows: of the
-    alpha plane, differences; metadata: entries; neither is compressed.
+    version: the byte of version, flags and colour mode; coding: that of effort and levels; extension: that of the kind,
+    which EXTENDED adds. numbers: width, height, then tile width and tile height, or the size of the payload. rows: of
+    the alpha plane, differences; metadata: entries; neither is compressed. others: tags and bytes of more sections.
     """
 
-    kind: int
-    flags: int
+    version: int
+    coding: int
+    extension: int
     numbers: list[int]
     identity: bytes  # the model's number, and id, or mean colour
     chunks: list[bytes]
     lengths: list[int] | None = None  # in the index; None: not tiled
     rows: bytes | None = None
     metadata: bytes | None = None  # entries
+    others: list[tuple[int, bytes]] = field(default_factory=list)
     orientation: int = 1
     junk: bytes = b""
 
     @property
     def mode(self) -> int:
-        return self.kind % CHECKED % len(MODES)
+        return self.version & MODE_BITS
+
+    @property
+    def kind(self) -> str:
+        """Of the payload: one of KINDS, also for a number that there is not."""
+        kind = self.extension & KIND_BITS if self.coding & EXTENDED else 0
+        return KINDS[kind] if kind < len(KINDS) else ""
+
+    @property
+    def is_jpeg(self) -> bool:
+        return self.kind in (JPEG, JPEG_XL)
+
+    def set_kind(self, kind: str) -> None:
+        self.extension = self.extension & ~KIND_BITS | KINDS.index(kind)
+
+    def fit(self, place: int, payload: bytes) -> None:
+        """Put a payload or a chunk in its place, with the length that the file states for it; of a stream as much as
+        has a state of the size that was stated, and words."""
+        if self.lengths is not None:
+            self.lengths[place] = len(payload)
+        elif self.coding & EXTENDED:
+            self.numbers[-1] = len(payload)
+        else:
+            state_bytes, _ = parse_stream_size(self.numbers[-1])
+            words = max(len(payload) - state_bytes, 0) // WORD_BYTES
+            payload = payload[: state_bytes + WORD_BYTES * words]
+            self.numbers[-1] = pack_stream_size(state_bytes, words)
+        self.chunks[place] = payload
 
     def pack(self) -> bytes:
-        alpha = b"" if self.rows is None else self._alpha(self.rows)
-        metadata = b"" if self.metadata is None else crc32(deflate(self.metadata)) + deflate(self.metadata)
+        sections = self._sections()
         head = self._start()
-        if self.rows is not None:
-            head += varint(len(alpha))
-        if self.metadata is not None:
-            head += varint(len(metadata))
-        if self.metadata is not None or is_jpeg(self.flags):
-            head += bytes([self.orientation & 255])
+        if self.version & SECTIONS:
+            listed = (bytes([tag]) + varint(len(section)) for tag, section in sections)
+            head += bytes([self.orientation & 255]) + b"".join(listed) + b"\0"
         index = self._index()
-        tail = [*self.numbers[2:], len(index)] if self.lengths is not None else self.numbers[2:]
-        head += b"".join(map(varint, tail))
-        head = with_crc16(head) if self.kind & CHECKED else head
-        return b"".join([head, with_crc16(index) if index else b"", alpha, *self.chunks, metadata, self.junk])
+        head += b"".join(map(varint, [*self.numbers[2:], *([] if self.lengths is None else [len(index)])]))
+        is_plain = not (self.version & (TILED | SECTIONS) or self.coding & EXTENDED)
+        head = head if is_plain else with_crc16(head)
+        before = [section for tag, section in sections if not tag & AFTER]
+        after = [section for tag, section in sections if tag & AFTER]
+        return b"".join([head, with_crc16(index) if index else b"", *before, *self.chunks, *after, self.junk])
+
+    def _sections(self) -> list[tuple[int, bytes]]:
+        alpha = [] if self.rows is None else [(ALPHA_TAG, self._alpha(self.rows))]
+        deflated = None if self.metadata is None else deflate(self.metadata)
+        metadata = [] if deflated is None else [(METADATA_TAG, crc32(deflated) + deflated)]
+        return [*alpha, *metadata, *self.others]
 
     def _start(self) -> bytes:
         """Up to the sides, or the mean colour behind them."""
-        sides = self.numbers[:1] if self.flags & SQUARE else self.numbers[:2]
-        fields = [self.identity, b"".join(map(varint, sides))]
-        return b"".join(
-            [MAGIC, bytes([self.kind & 255, self.flags & 255]), *fields[:: -1 if self.flags & STORED else 1]]
-        )
+        sides = b"".join(map(varint, self.numbers[:1] if self.version & SQUARE else self.numbers[:2]))
+        fields = [sides, self.identity] if self.coding & EXTENDED else [self.identity, sides]
+        extension = bytes([self.extension & 255]) if self.coding & EXTENDED else b""
+        return b"".join([MAGIC, bytes([self.version & 255, self.coding & 255]), extension, *fields])
 
     def _index(self) -> bytes:
         checks = [crc16(chunk).to_bytes(CRC16_BYTES, "little") for chunk in self.chunks]
@@ -124,16 +152,19 @@ class FileParts:
 
 
 def file_parts(data: bytes) -> FileParts:
-    """Of a valid file."""
+    """Of a valid file without sections of unknown types."""
     sections = split(data)
     header, index = sections.header, sections.header.index
-    tail = [index.tile_width, index.tile_height, index.segments] if index else [header.payload_length]
+    words = (header.payload_length - header.state_bytes) // WORD_BYTES
+    size = header.payload_length if header.stored else pack_stream_size(header.state_bytes, words)
+    tail = [index.tile_width, index.tile_height] if index else [size]
     identity = header.mean_colour if header.stored else bytes([header.model_number]) + header.model_id
     return FileParts(
-        data[2], data[3], [header.width, header.height, *([] if header.is_plain else tail)], identity,
+        data[2], data[3], data[4] if data[3] & EXTENDED else 0x70, [header.width, header.height, *tail], identity,
         list(sections.chunks), list(index.lengths) if index else None,
-        inflate(sections.alpha[:-CRC32_BYTES]) if header.has_alpha_section else None,
-        inflate(sections.metadata[CRC32_BYTES:]) if header.metadata_length else None, header.orientation,
+        rows=inflate(sections.alpha[:-CRC32_BYTES]) if header.alpha_length else None,
+        metadata=inflate(sections.metadata[CRC32_BYTES:]) if header.metadata_length else None,
+        orientation=header.orientation,
     )  # fmt: skip
 
 
@@ -148,25 +179,23 @@ def repaired_file(data: bytes) -> bytes:
 def _repaired_header(data: bytes) -> tuple[bytes, Reader, int]:
     """And a reader behind the header, and the length of the index."""
     reader = Reader(data)
-    kind, flags = reader.take(4)[2:]
-    stored, mode = bool(flags & STORED), kind % CHECKED % len(MODES)
-    if not stored and not reader.take(1)[0]:
+    version, coding = reader.take(4)[2:]
+    stored = bool(coding & EXTENDED)
+    if not reader.take(1)[0] and not stored:
         reader.take(MODEL_ID_BYTES)
-    for _ in range(1 if flags & SQUARE else 2):
+    for _ in range(1 if version & SQUARE else 2):
         reader.varint()
-    reader.take((3 if mode in (1, 3) else 1) * stored)
-    if mode in (2, 3) and not stored:
-        reader.varint()
-    if flags & METADATA:
-        reader.varint()
-    if flags & METADATA or is_jpeg(flags):
+    reader.take((3 if version & MODE_BITS in (1, 3) else 1) * stored)
+    if version & SECTIONS:
         reader.take(1)
-    if not kind & CHECKED:
+        while reader.take(1)[0]:
+            reader.varint()
+    last = [reader.varint() for _ in range(3 if version & TILED else 1)][-1]
+    if not (stored or version & (SECTIONS | TILED)):
         return data, reader, 0
-    last = [reader.varint() for _ in range(4 if flags & TILED else 1)][-1]
     covered = data[: reader.position]
     reader.take(CRC16_BYTES)
-    return with_crc16(covered) + data[reader.position :], reader, last if flags & TILED else 0
+    return with_crc16(covered) + data[reader.position :], reader, last if version & TILED else 0
 
 
 def _repaired_index(data: bytes, reader: Reader, length: int) -> bytes:

@@ -73,7 +73,7 @@ def read_head(head: bytes) -> Block:
         icc, exif, values = cursor.column(n), cursor.column(n), cursor.column(cursor.varint())
         effort, levels, number, runs = cursor.varint(), cursor.varint(), cursor.varint(), cursor.column(cursor.varint())
         require(len(values) <= 1024 and max(icc + exif) <= len(values), "values that are not there")
-        require(1 <= effort <= 3 and levels <= 2 and number <= 255, "effort, levels or model")
+        require(1 <= effort <= 3 and levels in image_reader.LEVELS and number <= 255, "effort, levels or model")
         require(min(runs, default=0) > 0 and sum(runs) == n, "runs")
     if kind == CONTEXT:
         sizes = [(size // 5, 4 + size % 5) for size in cursor.column(len(runs))]
@@ -93,7 +93,7 @@ def read_head(head: bytes) -> Block:
     require(cursor.at == len(head) and isinstance(profile, dict), "bytes behind a head, or a profile that is none")
     columns = (names, numbers, [image_reader.MODES[mode] for mode in modes], widths, heights, lengths, icc, exif)
     block = Block(
-        total, kind, tuple(map(Entry, *columns)), tuple(values), words, effort, image_reader.LEVELS[levels],
+        total, kind, tuple(map(Entry, *columns)), tuple(values), words, effort, levels,
         tuple(runs), tuple(sizes), tuple(initial), tuple(latent), number, model_id, tuple(checks), latent_id, profile,
     )  # fmt: skip
     check_runs(block)

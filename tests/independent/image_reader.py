@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 MODES = ("L", "RGB", "LA", "RGBA", "1")
 MAGIC = b"\xdd\n"
-TILED, METADATA, STORED, SQUARE = 1, 2, 4, 8
-KINDS = ("WebP", "JPEG", "JPEG XL")  # of stored files, by the number that other files have noise levels in
+SQUARE, TILED, SECTIONS, EXTENDED = 8, 16, 32, 8
+KINDS = ("", "WebP", "JPEG", "JPEG XL")  # of payloads
+ALPHA, METADATA = 0x81, 0x42  # tags of sections
+AFTER, CRITICAL = 64, 128
 MOST_SIDES = {"WebP": 16383, "JPEG": 65535, "JPEG XL": 65535}
 CODINGS = {"": "context model", "WebP": "lossless WebP", "JPEG": "JPEG as it was", "JPEG XL": "JPEG, by JPEG XL"}
 LEVELS = (0, 2, 5)
@@ -80,12 +82,12 @@ def inflate(data: bytes, most: int) -> bytes:
 
 
 class Image(NamedTuple):
-    """A file cut into its parts; of a prefix the last ones are short or empty. Of a plain file nothing is missing."""
+    """A file cut into its parts; of a prefix the last ones are short or empty."""
 
     mode: str
     width: int
     height: int
-    stored: str  # one of KINDS, or nothing
+    stored: str  # one of KINDS
     effort: int
     levels: int
     model_number: int
@@ -97,8 +99,7 @@ class Image(NamedTuple):
     segments: int | None  # of a tile; None: not tiled
     tiles: int
     start: int  # bytes of header and index
-    alpha_length: int
-    metadata_length: int
+    sections: dict[int, int]  # lengths by tag
     lengths: tuple[int, ...]  # of the chunks, or of the payload
     checks: tuple[int, ...]
     alpha: bytes
@@ -113,23 +114,21 @@ class Image(NamedTuple):
 
     @property
     def is_jpeg(self) -> bool:
-        return self.stored in KINDS[1:]
+        return self.stored in KINDS[2:]
 
 
 def read_image(data: bytes) -> Image:
     cursor = Cursor(data)
     require(cursor.take(2) == MAGIC, "not a .ddpm file")
-    byte, coding = cursor.integer(1), cursor.integer(1)
-    version, checked, (state, mode) = byte >> 6, bool(byte & 32), divmod(byte & 31, 5)
-    require(version == 1 and state <= 4, f"version {version}, kind of pixels {byte & 31}")
-    effort, levels, flags = coding >> 6, coding >> 4 & 3, coding & 15
-    tiled, has_alpha = bool(flags & TILED), mode in (2, 3)
-    require(bool(flags & STORED) == (effort == 0) and levels <= 2, f"effort {effort}, levels or kind {levels}")
-    stored = KINDS[levels] if flags & STORED else ""
-    levels = 0 if stored else levels
-    require(not (tiled and stored) and (not state or not (tiled or stored)), f"flags {flags}, a state of {4 + state}")
-    is_jpeg = stored in KINDS[1:]
-    require(not is_jpeg or (mode < 2 and not flags & METADATA), f"a JPEG of mode {mode}, flags {flags}")
+    flags, coding = cursor.integer(1), cursor.integer(1)
+    version, mode, effort, levels = flags >> 6, flags & 7, coding >> 4, coding & 7
+    require(version == 1 and mode < len(MODES), f"version {version}, mode {mode}")
+    extension = cursor.integer(1) if coding & EXTENDED else 0x70
+    kind, bits = extension & 15, (extension >> 4) + 1
+    require(kind < len(KINDS) and bits == 8 and bool(kind) == bool(coding & EXTENDED), f"kind {kind}, {bits} bits")
+    require(effort == levels == 0 if kind else 1 <= effort <= 3 and levels in LEVELS, f"{effort}, {levels}")
+    stored, tiled, has_alpha = KINDS[kind], bool(flags & TILED), mode in (2, 3)
+    require(not (tiled and stored) and not (kind > 1 and mode > 1), f"flags {flags}, kind {kind}")
     number = 0 if stored else cursor.integer(1)
     model_id = b"" if stored or number else cursor.take(4)
     width = cursor.varint()
@@ -138,43 +137,63 @@ def read_image(data: bytes) -> Image:
     require(not stored or max(width, height) <= MOST_SIDES[stored], f"{width} x {height} pixels of a stored file")
     require(bool(flags & SQUARE) == (width == height), "a height that should be left out")
     mean = cursor.take(3 if mode in (1, 3) else 1) if stored else b""
-    alpha_length = cursor.varint() if has_alpha and not stored else 0
-    metadata_length = cursor.varint() if flags & METADATA else 0
-    orientation = cursor.integer(1) if flags & METADATA or is_jpeg else 1
-    require(metadata_length <= 1 << 24 and bool(metadata_length) == bool(flags & METADATA), "length of the metadata")
-    require(1 <= orientation <= 8, f"orientation {orientation}")
-    plain = not (has_alpha or flags & (TILED | METADATA | STORED))
-    require(checked != plain, "a CRC where there should be none, or the reverse")
-    tiles, segments, lengths, checks = read_index(cursor, width, height) if tiled else (1, None, (0,), ())
-    require(bool(stored) or tiled or width * height <= 1 << 21, "one stream of too many pixels")
-    if checked and not tiled:
-        lengths = (cursor.varint(),)
+    orientation, sections = read_sections(cursor, kind) if flags & SECTIONS else (1, {})
+    require((ALPHA in sections) == (has_alpha and not stored), "an alpha section that should not be there, or should")
+    tiles, lengths, checks, state = 1, (0,), (), 4
+    segments = sum(SEGMENTS_OF_STEPS[levels])
+    if tiled:
+        tiles, lengths, checks = read_index(cursor, width, height, segments)
+    else:
+        require(bool(stored) or width * height <= 1 << 21, "one stream of too many pixels")
+        size = cursor.varint()
+        state = 4 if stored else 4 + size % 5
+        lengths = (size,) if stored else (state + 4 * (size // 5),)
+    plain = not (tiled or stored or sections)
+    if not (tiled or plain):
         check_crc16(cursor, data[: cursor.at])
-        words = lengths[0] - 4 - state
-        require(bool(stored) or (words >= 0 and words % 4 == 0), f"a stream of {lengths[0]} bytes")
-    require(segments in (None, sum(SEGMENTS_OF_STEPS[LEVELS[levels]])), f"{segments} segments of {levels}")
-    end = cursor.at + alpha_length + sum(lengths) + metadata_length
-    lossy = has_mark(data) and len(data) - 6 >= cursor.at and (plain or len(data) < end)
+    before, after = tags_of(sections, 0), tags_of(sections, AFTER)
+    every = [*(sections[tag] for tag in before), *lengths, *(sections[tag] for tag in after)]
+    end = cursor.at + sum(every)
+    lossy = has_mark(data) and len(data) - 6 >= cursor.at and len(data) < end
     data = data[:-6] if lossy else data
-    if plain:
-        lengths, end = (len(data) - cursor.at,), len(data)
-    parts = cut_parts(data, cursor.at, [alpha_length, *lengths, metadata_length])
     require(len(data) <= end, f"{len(data) - end} bytes follow the end")
+    parts = cut_parts(data, cursor.at, every)
+    chunks = parts[len(before) : len(before) + len(lengths)]
+    found = dict(zip([*before, *after], [*parts[: len(before)], *parts[len(before) + len(lengths) :]], strict=True))
     return Image(
-        MODES[mode], width, height, stored, effort, LEVELS[levels], number, model_id, mean, 4 + state, orientation,
-        plain, segments, tiles, cursor.at, alpha_length, metadata_length, tuple(lengths), tuple(checks), parts[0],
-        tuple(parts[1:-1]), parts[-1], end - len(data), lossy,
+        MODES[mode], width, height, stored, effort, levels, number, model_id, mean, state, orientation, plain,
+        segments if tiled else None, tiles, cursor.at, sections, tuple(lengths), tuple(checks), found.get(ALPHA, b""),
+        tuple(chunks), found.get(METADATA, b""), end - len(data), lossy,
     )  # fmt: skip
+
+
+def read_sections(cursor: Cursor, kind: int) -> tuple[int, dict[int, int]]:
+    """The orientation, and the lengths of sections by tag."""
+    orientation, sections = cursor.integer(1), dict[int, int]()
+    while tag := cursor.integer(1):
+        types = [0, *(other & 63 for other in sections)]
+        sections[tag] = cursor.varint()
+        require(tag & 63 > types[-1] and sections[tag] > 0, f"section {tag} is empty or out of order")
+        require(tag in (ALPHA, METADATA) or not (tag & 63 < 3 or tag & CRITICAL), f"unknown section {tag}")
+    require(1 <= orientation <= 8, f"orientation {orientation}")
+    require(bool(sections) or (kind > 1 and orientation > 1), "an empty list of sections")
+    require(sections.get(METADATA, 0) <= 1 << 24 and not (kind > 1 and METADATA in sections), "metadata")
+    return orientation, sections
+
+
+def tags_of(sections: dict[int, int], place: int) -> list[int]:
+    return [tag for tag in sections if tag & AFTER == place]
 
 
 def has_mark(data: bytes) -> bool:
     return data[-6:] == b"\xddE" + zlib.crc32(data[:-6]).to_bytes(4, "little")
 
 
-def read_index(cursor: Cursor, width: int, height: int) -> tuple[int, int | None, tuple[int, ...], tuple[int, ...]]:
-    tile_width, tile_height, segments, size = cursor.varint(), cursor.varint(), cursor.varint(), cursor.varint()
+def read_index(cursor: Cursor, width: int, height: int, segments: int) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+    """The number of tiles, and lengths and checks of the chunks."""
+    tile_width, tile_height, size = cursor.varint(), cursor.varint(), cursor.varint()
     require(1 <= tile_width <= width and 1 <= tile_height <= height, f"tiles of {tile_width} x {tile_height}")
-    require(tile_width * tile_height <= 1 << 21 and 1 <= segments <= 255, "tiles too large, or too many segments")
+    require(tile_width * tile_height <= 1 << 21, "tiles too large")
     tiles = -(-width // tile_width) * -(-height // tile_height)
     require(tiles * segments <= 1 << 20, f"{tiles * segments} chunks")
     check_crc16(cursor, cursor.data[: cursor.at])
@@ -182,7 +201,7 @@ def read_index(cursor: Cursor, width: int, height: int) -> tuple[int, int | None
     pairs = [(entries.varint(), entries.integer(2)) for _ in range(tiles * segments)]
     require(entries.at == size, "the index holds more than its chunks")
     check_crc16(cursor, entries.data)
-    return tiles, segments, tuple(length for length, _ in pairs), tuple(check for _, check in pairs)
+    return tiles, tuple(length for length, _ in pairs), tuple(check for _, check in pairs)
 
 
 def check_crc16(cursor: Cursor, covered: bytes) -> None:
@@ -210,11 +229,11 @@ def describe_image(image: Image, size: int) -> dict[str, Any]:
         "tiles": image.tiles,
         "segments": image.segments,
         "bytes": size,
-        "missing_bytes": None if image.plain else image.missing,
+        "missing_bytes": image.missing,
         "header_bytes": image.start,
-        "alpha_bytes": image.alpha_length,
+        "alpha_bytes": image.sections.get(ALPHA, 0),
         "pixel_bytes": sum(map(len, image.chunks)),
-        "metadata_bytes": image.metadata_length,
+        "metadata_bytes": image.sections.get(METADATA, 0),
     }
 
 
@@ -227,9 +246,11 @@ def streams(image: Image) -> list[tuple[int, list[int]]]:
 
 
 def covered(image: Image, data: bytes) -> bytes:
-    """What the check of the stream covers of the header of a plain file."""
-    kind = data[2] - 5 * (image.state_bytes - 4)
-    return data[:2] + bytes([kind]) + data[3 : image.start] if image.plain else b""
+    """What the check of the stream covers of the header of a plain file: all but the last varint."""
+    end = image.start - 1
+    while data[end - 1] > 127:
+        end -= 1
+    return data[:end] if image.plain else b""
 
 
 def check_image(image: Image) -> Iterator[str]:
@@ -307,7 +328,8 @@ def end_of_step(image: Image, step: int) -> int:
     """Where in a tiled file its first steps end."""
     require(image.segments is not None, "the ends of steps of a single stream are not written down")
     chunks = image.tiles * sum(SEGMENTS_OF_STEPS[image.levels][:step])
-    return image.start + image.alpha_length + sum(image.lengths[:chunks])
+    before = sum(image.sections[tag] for tag in tags_of(image.sections, 0))
+    return image.start + before + sum(image.lengths[:chunks])
 
 
 # --- rANS

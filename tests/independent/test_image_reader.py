@@ -17,7 +17,7 @@ from PIL import Image as Pillow
 import ddpmcodec
 from ddpmcodec import _native
 from ddpmcodec.codec import graphics, originals
-from ddpmcodec.codec.contents import check_segments, streams_of
+from ddpmcodec.codec.contents import streams_of
 from ddpmcodec.codec.efforts import Coding, parts_of_segments, segments
 from ddpmcodec.codec.passes import new_pass, run
 from ddpmcodec.errors import FormatError
@@ -45,6 +45,7 @@ from image_reader import (
     read_metadata,
     streams,
 )
+from repairs import file_parts
 
 HERE = Path(__file__).parent
 GOLDEN = sorted((HERE.parent / "golden").glob("v*/*.ddpm"))
@@ -88,7 +89,6 @@ def library_finds(data: bytes) -> bool:
     """Whether the library finds damage without a network."""
     try:
         file = ddpm.split(data)
-        check_segments(file.header)
         file.require_whole()
         if not file.header.stored:
             for tile in range(file.header.tile_count):
@@ -141,7 +141,7 @@ def test_a_golden_file_is_listed_checked_and_cut(path: Path) -> None:
     for size in range(image.start, len(data), 97):
         kept = image.start if image.stored else size  # of another format the header alone is of use
         cut = read_image(ddpmcodec.truncate(data, bytes=size))
-        assert (cut.missing, cut.lossy) == (0 if image.plain else len(data) - kept, False)
+        assert (cut.missing, cut.lossy) == (len(data) - kept, False)
         if size >= image.start + 6:
             marked = read_image(ddpmcodec.truncate(data, bytes=size, mark=True))
             assert (marked.lossy, marked.chunks) == (True, read_image(data[: min(kept, size - 6)]).chunks)
@@ -210,7 +210,8 @@ def test_single_streams_are_listed_and_checked(singles: dict[str, bytes], name: 
 def test_single_streams_have_the_same_checks_of_header_and_sections(singles: dict[str, bytes], name: str) -> None:
     data = singles[name]
     image = read_image(data)
-    payload = range(image.start + image.alpha_length, len(data) - image.metadata_length)
+    start = image.start + len(image.alpha)
+    payload = range(start, start + len(image.chunks[0]))
     assert all_found(data, sorted(set(range(len(data))) - set(payload)))
 
 
@@ -225,6 +226,20 @@ def test_a_header_that_only_the_stream_checks_is_read_alike(singles: dict[str, b
             image, header = read_image(bytes(damaged)), ddpm.split(bytes(damaged)).header
             assert (image.width, image.height, image.mode) == (header.width, header.height, header.mode)
             assert (image.effort, image.levels, image.model_id) == (header.effort, header.levels, header.model_id)
+
+
+def test_sections_of_unknown_types_are_skipped_by_both(singles: dict[str, bytes]) -> None:
+    data = singles["metadata"]
+    file = ddpm.split(data)
+    for others in [((5, 3), (0x46, 2)), ((0x85, 3),), ((0xC6, 3),)]:
+        parts = file_parts(data)
+        parts.others = [(tag, bytes(length)) for tag, length in others]
+        changed = parts.pack()
+        is_critical = others[0][0] > 127
+        assert reader_finds(changed) == library_finds(changed) == is_critical
+        if not is_critical:
+            image = read_image(changed)
+            assert (image.missing, image.chunks, image.metadata) == (0, file.chunks, ddpm.split(changed).metadata)
 
 
 def test_every_prefix_of_a_header_is_refused_and_so_are_bytes_behind_the_end(tiled: bytes) -> None:
