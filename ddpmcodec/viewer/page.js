@@ -234,12 +234,11 @@ function drawAbout() {
   $("about").textContent = `${current.width} × ${current.height} ${current.mode}, ${grouped(current.bytes)} bytes${state()}, ${coding}`;
 }
 
-/** What is not whole, or not as it was; of small files, which do not say how long they are, known with the map. */
+/** What is not whole, or not as it was. Damage is known with the map. */
 function state() {
   if (current.lossy) return ", lossy: cut on purpose";
   if (current.missing_bytes) return `, cut off: ${grouped(current.missing_bytes)} bytes are missing`;
-  if (current.damaged) return ", damaged: get the file again";
-  return current.stripes && !current.original ? ", cut off or damaged" : "";
+  return current.damaged ? ", damaged: get the file again" : "";
 }
 
 function choose(file) {

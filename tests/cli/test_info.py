@@ -73,12 +73,9 @@ def test_json_of_several_files_is_one_array_also_when_some_fail(ddpm: Any, file:
 
 
 def test_a_prefix_is_reported_from_a_whole_file(ddpm: Any, webp: bytes, coded: bytes) -> None:
-    assert "complete  yes" in ddpm("info", "-", stdin=webp).stdout.decode()
-    assert "complete  no, 3 bytes are missing" in ddpm("info", "-", stdin=webp[:-3]).stdout.decode()
-    plain = (
-        "complete  as far as is known: so small a file does not say how long it is, and `ddpmcodec test` decodes it\n"
-    )
-    assert plain in ddpm("info", "-", stdin=coded[:-3]).stdout.decode()
+    for data in (webp, coded):
+        assert "complete  yes" in ddpm("info", "-", stdin=data).stdout.decode()
+        assert "complete  no, 3 bytes are missing" in ddpm("info", "-", stdin=data[:-3]).stdout.decode()
 
 
 def test_test_says_ok_on_standard_output(ddpm: Any, file: Path, names: Any) -> None:

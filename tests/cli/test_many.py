@@ -243,9 +243,7 @@ def test_what_is_not_whole_is_not_taken_for_done(ddpm: Any, tree: Path, content:
 
 
 def test_a_small_file_that_is_cut_off_is_not_taken_for_done(ddpm: Any, tree: Path) -> None:
-    """It does not say how long it is."""
     whole = codec.encode(tree / "a.png", webp=False)
-    assert codec.info(whole)["complete"] is None
     for content, code in ((whole[:-5], 1), (whole, 0)):
         (tree / "a.ddpm").write_bytes(content)
         assert ddpm("encode", tree / "a.png", "--skip-existing").code == code

@@ -82,9 +82,7 @@ def test_a_file_is_cut_to_a_quality(ddpm: Any, file: Path, coded: bytes, pixels:
 def test_the_original_is_measured_against_where_it_is_given(ddpm: Any, photo: Path, pixels: np.ndarray) -> None:
     """Neither a prefix nor a lossy file has an original of its own, and one of another size is refused."""
     cut = photo.with_name("cut.ddpm")
-    image = Image.fromarray(pixels)
-    image.info["icc_profile"] = b"profile"  # and so the file says how long it is
-    coded = codec.encode(image)
+    coded = codec.encode(pixels)
     cut.write_bytes(coded[:-40])
     whole = ddpm("truncate", "-", "--psnr", 30, "-o", "-", stdin=coded)
     assert ddpm("truncate", cut, "--psnr", 30, "--original", photo, "-o", "-").stdout == whole.stdout

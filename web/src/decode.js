@@ -8,7 +8,6 @@ import { opaque, sideSections, unpackWebP } from "./sections.js";
 import { joinLanes, parseStream } from "./streams.js";
 
 export const DAMAGED = "the data is damaged: it decodes to another image than was encoded; get the file again";
-const SHORT = `the pixel stream ends early, or is damaged: get the file again, or ${REST.replace("get the rest, or ", "")}`;
 
 /** The image of a file; with `partial` or `maxBytes` what a prefix shows. See index.d.ts. */
 export async function decode(data, options = {}) {
@@ -47,7 +46,7 @@ async function wholeImage(codec, core, file) {
     try {
       await core.advance(pass, box, header.segments, codec.signal);
       const pixels = soundPixels(core, pass, box, header);
-      if (!pixels) throw header.isPlain && !core.isExact(pass) ? new TruncatedError(SHORT) : new ChecksumError(DAMAGED);
+      if (!pixels) throw new ChecksumError(DAMAGED);
       paste(pixels, box, colour, header);
     } finally {
       core.free(pass);
@@ -67,13 +66,13 @@ async function preview(codec, core, file) {
   try {
     for (let tile = 0; tile < header.tileCount; tile++) {
       const found = await previewTile(codec, core, model, file, tile, canvas);
-      const isAllThere = !header.isPlain && !file.tileIsCut(tile) && !file.tileIsDamaged(tile);
+      const isAllThere = !file.tileIsCut(tile) && !file.tileIsDamaged(tile);
       exact &&= found.exact;
       damaged ||= found.damaged || file.tileIsDamaged(tile) || (!found.exact && isAllThere);
       stepsDone = Math.min(stepsDone, header.stepsDone(found.segments));
     }
     const colour = core.shown(canvas, header);
-    const isWhole = exact && !damaged && !file.missing && !file.endsInAWord;
+    const isWhole = exact && !damaged && !file.missing;
     return pictureOf(file, colour, side, { exact: isWhole, damaged, stepsDone });
   } finally {
     core.freeCanvas(canvas);
@@ -90,20 +89,10 @@ async function previewTile(codec, core, model, file, tile, canvas) {
     if (!(error instanceof FormatError)) throw error;
     return { exact: false, damaged: false, segments: 0 }; // it has not begun, or nothing of it makes sense
   }
-  const isCut = header.isPlain || file.tileIsCut(tile) || file.tileIsDamaged(tile); // of a plain file nobody knows
-  let pass = core.begin(model, header, box, streams, { forPreviews: true, isCut });
+  const isCut = file.tileIsCut(tile) || file.tileIsDamaged(tile);
+  const pass = core.begin(model, header, box, streams, { forPreviews: true, isCut });
   try {
-    let segments = await core.advance(pass, box, header.segments, codec.signal);
-    if (header.isPlain && core.hasEnded(pass)) {
-      let other = core.begin(model, header, box, streams, { forPreviews: true }); // or is it all there?
-      try {
-        await core.advance(other, box, header.segments, codec.signal);
-        const isBetter = soundPixels(core, other, box, header) !== null; // what lacks words may end, too: as another image
-        if (isBetter) [pass, other, segments] = [other, pass, header.segments];
-      } finally {
-        core.free(other);
-      }
-    }
+    const segments = await core.advance(pass, box, header.segments, codec.signal);
     const exact = soundPixels(core, pass, box, header) !== null;
     core.place(canvas, box, pass);
     return { exact, damaged: core.isExact(pass) && !exact, segments };

@@ -6,7 +6,6 @@ import { parseHeader } from "./header.js";
 
 const MARK = [0xdd, 0x45];
 const MARK_BYTES = 6;
-const WORD_BYTES = 4;
 export const REST = "get the rest, or decode a preview with partial";
 
 /** In a prefix the last part that it reaches is short, and later ones are empty. */
@@ -18,28 +17,20 @@ export class File {
     const { header, start } = parseHeader(data);
     this.header = header;
     this.start = start;
-    const lengths = [header.alphaLength, ...header.chunkLengths, header.metadataLength];
+    const before = [header.alphaLength, header.skippedBefore];
+    const lengths = [...before, ...header.chunkLengths, header.metadataLength, header.skippedAfter];
     const end = start + lengths.reduce((sum, length) => sum + length, 0);
-    const front = header.isPlain || data.length < end ? withoutEndMark(data) : null;
+    const front = data.length < end ? withoutEndMark(data) : null;
     this.isLossy = front !== null && front.length >= start; // an end mark says that the data end here on purpose
     if (this.isLossy) data = front;
     this.size = data.length;
-    this.missing = header.isPlain ? 0 : end - data.length;
+    this.missing = end - data.length;
     if (this.missing < 0) throw new FormatError(`${-this.missing} bytes follow the end of the image (at byte ${end}): cut them off`);
     let position = start;
-    const parts = header.isPlain
-      ? [data.subarray(0, 0), data.subarray(start), data.subarray(0, 0)]
-      : lengths.map((length) => data.subarray(position, (position += length)));
+    const parts = lengths.map((length) => data.subarray(position, (position += length)));
     this.alpha = parts[0];
-    this.metadata = parts[parts.length - 1];
-    this.chunks = parts.slice(1, -1); // the payload, or one chunk per (segment, tile), segment-major
-  }
-
-  /** Of a plain file: the data ends in its state, or in a word. */
-  get endsInAWord() {
-    if (!this.header.isPlain) return false;
-    const words = this.chunks[0].length - this.header.stateBytes;
-    return words < 0 || words % WORD_BYTES > 0;
+    this.metadata = parts[parts.length - 2];
+    this.chunks = parts.slice(before.length, -2); // the payload, or one chunk per (segment, tile), segment-major
   }
 
   /** Where a tile's chunk is among all. */
@@ -88,7 +79,6 @@ export class File {
 
   /** Throws TruncatedError where bytes are missing, ChecksumError where a chunk is damaged. */
   requireWhole() {
-    if (this.endsInAWord) throw new TruncatedError(`the file ends after ${this.size} bytes, inside a word of the pixel stream: ${REST}`);
     if (this.missing) throw new TruncatedError(`the file ends after ${this.size} of ${this.size + this.missing} bytes: ${REST}`);
     const damaged = [...Array(this.header.tileCount).keys()].filter((tile) => this.tileIsDamaged(tile));
     if (damaged.length)

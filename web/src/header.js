@@ -6,15 +6,26 @@ import { FormatError, TruncatedError } from "./errors.js";
 const MAGIC = [0xdd, 0x0a];
 const ARCHIVE_MAGIC = [0xdd, 0x41, 0x0d, 0x0a];
 const VERSION = 1;
-const CHECKED = 32; // in the byte of the version: a CRC ends the header
-const TILED = 1;
-const METADATA = 2;
-const STORED = 4;
-const SQUARE = 8;
+const SQUARE = 8; // flags in the byte of the version
+const TILED = 16;
+const SECTIONS = 32;
+const EXTENDED = 8; // flag in the byte of effort and levels
+const WEBP = 1; // kinds of the payload
+const LAST_KIND = 3;
+const SAMPLE_BITS = 8;
+const ALPHA = 0x81; // tags of sections
+const METADATA = 0x42;
+const TYPE = 63; // parts of a tag
+const AFTER = 64;
+const CRITICAL = 128;
 const MODES = ["L", "RGB", "LA", "RGBA", "1"];
 const LEVELS = [0, 2, 5];
-const SMALLEST_HEADER = 6;
+const SMALLEST_HEADER = 7;
 const CRC16_BYTES = 2;
+const LEAST_STATE_BYTES = 4;
+const STATE_SIZES = 5; // a state has 4 to 8 bytes
+const WORD_BYTES = 4;
+const NEWER = "the data is damaged, or a newer decoder is needed";
 
 const MAX_PIXELS = 2 ** 28;
 const MAX_TILE_PIXELS = 2 ** 21;
@@ -37,8 +48,11 @@ export class Header {
   orientation = 1; // as EXIF counts them
   alphaLength = 0;
   metadataLength = 0;
+  skippedBefore = 0; // bytes of sections of unknown types before the payload
+  skippedAfter = 0; // and after it
   payloadLength = 0;
-  index = null; // of a tiled file: tileWidth, tileHeight, segments, lengths, checks
+  stateBytes = LEAST_STATE_BYTES; // of a single stream
+  index = null; // of a tiled file: tileWidth, tileHeight, lengths, checks
   covered = new Uint8Array(0); // of a plain file: what its stream's check covers in front of the samples
 
   /** Colour channels. */
@@ -54,9 +68,14 @@ export class Header {
     return this.hasAlpha && !this.webp;
   }
 
-  /** A single stream and nothing beside it: the payload is the rest of the file. */
-  get isPlain() {
-    return !(this.index || this.webp || this.hasAlpha || this.metadataLength);
+  /** Bytes of the sections before the payload. */
+  get lengthsBefore() {
+    return this.alphaLength + this.skippedBefore;
+  }
+
+  /** Bytes of the sections after the payload. */
+  get lengthsAfter() {
+    return this.metadataLength + this.skippedAfter;
   }
 
   get tileWidth() {
@@ -119,31 +138,26 @@ export function parseHeader(data) {
   const header = new Header();
   checkMagic(data);
   reader.take(MAGIC.length);
-  const checked = takeVersion(reader, header);
-  const flags = takeCoding(reader, header);
+  const flags = takeVersion(reader, header);
+  takeCoding(reader, header);
+  if (header.webp && flags & TILED) refuse("the header claims a WebP payload in tiles: the data is damaged");
   if (!header.webp) {
     header.modelNumber = reader.byte();
     header.modelId = header.modelNumber ? "" : hex(reader.take(4));
   }
   takeSize(reader, header, flags & SQUARE);
   header.meanColour = header.webp ? reader.take(header.channels).slice() : new Uint8Array(0);
-  if (header.webp ? header.effort || header.levels : !header.effort)
-    refuse(`the header claims effort ${header.effort} and ${header.levels} noise levels: the data is damaged`);
-  if (header.hasAlphaSection) header.alphaLength = reader.varint();
-  if (flags & METADATA) takeMetadata(reader, header);
-  if (checked === (header.isPlain && !(flags & TILED)))
-    refuse("the header has a checksum and nothing that calls for one, or the reverse: it is damaged");
+  if (flags & SECTIONS) takeSections(reader, header);
+  if (header.hasAlphaSection !== header.alphaLength > 0)
+    refuse(`the header claims mode ${header.mode}, and an alpha section of ${header.alphaLength} bytes: the data is damaged`);
+  const isPlain = !(header.webp || flags & (TILED | SECTIONS));
   if (flags & TILED) {
     takeIndex(reader, header);
   } else {
     checkTiles(header);
-    if (checked) {
-      header.payloadLength = reader.varint();
-      checkCrc(reader, data.subarray(0, reader.position));
-    } else {
-      header.covered = data.slice(0, reader.position);
-      header.covered[2] = (VERSION << 6) | MODES.indexOf(header.mode); // as if the state had the least number of bytes
-    }
+    if (isPlain) header.covered = data.slice(0, reader.position);
+    takePayload(reader, header);
+    if (!isPlain) checkCrc(reader, data.subarray(0, reader.position));
   }
   return { header, start: reader.position };
 }
@@ -159,22 +173,27 @@ function checkMagic(data) {
 function takeVersion(reader, header) {
   const byte = reader.byte();
   if (byte >> 6 !== VERSION) refuse(`format version ${byte >> 6} (this program reads ${VERSION}): a newer decoder is needed`);
-  const kind = byte % CHECKED;
-  header.mode = MODES[kind % MODES.length];
-  header.stateBytes = 4 + Math.floor(kind / MODES.length);
-  if (header.stateBytes > 8) refuse(`unknown colour mode ${kind}: it is damaged, or a newer decoder is needed`);
-  return Boolean(byte & CHECKED);
+  header.mode = MODES[byte & 7];
+  if (!header.mode) refuse(`unknown colour mode ${byte & 7}: ${NEWER}`);
+  return byte & (SQUARE | TILED | SECTIONS);
 }
 
 function takeCoding(reader, header) {
   const byte = reader.byte();
-  header.effort = byte >> 6;
-  header.levels = LEVELS[(byte >> 4) & 3];
-  if (header.levels === undefined) refuse("unknown noise levels: the data is damaged, or a newer decoder is needed");
-  header.webp = Boolean(byte & STORED);
-  if (header.webp && header.levels) refuse("the file stores a JPEG file, which this decoder does not read: encode its pixels (--pixels)");
-  if (header.webp && byte & TILED) refuse("the header claims a WebP payload in tiles: the data is damaged");
-  return byte & 15;
+  header.effort = byte >> 4;
+  header.levels = byte & 7;
+  if (byte & EXTENDED) takeKind(reader, header);
+  const isPossible = header.webp ? !header.effort && !header.levels : header.effort >= 1 && header.effort <= 3 && LEVELS.includes(header.levels);
+  if (!isPossible) refuse(`the header claims effort ${header.effort} and ${header.levels} noise levels: ${NEWER}`);
+}
+
+function takeKind(reader, header) {
+  const byte = reader.byte();
+  const [kind, bits] = [byte & 15, (byte >> 4) + 1];
+  if (kind > LAST_KIND || bits !== SAMPLE_BITS) refuse(`unknown payload ${kind} of ${bits} bits a sample: ${NEWER}`);
+  if (!kind) refuse(`the header states ${bits} bits a sample, which it should leave out: the data is damaged`);
+  if (kind !== WEBP) refuse("the file stores a JPEG file, which this decoder does not read: encode its pixels (--pixels)");
+  header.webp = true;
 }
 
 function takeSize(reader, header, square) {
@@ -189,19 +208,45 @@ function takeSize(reader, header, square) {
     refuse(`the header claims a WebP payload of ${width} x ${height} pixels (sides of 1 to ${MAX_WEBP_SIDE} are possible)`);
 }
 
-function takeMetadata(reader, header) {
-  header.metadataLength = reader.varint();
+/** Orientation, and the lengths of sections. */
+function takeSections(reader, header) {
   header.orientation = reader.byte();
-  if (!(header.metadataLength >= 1 && header.metadataLength <= MAX_METADATA))
-    refuse(`the header claims ${header.metadataLength} bytes of metadata (1 to ${MAX_METADATA} are possible)`);
   if (!(header.orientation >= 1 && header.orientation <= 8))
     refuse(`the header claims orientation ${header.orientation} (1 to 8 are possible)`);
+  let last = 0;
+  for (let tag = reader.byte(); tag; tag = reader.byte()) {
+    const length = reader.varint();
+    if (!((tag & TYPE) > last) || !length) refuse(`a section of type ${tag & TYPE} is empty or out of order: the data is damaged`);
+    last = tag & TYPE;
+    takeSection(header, tag, length);
+  }
+  if (!last) refuse("the header lists no sections: the data is damaged");
+  if (header.metadataLength > MAX_METADATA)
+    refuse(`the header claims ${header.metadataLength} bytes of metadata (1 to ${MAX_METADATA} are possible)`);
+}
+
+function takeSection(header, tag, length) {
+  const isKnown = [ALPHA, METADATA].some((known) => (known & TYPE) === (tag & TYPE));
+  if (tag === ALPHA) header.alphaLength = length;
+  else if (tag === METADATA) header.metadataLength = length;
+  else if (isKnown || tag & CRITICAL) refuse(`unknown section ${tag}: ${NEWER}`);
+  else if (tag & AFTER) header.skippedAfter += length;
+  else header.skippedBefore += length;
+}
+
+/** The size of a payload without an index. */
+function takePayload(reader, header) {
+  const size = reader.varint();
+  if (header.webp) {
+    header.payloadLength = size;
+  } else {
+    header.stateBytes = LEAST_STATE_BYTES + (size % STATE_SIZES);
+    header.payloadLength = header.stateBytes + WORD_BYTES * Math.floor(size / STATE_SIZES);
+  }
 }
 
 function checkTiles(header) {
   const { tileWidth, tileHeight, width, height } = header;
-  if (header.stateBytes > 4 && (header.webp || header.index))
-    refuse(`the header claims a state of ${header.stateBytes} bytes, where there is none: the data is damaged`);
   const fits = tileWidth > 0 && tileHeight > 0 && tileWidth <= width && tileHeight <= height;
   if (!header.webp && !(fits && tileWidth * tileHeight <= MAX_TILE_PIXELS))
     refuse(
@@ -211,13 +256,12 @@ function checkTiles(header) {
 }
 
 function takeIndex(reader, header) {
-  const index = { tileWidth: reader.varint(), tileHeight: reader.varint(), segments: reader.varint() };
+  const index = { tileWidth: reader.varint(), tileHeight: reader.varint() };
   header.index = index;
   checkTiles(header);
   const length = reader.varint();
-  const chunks = header.tileCount * index.segments;
-  if (!(index.segments >= 1 && index.segments <= 255 && chunks <= MAX_CHUNKS))
-    refuse(`the header claims ${chunks} chunks, ${index.segments} of a tile: the data is damaged`);
+  const chunks = header.tileCount * header.segments;
+  if (chunks > MAX_CHUNKS) refuse(`the header claims ${chunks} chunks (1 to ${MAX_CHUNKS} are possible)`);
   if (!(length >= 3 * chunks && length <= 7 * chunks))
     refuse(`the header claims an index of ${length} bytes for ${chunks} chunks: the data is damaged`);
   checkCrc(reader, reader.data.subarray(0, reader.position));
@@ -236,11 +280,6 @@ function takeIndex(reader, header) {
     refuse(`the index holds fewer than ${chunks} chunks: the data is damaged`);
   }
   if (entries.position !== length) refuse(`the index holds more than ${chunks} chunks: the data is damaged`);
-  if (index.segments !== header.segments)
-    refuse(
-      `the header claims ${index.segments} segments, ${header.levels} noise levels have ${header.segments}:` +
-        " it is damaged; get it again",
-    );
 }
 
 function checkCrc(reader, covered) {

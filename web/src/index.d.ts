@@ -87,10 +87,7 @@ export class ProgressiveDecoder {
   constructor(options?: Options);
   /** Once the header is there; null before. */
   readonly size: { width: number; height: number } | null;
-  /**
-   * Whether all of the file has come, and is exactly what was encoded; or as much as there is of a lossy one. Small files do
-   * not say how long they are: of these, `close` finds out.
-   */
+  /** Whether all of the file has come, and is exactly what was encoded; or as much as there is of a lossy one. */
   readonly complete: boolean;
   /**
    * Takes the bytes that follow, any number of them: a better picture, or null where there is none yet. What it throws of
@@ -121,7 +118,7 @@ export interface Info {
   webp: boolean;
   lossy: boolean;
   headerBytes: number;
-  /** Bytes that the header declares and the data does not have; 0 of small files, which declare none. */
+  /** Bytes that the header declares and the data does not have. */
   missing: number;
 }
 

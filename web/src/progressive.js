@@ -34,8 +34,7 @@ export class ProgressiveDecoder {
     return this.#header && { width: this.#header.width, height: this.#header.height };
   }
 
-  /** Whether all of the file has come, and is exactly what was encoded; or as much as there is of a lossy one. Small files
-   * do not say how long they are: of these, `close` finds out. */
+  /** Whether all of the file has come, and is exactly what was encoded; or as much as there is of a lossy one. */
   get complete() {
     return this.#picture !== null && (this.#picture.exact || this.#picture.lossy);
   }
@@ -63,9 +62,8 @@ export class ProgressiveDecoder {
   }
 
   async #close() {
-    const kept = this.#source?.kept;
     this.#free();
-    if (!this.complete) this.#picture = kept?.size === this.#size ? kept.picture : await decodeBytes(this.#codec, this.#data, false);
+    if (!this.complete) this.#picture = await decodeBytes(this.#codec, this.#data, false);
     return this.#picture;
   }
 
@@ -132,32 +130,28 @@ export async function* decodeStream(source, options = {}) {
   }
 }
 
-/** A file of one stream, or of WebP. How long a plain file is nobody knows, before it decodes to what its check says. */
+/** A file of one stream, or of WebP. */
 class Single {
   static make(codec, header, start) {
     const single = new Single();
-    const whole = start + header.alphaLength + header.payloadLength + header.metadataLength;
+    const payload = start + header.lengthsBefore;
     Object.assign(single, { header, start, codec });
-    single.whole = header.isPlain ? Infinity : whole;
-    const first = header.isPlain ? header.stateBytes : FIRST_BYTES; // of a plain file the state may be all there is
-    single.wanted = header.webp ? start : Math.min(start + header.alphaLength + first, single.whole);
+    single.whole = payload + header.payloadLength + header.lengthsAfter;
+    single.wanted = header.webp ? start : Math.min(payload + FIRST_BYTES, single.whole);
     return single;
   }
 
   async decode(file, data) {
     const { header } = this;
     this.wanted = header.webp ? this.whole : Math.min(2 * file.size, this.whole);
-    const partial = header.isPlain || file.missing > 0; // or lossy
-    let picture = await decodeBytes(this.codec, data, partial);
+    let picture = await decodeBytes(this.codec, data, file.missing > 0); // or lossy
     const begun = picture.damaged ? begunMark(data) : 0;
     if (begun && data.length - begun >= this.start) {
       this.wanted = data.length + 1; // the rest of the mark, which was decoded as words of the stream
       picture = await decodeBytes(this.codec, data.subarray(0, data.length - begun), true);
     }
     if (picture.damaged) throw new ChecksumError(DAMAGED);
-    if (!header.isPlain || picture.lossy) return picture;
-    this.kept = picture.exact && !begun ? { picture, size: data.length } : null;
-    return { ...picture, exact: false }; // more may follow
+    return picture;
   }
 
   free() {}
@@ -170,12 +164,12 @@ class Tiled {
     const [core, model] = [await codec.core(), await codec.modelOf(header)];
     Object.assign(tiled, { codec, header, core, model, tiles: [], done: 0 });
     tiled.ends = [];
-    let end = start + header.alphaLength;
+    let end = start + header.lengthsBefore;
     header.chunkLengths.forEach((length, k) => {
       end += length;
       if ((k + 1) % header.tileCount === 0) tiled.ends.push(end);
     });
-    tiled.whole = end + header.metadataLength;
+    tiled.whole = end + header.lengthsAfter;
     tiled.wanted = tiled.ends[0];
     tiled.canvas = core.canvas(header);
     return tiled;
