@@ -160,9 +160,9 @@ def test_a_jpeg_from_a_pipe(ddpm: Any, jpeg: Path) -> None:
 
 def test_a_file_of_pixels_becomes_a_png_however_long_its_index(ddpm: Any, tmp_path: Path) -> None:
     """The name of the output is looked at first, and so is refused; it holds no pixels."""
-    columns, segments = 24, 40
-    header = Header("RGB", 64 * columns, 64 * columns, 1, 0, 1, index=Index(64, 64, segments))
-    (tmp_path / "a.ddpm").write_bytes(assemble(header, b"", [b"ab"] * columns**2 * segments, b""))
+    columns = 24
+    header = Header("RGB", 64 * columns, 64 * columns, 1, 5, 1, index=Index(64, 64))
+    (tmp_path / "a.ddpm").write_bytes(assemble(header, b"", [b"ab"] * columns**2 * header.segments, b""))
     assert parse_header((tmp_path / "a.ddpm").read_bytes())[1] > 1 << 16
     (tmp_path / "a.png").write_bytes(b"old")
     refused = ddpm("decode", tmp_path / "a.ddpm", "--original")

@@ -115,8 +115,8 @@ def test_too_many_pixels_are_refused(coded: bytes, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_few_bytes_that_claim_many_pixels_are_refused_at_once() -> None:
-    header = Header("RGB", 8192, 8192, effort=2, levels=2, model_number=2, index=plan_index(8192, 8192, 26))
-    file = assemble(header, b"", [b""] * (header.tile_count * 26), b"")
+    header = Header("RGB", 8192, 8192, effort=2, levels=2, model_number=2, index=plan_index(8192, 8192, 22))
+    file = assemble(header, b"", [b""] * (header.tile_count * header.segments), b"")
     with pytest.raises(ImageError, match="bytes are too few of an image that claims 8192 x 8192 pixels: give more"):
         ViewedFile("huge.ddpm", file)
 
