@@ -114,7 +114,7 @@ def decode_region(file: Sections, region: Region, scale: int, wanted: Wanted, ma
         planes = reduced(planes, scale)
     return replace(
         decoded, planes=planes, exact=decoded.exact and scale == 1, damaged=decoded.damaged or bool(side.damaged),
-        bytes_used=file.start + len(file.alpha) + sum(map(len, part.chunks)) + len(file.metadata),
+        bytes_used=file.size - sum(map(len, file.chunks)) + sum(map(len, part.chunks)),
     )  # fmt: skip
 
 

@@ -38,6 +38,12 @@ def test_every_strict_prefix_is_refused_without_partial(model: ContextModel, fil
             codec.decode(file[:size], model=model)
 
 
+def test_a_prefix_is_decoded_once(model: ContextModel, bare: bytes, passes_begun: list[object]) -> None:
+    for count, size in enumerate(range(codec.info(bare)["header_bytes"] + 8, len(bare) + 1), start=1):
+        assert decode_details(bare, max_bytes=size, model=model).exact == (size == len(bare))
+        assert len(passes_begun) == count
+
+
 def test_every_prefix_with_the_header_decodes_to_a_preview(model: ContextModel, file: bytes) -> None:
     facts = codec.info(file)
     for size in range(facts["header_bytes"], len(file), 1 if len(file) < 200 else 3):

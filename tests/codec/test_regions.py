@@ -307,6 +307,15 @@ def test_a_long_image_takes_no_more_memory_than_its_pixels() -> None:
     assert peak < 32 * 300_000
 
 
+@pytest.mark.parametrize("levels", [2, 5])
+def test_segments_that_need_no_words_are_decoded_once(passes_begun: list[object], levels: int) -> None:
+    """Their streams end alike, cut or whole: the index states that all of these segments are there."""
+    data = codec.encode(np.full((128, 64, 3), 255, np.uint8), levels=levels, tile=64, webp=False, verify=False)
+    passes_begun.clear()
+    assert codec.decode(data, reduce=2, as_array=True).min() >= 254
+    assert len(passes_begun) == codec.info(data)["tiles"] == 2
+
+
 @pytest.mark.parametrize("side", [1, 4, 32, 100])
 def test_a_small_file_that_needs_no_more_words_is_whole(side: int) -> None:
     """Its first segments come without a word."""
