@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-import threading
-import webbrowser
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ._common import EXIT_CODES, each, echo, label, leave_at_once, model_loader, naming, read_input, say
+from ._browser import open_browser
+from ._common import EXIT_CODES, each, echo, label, leave_at_once, message_of, model_loader, naming, read_input, say
 from ._options import PATH_NAME, file_model_option, files_argument
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def view(files: tuple[str, ...], original: str | None, port: int, browser: bool 
     """Show files on a local page: previews by a slider over their bytes, beside JPEG and WebP of the same bytes.
 
     Opens the page, and prints its address, which has a secret in it and is answered on this machine alone. Ctrl-C ends
-    it. While the page is open it fetches pictures ahead; the slider shows these at once. Needs pip install
+    it. A browser is given a temporary file that leads to the address, because other users can read its command line.
+    While the page is open it fetches pictures ahead; the slider shows these at once. Needs pip install
     'ddpmcodec[view]'.
     """
     from ddpmcodec.viewer.server import ADDRESS, Viewer, listen, serve
@@ -61,14 +62,29 @@ def view(files: tuple[str, ...], original: str | None, port: int, browser: bool 
         if viewer.files:
             address = f"http://{ADDRESS}:{listening.getsockname()[1]}/{viewer.token}/"
             echo(address)
-            if sys.stdout.isatty() if browser is None else browser:  # beside the server: some browsers are waited for
-                threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
             say("open this address in a browser; Ctrl-C ends the viewer")
-            with suppress(KeyboardInterrupt):
-                serve(viewer, listening)
+            wants_browser = sys.stdout.isatty() if browser is None else browser
+            with suppress(KeyboardInterrupt), _browser(address, wants_browser) as reached:
+                serve(viewer, listening, reached)
             if not viewer.close(LEAVING):
                 leave_at_once(code)
         return code
+
+
+@contextmanager
+def _browser(address: str, wanted: bool) -> Iterator[Callable[[], object]]:
+    """Open a browser if it is wanted. Yields a function to call when the browser, or another program, has reached the
+    address: it removes the page that leads there, and so does the end."""
+    try:
+        folder = open_browser(address) if wanted else None
+    except OSError as error:
+        say(f"no browser was opened: {message_of(error)}")
+        folder = None
+    if folder is None:
+        yield lambda: None
+        return
+    with folder:
+        yield folder.cleanup
 
 
 def _original(name: str) -> Image.Image:

@@ -12,7 +12,7 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -149,10 +149,10 @@ class Viewer:
 
 
 class Guard:
-    """Refuses requests without the token, and adds HEADERS to all answers."""
+    """Refuses requests without the token, and adds HEADERS to all answers. reached: called for requests with it."""
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self.app, self.token = app, token
+    def __init__(self, app: ASGIApp, token: str, reached: Callable[[], object]) -> None:
+        self.app, self.token, self.reached = app, token, reached
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
@@ -161,6 +161,8 @@ class Guard:
             await send(message)
 
         known = scope["type"] == "http" and secrets.compare_digest(_first(scope["path"]).encode(), self.token.encode())
+        if known:
+            self.reached()
         refusal = PlainTextResponse("open the whole address that `ddpmcodec view` printed: its token is missing", 403)
         await (self.app if known else refusal)(scope, receive, send_with_headers)
 
@@ -170,8 +172,8 @@ def _first(path: str) -> str:
     return path[1:].split("/")[0] if path.startswith("/") else ""
 
 
-def make_app(viewer: Viewer) -> Starlette:
-    """The ASGI application of a viewer."""
+def make_app(viewer: Viewer, reached: Callable[[], object] = lambda: None) -> Starlette:
+    """Return the ASGI application of a viewer. reached: called for each request that has the token."""
 
     def page(request: Request) -> Response:
         name, media_type = PAGE[request.url.path.rpartition("/")[2]]
@@ -214,7 +216,10 @@ def make_app(viewer: Viewer) -> Starlette:
             Route(f"{root}/files/{{number}}/map", map_),
             Route(f"{root}/files/{{number}}/{{kind}}", picture),
         ],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[ADDRESS]), Middleware(Guard, token=viewer.token)],
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=[ADDRESS]),
+            Middleware(Guard, token=viewer.token, reached=reached),
+        ],
         exception_handlers={
             DdpmError: _refused,
             MemoryError: _out_of_memory,
@@ -236,10 +241,14 @@ def listen(port: int) -> socket.socket:
     return listening
 
 
-def serve(viewer: Viewer, listening: socket.socket) -> None:
-    """Answers until SIGINT or SIGTERM. Raises KeyboardInterrupt after SIGINT, as uvicorn does."""
-    config = uvicorn.Config(
-        make_app(viewer), http=Connection, log_level="warning", access_log=False, lifespan="off", ws="none",
+def serve(viewer: Viewer, listening: socket.socket, reached: Callable[[], object] = lambda: None) -> None:
+    """Answers until SIGINT or SIGTERM. Raises KeyboardInterrupt after SIGINT, as uvicorn does.
+
+    Parameters:
+        reached: called for each request that has the token.
+    """
+    config = uvicorn.Config(  # uvicorn's warnings are of malformed requests, which other users can send
+        make_app(viewer, reached), http=Connection, log_level="error", access_log=False, lifespan="off", ws="none",
         proxy_headers=False, server_header=False, timeout_graceful_shutdown=2,
     )  # fmt: skip
     uvicorn.Server(config).run(sockets=[listening])

@@ -119,19 +119,68 @@ def test_ctrl_c_does_not_wait_for_work(file: Path) -> None:
     assert process.returncode == 0
 
 
-def test_port_model_original_and_browser_are_given(
-    ddpm: Any, foreign: Path, other_model: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a browser that runs as a command was given: its arguments, and the page and modes of it and its folder."""
     browser, opened = tmp_path / "browser", tmp_path / "opened"
-    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}.part && mv {opened}.part {opened}\n')
+    page = '"${1#file://}"'
+    lines = f'echo "$@"; stat -c %a {page} "$(dirname {page})"; cat {page}'
+    browser.write_text(f"#!/bin/sh\n{{ {lines}; }} > {opened}.part && mv {opened}.part {opened}\n")
     browser.chmod(0o755)
     monkeypatch.setenv("BROWSER", f"{browser} %s")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    return opened
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    while not path.exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("is_reached", [True, False])
+def test_the_secret_of_the_address_is_on_no_command_line(
+    file: Path, opened: Path, tmp_path: Path, is_reached: bool
+) -> None:
+    with viewing(file, "--browser") as (process, address):
+        wait_for(opened, process)
+        argument, *modes, page = opened.read_text().split("\n", 3)
+        assert argument.startswith("file:///")
+        assert modes == ["600", "700"]
+        assert f"url={address}" in page
+        assert len([*tmp_path.glob("ddpmcodec-*")]) == 1
+        if is_reached:
+            urllib.request.urlopen(address).read()
+            assert not [*tmp_path.glob("ddpmcodec-*")]
+        process.send_signal(signal.SIGINT)
+        assert process.communicate() == ("", INVITATION)
+    assert not [*tmp_path.glob("ddpmcodec-*")]
+
+
+def test_where_the_page_cannot_be_written_the_viewer_still_answers(file: Path) -> None:
+    change = "import tempfile; tempfile.tempdir = '/dev/null/none'"
+    with viewing(file, "--browser", change=change) as (process, address):
+        assert urllib.request.urlopen(address).status == 200
+        process.send_signal(signal.SIGINT)
+        assert "no browser was opened" in process.communicate()[1]
+    assert process.returncode == 0
+
+
+def test_malformed_requests_print_nothing(file: Path) -> None:
+    with viewing(file) as (process, address), ExitStack() as clients:
+        for request in ("BREW\r\n\r\n", "GET PATH HTTP/9.9\r\n\r\n") * 3:
+            answer = clients.enter_context(client(address, request)).recv(100)
+            assert answer.startswith(b"HTTP/1.1 400")
+        process.send_signal(signal.SIGINT)
+        assert process.communicate() == ("", INVITATION)
+
+
+def test_port_model_original_and_browser_are_given(
+    ddpm: Any, foreign: Path, other_model: Path, photo: Path, opened: Path
+) -> None:
     with viewing(foreign, "--model", other_model, "--original", photo, "--browser") as (process, address):
+        wait_for(opened, process)
         assert b'"original":true' in urllib.request.urlopen(address + "files").read()
-        while not opened.exists():
-            assert process.poll() is None
-            time.sleep(0.05)
-        assert opened.read_text() == f"{address}\n"
         port = address.split(":")[2].split("/")[0]
         ended = ddpm("view", foreign, "--model", other_model, "--port", port)
         said = f"port {port} cannot be used (Address already in use): name another --port, or none"
