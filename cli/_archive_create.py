@@ -16,6 +16,7 @@ from ddpmcodec.content import FileView
 from ddpmcodec.errors import DdpmError, ImageError, OutputError
 
 from ._archive_inputs import network_option
+from ._archive_progress import ArchiveProgress
 from ._common import (
     EXIT_CODES,
     STANDARD,
@@ -55,10 +56,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ddpmcodec.archive.writer import Writer
+    from ddpmcodec.codec.batching import Progress
     from ddpmcodec.codec.reading import Reading
     from ddpmcodec.images import Planes
-
-REPORT_SECONDS = 10.0  # between words about what is done, where no bar is shown
 
 
 @dataclass(frozen=True)
@@ -97,12 +97,13 @@ class Creation:
         if self.adds and not Path(self.output).is_file():
             raise OutputError(f"{self.output}: there is no archive to add images to: make one with `archive create`")
 
-    def writer(self) -> Writer:
+    def writer(self, progress: Progress) -> Writer:
         from ddpmcodec.archive.writer import Writer
 
         return Writer(
             spool=spool_folder(self.output), effort=self.effort, levels=self.levels, bits_back=self.bits_back,
             model=self.model, webp=self.webp, tile=self.tile, verify=not self.no_verify,
+            progress=progress,
         )  # fmt: skip
 
 
@@ -194,7 +195,8 @@ def _run(wanted: Creation) -> int:
     taken, start, quiet = _Taken(), time.monotonic(), wanted.quiet
     files = _gather(wanted.images, quiet, taken)
     with threads_of(wanted.threads), progress(wanted.output, len(files), quiet=quiet, unit=" images") as advance:
-        made = _made(wanted, files, taken, advance)
+        passes = 1 if wanted.no_verify else 2
+        made = _made(wanted, files, taken, ArchiveProgress(len(files), passes, advance, quiet=quiet))
     if wanted.as_json:
         facts = {"file": wanted.output, "images": made["images"], **taken.counts(), "input_bytes": taken.bytes}
         echo(json.dumps({**facts, "bytes": made["bytes"], "images_by_bits_back": made["images_by_bits_back"]}))
@@ -210,7 +212,7 @@ def _run(wanted: Creation) -> int:
 
 
 def _made(
-    wanted: Creation, files: Sequence[_Input], taken: _Taken, advance: Callable[[float], object] | None
+    wanted: Creation, files: Sequence[_Input], taken: _Taken, progress: ArchiveProgress
 ) -> dict[str, Any]:
     """Makes the archive, or adds to it. Returns facts of it. Raises DdpmError."""
     from ddpmcodec.codec.reading import Reading
@@ -226,13 +228,14 @@ def _made(
         replaces_source=False,
     )
     reading = Reading(wanted.strip, wanted.any_format, wanted.pixels, wanted.max_pixels)
-    with naming_options(), wanted.writer() as writer:
+    with naming_options(), wanted.writer(progress.code) as writer:
         with naming(output, "standard output"):
             if wanted.adds:
                 taken.replaced = _copied(path, writer, files, wanted)
             new = [file for file in files if file.name not in writer] if wanted.skip_existing else files
             taken.skipped = len(files) - len(new)
-            for name, planes in _read_images(new, taken, reading, advance, quiet=wanted.quiet):
+            progress.leave_out(taken.skipped)
+            for name, planes in _read_images(new, taken, reading, progress, quiet=wanted.quiet):
                 writer.add(name, planes)
             pieces = writer.pieces()
         stays = wanted.adds and not taken.read
@@ -339,20 +342,14 @@ def _of_array(path: Path, taken: _Taken) -> Iterator[_Input]:
 
 
 def _read_images(
-    files: Sequence[_Input], taken: _Taken, reading: Reading, advance: Callable[[float], object] | None, *,
-    quiet: bool,
-) -> Iterator[tuple[str, Planes]]:  # fmt: skip
-    """The images that can be read; of the others the failure is printed. advance: called for each; without it the user
-    is told now and then how many are read, unless `quiet`."""
+    files: Sequence[_Input], taken: _Taken, reading: Reading, progress: ArchiveProgress, *, quiet: bool
+) -> Iterator[tuple[str, Planes]]:
+    """The images that can be read; of the others the failure is printed."""
     from ddpmcodec.codec.reading import planes_of_file
     from ddpmcodec.format.image_names import check_name
     from ddpmcodec.images import to_planes
 
-    last = time.monotonic()
-    for number, (name, path, pixels) in enumerate(files):
-        if not quiet and advance is None and time.monotonic() - last >= REPORT_SECONDS:
-            last = time.monotonic()
-            say(f"{number} of {len(files)} images")
+    for name, path, pixels in files:
         try:
             if problem := check_name(name):
                 raise ImageError(f"{path}: {name!r} cannot be its name in an archive: {problem}")
@@ -366,10 +363,9 @@ def _read_images(
                 ) from error
             taken.failed(error)
             taken.left_out += 1
+            progress.leave_out()
             continue
-        finally:
-            if advance is not None:
-                advance(1)
+        progress.read(planes.colour[..., 0].size)
         taken.read += 1
         taken.bytes += len(content) if pixels is None else pixels.nbytes
         for line in [] if quiet else unkept_lines(str(path), content, strip=reading.strip):
