@@ -31,6 +31,7 @@ T = TypeVar("T")
 L = TypeVar("L")
 R = TypeVar("R")
 
+LOCAL = "local"  # the address of a cluster of this machine alone
 RETRIES = 3  # times that an item is tried again after its worker died
 AHEAD = 2  # items sent for each processor: one is worked on, the next one waits beside it
 GRACE = 0.5  # seconds that items may still end in before they are cancelled
@@ -248,10 +249,22 @@ def _require_answer(host: str, port: int, address: str) -> None:
 
 
 def _unreachable(address: str, why: str) -> ClusterError:
+    if address == LOCAL:
+        return ClusterError(
+            f"{address}: Ray started no cluster of this machine ({why}): look into its logs in {_logs()} for the"
+            " reason, such as a full disk or /dev/shm, too little memory, or a machine too busy to start it in time;"
+            " or work without Ray"
+        )
     return ClusterError(
         f"{address}: no Ray cluster answers ({why}): start it with ray start --head, and ray start --address=HOST:PORT"
         " on the other machines and this one, or use the address local"
     )
+
+
+def _logs() -> Path:
+    """The folder of the logs of the newest cluster that was started here."""
+    folder = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    return Path(folder, "ray", "session_latest", "logs")
 
 
 # --- on the workers

@@ -89,6 +89,20 @@ def test_where_nothing_answers_the_error_says_what_to_start(ddpm: Any, file: Pat
     )
 
 
+def test_where_no_local_cluster_starts_the_error_does_not_advise_one(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where Ray's folder cannot be made."""
+    (tmp_path / "full").touch()
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / "full"))
+    command = [sys.executable, "-m", "ddpmcodec.cli", "test", file, "--ray", "local"]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("ddpmcodec: local: Ray started no cluster of this machine (")
+    assert f"logs in {tmp_path / 'full' / 'ray'}" in ended.stderr
+    assert "use the address" not in ended.stderr
+
+
 @pytest.mark.usefixtures("unconnected")
 def test_another_program_that_listens_is_no_cluster() -> None:
     with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
