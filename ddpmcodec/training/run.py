@@ -28,6 +28,7 @@ from ddpmcodec.training.state import State
 
 LOG = "log.jsonl"
 LOG_SECONDS, FIRST_SAVE_SECONDS, SAVE_SECONDS = 20.0, 45.0, 300.0  # of training
+COMPILE_SECONDS = 20.0  # between lines while PyTorch compiles
 EVALUATE_MINUTES = 10.0  # of training, unless a run says otherwise
 PERMILLE = 1000
 
@@ -289,7 +290,26 @@ def prepare(trainer: Resumable, saved: State | None, out: Path, say: Say) -> Non
             trainer.restore(saved)
     if trainer.compiled and trainer.progress() < 1:
         say("compiling what is trained takes a minute or more; then training begins")
-        trainer.compile()
+        with _saying_how_long(say):
+            trainer.compile()
+
+
+@contextmanager
+def _saying_how_long(say: Say) -> Iterator[None]:
+    """Say every COMPILE_SECONDS that the compiling goes on, because PyTorch does not."""
+    ended, start = threading.Event(), time.monotonic()
+
+    def report() -> None:
+        while not ended.wait(COMPILE_SECONDS):
+            say(f"still compiling, after {time.monotonic() - start:.0f} s")
+
+    reporter = threading.Thread(target=report, daemon=True)
+    reporter.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        reporter.join()
 
 
 def saved_settings(out: Path, settings_type: type[S]) -> S:

@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -312,3 +313,29 @@ def test_what_is_no_number_ends_a_run(loss: float, norm: float, said: str) -> No
     run.require_finite(0.5, 1.0, 3)
     with pytest.raises(TrainingError, match=said):
         run.require_finite(loss, norm, 3)
+
+
+class Compiled(Counter):
+    """Compiles until enough was said."""
+
+    compiled = True
+
+    def __init__(self, said: list[object]) -> None:
+        super().__init__()
+        self.said = said
+
+    def compile(self) -> None:
+        while len(self.said) < 3:
+            time.sleep(0.01)
+
+    def restore(self, saved: State) -> None:
+        self.step = int(saved.facts["step"])
+
+
+def test_compiling_is_not_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "COMPILE_SECONDS", 0.01)
+    said: list[object] = []
+    run.prepare(Compiled(said), None, tmp_path, said.append)
+    first, *others = map(str, said)
+    assert first.startswith("compiling")
+    assert all("still compiling" in line for line in others)
