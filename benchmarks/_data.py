@@ -19,6 +19,7 @@ from ddpmcodec.folders import IMAGE_SUFFIXES
 from ddpmcodec.training.data import is_archive, load_images
 
 from ._drawn import graphics
+from ._known_sets import KNOWN_SETS, recognised
 
 Pixels = NDArray[np.uint8]
 
@@ -65,14 +66,15 @@ class Dataset:
 
 def load_dataset(source: str, *, split: str = "test", limit: int | None = None) -> Dataset:
     """The first `limit` images of a folder, an array, an archive, a CIFAR-10 root, or `cifar10`, which is looked for in
-    $DDPMCODEC_DATA, ./cifar10, ./data and their folders `cifar10`; or `graphics`, which are drawn.
+    $DDPMCODEC_DATA, ./cifar10, ./data and their folders `cifar10`; or of a set of photographs by its name in
+    `KNOWN_SETS`, whose usual folders are looked for there; or `graphics`, which are drawn.
 
     split: of CIFAR-10. Raises DdpmError when there is nothing, TrainingError when something is unreadable.
     """
     if source == GRAPHICS:
-        names, drawn = zip(*graphics(), strict=True)
-        return Dataset(GRAPHICS_NAME, list(drawn)[:limit], len(drawn), names=list(names)[:limit])
-    path = _find_cifar10() if source == CIFAR10 else Path(source)
+        titles, drawn = zip(*graphics(), strict=True)
+        return Dataset(GRAPHICS_NAME, list(drawn)[:limit], len(drawn), names=list(titles)[:limit])
+    path = _find(source)
     if not path.exists():
         raise DdpmError(f"{path}: no such file or folder: {WHERE}")
     images = load_images(path, split)
@@ -80,7 +82,9 @@ def load_dataset(source: str, *, split: str = "test", limit: int | None = None) 
         raise DdpmError(f"{path}: there are no images in it: {WHERE}")
     if _is_cifar10(path):
         return Dataset(CIFAR10_NAME, images[:limit], CIFAR10_SIZES[split], split)
-    return Dataset(path.stem, images[:limit], len(images), names=_names(path)[:limit] or None)
+    names = _names(path)
+    known = recognised(path, names)
+    return Dataset(known.name if known else path.stem, images[:limit], len(images), names=names[:limit] or None)
 
 
 def alike(images: Sequence[Pixels]) -> Iterator[list[Pixels]]:
@@ -106,6 +110,23 @@ def _is_cifar10(path: Path) -> bool:
     return (path / "cifar-10-batches-py").is_dir() or (path / "test_index.npz").is_file()
 
 
+def _find(source: str) -> Path:
+    """Raises DdpmError where a set that is named is in none of the folders where it is looked for."""
+    if source == CIFAR10:
+        return _find_cifar10()
+    path, known = Path(source), KNOWN_SETS.get(source)
+    if known is None or path.exists():
+        return path
+    places = [root / name for root in (*_chosen_folder(), Path("data")) for name in known.folders]
+    for place in places:
+        if place.is_dir():
+            return place
+    raise DdpmError(
+        f"{known.name} is not in {', '.join(map(str, places))}: get {known.source}, then give --data FOLDER, or --data"
+        f" {source} with {DATA_VARIABLE}=FOLDER, the folder that it is in"
+    )
+
+
 def _find_cifar10() -> Path:
     for folder in _cifar10_folders():
         if _is_cifar10(folder):
@@ -114,7 +135,12 @@ def _find_cifar10() -> Path:
 
 
 def _cifar10_folders() -> Iterator[Path]:
-    chosen = os.environ.get(DATA_VARIABLE)
-    for folder in ([Path(chosen)] if chosen else []) + [Path(CIFAR10), Path("data")]:
+    for folder in (*_chosen_folder(), Path(CIFAR10), Path("data")):
         yield folder
         yield folder / CIFAR10
+
+
+def _chosen_folder() -> list[Path]:
+    """The folder of data sets that the environment names, if it does."""
+    chosen = os.environ.get(DATA_VARIABLE)
+    return [Path(chosen)] if chosen else []

@@ -1,20 +1,30 @@
-"""Figures published elsewhere, on CIFAR-10's test set, not measured here: sizes without loss, and curves."""
+"""Figures published elsewhere, not measured here: sizes without loss, and, for CIFAR-10's test set, curves.
+
+Those of photographs were transcribed from tables of later papers, and not compared with the originals.
+"""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 from ._data import CIFAR10_NAME, Dataset
+from ._known_sets import CLIC_P_NAME, DIV2K_NAME, KODAK_NAME
 
 NOT_MEASURED = "literature, not measured"
 ARDM = "Hoogeboom et al. 2021, arXiv 2110.02037, table 3"
 DDPM = "Ho et al. 2020, arXiv 2006.11239"
 WARM_START = "Shen et al. 2025, arXiv 2510.20903, table 4"
+CALLIC = "Li et al. 2024, arXiv 2412.17464"
+HPAC = "Li et al. 2025, arXiv 2511.10991"
+DLPR = "Bai et al. 2022, arXiv 2209.04847"
+ARIB = "Zhang et al. 2024, CVPR"
+IVPF, IFLOW = "Zhang et al. 2021, arXiv 2103.16211", "Zhang et al. 2021, arXiv 2111.00965"
 UQDM = "github.com/mandt-lab/uqdm, eval/cifar.yml"
 BITS_BACK_DIFFUSION = "github.com/facebookresearch/NeuralCompression, projects/bits_back_diffusion"
 
 WHOLE = "one file an image"
 EFFECTIVE = "without initial bits"  # of bits-back codes: the first image costs more, by several bits/dim
+ADAPTED = "one file an image, with weights adapted to it"
 UNSTATED = "as published, initial bits not stated"
 BOUND = "bound, no code"
 CODE = "code"
@@ -29,7 +39,8 @@ class Published(NamedTuple):
     source: str
 
 
-LOSSLESS = (
+JPEG_XL = "JPEG XL"  # of the literature
+CIFAR10_TEST = (
     Published("FLIF", 4.19, WHOLE, ARDM),
     Published("HiLLoC, the first images by FLIF", 4.19, WHOLE, ARDM),
     Published("BPG lossless", 4.74, WHOLE, UQDM),
@@ -44,6 +55,38 @@ LOSSLESS = (
     Published("W-PCDM, bits back", 2.37, UNSTATED, WARM_START),
     Published("DDPM: rate 1.78 and distortion 1.97", 3.75, BOUND, f"{DDPM}, section 4.3"),
 )
+
+LOSSLESS = {
+    CIFAR10_NAME: CIFAR10_TEST,
+    KODAK_NAME: (
+        Published(JPEG_XL, 2.87, WHOLE, CALLIC),
+        Published("DLPR", 2.86, WHOLE, DLPR),
+        Published("ArIB-BPS", 2.78, WHOLE, ARIB),
+        Published("MGCF", 2.77, WHOLE, CALLIC),
+        Published("HPAC", 2.73, WHOLE, HPAC),
+        Published("CALLIC", 2.54, ADAPTED, CALLIC),
+        Published("HPAC, adapted", 2.52, ADAPTED, HPAC),
+    ),
+    CLIC_P_NAME: (
+        Published(JPEG_XL, 2.63, WHOLE, CALLIC),
+        Published("iVPF", 2.54, UNSTATED, IVPF),
+        Published("iFlow", 2.44, UNSTATED, IFLOW),
+        Published("ArIB-BPS", 2.42, WHOLE, ARIB),
+        Published("DLPR", 2.38, WHOLE, DLPR),
+        Published("MGCF", 2.33, WHOLE, CALLIC),
+        Published("CALLIC", 2.30, ADAPTED, CALLIC),
+    ),
+    DIV2K_NAME: (
+        Published(JPEG_XL, 2.79, WHOLE, CALLIC),
+        Published("MGCF", 2.49, WHOLE, CALLIC),
+        Published("CALLIC", 2.46, ADAPTED, CALLIC),
+    ),
+}
+OF_SETS = {  # captions, by the name of the set; of others the name alone
+    CIFAR10_NAME: "CIFAR-10 test set",
+    KODAK_NAME: "Kodak, whose colours lie on a sparse lattice (about one RGB triple in nine occurs), by which codecs"
+    " that adapt to an image gain",
+}
 
 
 class PublishedCurve(NamedTuple):
@@ -67,8 +110,15 @@ CURVES = (
 
 
 def literature(dataset: Dataset) -> list[dict[str, Any]]:
-    """Published sizes of lossless files of this data set, for a result."""
-    return [each._asdict() | {"note": NOT_MEASURED} for each in LOSSLESS if _is_test_set(dataset)]
+    """Published sizes of lossless files of this data set, for a result; of photographs, only for the whole set."""
+    if not (_is_test_set(dataset) if dataset.name == CIFAR10_NAME else len(dataset.images) == dataset.of):
+        return []
+    return [each._asdict() | {"note": NOT_MEASURED} for each in LOSSLESS.get(dataset.name, ())]
+
+
+def caption(name: str) -> str:
+    """The caption of the figures for the data set of this name."""
+    return f"{OF_SETS.get(name, name)}: {NOT_MEASURED}"
 
 
 def literature_curves(dataset: Dataset) -> list[dict[str, Any]]:

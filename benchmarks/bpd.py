@@ -36,7 +36,7 @@ from ._codecs import (
     sort_out,
 )
 from ._data import Dataset, Pixels, alike
-from ._literature import NOT_MEASURED, literature
+from ._literature import JPEG_XL, WHOLE, caption, literature
 from ._results import Document, Measure, Row, Table, dimensions, document, estimate, of_images, plus_minus
 from ._work import Columns, Task, Work, identity
 
@@ -241,17 +241,17 @@ def _compare(images: Sequence[Pixels], decoded: Iterable[NDArray[np.uint8]], wha
 
 
 def tables(document: Document) -> list[Table]:
-    codecs, published = document["results"]["codecs"], document["results"]["literature"]
+    codecs = document["results"]["codecs"]
     archives = [row["images_a_file"] for row in codecs if row.get("images_a_file", 1) > 1]
     together = f", archives of up to {archives[0]} images" if archives else ""
-    caption = f"Whole files, {of_images(document)}{together}; every file was decoded and compared"
+    sizes = f"Whole files, {of_images(document)}{together}; every file was decoded and compared"
     reference = next(
         (row["bits_per_dim"]["mean"] for row in codecs if row["codec"] == REFERENCE and "bytes" in row), None
     )
     every = [
-        Table("sizes", caption, [_line(row, reference) for row in codecs]),
+        Table("sizes", sizes, [_line(row, reference) for row in codecs]),
         Table("images", f"Bytes of each file, {of_images(document)}", [*_images(document)]),
-        Table("literature", f"CIFAR-10 test set: {NOT_MEASURED}", [*map(_published, published)]),
+        Table("literature", caption(document["dataset"]["name"]), [*_literature(document, reference)]),
     ]
     return [table for table in every if table.rows]
 
@@ -281,10 +281,26 @@ def _images(document: Document) -> Iterator[Row]:
         yield {"": name, **{row["codec"]: row["bytes"][number] for row in singles}}
 
 
-def _published(each: dict[str, Any]) -> dict[str, Any]:
+def _literature(document: Document, reference: float | None) -> Iterator[Row]:
+    """Published figures; where JPEG XL is among them, beside those that were measured, as ratios to the JPEG XL of the
+    same source, too: its versions differ."""
+    codecs, published = document["results"]["codecs"], document["results"]["literature"]
+    theirs = next((each["bits_per_dim"] for each in published if each["system"] == JPEG_XL), None)
+    for row in codecs if theirs else ():
+        if row.get("images_a_file") == 1:
+            rate = row["bits_per_dim"]["mean"]
+            ratio = rate / reference if reference else None
+            yield _published({"system": row["codec"], "what": WHOLE, "source": "measured"}, rate, ratio, digits=3)
+    for each in published:
+        yield _published(each, each["bits_per_dim"], each["bits_per_dim"] / theirs if theirs else None, digits=2)
+
+
+def _published(each: Mapping[str, Any], rate: float, ratio: float | None, *, digits: int) -> dict[str, Any]:
+    ratios = {} if ratio is None else {"ratio to JPEG XL": f"{ratio:.3f}"}
     return {
         "": each["system"],
-        "bits/dim": f"{each['bits_per_dim']:.2f}",
+        "bits/dim": f"{rate:.{digits}f}",
+        **ratios,
         "what": each["what"],
         "source": each["source"],
     }

@@ -82,8 +82,8 @@ def request_options(settings: str, what: str, *, limit: int | None = None) -> Ca
             required=True,
             metavar="DATA",
             help="Folder of images, .npy array [N, H, W, 3], .ddpma archive, CIFAR-10 root of torchvision, or a name:"
-            " cifar10, looked for in $DDPMCODEC_DATA, ./cifar10 and ./data; graphics, icons and screenshots that are"
-            " drawn.",
+            " cifar10, looked for in $DDPMCODEC_DATA, ./cifar10 and ./data; kodak, div2k or clic-p, whose folders are"
+            " looked for in $DDPMCODEC_DATA and ./data; graphics, icons and screenshots that are drawn.",
         ),
         out_option,
         click.option(

@@ -129,6 +129,26 @@ def test_images_of_a_folder_have_lines_of_their_own_beside_the_baselines(
     assert all((tmp_path / "out" / f"bpd.{suffix}").stat().st_size > 1000 for suffix in ("png", "svg"))
 
 
+def test_all_of_kodak_has_rows_beside_the_figures_of_the_literature(
+    bench: Any, tmp_path: Path, pictures: np.ndarray
+) -> None:
+    """Crops under the names of its photographs: what is published does not depend on them."""
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for number in range(24):
+        Image.fromarray(np.roll(pictures[0], number, 0)[:8, :8]).save(folder / f"kodim{number + 1:02}.png")
+    ended = bench("bpd", "--data", folder, "--settings=1/0")
+    assert (ended.found["dataset"]["name"], ended.found["dataset"]["images"]) == ("Kodak", 24)
+    table = next(table for table in bpd.tables(ended.found) if table.name == "literature")
+    systems = [row[""] for row in table.rows]
+    assert systems[:5] == ["ddpmcodec e1 levels 0", *(baseline.name for baseline in BASELINES)]
+    published = {row[""]: (row["bits/dim"], row["ratio to JPEG XL"]) for row in table.rows[5:]}
+    assert published["HPAC, adapted"] == ("2.52", "0.878")
+    assert published["JPEG XL"] == ("2.87", "1.000")
+    assert "lattice" in table.caption
+    assert "whose colours lie on a sparse lattice" in ended.stdout
+
+
 def test_a_codec_that_is_not_installed_is_said_to_be_skipped(
     bench: Any, array: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

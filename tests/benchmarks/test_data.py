@@ -79,6 +79,33 @@ def test_where_cifar10_is_missing_the_error_says_where_to_get_it_and_how_to_poin
         load_dataset("cifar10")
 
 
+NAMES = {
+    "kodak": ("Kodak", "kodak", [f"kodim{number:02}" for number in range(1, 25)]),
+    "div2k": ("DIV2K", "DIV2K_valid_HR", [f"{number:04}" for number in range(801, 901)]),
+    "clic-p": ("CLIC.p", "professional_valid", [f"photographer-{number:02}" for number in range(41)]),
+}
+
+
+@pytest.mark.parametrize(("by_name", "facts"), NAMES.items())
+def test_sets_of_photographs_are_recognised_by_path_and_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_name: str, facts: tuple[str, str, list[str]]
+) -> None:
+    name, folder, stems = facts
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DDPMCODEC_DATA", str(tmp_path / "sets"))
+    with pytest.raises(DdpmError, match=rf"{name} is not in .*{folder}.*--data {by_name} with DDPMCODEC_DATA"):
+        load_dataset(by_name)
+    path = tmp_path / "sets" / folder
+    path.mkdir(parents=True)
+    for stem in stems:
+        Image.new("RGB", (2, 3)).save(path / f"{stem}.png")
+    for source in (by_name, str(path)):
+        found = load_dataset(source, limit=5)
+        assert (found.name, found.of, found.names) == (name, len(stems), stems[:5])
+    (path / f"{stems[-1]}.png").unlink()
+    assert load_dataset(by_name).name == folder
+
+
 def test_graphics_by_name_are_drawn_and_have_names() -> None:
     found = load_dataset("graphics")
     assert (found.name, found.of, (found.names or [])[:3]) == ("drawn graphics", 11, ["icon 16", "icon 32", "icon 48"])
