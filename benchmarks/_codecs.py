@@ -7,7 +7,7 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from io import BytesIO
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -130,6 +130,8 @@ def _register_plugins() -> None:
         import_module(JPEG_XL)
 
 
+B = TypeVar("B", "Baseline", "JpegStore")
+
 WEBP = Baseline("WebP lossless", "WEBP", {"lossless": True, "exact": True, "quality": 100, "method": 6})
 BASELINES = (
     Baseline("PNG", "PNG", {"optimize": True}),
@@ -139,7 +141,7 @@ BASELINES = (
 )
 
 
-def sort_out(baselines: Iterable[Baseline]) -> tuple[list[Baseline], list[dict[str, str]]]:
+def sort_out(baselines: Iterable[B]) -> tuple[list[B], list[dict[str, str]]]:
     """(those that can be measured, {codec, skipped} of the rest, which are named on stderr)."""
     measured, skipped = [], []
     for baseline in baselines:
@@ -149,6 +151,40 @@ def sort_out(baselines: Iterable[Baseline]) -> tuple[list[Baseline], list[dict[s
         else:
             measured.append(baseline)
     return measured, skipped
+
+
+# --- codecs of JPEG files, which come back byte for byte
+
+
+class JpegStore(NamedTuple):
+    """A codec of whole JPEG files. needs: the package that it is from."""
+
+    name: str
+    encode: Callable[[bytes], bytes]
+    decode: Callable[[bytes], bytes]
+    needs: str
+
+    @property
+    def skipped(self) -> str | None:
+        """Why it cannot be measured here."""
+        return None if find_spec(self.needs.replace("-", "_")) else f"skipped: needs {self.needs}"
+
+
+def _from(package: str, function: str, *arguments: Any) -> Callable[[bytes], bytes]:
+    """A function of a package, which is imported when it is first needed."""
+    return lambda data: bytes(getattr(import_module(package.replace("-", "_")), function)(data, *arguments))
+
+
+def _store(name: str, package: str, encode: str, decode: str, *options: Any) -> JpegStore:
+    return JpegStore(name, _from(package, encode, *options), _from(package, decode), package)
+
+
+OUR_JPEG_STORE = JpegStore(OURS, lambda data: codec.encode(BytesIO(data)), codec.decode_original, "imagecodecs")
+JPEG_STORES = (
+    _store("JPEG XL", "imagecodecs", "jpegxl_encode_jpeg", "jpegxl_decode_jpeg"),
+    # In one partition, for one thread: more make larger files.
+    _store("Lepton", "lepton-jpeg-python", "compress_bytes", "decompress_bytes", {"max_partitions": 1}),
+)
 
 
 # --- lossy baselines

@@ -30,7 +30,7 @@ Document = dict[str, Any]
 Row = Mapping[str, Any]  # one line of a table, by column
 
 SCHEMA = 2
-KINDS = ("bpd", "rd", "speed", "loading", "strips")  # in the order of a report
+KINDS = ("bpd", "jpeg", "rd", "speed", "loading", "strips")  # in the order of a report
 HEAD: dict[str, type | tuple[type, ...]] = {
     "schema": int,
     "kind": str,
@@ -47,6 +47,8 @@ PACKAGES = (
     "numpy",
     "pillow",
     "pillow-jxl-plugin",
+    "imagecodecs",
+    "lepton-jpeg-python",
     "bjontegaard",
     "pytorch-msssim",
 )

@@ -53,11 +53,11 @@ class Request:
     out: Path
     limit: int | None
     split: str
-    settings: tuple[Coding, ...]
     no_baselines: bool
-    model: str | None
     force: bool
     quiet: bool
+    settings: tuple[Coding, ...] = ()
+    model: str | None = None
 
     def measure(self, kind: str, plan: Callable[[Any], Any], **options: Any) -> int:
         """Runs `ddpmcodec.benchmarks.<kind>` and returns the exit code. plan: made of that module's `Plan`."""
@@ -71,12 +71,9 @@ class Request:
         return measure(lambda: module.run(dataset, self.out, self.model, plan(module.Plan), **options))
 
 
-def request_options(settings: str, what: str, *, limit: int | None = None) -> Callable[[Any], Any]:
-    """Adds options of `Request` before those of the command, and hands them over as one argument, with `run_options`.
-
-    settings, limit: the defaults. what: which files the settings are of, for the help.
-    """
-    options = (
+def data_options(limit: int | None = None) -> tuple[Callable[[Any], Any], ...]:
+    """Options of `Request` that choose the images and the folder of results. limit: the default."""
+    return (
         click.option(
             "--data",
             required=True,
@@ -97,17 +94,29 @@ def request_options(settings: str, what: str, *, limit: int | None = None) -> Ca
         click.option(
             "--split", type=click.Choice(["test", "train"]), default="test", show_default=True, help="Of CIFAR-10."
         ),
-        click.option(
-            "--settings",
-            type=codings(),
-            default=settings,
-            show_default=True,
-            metavar="E/L,E/L,...",
-            help=f"{what} {PAIRS}",
-        ),
     )
 
-    return lambda function: with_options(as_one(Request, function), options)
+
+def request_options(settings: str, what: str, *, limit: int | None = None) -> Callable[[Any], Any]:
+    """Adds options of `Request` before those of the command, and hands them over as one argument, with `run_options`.
+
+    settings, limit: the defaults. what: which files the settings are of, for the help.
+    """
+    of_settings = click.option(
+        "--settings",
+        type=codings(),
+        default=settings,
+        show_default=True,
+        metavar="E/L,E/L,...",
+        help=f"{what} {PAIRS}",
+    )
+    return lambda function: with_options(as_one(Request, function), (*data_options(limit), of_settings))
+
+
+def request_without_model(function: Callable[[Request], int]) -> Callable[..., int]:
+    """Adds the options of `Request` of a command that needs no model, and hands them over as one argument."""
+    options = (*data_options(), baselines_option, force_option, no_bars_option)
+    return with_options(as_one(Request, function), options)
 
 
 def run_options(function: Callable[..., int]) -> Callable[..., int]:

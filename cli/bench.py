@@ -24,6 +24,7 @@ from ._bench import (
     reals,
     refuse_existing,
     request_options,
+    request_without_model,
     run_options,
 )
 from ._common import EXIT_CODES, each, echo, say
@@ -157,6 +158,17 @@ def loading(request: Request, workers: tuple[int, ...], repeats: int) -> int:
     installed). Keep the machine idle meanwhile. Writes bench-loading.json; prints a table.
     """
     return request.measure("loading", lambda plan: plan(request.settings, workers, repeats))
+
+
+@bench.command(epilog=EXIT_CODES)
+@request_without_model
+def jpeg(request: Request) -> int:
+    """Size of stored JPEG files, which come back byte for byte, beside JPEG XL and Lepton.
+
+    The images are written as JPEG files of qualities 75 and 90 with 4:2:0 and 95 with 4:4:4, with standard Huffman
+    tables and with optimised ones. Writes bench-jpeg.json; prints a table.
+    """
+    return request.measure("jpeg", lambda plan: plan())
 
 
 @bench.command(epilog=EXIT_CODES)

@@ -24,7 +24,7 @@ from ddpmcodec.format.header import LEVELS
 from ddpmcodec.models.context import EFFORTS
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
-CHARTS = {"bpd": bpd_charts, "rd": rd_charts, "speed": speed_charts, "loading": lambda _: []}
+CHARTS = {"bpd": bpd_charts, "rd": rd_charts, "speed": speed_charts, "loading": lambda _: [], "jpeg": lambda _: []}
 
 
 def growing() -> dict[str, Any]:
