@@ -41,9 +41,11 @@ def view(files: tuple[str, ...], original: str | None, port: int, browser: bool 
     """Show files on a local page: previews by a slider over their bytes, beside JPEG and WebP of the same bytes.
 
     Opens the page, and prints its address, which has a secret in it and is answered on this machine alone. Ctrl-C ends
-    it. A browser is given a temporary file that leads to the address, because other users can read its command line.
-    While the page is open it fetches pictures ahead; the slider shows these at once. Needs pip install
+    it. While the page is open it fetches pictures ahead; the slider shows these at once. Needs pip install
     'ddpmcodec[view]'.
+
+    A browser is given a temporary file that leads to the address, because other users can read its command line. If a
+    browser in a sandbox (snap's) cannot read the file, paste the printed address into it.
     """
     from ddpmcodec.viewer.server import ADDRESS, Viewer, listen, serve
 
