@@ -211,9 +211,7 @@ def _run(wanted: Creation) -> int:
     return max(taken.codes, default=0)
 
 
-def _made(
-    wanted: Creation, files: Sequence[_Input], taken: _Taken, progress: ArchiveProgress
-) -> dict[str, Any]:
+def _made(wanted: Creation, files: Sequence[_Input], taken: _Taken, progress: ArchiveProgress) -> dict[str, Any]:
     """Makes the archive, or adds to it. Returns facts of it. Raises DdpmError."""
     from ddpmcodec.codec.reading import Reading
     from ddpmcodec.format.archive_facts import index_facts
