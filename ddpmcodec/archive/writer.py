@@ -25,9 +25,9 @@ from ddpmcodec.codec.reading import Picture, Reading, planes_of
 from ddpmcodec.content import File, Part
 from ddpmcodec.errors import DdpmError, ImageError
 from ddpmcodec.files import write_file
+from ddpmcodec.format.archive_limits import MAX_NAMES
 from ddpmcodec.format.block import LEVEL_UNIT, MAX_IMAGES, Block, BlockCoding, Entry
 from ddpmcodec.format.ddpma import (
-    MAX_NAMES,
     Archive,
     Index,
     Packed,

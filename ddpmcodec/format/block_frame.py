@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ddpmcodec.content import Content
 from ddpmcodec.errors import FormatError
+from ddpmcodec.format.archive_limits import Totals
 from ddpmcodec.format.block import Block
 from ddpmcodec.format.head import parse_head
 from ddpmcodec.format.sections import CRC32_BYTES, inflate
@@ -68,26 +69,37 @@ class FoundBlock(NamedTuple):
     body: int
 
 
-def _block_at(data: Content, start: int) -> FoundBlock | None:
+def _block_at(data: Content, start: int, totals: Totals) -> FoundBlock | None:
+    """The block that begins there, counted in the totals; None if there is none, or it is damaged. Raises FormatError
+    if it is one too many."""
     if (packed_head := _deflated_head(data, start)) is None:
         return None
     try:
         head, ended = inflate(packed_head[0], MAX_HEAD)
-        return FoundBlock(parse_head(head), packed_head[1]) if ended else None
+        block = parse_head(head) if ended else None
     except FormatError:
+        block = None
+    if block is None:  # under a checksum that holds: it was forged, and may have taken as much as the largest head
+        totals.add_bytes(MAX_HEAD)
         return None
+    totals.add_bytes(len(head))
+    totals.add(block)
+    return FoundBlock(block, packed_head[1])
 
 
 def find_blocks(data: Content) -> list[FoundBlock]:
     """All blocks whose heads are undamaged, wherever they lie; of those with the same images the first.
 
     What a mark claims to be a head is read to its end. Of data that is all marks no more is read than `SEARCHED`.
+
+    Raises:
+        FormatError: if all heads together, also those that are not kept, have more than an index may have.
     """
-    found, numbers, start = list[FoundBlock](), set[int](), data.find(MARK)
+    found, numbers, totals, start = list[FoundBlock](), set[int](), Totals(), data.find(MARK)
     left = SEARCHED * len(data)
     while start >= 0 and left >= 0:
         left -= _claimed(data, start)
-        here = _block_at(data, start)
+        here = _block_at(data, start, totals)
         new_numbers = {entry.number for entry in here.block.entries} if here else set[int]()
         if here is not None and numbers.isdisjoint(new_numbers):
             numbers |= new_numbers

@@ -26,7 +26,8 @@ from typing import NamedTuple
 
 from ddpmcodec.content import Content, File, Part, content_of
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, TruncatedError, bytes_follow
-from ddpmcodec.format.block import CONTEXT, MAX_IMAGES, Block, Entry
+from ddpmcodec.format.archive_limits import MAX_INDEX, Totals
+from ddpmcodec.format.block import CONTEXT, Block, Entry
 from ddpmcodec.format.block_frame import MARK, MAX_HEAD, FoundBlock, checked, find_blocks, has_head, read_checked
 from ddpmcodec.format.head import pack_head, parse_head
 from ddpmcodec.format.header import ARCHIVE_MAGIC, WORD_BYTES
@@ -37,9 +38,6 @@ from ddpmcodec.format.varint import Reader, pack_varint
 MAGIC = ARCHIVE_MAGIC
 VERSION = 1
 START_IS_LOST = "the start of the archive is damaged, and with it the index"
-MAX_INDEX = 1 << 27  # bytes, before compression
-MAX_NAMES = 1 << 26  # letters of all names
-MAX_NUMBERS = 1 << 22  # noise levels, and lengths of values, of all blocks: some bytes of an index may claim many
 
 
 @dataclass(frozen=True)
@@ -128,8 +126,9 @@ def assemble(blocks: Sequence[Packed]) -> list[Part]:
     """The whole archive, in parts that follow each other; how many images it has is filled in here. Raises FormatError
     where no reader takes it."""
     total = sum(len(block.head.entries) for block in blocks)
-    _refuse_many(total, sum(_letters(block.head) for block in blocks))
-    _refuse_numbers(sum(_numbers(block.head) for block in blocks))
+    totals = Totals()
+    for block in blocks:
+        totals.add(block.head)
     heads = [pack_head(replace(block.head, total=total)) for block in blocks]
     deflated = [deflate(head) for head in heads]
     facts = b"".join(pack_varint(len(d)) + pack_varint(len(h)) + h for d, h in zip(deflated, heads, strict=True))
@@ -212,17 +211,13 @@ def _parse_index(data: Content) -> tuple[Index, list[_Head], int]:
 
 
 def _parse_heads(reader: Reader) -> tuple[Index, list[_Head]]:
-    blocks, heads, images, letters, numbers_there = list[Block](), list[_Head](), 0, 0, 0
+    blocks, heads, totals = list[Block](), list[_Head](), Totals()
     try:
         for _ in range(reader.varint()):
             body = reader.varint()
             heads.append(_Head(body, reader.take(_head_length(reader))))
             blocks.append(parse_head(heads[-1].content))
-            images += len(blocks[-1].entries)
-            letters += _letters(blocks[-1])
-            _refuse_many(images, letters)  # before a small index has become a large one in memory
-            numbers_there += _numbers(blocks[-1])
-            _refuse_numbers(numbers_there)
+            totals.add(blocks[-1])  # before a small index has become a large one in memory
     except TruncatedError as error:  # of an index that is all there
         raise FormatError(f"the index contradicts itself ({error}): the archive is damaged") from error
     index = Index(tuple(blocks))
@@ -240,26 +235,6 @@ def _head_length(reader: Reader) -> int:
             f"the head of a block takes {length} bytes where {MAX_HEAD} are the most: the archive is damaged"
         )
     return length
-
-
-def _letters(block: Block) -> int:
-    return sum(len(entry.name) for entry in block.entries)
-
-
-def _refuse_many(images: int, letters: int) -> None:
-    if images > MAX_IMAGES or letters > MAX_NAMES:
-        raise FormatError(f"the index has more than {MAX_IMAGES} images, or names of over {MAX_NAMES} letters")
-
-
-def _numbers(block: Block) -> int:
-    return len(block.value_lengths) + (len(block.coding.latent_levels) if block.coding is not None else 0)
-
-
-def _refuse_numbers(count: int) -> None:
-    if count > MAX_NUMBERS:
-        raise FormatError(
-            f"the blocks have more than {MAX_NUMBERS} noise levels and lengths of metadata: make several archives"
-        )
 
 
 BlockStart = tuple[int, int]  # where a block begins, and where its body does

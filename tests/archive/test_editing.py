@@ -8,7 +8,7 @@ import pytest
 
 from ddpmcodec import archive
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ImageError, TruncatedError
-from ddpmcodec.format import ddpma
+from ddpmcodec.format import archive_limits
 from ddpmcodec.format.block_frame import MARK
 from ddpmcodec.format.ddpma import split
 from ddpmcodec.models.context import ContextModel
@@ -73,8 +73,8 @@ def test_there_must_be_one() -> None:
 
 def test_more_than_an_archive_may_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     both = [create(renamed(crops(2), prefix), "cifar10") for prefix in ("a/", "b/")]
-    monkeypatch.setattr(ddpma, "MAX_IMAGES", 3)
-    with pytest.raises(FormatError, match="the index has more than 3 images"):
+    monkeypatch.setattr(archive_limits, "MAX_IMAGES", 3)
+    with pytest.raises(FormatError, match="more than 3 images"):
         archive.join(both)
 
 

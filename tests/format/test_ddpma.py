@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddpmcodec.errors import DdpmError, FormatError, TruncatedError
-from ddpmcodec.format import block_frame, ddpm, ddpma
+from ddpmcodec.format import archive_limits, block_frame, ddpm, ddpma
 from ddpmcodec.format.archive_facts import describe
 from ddpmcodec.format.block import Block, BlockCoding, Entry, Run
 from ddpmcodec.format.block_frame import MARK, checked
@@ -238,8 +239,8 @@ def test_an_index_is_refused_before_it_takes_more_memory_than_archives_do(
     parsed: list[bytes] = []
     parse_head = ddpma.parse_head
     monkeypatch.setattr(ddpma, "parse_head", lambda head: parsed.append(head) or parse_head(head))
-    monkeypatch.setattr(ddpma, most, 2 if most == "MAX_IMAGES" else 9000)
-    with pytest.raises(FormatError, match=r"the index has more than \d+ images, or names of over \d+ letters"):
+    monkeypatch.setattr(archive_limits, most, 2 if most == "MAX_IMAGES" else 9000)
+    with pytest.raises(FormatError, match=r"more than \d+ images, or names of over \d+ letters"):
         ddpma._parse_index(data)
     assert len(parsed) == 3
 
@@ -253,11 +254,54 @@ def test_noise_levels_and_lengths_of_an_index_are_counted(monkeypatch: pytest.Mo
     ]
     data = assembled(blocks)
     assert len(split(data).index.entries) == 3
-    monkeypatch.setattr(ddpma, "MAX_NUMBERS", 299)
+    monkeypatch.setattr(archive_limits, "MAX_NUMBERS", 299)
     with pytest.raises(FormatError, match="more than 299 noise levels and lengths of metadata"):
         ddpma._parse_index(data)
     with pytest.raises(FormatError, match="more than 299 noise levels and lengths of metadata"):
         assembled(blocks)
+
+
+@pytest.mark.parametrize(
+    ("most", "limit", "word"),
+    [("MAX_NAMES", 19, "letters"), ("MAX_IMAGES", 3, "images"), ("MAX_NUMBERS", 0, "lengths"), ("MAX_INDEX", 50, "50")],
+)
+def test_a_rebuilt_index_has_the_limits_of_an_intact_one(
+    monkeypatch: pytest.MonkeyPatch, most: str, limit: int, word: str
+) -> None:
+    data = b"\0" + example()[1:]
+    assert len(split(data).index.entries) == 4
+    monkeypatch.setattr(archive_limits, most, limit)
+    with pytest.raises(FormatError, match=word):
+        split(data)
+
+
+def long_names(block: int, blocks: int) -> bytes:
+    """A forged block of 512 images, whose names repeat 4,000 letters in three bytes each."""
+    columns = [512 * blocks, 0, 512, 2 * 512 * block, *[0] * 1023, *[1] * 1024, *[0] * 512]
+    first = pack_varint(0) + pack_varint(4003) + f"{block:04}{'a' * 3996}000".encode()
+    names = [pack_varint(4000) + pack_varint(3) + f"{image:03}".encode() for image in range(1, 512)]
+    return checked(MARK, deflate(b"".join([*map(pack_varint, columns), first, *names])))
+
+
+@pytest.mark.parametrize(
+    ("blocks", "word"),
+    [
+        ([long_names(block, 100) for block in range(100)], "letters"),
+        ([long_names(0, 1)] * 100, "letters"),
+        ([checked(MARK, deflate(b"\1\3\1"))] * 100, "bytes"),
+    ],
+    ids=["all different", "all but one dropped", "all unreadable"],
+)
+def test_a_search_takes_no_more_than_an_index_may(blocks: list[bytes], word: str) -> None:
+    """A thousand such blocks once took 2.3 GB."""
+    assert len(split(long_names(0, 1)).index.entries) == 512
+    tracemalloc.start()
+    try:
+        with pytest.raises(FormatError, match=word):
+            split(b"".join(blocks))
+        assert tracemalloc.get_traced_memory()[1] < 2 * archive_limits.MAX_NAMES
+    finally:
+        tracemalloc.stop()
 
 
 def test_no_index_is_written_that_no_reader_takes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,7 +316,9 @@ def test_marks_that_claim_everything_are_read_no_longer_than_some_times_the_data
     read: list[int] = []
     block_at = block_frame._block_at
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(block_frame, "_block_at", lambda data, start: read.append(start) or block_at(data, start))
+        patch.setattr(
+            block_frame, "_block_at", lambda data, start, *rest: read.append(start) or block_at(data, start, *rest)
+        )
         with pytest.raises(FormatError, match="not an archive"):
             split(data)
     assert 0 < len(read) <= block_frame.SEARCHED + 2

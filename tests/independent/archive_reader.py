@@ -154,12 +154,11 @@ def read_archive(data: bytes) -> Archive:
         numbers = sorted(entry.number for _, block in heads for entry in block.entries)
         names = {entry.name for _, block in heads for entry in block.entries}
         require(index.at == len(index.data) and len(names) == len(numbers), "the index contradicts itself")
-        require(sum(map(len, names)) <= 1 << 26, "too many letters in names")
-        listed = sum(len(block.value_lengths) + len(block.latent_levels) for _, block in heads)
-        require(listed <= 1 << 22, "too many values and latent levels")
+        require_few([block for _, block in heads])
         require(all(numbers == list(range(block.total)) for _, block in heads), "images are missing in the index")
     except (Bad, ValueError) as error:
         found = list(scan(data))
+        require_few([block for block, _ in found])
         if not found:
             raise Bad(f"no index and no block: {error}") from error
         end = max(at + sum(block.lengths()) for block, at in found)
@@ -173,6 +172,13 @@ def read_archive(data: bytes) -> Archive:
     intact = None not in moved
     places = [(block, body if new is None else new) for (block, body), new in zip(places, moved, strict=True)]
     return bodies_of(data, places, at, intact, cursor.at)
+
+
+def require_few(blocks: Sequence[Block]) -> None:
+    names = [entry.name for block in blocks for entry in block.entries]
+    require(len(names) <= 1 << 20 and sum(map(len, names)) <= 1 << 26, "too many images, or letters in names")
+    listed = sum(len(block.value_lengths) + len(block.latent_levels) for block in blocks)
+    require(listed <= 1 << 22, "too many values and latent levels")
 
 
 def varint_size(value: int) -> int:
