@@ -149,20 +149,30 @@ def _key(tile: _Tile, header: Header, colour: NDArray[np.uint8]) -> tuple[int, t
     return height * width, (height, width, channels, Coding.of(header), tile.model.id, header.index is None)
 
 
-def decode_file(file: Sections, wanted: Wanted) -> Decoded:
-    """Decodes a file whole, or as far as it is there, or as far as is wanted."""
+def decode_file(file: Sections, wanted: Wanted, flat_size: tuple[int, int] | None = None) -> Decoded:
+    """Decode a file whole, or as far as it is there, or as far as is wanted.
+
+    Parameters:
+        flat_size: width and height of a picture that shows the mean colour alone (`shows_mean_colour`), in pixels;
+            None: those of the image.
+    """
     if wanted.is_preview:
-        return _preview(file, wanted)
+        return _preview(file, wanted, flat_size or (file.header.width, file.header.height))
     return decode_files([file], wanted.given, wanted.progress, wanted.report)[0]
 
 
-def _preview(file: Sections, wanted: Wanted) -> Decoded:
+def shows_mean_colour(file: Sections, decoded: Decoded) -> bool:
+    """Whether nothing was decoded of a stored file, so that its picture has one colour."""
+    return bool(file.header.stored) and not decoded.steps_done
+
+
+def _preview(file: Sections, wanted: Wanted, flat_size: tuple[int, int]) -> Decoded:
     header, partial, step = file.header, wanted.partial, wanted.step
     if not partial:
         require_step(file, step or 0)
     side = side_sections(file, partial)
     if header.stored:
-        return _stored_preview(file, side, partial)
+        return _stored_preview(file, side, partial, flat_size)
     wanted = wanted.with_model_of(header)
     last = None if step is None else segments_of_steps(header, step)
     pixels = canvas(header.height, header.width, header.channels)
@@ -244,19 +254,22 @@ def _stored(file: Sections, side: Side) -> tuple[NDArray[np.uint8], Side]:
     return colour, side._replace(alpha=alpha)
 
 
-def _stored_preview(file: Sections, side: Side, partial: bool) -> Decoded:
+def _stored_preview(file: Sections, side: Side, partial: bool, flat_size: tuple[int, int]) -> Decoded:
     header = file.header
-    colour, exact, damaged = graphics.flat(header), False, bool(side.damaged)
+    colour, damaged = None, bool(side.damaged)
     if len(file.payload) == header.payload_length:
         try:
             colour, side = _stored(file, side)
-            exact = True
         except FormatError:
             if not partial:
                 raise
             damaged = True
-    if header.has_alpha and not exact:
-        side = side._replace(alpha=preview_alpha(b"", header.height, header.width))
+    exact = colour is not None
+    if colour is None:
+        width, height = flat_size
+        colour = graphics.flat(header, height, width)
+        if header.has_alpha:
+            side = side._replace(alpha=preview_alpha(b"", height, width))
     whole = exact and not file.missing and not damaged
     planes = planes_of(header, colour, side)
     left_out = side.damaged if exact else ()

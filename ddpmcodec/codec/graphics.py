@@ -125,10 +125,10 @@ def mean_colour(planes: Planes) -> bytes:
     return bytes(np.rint(planes.colour.mean((0, 1))).astype(np.uint8).tolist())
 
 
-def flat(header: Header) -> NDArray[np.uint8]:
-    """The preview of a cut file, (H, W, C)."""
+def flat(header: Header, height: int, width: int) -> NDArray[np.uint8]:
+    """The preview of a cut file, the mean colour, in a picture of this size (H, W, C)."""
     colour = np.frombuffer(header.mean_colour, np.uint8)
-    return np.broadcast_to(colour, (header.height, header.width, header.channels)).copy()
+    return np.broadcast_to(colour, (height, width, header.channels)).copy()
 
 
 def _samples(planes: Planes) -> int:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ddpmcodec.arguments import check_pixels, whole_number
 from ddpmcodec.codec.contents import planes_of, side_sections
-from ddpmcodec.codec.file_decoder import Decoded, Wanted, decode_file
+from ddpmcodec.codec.file_decoder import Decoded, Wanted, decode_file, shows_mean_colour
 from ddpmcodec.codec.reduced import decode_reduced, most_segments, reduced, reduced_mode, scale_of
 from ddpmcodec.errors import ImageError
 from ddpmcodec.format.alpha import alpha_varies
@@ -95,21 +95,25 @@ def decode_region(file: Sections, region: Region, scale: int, wanted: Wanted, ma
     if not wanted.is_preview and needed is None:
         file.require_length()
     side = side_sections(file, wanted.partial or needed is not None, region.box)
+    small = region.scaled(scale)
     if needed is None:
-        decoded = decode_file(part, wanted)
-        area = region.moved(part.corner)
+        decoded = decode_file(part, wanted, small.size)
+        is_small = shows_mean_colour(part, decoded)
+        area = Region.of(*small.size, None) if is_small else region.moved(part.corner)
     else:
         decoded = decode_reduced(part, scale, wanted)
-        area = region.scaled(scale).moved((part.corner[0] // scale, part.corner[1] // scale))
+        is_small, area = True, small.moved((part.corner[0] // scale, part.corner[1] // scale))
     colour, planes = area.cut(decoded.planes.colour), decoded.planes
     if is_tiled or needed is not None:  # then only colours were decoded
         planes = planes_of(header, colour, side)
     else:
-        alpha = None if planes.alpha is None else region.cut(planes.alpha)
+        alpha = None if planes.alpha is None else area.cut(planes.alpha)
         planes = replace(planes, colour=colour, alpha=alpha, original=b"")
     if needed is not None:
         alpha = None if planes.alpha is None else planes.alpha[::scale, ::scale]
-        planes = replace(planes, mode=reduced_mode(planes.mode), alpha=alpha)
+        planes = replace(planes, alpha=alpha)
+    if is_small and scale > 1:
+        planes = replace(planes, mode=reduced_mode(planes.mode))
     elif scale > 1:
         planes = reduced(planes, scale)
     return replace(
