@@ -114,28 +114,33 @@ effort_option = click.option(
     show_default=True,
     help="How large the networks are: a larger one makes smaller files, and takes more time in both directions.",
 )
-levels_option = click.option(
-    "--levels",
-    type=click.Choice([str(count) for count in LEVELS]),
-    default=str(DEFAULT_LEVELS),
-    show_default=True,
-    callback=lambda _context, _option, given: int(given),
-    help="Noise levels before exact pixels. 0: none, the smallest file; a prefix shows only the upper part; "
-    "2: every prefix is a picture; 5: the best previews.",
+
+
+def _levels_option(default: str, is_fixed: bool = False) -> Callable[[Command], Command]:
+    """default: its description in the help. is_fixed: whether a command gets DEFAULT_LEVELS for it, or None."""
+    return click.option(
+        "--levels",
+        type=click.Choice([str(count) for count in LEVELS]),
+        default=str(DEFAULT_LEVELS) if is_fixed else None,
+        callback=lambda _context, _option, given: None if given is None else int(given),
+        help="Noise levels before exact pixels. 0: none, the smallest file; a prefix shows only the upper part; "
+        f"2: every prefix is a picture; 5: the best previews. [default: {default}]",
+    )
+
+
+levels_option = _levels_option(str(DEFAULT_LEVELS), is_fixed=True)
+encode_levels_option = _levels_option(
+    f"{DEFAULT_LEVELS}; 0 for graphics, if WebP is smaller than with {DEFAULT_LEVELS} and larger than with 0"
 )
-archive_levels_option = click.option(
-    "--levels",
-    type=click.Choice([str(count) for count in LEVELS]),
-    callback=lambda _context, _option, given: None if given is None else int(given),
-    help="Noise levels before exact pixels, as of encode. [default: 2; 0 for images of up to 4,096 pixels, which are "
-    "coded together and have no previews]",
+archive_levels_option = _levels_option(
+    "as of encode; 0 for images of up to 4,096 pixels, which are coded together and have no previews"
 )
 webp_option = click.option(
     "--webp/--no-webp",
     default=True,
     show_default=True,
-    help="Store an image as lossless WebP if that is smaller (often text and icons), or code every image with the"
-    " model.",
+    help="Store an image as lossless WebP if that is smaller (often text and icons), with noise levels by 3% or more,"
+    " or code every image with the model.",
 )
 tile_option = click.option(
     "--tile",

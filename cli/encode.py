@@ -18,8 +18,8 @@ from ._many import Choice, loader, many_options, run
 from ._options import (
     any_format_option,
     effort_option,
+    encode_levels_option,
     files_argument,
-    levels_option,
     max_pixels_option,
     model_option,
     no_verify_option,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @files_argument
 @output_option
 @effort_option
-@levels_option
+@encode_levels_option
 @model_option
 @click.option("--strip", is_flag=True, help="Leave out the ICC profile, XMP, and EXIF but for the orientation.")
 @any_format_option
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 )
 @many_options
 def encode(
-    choice: Choice, effort: int, levels: int, model: str | None, strip: bool, any_format: bool, webp: bool,
+    choice: Choice, effort: int, levels: int | None, model: str | None, strip: bool, any_format: bool, webp: bool,
     pixels: bool, tile: int | None, max_pixels: int, no_verify: bool, keep_suffix: bool, removes: bool,
 ) -> int:  # fmt: skip
     """Compress images without loss: photo.png becomes photo.ddpm. FILE - is standard input.
@@ -251,7 +251,10 @@ class Encoder:
         header, _ = parse_header(file)
         samples = image.width * image.height * (header.channels + header.has_alpha)
         head = f"  {image.width} x {image.height} {image.mode}, {8 * len(file) / samples:.3f} bits/dim, {seconds:.2f} s"
-        return [head, coding_line(header, self.model()), *([] if header.stored else costs.lines())]
+        was_taken = (
+            not header.stored and len(costs.bits) == header.levels + 1
+        )  # not WebP, nor other levels than reported
+        return [head, coding_line(header, self.model()), *(costs.lines() if was_taken else [])]
 
 
 def _refuse_own_file(name: str) -> None:

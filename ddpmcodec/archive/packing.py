@@ -11,7 +11,6 @@ import numpy as np
 from ddpmcodec import codec
 from ddpmcodec.archive.blocks import BlockDecoder, ContextCoder, Encoded, Pixels, encode_block
 from ddpmcodec.archive.sources import LatentCoder
-from ddpmcodec.codec import efforts
 from ddpmcodec.codec.graphics import find_graphics
 from ddpmcodec.codec.suited import suited_together
 from ddpmcodec.errors import ChecksumError, FormatError
@@ -71,11 +70,12 @@ class Job(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Packer:
-    """Codes blocks. model, coding, tile: of files; no model: embedded ones. coder: of thumbnails, by its model where
-    one was given or beside bits back, otherwise by the embedded one that suits a block."""
+    """Codes blocks. model, effort, levels, tile: of files, as `encode` takes them. coder: of thumbnails, by its model
+    where one was given or beside bits back, otherwise by the embedded one that suits a block."""
 
     model: ContextModel | None
-    coding: efforts.Coding
+    effort: int
+    levels: int | None
     coder: ContextCoder
     latent: LatentCoder | None
     webp: bool
@@ -101,8 +101,8 @@ class Packer:
     def _file_block(self, images: list[Waiting]) -> Packed:
         files = codec.encode_many(
             [waiting.planes for waiting in images],
-            effort=self.coding.effort,
-            levels=self.coding.levels,
+            effort=self.effort,
+            levels=self.levels,
             model=self.model,
             webp=self.webp,
             tile=self.tile,

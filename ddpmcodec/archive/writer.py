@@ -37,7 +37,7 @@ from ddpmcodec.format.ddpma import (
     packed,
     whole,
 )
-from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS
+from ddpmcodec.format.header import DEFAULT_EFFORT
 from ddpmcodec.format.image_names import check_name
 from ddpmcodec.images import Planes
 from ddpmcodec.models import registry
@@ -91,15 +91,14 @@ class Writer:
         verify: bool = True,
         progress: Progress | None = None,
     ) -> None:
-        files = check_coding(effort, DEFAULT_LEVELS if levels is None else levels)
         stacked = check_coding(effort, STACK_LEVELS if levels is None else levels)
         given = Given.of(model, bits_back is not None)
         by_latents = bits_back is not None or given.latent is not None
         latent = latent_coder(given.latent, bits_back, progress) if by_latents else None
         coder = ContextCoder(given.context or registry.default(STACK_PIXELS), stacked, progress)
         self._packer = Packer(
-            model=given.context, coding=files, coder=coder, latent=latent, webp=webp, tile=tile_side(tile),
-            verify=verify,
+            model=given.context, effort=stacked.effort, levels=levels, coder=coder, latent=latent, webp=webp,
+            tile=tile_side(tile), verify=verify,
         )  # fmt: skip
         self._reading = Reading(strip, any_format, pixels)
         self._names: set[str] = set()

@@ -36,7 +36,7 @@ def encode(
     image: Picture,
     *,
     effort: int = DEFAULT_EFFORT,
-    levels: int = DEFAULT_LEVELS,
+    levels: int | None = None,
     model: ModelSource = None,
     strip: bool = False,
     any_format: bool = False,
@@ -57,14 +57,16 @@ def encode(
         effort: 1, 2 or 3: small, medium or large networks. Larger ones make smaller files, and take more time in both
             directions.
         levels: noise levels before exact pixels. 0: none, the smallest file, whose prefixes show the upper part of the
-            image; 2: every prefix is a picture; 5: the best previews.
+            image; 2: every prefix is a picture; 5: the best previews. None: 2, but 0 for graphics of which WebP is
+            smaller than 2, and 0 smaller than WebP.
         model: None (an embedded one: `photo`, or for a thumbnail of up to 4,096 pixels `cifar10`, or `photo`
             where that clearly takes fewer bytes; it is not tried at effort 2 with noise levels, where its networks are
             much smaller), the name of an embedded one, the path of a model file, or a loaded one.
         strip: leave out ICC profile, XMP, and EXIF but for its orientation; of a JPEG file, code its pixels without
             them.
         any_format: take files of all formats that Pillow reads, even where it may leave out some of what they hold.
-        webp: store an image as lossless WebP where that is smaller. False: the model codes every image.
+        webp: store an image as lossless WebP where that is smaller, with noise levels by 3% or more, as its prefixes
+            show one colour. False: the model codes every image.
         pixels: code the pixels of a JPEG file, which takes several times its bytes; every prefix is a preview then.
             False: a path or binary file that is a JPEG is stored as that file, by JPEG XL's lossless transcoding, and
             `decode_original` gives it back byte for byte. That needs imagecodecs (`pip install 'ddpmcodec[jpeg]'`);
@@ -75,7 +77,7 @@ def encode(
         verify: decode the result and compare it with the image.
         progress: called with the number of pixels done since the last call, from several threads at a time. Where they
             are verified, all are counted twice: coded, and decoded.
-        report: called with a `codec.SegmentCost` (bits, seconds) after every segment.
+        report: called with a `codec.SegmentCost` (bits, seconds) after every segment of the first trial.
 
     Returns:
         The bytes of a .ddpm file. The same image, effort, levels and model give the same bytes on every machine; alpha,
@@ -108,7 +110,7 @@ def encode_many(
     images: Iterable[Picture],
     *,
     effort: int = DEFAULT_EFFORT,
-    levels: int = DEFAULT_LEVELS,
+    levels: int | None = None,
     model: ModelSource = None,
     strip: bool = False,
     any_format: bool = False,
@@ -154,9 +156,11 @@ def tile_side(tile: int | None) -> int | None:
 
 
 class _Wanted(NamedTuple):
-    """How images are to be encoded: arguments of `encode`, checked. given: the model; None: embedded ones."""
+    """How images are to be encoded: arguments of `encode`, checked. given: the model; None: embedded ones.
+    may_leave_levels: whether graphics may be coded without noise levels."""
 
     coding: Coding
+    may_leave_levels: bool
     given: ContextModel | None
     webp: bool
     tile: int | None
@@ -166,11 +170,13 @@ class _Wanted(NamedTuple):
 
 
 def _wanted(
-    effort: int, levels: int, model: ModelSource, webp: bool, tile: int | None, verify: bool,
+    effort: int, levels: int | None, model: ModelSource, webp: bool, tile: int | None, verify: bool,
     progress: Progress | None, report: Report | None,
 ) -> _Wanted:  # fmt: skip
     """Raises ModelError, TypeError or ValueError, as `encode`."""
-    return _Wanted(check_coding(effort, levels), find(model), webp, tile_side(tile), verify, progress, report)
+    coding, side = check_coding(effort, DEFAULT_LEVELS if levels is None else levels), tile_side(tile)
+    webp = webp and side is None  # which has no tiles
+    return _Wanted(coding, levels is None and webp, find(model), webp, side, verify, progress, report)
 
 
 class _Part(NamedTuple):
@@ -185,8 +191,24 @@ class _Part(NamedTuple):
 
 def _encode(pictures: Sequence[Planes], wanted: _Wanted) -> list[bytes]:
     models = [wanted.given] * len(pictures) if wanted.given else _suited(pictures, wanted.coding)
-    webp = wanted.webp and wanted.tile is None  # which has no tiles
-    stored = run_all(lambda n: _is_stored(pictures[n], models[n], webp), range(len(pictures)))
+    stored = run_all(lambda n: _is_stored(pictures[n], models[n], wanted.webp), range(len(pictures)))
+    files = _files(pictures, models, stored, wanted)
+    if wanted.may_leave_levels:
+        beaten = [n for n, file in enumerate(files) if not stored[n] and split(file).header.stored]
+        others = _without_levels([pictures[n] for n in beaten], [models[n] for n in beaten], wanted)
+        for n, other in zip(beaten, others, strict=True):
+            files[n] = min(other, files[n], key=len)
+    if wanted.progress is not None and any(stored):
+        wanted.progress(sum(_pixels(planes) for planes, skip in zip(pictures, stored, strict=True) if skip))
+    if wanted.verify:
+        known_answer.require()
+        _verify(files, pictures, wanted.given, wanted.progress)
+    return files
+
+
+def _files(
+    pictures: Sequence[Planes], models: Sequence[ContextModel], stored: Sequence[bool], wanted: _Wanted
+) -> list[bytes]:
     headers = [
         _header(planes, wanted.coding, model, wanted.tile) for planes, model in zip(pictures, models, strict=True)
     ]
@@ -195,13 +217,14 @@ def _encode(pictures: Sequence[Planes], wanted: _Wanted) -> list[bytes]:
     tiles: list[list[Tile]] = [[] for _ in pictures]
     for part, tile in zip(parts, _encode_parts(parts, pictures, wanted), strict=True):
         tiles[part.picture].append(tile)
-    files = run_all(lambda n: _file(pictures[n], headers[n], tiles[n], webp), range(len(pictures)))
-    if wanted.progress is not None and any(stored):
-        wanted.progress(sum(_pixels(planes) for planes, skip in zip(pictures, stored, strict=True) if skip))
-    if wanted.verify:
-        known_answer.require()
-        _verify(files, pictures, wanted.given, wanted.progress)
-    return files
+    return run_all(lambda n: _file(pictures[n], headers[n], tiles[n], wanted.webp), range(len(pictures)))
+
+
+def _without_levels(pictures: Sequence[Planes], models: Sequence[ContextModel], wanted: _Wanted) -> list[bytes]:
+    """The files of graphics without noise levels, by the model."""
+    coding = wanted.coding._replace(levels=0)
+    wanted = wanted._replace(coding=coding, webp=False, progress=None, report=None)
+    return _files(pictures, models, [False] * len(pictures), wanted)
 
 
 def _suited(pictures: Sequence[Planes], coding: Coding) -> list[ContextModel]:
@@ -235,13 +258,14 @@ def _stored_header(stored_format: str, planes: Planes, header: Header) -> Header
 
 
 def _smallest(planes: Planes, header: Header, tiles: Sequence[Tile]) -> bytes:
-    """The file of these tiles; or of a lossless WebP, where that is smaller or there are no tiles."""
-    coded = _assembled(planes, header, tiles) if tiles else None
-    if coded is not None and graphics.is_clearly_larger(planes, len(coded), quick=header.effort == 1):
+    """The file of these tiles; or of a lossless WebP, where that is smaller by more than previews are worth, or there
+    are no tiles."""
+    coded, metadata = _assembled(planes, header, tiles) if tiles else b"", pack_metadata(planes.metadata)
+    most = graphics.most_bytes(len(coded) - len(metadata), header.levels)
+    if coded and graphics.is_clearly_larger(planes, most, quick=header.effort == 1):
         return coded
-    webp_header = _stored_header(WEBP, planes, header)
-    stored = assemble(webp_header, b"", graphics.pack(planes), pack_metadata(planes.metadata))
-    return stored if coded is None or len(stored) < len(coded) else coded
+    stored = assemble(_stored_header(WEBP, planes, header), b"", graphics.pack(planes), metadata)
+    return stored if not coded or len(stored) - len(metadata) < most else coded
 
 
 def _pixels(planes: Planes) -> int:

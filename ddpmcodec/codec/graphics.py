@@ -33,11 +33,14 @@ HEAD_BYTES = 16  # that a file with WebP inside takes for its header, and for it
 QUICK = Coding(effort=1, levels=0)  # for the estimate
 SAMPLE_SIDE, SAMPLES = 32, 8  # pixels of a side, and how many are coded for the estimate
 SAMPLE_OVERHEAD = 1.1  # small patches see fewer neighbours, and take about so much more than their image would
-# Shares of sizes, from 18 photographs and graphics. WebP at its highest effort takes 0.65 of a quick WebP or more, and
-# of a fair one (a twentieth of the time) 0.81 or more, or 0.96 where that is as large as photographs are.
-CLEARLY_MORE = 1.25  # of a quick WebP: an estimate above it says that WebP is smaller
-CLEARLY_LESS, CLEARLY_LESS_OF_A_PHOTOGRAPH = 0.78, 0.94  # of a fair WebP: below it the file is smaller
-PHOTOGRAPH_BITS = 6  # a pixel of a fair WebP, or more
+PREVIEWS = 1 / 32  # of the bytes: what the previews of noise levels are worth, which a WebP has not
+# Shares of sizes, from 407 files, most of them graphics, and 127 photographs (docs/experiments/files.md). A fair WebP
+# takes a twentieth of the time of the best one, and finds the same repetitions.
+FAIR_METHOD, FAIR_QUALITY = 3, 80  # from a quality of 76 on, libwebp looks for repetitions a million pixels back
+CLEARLY_MORE = 2  # times a quick WebP: an estimate above it says that WebP is smaller
+LEAST, LEAST_OF_A_PHOTOGRAPH = 0.8, 0.94  # of a fair WebP, which the best one takes
+QUICK_LEAST = 0.87  # the same, in less time: files of which the best one takes less were far larger by the model
+PHOTOGRAPH_BITS = 2  # a sample of a fair WebP, or more
 NOISE = (
     0.99  # share of raw bytes that a fair WebP takes, or more: the highest effort takes as many, and 300 times as long
 )
@@ -60,18 +63,24 @@ def is_clearly_graphics(planes: Planes, model: ContextModel) -> bool:
     return estimate(planes, model) > CLEARLY_MORE * _webp_size(planes, method=1, quality=20)
 
 
-def is_clearly_larger(planes: Planes, coded: int, *, quick: bool = False) -> bool:
-    """Whether no WebP is smaller than `coded` bytes. quick: no fair WebP, which takes a twentieth of the time."""
+def most_bytes(coded: int, levels: int) -> float:
+    """Return how many bytes a WebP must take less than, if the model takes `coded` bytes for the pixels."""
+    return coded * (1 - PREVIEWS) if levels else coded
+
+
+def is_clearly_larger(planes: Planes, most: float, *, quick: bool = False) -> bool:
+    """Whether no WebP is smaller than `most` bytes. quick: try the best WebP less often, which takes twenty times as
+    long as a fair one."""
     if not fits_webp(planes):
         return True
     height, width, _ = planes.colour.shape
     if max(height, width) > LONG * min(height, width):
         return False
-    fair = _webp_size(planes, method=3, quality=50)
-    if quick:
-        return coded < fair
-    photograph = 8 * fair >= PHOTOGRAPH_BITS * height * width
-    return coded < fair * (CLEARLY_LESS_OF_A_PHOTOGRAPH if photograph else CLEARLY_LESS)
+    fair = _webp_size(planes, method=FAIR_METHOD, quality=FAIR_QUALITY)
+    least = QUICK_LEAST if quick else LEAST
+    if 8 * fair >= PHOTOGRAPH_BITS * _samples(planes):
+        least = LEAST_OF_A_PHOTOGRAPH
+    return most < least * fair
 
 
 def estimate(planes: Planes, model: ContextModel) -> float:
@@ -92,7 +101,7 @@ def words_of(tile: Tile) -> int:
 
 def pack(planes: Planes) -> bytes:
     """The payload: check and WebP file."""
-    webp = _webp(planes, method=3, quality=50)
+    webp = _webp(planes, method=FAIR_METHOD, quality=FAIR_QUALITY)
     if len(webp) < NOISE * _samples(planes):
         webp = _webp(planes, method=6, quality=100)
     return _checksum(planes.colour, planes.alpha).to_bytes(CRC32_BYTES, "little") + webp
@@ -180,7 +189,7 @@ def _are_smaller(pictures: Sequence[Planes], model: ContextModel, coding: Coding
     def compare(batch: list[int]) -> None:
         pixels = np.stack([pictures[i].colour for i in batch])
         for i, tile in zip(batch, encode_tiles(pixels, model, coding, lanes=False), strict=True):
-            smaller[i] = _is_smaller(pictures[i], _share(tile))
+            smaller[i] = _is_smaller(pictures[i], most_bytes(_share(tile), coding.levels))
 
     shapes = [planes.colour.shape for planes in pictures]
     run_all(compare, batches([(shape[0] * shape[1], shape) for shape in shapes]))
@@ -193,7 +202,7 @@ def _share(tile: Tile) -> int:
     return words_of(tile) + (state.bit_length() - CHECK_BITS) // 8
 
 
-def _is_smaller(planes: Planes, coded: int) -> bool:
-    """Whether WebP takes less than the colours in a run, and alpha beside it."""
-    size = coded + (0 if planes.alpha is None else len(pack_alpha(planes.alpha)))
+def _is_smaller(planes: Planes, most: float) -> bool:
+    """Whether WebP takes less than so many bytes, and alpha beside them."""
+    size = most + (0 if planes.alpha is None else len(pack_alpha(planes.alpha)))
     return not is_clearly_larger(planes, size) and len(pack(planes)) + HEAD_BYTES < size

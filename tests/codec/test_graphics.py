@@ -98,6 +98,59 @@ def test_graphics_in_colour_are_stored_as_webp(name: str) -> None:
     assert facts["pixel_bytes"] == webp_size(DRAWN[name]()) + CRC32_BYTES
 
 
+def rings() -> Image.Image:
+    """Circles of rising grey levels."""
+    y, x = np.mgrid[:96, :96]
+    return Image.fromarray((6 * np.hypot(y - 38, x - 29) % 256).astype(np.uint8))
+
+
+def repeated(picture: Picture) -> Image.Image:
+    """A part of a photograph twice, one below the other: too far apart for a quick WebP."""
+    return Image.fromarray(np.tile(np.asarray(picture("RGB", 80, 48)), (2, 1, 1)))
+
+
+def grainy(picture: Picture) -> Image.Image:
+    grain = np.random.default_rng(0).normal(0, 20, (40, 40, 3))
+    return Image.fromarray((np.asarray(picture("RGB", 40, 40)) + grain).clip(0, 255).astype(np.uint8))
+
+
+def by_the_model(image: Image.Image, levels: int) -> int:
+    return len(codec.encode(image, effort=1, levels=levels, webp=False))
+
+
+def test_graphics_whose_levels_cost_more_than_webp_have_none() -> None:
+    image = rings()
+    assert by_the_model(image, 0) < webp_size(image) < 0.9 * by_the_model(image, 2)
+    data, asked = codec.encode(image, effort=1), codec.encode(image, effort=1, levels=2)
+    assert (codec.info(data)["coding"], codec.info(data)["levels"]) == ("context model", 0)
+    assert data == codec.encode(image, effort=1, levels=0)
+    assert codec.decode(data) == image
+    assert codec.info(asked)["coding"] == "lossless WebP"
+    plain, coloured = codec.encode_many([image, icon()], effort=1)
+    assert (plain, codec.info(coloured)["coding"]) == (data, "lossless WebP")
+
+
+def test_what_only_a_better_webp_finds_is_found(picture: Picture) -> None:
+    image = repeated(picture)
+    assert webp_size(image) < 0.95 * by_the_model(image, 2)
+    assert len(codec.encode(image, effort=1)) <= webp_size(image) + HEAD
+
+
+def test_previews_of_photographs_are_worth_a_few_percent(picture: Picture) -> None:
+    image = grainy(picture)
+    coded = by_the_model(image, 2)
+    assert 0.97 * coded < len(graphics.pack(to_planes(image))) < coded
+    assert by_the_model(image, 0) < 0.96 * coded
+    facts = codec.info(codec.encode(image, effort=1))
+    assert (facts["coding"], facts["levels"]) == ("context model", 2)
+
+
+def test_without_levels_the_smaller_file_is_taken(picture: Picture) -> None:
+    for image in (grainy(picture), rings(), icon()):
+        smallest = min(by_the_model(image, 0), len(graphics.pack(to_planes(image))) + HEAD)
+        assert len(codec.encode(image, effort=1, levels=0)) <= smallest
+
+
 def test_photographs_are_not(picture: Picture) -> None:
     for mode in ("L", "RGB"):
         image = picture(mode, 68, 70)
