@@ -80,6 +80,15 @@ def test_graphics_are_stored_as_webp_and_verbose_says_so(
     assert lines[2:] == ["ddpmcodec:   lossless WebP"]
 
 
+def test_verbose_says_where_graphics_have_no_levels_unless_asked(encode: Any, photo: Path) -> None:
+    y, x = np.mgrid[:96, :96]
+    Image.fromarray((6 * np.hypot(y - 38, x - 29) % 256).astype(np.uint8)).save(photo)
+    lines = encode(photo, "-v", "-e", 1).stderr.splitlines()
+    assert lines[2].startswith("ddpmcodec:   effort 1, no noise levels, ")
+    assert len(lines) == 3, "what the steps of the trial with levels cost is not told"
+    assert "lossless WebP" in encode(photo, "-v", "-e", 1, "--levels", 2, "-f").stderr
+
+
 @pytest.mark.parametrize("levels", LEVELS)
 def test_efforts_and_levels_are_those_of_the_codec(
     encode: Any, photo: Path, pixels: np.ndarray, no_webp: None, levels: int
