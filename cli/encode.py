@@ -251,9 +251,7 @@ class Encoder:
         header, _ = parse_header(file)
         samples = image.width * image.height * (header.channels + header.has_alpha)
         head = f"  {image.width} x {image.height} {image.mode}, {8 * len(file) / samples:.3f} bits/dim, {seconds:.2f} s"
-        was_taken = (
-            not header.stored and len(costs.bits) == header.levels + 1
-        )  # not WebP, nor other levels than reported
+        was_taken = not header.stored and len(costs.bits) == header.levels + 1  # the trial that had these costs
         return [head, coding_line(header, self.model()), *(costs.lines() if was_taken else [])]
 
 
