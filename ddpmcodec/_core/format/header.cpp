@@ -1,0 +1,219 @@
+#include "header.h"
+
+#include <algorithm>
+
+#include "checksums.h"
+#include "schedule.h"
+
+namespace ddpm {
+
+namespace {
+
+constexpr int SMALLEST_HEADER = 8;  // bytes
+constexpr int SQUARE = 8, TILED = 16, SECTIONS = 32, MODE_BITS = 7, VERSION_SHIFT = 6;  // third byte
+constexpr int EXTENDED = 8, LEVEL_BITS = 7, EFFORT_SHIFT = 4;                           // fourth byte
+constexpr int KIND_BITS = 15, DEPTH_SHIFT = 4;                                          // fifth byte, of extended headers
+constexpr int DEPTH = 8;                                                                // bits a sample
+
+[[noreturn]] void refuse(const std::string& message) { throw Error(Fault::FORMAT, message); }
+
+std::string number(uint64_t value) { return std::to_string(value); }
+
+void require_crc(ByteReader& reader, Bytes covered) {
+    if (reader.integer(CRC16_BYTES) != crc16(covered)) refuse("the header is damaged: its checksum does not match");
+}
+
+struct Flags {
+    bool square, tiled, sections, extended;
+
+    bool is_plain() const { return !tiled && !sections && !extended; }
+};
+
+Flags parse_coding(ByteReader& reader, Header& header) {
+    const uint8_t first = reader.byte();
+    if (first >> VERSION_SHIFT != VERSION)
+        refuse("format version " + number(first >> VERSION_SHIFT) + " (this program reads " + number(VERSION) + "): a newer ddpmcodec is needed");
+    if ((first & MODE_BITS) >= MODES) refuse("unknown colour mode " + number(first & MODE_BITS) + ": the data is damaged, or a newer ddpmcodec is needed");
+    header.mode = Mode(first & MODE_BITS);
+    const uint8_t second = reader.byte();
+    header.effort = second >> EFFORT_SHIFT, header.levels = second & LEVEL_BITS;
+    const Flags flags{bool(first & SQUARE), bool(first & TILED), bool(first & SECTIONS), bool(second & EXTENDED)};
+    if (!flags.extended) return flags;
+    const uint8_t third = reader.byte();
+    if ((third & KIND_BITS) >= KINDS) refuse("unknown kind of payload " + number(third & KIND_BITS) + ": the data is damaged, or a newer ddpmcodec is needed");
+    header.kind = Kind(third & KIND_BITS);
+    header.bits = (third >> DEPTH_SHIFT) + 1;
+    if (header.bits != DEPTH) refuse(number(header.bits) + " bits a sample: a newer ddpmcodec is needed");
+    if (!header.is_stored()) refuse("an extended header says nothing new: the data is damaged");
+    if (flags.tiled) refuse("a " + std::string(KIND_NAMES[int(header.kind)]) + " in tiles: the data is damaged");
+    return flags;
+}
+
+void check_coding(const Header& header) {
+    const int least = header.is_stored() ? 0 : 1, most = header.is_stored() ? 0 : MAX_EFFORT;
+    if (header.effort < least || header.effort > most)
+        refuse("the header claims effort " + number(header.effort) + " (" + number(least) + " to " + number(most) + " are possible)");
+    if (header.is_stored() && header.levels) refuse("the header claims noise levels of a stored file: the data is damaged");
+    require_levels(header.levels);
+    if (header.is_jpeg() && header.mode != Mode::L && header.mode != Mode::RGB)
+        refuse("the header claims a JPEG of mode " + std::string(MODE_NAMES[int(header.mode)]) + ": the data is damaged");
+}
+
+void parse_model(ByteReader& reader, Header& header) {
+    if (header.is_stored()) return;
+    header.model_number = reader.byte();
+    if (!header.model_number) std::ranges::copy(reader.take(MODEL_ID_BYTES), header.model_id.begin());
+}
+
+void parse_size(ByteReader& reader, Header& header, bool is_square) {
+    const uint64_t width = reader.varint(), height = is_square ? width : reader.varint();
+    if (width == height && !is_square) refuse("the header says twice that a side has " + number(width) + " pixels: the data is damaged");
+    const uint64_t side = header.kind == Kind::WEBP ? MAX_WEBP_SIDE : header.is_stored() ? MAX_JPEG_SIDE : MAX_PIXELS;
+    if (!width || !height || std::max(width, height) > side || width * height > MAX_PIXELS)
+        refuse("the header claims " + number(width) + " x " + number(height) + " pixels (1 to " + number(MAX_PIXELS) + " pixels are possible, and sides of " +
+               number(side) + ")");
+    header.width = header.tile_width = int(width);
+    header.height = header.tile_height = int(height);
+    if (header.is_stored()) std::ranges::copy(reader.take(size_t(header.channels())), header.mean_colour.begin());
+}
+
+void check_section(const Header& header, const SectionEntry& entry) {
+    const int type = entry.type();
+    const bool is_known = type == (ALPHA & 63) || type == (METADATA & 63);
+    if (!type || (is_known && entry.tag != ALPHA && entry.tag != METADATA)) refuse("a section has the tag " + number(entry.tag) + ": the data is damaged");
+    if (!is_known && entry.is_critical()) refuse("a section of the unknown type " + number(type) + ": a newer ddpmcodec is needed");
+    if (!entry.length) refuse("a section of type " + number(type) + " is empty: the data is damaged");
+    if (!header.sections.empty() && header.sections.back().type() >= type) refuse("sections are not in order: the data is damaged");
+    if (entry.tag == ALPHA && (header.is_stored() || !has_alpha(header.mode))) refuse("an alpha section where the image has none: the data is damaged");
+    if (entry.tag != METADATA) return;
+    if (header.is_jpeg()) refuse("metadata besides those of a JPEG: the data is damaged");
+    if (entry.length > MAX_METADATA) refuse("the header claims " + number(entry.length) + " bytes of metadata (at most " + number(MAX_METADATA) + " are possible)");
+}
+
+void parse_sections(ByteReader& reader, Header& header) {
+    header.orientation = reader.byte();
+    if (header.orientation < UPRIGHT || header.orientation > MAX_ORIENTATION)
+        refuse("the header claims orientation " + number(header.orientation) + " (1 to 8 are possible)");
+    while (const uint8_t tag = reader.byte()) {
+        const SectionEntry entry{tag, reader.varint()};
+        check_section(header, entry);
+        header.sections.push_back(entry);
+    }
+    if (header.sections.empty() && !(header.is_jpeg() && header.orientation != UPRIGHT)) refuse("a list of no sections: the data is damaged");
+}
+
+void parse_index(ByteReader& reader, Header& header) {
+    const uint64_t width = reader.varint(), height = reader.varint(), length = reader.varint();
+    if (!width || width > uint64_t(header.width) || !height || height > uint64_t(header.height) || width * height > MAX_TILE_PIXELS)
+        refuse("the header claims tiles of " + number(width) + " x " + number(height) + " pixels for an image of " + number(header.width) + " x " +
+               number(header.height) + " (1 to " + number(MAX_TILE_PIXELS) + " pixels are possible)");
+    header.tile_width = int(width), header.tile_height = int(height);
+    const uint64_t columns = (header.width + width - 1) / width, rows = (header.height + height - 1) / height;
+    if (columns * rows > MAX_CHUNKS || columns * rows * header.segments() > MAX_CHUNKS)
+        refuse("the header claims more than " + number(MAX_CHUNKS) + " chunks: the data is damaged");
+    const uint64_t chunks = columns * rows * header.segments();
+    if (length < (1 + CRC16_BYTES) * chunks || length > (MAX_VARINT_BYTES + CRC16_BYTES) * chunks)
+        refuse("the header claims an index of " + number(length) + " bytes for " + number(chunks) + " chunks: the data is damaged");
+    require_crc(reader, reader.since(0));
+    reader.require(length + CRC16_BYTES);
+    const Bytes entries = reader.take(length);
+    require_crc(reader, entries);
+    ByteReader index(entries, "the index");
+    header.chunks.reserve(chunks);
+    try {
+        for (uint64_t k = 0; k < chunks; k++) {
+            const uint64_t chunk_length = index.varint();
+            header.chunks.push_back({chunk_length, uint16_t(index.integer(CRC16_BYTES))});
+        }
+    } catch (const Error&) {
+        refuse("the index holds fewer than " + number(chunks) + " chunks: the data is damaged");
+    }
+    if (!index.at_end()) refuse("the index holds more than " + number(chunks) + " chunks: the data is damaged");
+}
+
+// The length of the payload; of a stream, how many words it has and how long its state is.
+void parse_length(ByteReader& reader, Header& header) {
+    const uint64_t length = reader.varint();
+    if (header.is_stored()) {
+        header.payload_length = length;
+        return;
+    }
+    header.state_bytes = LEAST_STATE_BYTES + int(length % STATE_SIZES);
+    header.payload_length = header.state_bytes + length / STATE_SIZES * WORD_BYTES;
+}
+
+}  // namespace
+
+void require_levels(uint64_t levels) {
+    for (const Schedule& schedule : SCHEDULES)
+        if (uint64_t(schedule.levels) == levels) return;
+    refuse(number(levels) + " noise levels: the data is damaged, or a newer ddpmcodec is needed");
+}
+
+void require_magic(Bytes data) {
+    auto begins_with = [&](Bytes magic) { return data.size() >= magic.size() && std::ranges::equal(data.first(magic.size()), magic); };
+    if (begins_with(ARCHIVE_MAGIC)) refuse("an archive, not a .ddpm file: use the commands of `ddpmcodec archive`");
+    const Bytes begun = data.first(std::min(data.size(), std::size(MAGIC)));
+    if (!std::ranges::equal(begun, Bytes(MAGIC).first(begun.size())))
+        refuse("not a ddpmcodec file: it starts with " + hex(begun) + ", not " + hex(MAGIC) + "; give a .ddpm file");
+}
+
+Header parse_header(Bytes data) {
+    require_magic(data);
+    ByteReader reader(data, "the header", SMALLEST_HEADER);
+    reader.take(std::size(MAGIC));
+    Header header;
+    const Flags flags = parse_coding(reader, header);
+    check_coding(header);
+    parse_model(reader, header);
+    parse_size(reader, header, flags.square);
+    if (flags.sections) parse_sections(reader, header);
+    if (!header.is_stored() && has_alpha(header.mode) && !header.section(ALPHA)) refuse("an image with alpha and no alpha section: the data is damaged");
+    header.is_tiled = flags.tiled;
+    if (flags.tiled) {
+        parse_index(reader, header);
+    } else {
+        if (!header.is_stored() && uint64_t(header.width) * header.height > MAX_TILE_PIXELS)
+            refuse("the header claims one stream of " + number(header.width) + " x " + number(header.height) + " pixels (1 to " + number(MAX_TILE_PIXELS) +
+                   " pixels are possible)");
+        header.covered = reader.position();
+        parse_length(reader, header);
+        if (!flags.is_plain()) require_crc(reader, reader.since(0));
+    }
+    header.size = reader.position();
+    return header;
+}
+
+int Header::segments() const { return int(std::size(GROUPS)) * levels + EXACT_SEGMENTS; }
+
+PixelBox Header::tile(int number) const {
+    const int left = number % tile_columns() * tile_width, top = number / tile_columns() * tile_height;
+    return {left, top, std::min(left + tile_width, width), std::min(top + tile_height, height)};
+}
+
+std::optional<ByteRange> Header::section(uint8_t tag) const {
+    uint64_t before = size, after = payload().end;
+    for (const SectionEntry& entry : sections) {
+        uint64_t& begin = entry.is_after() ? after : before;
+        if (entry.tag == tag) return ByteRange{begin, begin + entry.length};
+        begin += entry.length;
+    }
+    return std::nullopt;
+}
+
+ByteRange Header::payload() const {
+    uint64_t begin = size, length = payload_length;
+    for (const SectionEntry& entry : sections)
+        if (!entry.is_after()) begin += entry.length;
+    for (const Chunk& chunk : chunks) length += chunk.length;
+    return {begin, begin + length};
+}
+
+uint64_t Header::end() const {
+    uint64_t end = payload().end;
+    for (const SectionEntry& entry : sections)
+        if (entry.is_after()) end += entry.length;
+    return end;
+}
+
+}  // namespace ddpm
