@@ -1,0 +1,90 @@
+#include "sections.h"
+
+#include <algorithm>
+
+#include "checksums.h"
+#include "inflate.h"
+
+namespace ddpm {
+
+namespace {
+
+// Takes the bytes of a plane as they are inflated. Each row is stored as its differences from the row above.
+class PlaneWriter {
+  public:
+    PlaneWriter(int width, const PixelBox& part) : part_(part), row_(size_t(width)) {
+        alpha.plane.assign(part.pixels(), OPAQUE);
+    }
+
+    void write(Bytes piece) {
+        for (const uint8_t difference : piece) {
+            row_[column_] = uint8_t(row_[column_] + difference);
+            if (++column_ == row_.size()) finish_row();
+        }
+    }
+
+    int rows() const { return rows_; }
+    uint32_t check() const { return check_; }
+
+    Alpha alpha;
+
+  private:
+    void finish_row() {
+        column_ = 0;
+        check_ = crc32(row_, check_);
+        if (rows_ == 0) first_ = row_[0];
+        alpha.varies = alpha.varies || std::ranges::any_of(row_, [this](uint8_t value) { return value != first_; });
+        if (rows_ >= part_.top && rows_ < part_.bottom)
+            std::copy_n(&row_[size_t(part_.left)], part_.width(), &alpha.plane[size_t(rows_ - part_.top) * size_t(part_.width())]);
+        rows_++;
+    }
+
+    const PixelBox part_;
+    std::vector<uint8_t> row_;
+    size_t column_ = 0;
+    int rows_ = 0;
+    uint32_t check_ = 0;
+    uint8_t first_ = 0;
+};
+
+}  // namespace
+
+Alpha parse_alpha(Bytes section, bool is_cut, int width, int height, const PixelBox& part) {
+    PlaneWriter writer(width, part);
+    if (!is_cut && section.size() < CRC32_BYTES) throw Error(Fault::CORRUPT, "the alpha section has no checksum: the data is damaged");
+    const Bytes deflated = is_cut ? section : section.first(section.size() - CRC32_BYTES);
+    const Inflated end = inflate(deflated, uint64_t(width) * uint64_t(height), [&](Bytes piece) { writer.write(piece); });
+    if (!end.is_sound) throw Error(Fault::CORRUPT, "the alpha section does not inflate: the data is damaged");
+    if (is_cut) return std::move(writer.alpha);
+    if (!end.ended || writer.rows() != height)
+        throw Error(Fault::CORRUPT, "the alpha section does not hold as many pixels as the image: the data is damaged");
+    ByteReader check(section.last(CRC32_BYTES), "the alpha section");
+    if (check.integer(CRC32_BYTES) != writer.check())
+        throw Error(Fault::CHECKSUM, "the alpha section decodes to other pixels than were encoded: the data is damaged");
+    writer.alpha.is_whole = true;
+    return std::move(writer.alpha);
+}
+
+Metadata parse_metadata(Bytes section) {
+    ByteReader reader(section, "the metadata section");
+    if (reader.left() < CRC32_BYTES || reader.integer(CRC32_BYTES) != crc32(section.subspan(CRC32_BYTES)))
+        throw Error(Fault::CHECKSUM, "the metadata section is damaged: its checksum does not match");
+    const std::vector<uint8_t> entries = inflated(section.subspan(CRC32_BYTES), MAX_METADATA, "the metadata section");
+    ByteReader entry(entries, "the metadata");
+    Metadata metadata;
+    try {
+        while (!entry.at_end()) {
+            const int kind = entry.byte() - 1;
+            if (kind < 0 || kind >= METADATA_KINDS || !metadata[size_t(kind)].empty())
+                throw Error(Fault::FORMAT, "unknown or repeated kind of metadata " + std::to_string(kind + 1) + ": a newer ddpmcodec is needed");
+            const Bytes value = entry.take(size_t(entry.varint()));
+            metadata[size_t(kind)].assign(value.begin(), value.end());
+        }
+    } catch (const Error& error) {
+        if (error.fault == Fault::TRUNCATED) throw Error(Fault::FORMAT, std::string("the metadata contradict themselves (") + error.what() + ")");
+        throw;
+    }
+    return metadata;
+}
+
+}  // namespace ddpm
