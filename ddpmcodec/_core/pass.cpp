@@ -112,6 +112,10 @@ void Pass::extend(int stream, const uint32_t* words, size_t count) {
     stream_words.insert(stream_words.end(), words, words + count);
 }
 
+void Pass::set_cut() {
+    for (Reader& reader : readers_) reader.strict = true;
+}
+
 Coder Pass::coder(int stream) { return encoding_ ? Coder{&symbols_[stream], nullptr} : Coder{nullptr, &readers_[stream]}; }
 
 int Pass::kind_of(const Stage& stage) const {

@@ -74,6 +74,8 @@ class Pass {
     void decode(const std::vector<uint64_t>& states, std::vector<std::vector<uint32_t>> words, bool for_previews, bool is_cut);
     // Appends words of a stream to those before.
     void extend(int stream, const uint32_t* words, size_t count);
+    // From now on more words are known to be missing.
+    void set_cut();
 
     // Codes up to `waves` waves, and no further than the end of `segment`. Returns the number of segments that are done. After an
     // exception nothing is coded any more.

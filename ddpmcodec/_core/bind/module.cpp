@@ -1,13 +1,14 @@
 // The Python module ddpmcodec._native. Each of its parts binds itself, in a file of its own.
 #include <nanobind/nanobind.h>
 
-#include "kernels.h"
+#include "errors.h"
 
 namespace nb = nanobind;
 
 namespace ddpm {
 void bind_kernels(nb::module_& m);
 void bind_coder(nb::module_& m);
+void bind_decoder(nb::module_& m);
 void bind_previews(nb::module_& m);
 void bind_stack(nb::module_& m);
 void bind_testing(nb::module_& m);
@@ -17,15 +18,10 @@ NB_MODULE(_native, m) {
     m.doc() = "The compiled core of ddpmcodec.";
     nb::set_leak_warnings(false);  // models that are kept live as long as the process: no line on stderr for that
     m.def("version", [] { return DDPMCODEC_VERSION; }, "The version of ddpmcodec that this was compiled from.");
-    nb::register_exception_translator([](const std::exception_ptr& thrown, void*) {
-        try {
-            std::rethrow_exception(thrown);
-        } catch (const ddpm::UnknownKernels& error) {  // of whoever set the variable
-            PyErr_SetString(nb::module_::import_("ddpmcodec.errors").attr("DdpmError").ptr(), error.what());
-        }
-    });
+    ddpm::register_errors();
     ddpm::bind_kernels(m);
     ddpm::bind_coder(m);
+    ddpm::bind_decoder(m);
     ddpm::bind_previews(m);
     ddpm::bind_stack(m);
     ddpm::bind_testing(m);

@@ -18,7 +18,7 @@ enum class Fault {
     CHECKSUM,   // the data decodes to something other than what was encoded
     CORRUPT,    // no encoder writes this data
     MODEL,      // the model is missing, is a different one, or does not compute what it must
-    LIMIT,      // more than the caller allows
+    IMAGE,      // the image is larger than the caller allows, or has no such part
     ARGUMENT,   // the caller asked for something that does not exist
 };
 

@@ -124,6 +124,7 @@ void parse_index(ByteReader& reader, Header& header) {
         for (uint64_t k = 0; k < chunks; k++) {
             const uint64_t chunk_length = index.varint();
             header.chunks.push_back({chunk_length, uint16_t(index.integer(CRC16_BYTES))});
+            header.payload_length += chunk_length;
         }
     } catch (const Error&) {
         refuse("the index holds fewer than " + number(chunks) + " chunks: the data is damaged");
@@ -202,11 +203,10 @@ std::optional<ByteRange> Header::section(uint8_t tag) const {
 }
 
 ByteRange Header::payload() const {
-    uint64_t begin = size, length = payload_length;
+    uint64_t begin = size;
     for (const SectionEntry& entry : sections)
         if (!entry.is_after()) begin += entry.length;
-    for (const Chunk& chunk : chunks) length += chunk.length;
-    return {begin, begin + length};
+    return {begin, begin + payload_length};
 }
 
 uint64_t Header::end() const {

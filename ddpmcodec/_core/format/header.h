@@ -87,7 +87,7 @@ struct Header {
     int tile_width = 0, tile_height = 0;               // without tiles those of the image
     std::vector<Chunk> chunks;                         // of a tiled file, segment after segment
     int state_bytes = LEAST_STATE_BYTES;               // of a single stream
-    uint64_t payload_length = 0;                       // bytes, of all but tiled files
+    uint64_t payload_length = 0;                       // bytes
     uint64_t size = 0;                                 // bytes of header and index
     size_t covered = 0;                                // bytes from the first on that the check of a plain stream covers
 

@@ -1,4 +1,4 @@
-#include "streams.h"
+#include "chunks.h"
 
 #include <algorithm>
 #include <bit>

@@ -1,0 +1,191 @@
+// The decoder for Python: a file's bytes in, events, pixels and a verdict out. What Python does with them is in ddpmcodec/codec.
+#include "decoder.h"
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include "arrays.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace ddpm {
+
+namespace {
+
+using PyBytes = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+Bytes view_of(const PyBytes& data) { return {data.data(), data.size()}; }
+
+// Bytes that a Python object reads: `len(object)` of them, `bytes(object[a:b])`.
+class PythonSource : public Source {
+  public:
+    explicit PythonSource(nb::object object) : object_(std::move(object)), size_(nb::len(object_)) {}
+    ~PythonSource() override {
+        nb::gil_scoped_acquire locked;
+        object_.reset();
+    }
+
+    uint64_t size() const override { return size_; }
+    void read(uint64_t offset, std::span<uint8_t> out) const override {
+        nb::gil_scoped_acquire locked;
+        const nb::object part = object_[nb::slice(nb::int_(offset), nb::int_(offset + out.size()), nb::int_(1))];
+        const nb::bytes content = nb::steal<nb::bytes>(PyObject_Bytes(part.ptr()));
+        if (!content.is_valid()) throw nb::python_error();
+        if (content.size() != out.size()) throw Error(Fault::TRUNCATED, "the file became shorter while it was read");
+        std::copy_n(reinterpret_cast<const uint8_t*>(content.c_str()), out.size(), out.begin());
+    }
+
+  private:
+    nb::object object_;
+    const uint64_t size_;
+};
+
+// Bytes of a Python object that stays as it is.
+class BufferSource : public MemorySource {
+  public:
+    explicit BufferSource(PyBytes data) : MemorySource(view_of(data)), data_(std::move(data)) {}
+    ~BufferSource() override {
+        nb::gil_scoped_acquire locked;
+        data_ = PyBytes();
+    }
+
+  private:
+    PyBytes data_;
+};
+
+std::shared_ptr<const Source> source_of(const nb::object& data) {
+    PyBytes bytes;
+    if (nb::try_cast(data, bytes, false)) return std::make_shared<BufferSource>(std::move(bytes));
+    return std::make_shared<PythonSource>(data);
+}
+
+using Edges = std::tuple<int, int, int, int>;
+
+std::unique_ptr<Decoder> make_decoder(const std::optional<Edges>& box, int scale, std::optional<int> step, bool partial,
+                                      std::optional<uint64_t> max_pixels, int threads) {
+    Plan plan{std::nullopt, scale, step, partial, max_pixels, threads};
+    if (box) plan.box = PixelBox{std::get<0>(*box), std::get<1>(*box), std::get<2>(*box), std::get<3>(*box)};
+    return std::make_unique<Decoder>(plan);
+}
+
+nb::bytes bytes_of(Bytes data) { return nb::bytes(data.data(), data.size()); }
+
+const Header& header_of(const Decoder& decoder) {
+    if (!decoder.header()) throw Error(Fault::ARGUMENT, "the header was not read");
+    return *decoder.header();
+}
+
+nb::tuple picture_of(Decoder& decoder) {
+    header_of(decoder);
+    Picture picture;
+    {
+        nb::gil_scoped_release unlocked;
+        picture = decoder.picture();
+    }
+    const size_t height = size_t(picture.height), width = size_t(picture.width), channels = picture.colour.size() / (height * width);
+    nb::object alpha = nb::none();
+    if (!picture.alpha.empty()) alpha = nb::cast(array_of(std::move(picture.alpha), {height, width}));
+    return nb::make_tuple(MODE_NAMES[int(picture.mode)], array_of(std::move(picture.colour), {height, width, channels}), alpha);
+}
+
+void set_pixels(Decoder& decoder, const nb::ndarray<const uint8_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>& colour,
+                const std::optional<nb::ndarray<const uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>>& alpha) {
+    std::vector<uint8_t> plane;
+    if (alpha) plane.assign(alpha->data(), alpha->data() + alpha->size());
+    decoder.set_pixels({colour.data(), colour.data() + colour.size()}, std::move(plane));
+}
+
+void bind_header(nb::module_& m) {
+    nb::class_<Header>(m, "FileHeader", "The header of a .ddpm file, as it was read.")
+        .def_prop_ro("mode", [](const Header& h) { return MODE_NAMES[int(h.mode)]; })
+        .def_prop_ro("kind", [](const Header& h) { return int(h.kind); })
+        .def_ro("width", &Header::width)
+        .def_ro("height", &Header::height)
+        .def_ro("effort", &Header::effort)
+        .def_ro("levels", &Header::levels)
+        .def_ro("model_number", &Header::model_number)
+        .def_prop_ro("model_id", [](const Header& h) { return nb::bytes(h.model_id.data(), h.model_number || h.is_stored() ? 0 : h.model_id.size()); })
+        .def_prop_ro("mean_colour", [](const Header& h) { return nb::bytes(h.mean_colour.data(), h.is_stored() ? size_t(h.channels()) : 0); })
+        .def_ro("orientation", &Header::orientation)
+        .def_ro("is_tiled", &Header::is_tiled)
+        .def_prop_ro("is_plain", &Header::is_plain)
+        .def_prop_ro("tile_size", [](const Header& h) { return std::make_tuple(h.tile_width, h.tile_height); })
+        .def_prop_ro("tile_count", &Header::tile_count)
+        .def_prop_ro("segments", &Header::segments)
+        .def_prop_ro("steps", &Header::steps)
+        .def_ro("size", &Header::size)
+        .def_prop_ro("end", &Header::end)
+        .def_ro("state_bytes", &Header::state_bytes)
+        .def_prop_ro("chunk_lengths", [](const Header& h) {
+            std::vector<uint64_t> lengths;
+            for (const Chunk& chunk : h.chunks) lengths.push_back(chunk.length);
+            return lengths;
+        })
+        .def_prop_ro("payload", [](const Header& h) { return std::make_tuple(h.payload().begin, h.payload().end); })
+        .def("section", [](const Header& h, int tag) -> std::optional<std::tuple<uint64_t, uint64_t>> {
+            const auto range = h.section(uint8_t(tag));
+            if (!range) return std::nullopt;
+            return std::make_tuple(range->begin, range->end);
+        }, "tag"_a);
+    m.def("parse_header", [](const PyBytes& data) { return parse_header(view_of(data)); }, "data"_a);
+}
+
+}  // namespace
+
+void bind_decoder(nb::module_& m) {
+    bind_header(m);
+    nb::enum_<Event>(m, "Event", "What a decoder needs, or has.")
+        .value("NEED_BYTES", Event::NEED_BYTES)
+        .value("NEED_MODEL", Event::NEED_MODEL)
+        .value("NEED_PIXELS", Event::NEED_PIXELS)
+        .value("MORE", Event::MORE)
+        .value("PREVIEW", Event::PREVIEW)
+        .value("DONE", Event::DONE);
+    nb::class_<Verdict>(m, "Verdict", "What a file turned out to be.")
+        .def_ro("is_exact", &Verdict::is_exact)
+        .def_ro("is_damaged", &Verdict::is_damaged)
+        .def_ro("is_lossy", &Verdict::is_lossy)
+        .def_ro("alpha_damaged", &Verdict::alpha_damaged)
+        .def_ro("metadata_damaged", &Verdict::metadata_damaged)
+        .def_ro("colours_exact", &Verdict::colours_exact)
+        .def_ro("steps_done", &Verdict::steps_done)
+        .def_ro("steps", &Verdict::steps)
+        .def_ro("bytes_used", &Verdict::bytes_used)
+        .def_ro("missing", &Verdict::missing)
+        .def_ro("following", &Verdict::following);
+    nb::class_<Decoder>(m, "Decoder", "A decoder of one .ddpm file.")
+        .def(nb::new_(&make_decoder), nb::kw_only(), "box"_a = nb::none(), "scale"_a = 1, "step"_a = nb::none(), "partial"_a = false,
+             "max_pixels"_a = nb::none(), "threads"_a = 1)
+        .def("feed", [](Decoder& d, const PyBytes& data) { d.feed(view_of(data)); }, "data"_a)
+        .def("finish", &Decoder::finish)
+        .def("open", [](Decoder& d, const nb::object& data) { d.open(source_of(data)); }, "data"_a)
+        .def("set_networks", [](Decoder& d, const std::vector<std::shared_ptr<Trained>>& networks) { d.set_networks({networks.begin(), networks.end()}); },
+             "networks"_a)
+        .def("set_pixels", &set_pixels, "colour"_a, "alpha"_a = nb::none())
+        .def("advance", &Decoder::advance, "seconds"_a, nb::call_guard<nb::gil_scoped_release>())
+        .def_prop_ro("header", [](const Decoder& d) -> const Header* { return d.header(); }, nb::rv_policy::reference_internal)
+        .def_prop_ro("verdict", &Decoder::verdict)
+        .def_prop_ro("metadata", [](const Decoder& d) {
+            const Metadata& metadata = d.metadata();
+            return nb::make_tuple(bytes_of(metadata[ICC_PROFILE]), bytes_of(metadata[EXIF]), bytes_of(metadata[XMP]));
+        })
+        .def("payload", [](const Decoder& d) {
+            const Header& header = header_of(d);
+            return bytes_of(d.container()->bytes(header.payload()));
+        })
+        .def("picture", &picture_of, "(mode, colours uint8 [H, W, C], alpha uint8 [H, W] or None) as far as they are known.")
+        .def("take_costs", [](Decoder& d) {
+            nb::list costs;
+            for (const SegmentCost& cost : d.take_costs())
+                costs.append(nb::make_tuple(cost.level, cost.band, cost.bits, cost.seconds, cost.images, cost.share));
+            return costs;
+        });
+}
+
+}  // namespace ddpm

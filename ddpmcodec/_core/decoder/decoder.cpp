@@ -1,0 +1,422 @@
+#include "decoder.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "checksums.h"
+
+namespace ddpm {
+
+namespace {
+
+constexpr uint64_t FIRST_BYTES = 32;             // of a single stream that are worth a preview
+constexpr uint64_t WORK_PIXELS = uint64_t(1) << 22;  // that are decoded at a time, so that many cores take no more memory
+constexpr float LACK = 0.25f;                    // grey levels of a halving, which rounds down: (a + b) >> 1
+constexpr const char* DAMAGED = "the data is damaged: it decodes to another image than was encoded";
+
+Mode reduced_mode(Mode mode) { return mode == Mode::BILEVEL ? Mode::L : mode; }
+
+std::vector<uint8_t> every_nth(const std::vector<uint8_t>& plane, int height, int width, int step) {
+    std::vector<uint8_t> small;
+    for (int y = 0; y < height; y += step)
+        for (int x = 0; x < width; x += step) small.push_back(plane[size_t(y) * size_t(width) + size_t(x)]);
+    return small;
+}
+
+}  // namespace
+
+// --- what goes in
+
+void Decoder::feed(Bytes data) {
+    if (source_ && !fed_) throw Error(Fault::ARGUMENT, "a decoder that reads a source takes no other bytes");
+    if (is_last_) throw Error(Fault::ARGUMENT, "bytes after the end were announced to be the last");
+    if (!fed_) source_ = fed_ = std::make_shared<FedSource>();
+    fed_->feed(data);
+}
+
+void Decoder::open(std::shared_ptr<const Source> source) {
+    if (source_) throw Error(Fault::ARGUMENT, "a decoder reads one file");
+    source_ = std::move(source);
+    is_last_ = true;
+}
+
+void Decoder::set_networks(const std::vector<std::shared_ptr<const Trained>>& networks) {
+    if (!container_) throw Error(Fault::ARGUMENT, "networks are set once the header was read");
+    model_ = model_of(networks, container_->header().levels);
+}
+
+void Decoder::set_pixels(std::vector<uint8_t> colour, std::vector<uint8_t> alpha) {
+    if (!container_ || !container_->header().is_stored()) throw Error(Fault::ARGUMENT, "only pixels of stored files are set");
+    const Header& header = container_->header();
+    const size_t pixels = size_t(header.width) * size_t(header.height);
+    if (colour.size() != pixels * size_t(header.channels()) || alpha.size() != (has_alpha(header.mode) ? pixels : 0))
+        throw Error(Fault::CORRUPT, "the stored file has another size than the header says");
+    const PixelBox all{0, 0, header.width, header.height};
+    if (header.kind == Kind::WEBP) {
+        const std::vector<uint8_t> start = container_->bytes({header.payload().begin, header.payload().begin + CRC32_BYTES});
+        ByteReader reader(start, "the payload");
+        if (reader.integer(CRC32_BYTES) != crc32(alpha, crc32(colour)))
+            throw Error(Fault::CHECKSUM, "the WebP inside the file decodes to another image than was encoded");
+    }
+    canvas_->place(all, colour);
+    if (!alpha.empty()) {
+        Canvas plane(region_, 1);
+        plane.place(all, alpha);
+        alpha_.plane = plane.pixels();
+    }
+    has_pixels_ = true;
+}
+
+// --- from event to event
+
+Event Decoder::advance(double seconds) {
+    if (has_failed_) throw Error(Fault::ARGUMENT, "a decoder that has failed does not go on");
+    has_failed_ = true;
+    const Event event = next_event(seconds);
+    has_failed_ = false;
+    return event;
+}
+
+Event Decoder::next_event(double seconds) {
+    if (is_done_) return Event::DONE;
+    if (!source_ || !read_header()) return Event::NEED_BYTES;
+    if (!is_planned_) make_plan();
+    if (container_->following() && !plan_.is_partial)
+        throw Error(Fault::FORMAT, std::to_string(container_->following()) + " bytes follow the end of the image, after byte " + std::to_string(container_->size()));
+    if (container_->header().is_stored()) return advance_stored();
+    if (!has_read_alpha_ && !read_alpha()) return Event::NEED_BYTES;
+    if (!in_round_ && container_->is_final() && !accepts_damage()) require_wanted();
+    if (!model_) return Event::NEED_MODEL;
+    if (!in_round_ && !begin_round()) return Event::NEED_BYTES;
+    if (!advance_tiles(seconds)) return Event::MORE;
+    const bool is_better = end_round();
+    if (is_last_round_) {
+        judge();
+        is_done_ = true;
+        return Event::DONE;
+    }
+    return is_better ? Event::PREVIEW : Event::NEED_BYTES;
+}
+
+bool Decoder::read_header() {
+    if (!container_) try {
+            container_ = std::make_unique<Container>(*source_);
+        } catch (const Error& error) {
+            if (error.fault != Fault::TRUNCATED || is_last_) throw;
+            return false;
+        }
+    container_->update(is_last_);
+    return true;
+}
+
+void Decoder::make_plan() {
+    const Header& header = container_->header();
+    region_ = region_of(plan_, header);
+    const uint64_t pixels = pixels_of(tiles_of(region_, header), header);
+    if (plan_.max_pixels && pixels > *plan_.max_pixels)
+        throw Error(Fault::IMAGE, "the header claims " + std::to_string(header.width) + " x " + std::to_string(header.height) + " pixels, of which " +
+                                      std::to_string(pixels) + " are wanted: max_pixels allows " + std::to_string(*plan_.max_pixels));
+    verdict_.steps = header.steps();
+    if (header.is_stored()) {
+        canvas_ = std::make_unique<Canvas>(region_, header.channels());
+        canvas_->fill(header.mean_colour.data());
+        if (has_alpha(header.mode)) alpha_.plane.assign(region_.pixels(), OPAQUE);
+    }
+    next_size_ = header.payload().begin + (header.is_plain() ? uint64_t(header.state_bytes) : FIRST_BYTES);
+    is_planned_ = true;
+}
+
+// Reads the alpha section, which precedes the colours, then plans the tiles: where alpha varies, it weighs the colours of a small image,
+// which then cannot be made of coarse bands alone.
+bool Decoder::read_alpha() {
+    const Header& header = container_->header();
+    const bool has_bands = has_bands_for(header, plan_.scale);
+    if (const auto range = header.section(ALPHA)) {
+        if (!container_->has(*range) && !container_->is_final()) return false;
+        try {
+            alpha_ = parse_alpha(container_->bytes(*range), !container_->has(*range), header.width, header.height, region_);
+        } catch (const Error&) {
+            if (!accepts_damage() && !has_bands && !(plan_.step && !container_->has(*range))) throw;
+            alpha_ = {std::vector<uint8_t>(region_.pixels(), OPAQUE)};
+            verdict_.alpha_damaged = true;
+        }
+    }
+    from_bands_ = has_bands && !alpha_.varies;
+    make_tiles();
+    has_read_alpha_ = true;
+    return true;
+}
+
+void Decoder::make_tiles() {
+    const Header& header = container_->header();
+    const int scale = plan_.scale;
+    make_canvas();
+    for (const int number : tiles_of(region_, header)) {
+        const PixelBox box = header.tile(number);
+        const int last = from_bands_     ? segments_for_scale(header, box.height(), box.width(), scale)
+                         : plan_.step ? segments_of_steps(header, *plan_.step)
+                                      : header.segments();
+        segments_wanted_ = std::max(segments_wanted_, last);
+        tiles_.push_back(std::make_unique<Tile>(number, box, last));
+    }
+}
+
+void Decoder::make_canvas() {
+    const int scale = plan_.scale;
+    const PixelBox area{region_.left / scale, region_.top / scale, (region_.right + scale - 1) / scale, (region_.bottom + scale - 1) / scale};
+    if (from_bands_)
+        reduced_ = std::make_unique<ReducedCanvas>(area, scale);
+    else
+        canvas_ = std::make_unique<Canvas>(region_, container_->header().channels());
+}
+
+void Decoder::read_metadata() {
+    const auto range = container_->header().section(METADATA);
+    if (has_read_metadata_ || !range || !container_->has(*range)) return;
+    has_read_metadata_ = true;
+    try {
+        metadata_ = parse_metadata(container_->bytes(*range));
+    } catch (const Error&) {
+        if (!accepts_damage() && !from_bands_) throw;
+        verdict_.metadata_damaged = true;
+    }
+}
+
+// A stored file shows its mean colour until all of it is there.
+Event Decoder::advance_stored() {
+    const ByteRange payload = container_->header().payload();
+    if (container_->is_final() && !accepts_damage()) container_->require_length();
+    if (!container_->has(payload) && !container_->is_final()) {
+        if (has_shown_) return Event::NEED_BYTES;
+        has_shown_ = true;
+        return Event::PREVIEW;
+    }
+    if (!container_->is_final()) return Event::NEED_BYTES;
+    read_metadata();
+    if (container_->has(payload) && !has_asked_) {
+        has_asked_ = true;
+        return Event::NEED_PIXELS;
+    }
+    judge_stored();
+    is_done_ = true;
+    return Event::DONE;
+}
+
+// Throws Error where less is there than is wanted, before any network runs. Small images from bands are judged by tile.
+void Decoder::require_wanted() {
+    if (from_bands_) return;
+    if (!plan_.step || *plan_.step >= container_->header().steps() || container_->size() < container_->end_of_segment(segments_wanted_)) require_whole();
+    read_metadata();
+}
+
+// --- rounds: what has arrived is decoded in all tiles; the last round decodes tile after tile, as all is there
+
+int Decoder::arrived_segments() const {
+    int segments = segments_taken_;
+    while (segments < segments_wanted_ && container_->end_of_segment(segments + 1) <= container_->size()) segments++;
+    return segments;
+}
+
+bool Decoder::begin_round() {
+    is_last_round_ = container_->is_final();
+    if (!is_last_round_ && container_->header().is_tiled) {
+        const int arrived = arrived_segments();
+        if (arrived <= segments_taken_) return false;
+        is_last_round_ = arrived >= segments_wanted_ && (from_bands_ || plan_.step);
+    } else if (!is_last_round_) {
+        if (container_->size() < next_size_) return false;
+        next_size_ = 2 * container_->size();
+    }
+    for (const std::unique_ptr<Tile>& tile : tiles_)
+        if (!tile->result().is_exact || is_last_round_) queue_.push_back({tile.get(), true});
+    in_round_ = true;
+    return true;
+}
+
+// Throws Error where bytes are missing, or a chunk that is wanted is damaged. A single stream has a check of its own.
+void Decoder::require_whole() const {
+    container_->require_length();
+    int damaged = 0, first = -1;
+    const Header& header = container_->header();
+    if (!header.is_tiled) return;
+    for (const int tile : tiles_of(region_, header)) {
+        const Container::Whole whole = container_->whole_segments(tile, header.segments());
+        if (whole.next != ChunkState::DAMAGED) continue;
+        if (!damaged++) first = container_->chunk_of(tile, whole.segments);
+    }
+    if (damaged)
+        throw Error(Fault::CHECKSUM, std::to_string(damaged) + " of " + std::to_string(header.tile_count()) + " tiles are damaged, the first in " +
+                                         container_->chunk_name(first) + ": its checksum does not match");
+}
+
+bool Decoder::advance_tiles(double seconds) {
+    const Clock::time_point deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+    const uint64_t largest = uint64_t(container_->header().tile_width) * uint64_t(container_->header().tile_height);
+    const int at_a_time = int(std::max<uint64_t>(1, WORK_PIXELS / largest));
+    const int workers = std::max(1, std::min({plan_.threads, int(queue_.size()), at_a_time}));
+    const int threads_of_tile = workers > 1 ? 1 : plan_.threads;
+    std::atomic<size_t> next{0};
+    run_threads(workers, [&](Team&, int) {
+        for (size_t k; (k = next++) < queue_.size();) {
+            advance_tile(queue_[k], threads_of_tile, deadline);
+            if (Clock::now() >= deadline) return;
+        }
+    });
+    std::erase_if(queue_, [](const Queued& queued) { return !queued.is_fresh && queued.tile->is_done(); });
+    return queue_.empty();
+}
+
+void Decoder::advance_tile(Queued& queued, int threads, Clock::time_point deadline) {
+    Tile& tile = *queued.tile;
+    if (std::exchange(queued.is_fresh, false) && !tile.result().is_exact) take(tile, threads);
+    const bool is_done = tile.advance(deadline);
+    const std::vector<SegmentCost> costs = tile.take_costs();
+    if (!costs.empty()) {
+        const std::lock_guard<std::mutex> lock(costs_lock_);
+        costs_.insert(costs_.end(), costs.begin(), costs.end());
+    }
+    if (!is_done || !is_last_round_) return;
+    place(tile, threads);
+    tile.release();
+}
+
+void Decoder::take(Tile& tile, int threads) {
+    const bool for_previews = is_preview() || from_bands_ || !container_->is_final();
+    try {
+        tile.take(*container_, {*model_, for_previews, threads});
+    } catch (const Error& error) {
+        if (error.fault != Fault::CORRUPT || !is_last_round_ || !accepts_damage()) throw;
+        tile.set_corrupt();
+    }
+}
+
+void Decoder::place(const Tile& tile, int threads) {
+    const int scale = plan_.scale;
+    if (from_bands_) {
+        if (!tile.pass() || !tile.pass()->is_for_previews()) return;
+        Estimate means = reduced(*tile.pass(), std::bit_width(unsigned(scale)) - 1, threads);
+        const float lack = LACK * float(finest_band(tile.box().height(), tile.box().width(), scale) - 1);
+        for (float& value : means.mean) value += lack;
+        reduced_->place(tile.box(), means);
+    } else if (!tile.pixels().empty()) {
+        canvas_->place(tile.box(), tile.pixels());
+    } else if (tile.pass() && tile.pass()->is_for_previews()) {
+        canvas_->place(tile.box(), shown_by(*tile.pass(), threads));
+    }
+}
+
+// Returns whether more is known than before.
+bool Decoder::end_round() {
+    in_round_ = false;
+    if (is_last_round_) return true;
+    int taken = segments_wanted_;
+    for (const std::unique_ptr<Tile>& tile : tiles_) {
+        const TileResult& result = tile->result();
+        if (container_->header().is_tiled && !result.is_exact) taken = std::min(taken, tile->taken());
+        const bool ended = container_->header().is_tiled && tile->pass() && tile->pass()->ended();
+        if (ended || (container_->header().is_tiled && result.is_damaged && tile->taken() == segments_wanted_)) throw Error(Fault::CHECKSUM, DAMAGED);
+    }
+    if (!container_->header().is_tiled) return true;
+    // A chunk may seem to be damaged while a mark arrives that ends the file before the chunk does.
+    if (taken < arrived_segments() && container_->size() >= container_->end_of_segment(taken + 1) + MARK_BYTES) throw Error(Fault::CHECKSUM, DAMAGED);
+    const bool is_better = taken > segments_taken_;
+    segments_taken_ = taken;
+    return is_better;
+}
+
+// --- what comes out
+
+Picture Decoder::picture() {
+    const Header& header = container_->header();
+    const int scale = plan_.scale;
+    Picture picture{header.mode, region_.width(), region_.height(), {}, alpha_.plane};
+    if (has_alpha(header.mode) && picture.alpha.empty()) picture.alpha.assign(region_.pixels(), OPAQUE);
+    if (!is_done_ && !in_round_ && has_read_alpha_) {
+        make_canvas();
+        for (const std::unique_ptr<Tile>& tile : tiles_) place(*tile, plan_.threads);
+    }
+    if (from_bands_) {
+        picture.colour = reduced_->pixels(header.channels());
+        if (!picture.alpha.empty()) picture.alpha = every_nth(picture.alpha, region_.height(), region_.width(), scale);
+    } else {
+        const Canvas grey(region_, header.channels());
+        picture.colour = canvas_ ? canvas_->pixels() : grey.pixels();
+        if (scale > 1) picture.colour = box_means(picture.colour, region_.height(), region_.width(), header.channels(), scale, picture.alpha);
+    }
+    if (scale == 1) return picture;
+    picture.mode = reduced_mode(header.mode);
+    picture.width = (region_.width() + scale - 1) / scale;
+    picture.height = (region_.height() + scale - 1) / scale;
+    return picture;
+}
+
+// Adds up what became of the tiles. Throws Error where that is less than is wanted.
+void Decoder::judge() {
+    const Header& header = container_->header();
+    if (accepts_damage() || from_bands_) read_metadata();
+    const bool nothing_wanted = segments_wanted_ == 0;
+    bool is_exact = true, is_complete = true, is_damaged = false;
+    verdict_.steps_done = header.steps();
+    for (const std::unique_ptr<Tile>& tile : tiles_) {
+        const TileResult& result = tile->result();
+        const int wanted = from_bands_ ? segments_for_scale(header, tile->box().height(), tile->box().width(), plan_.scale) : segments_wanted_;
+        const bool is_unfinished = from_bands_ || nothing_wanted ? false : plan_.step ? !result.has_begun : !result.is_exact;
+        is_exact = is_exact && result.is_exact;
+        is_complete = is_complete && (result.is_exact || result.segments_done >= wanted);
+        is_damaged = is_damaged || result.is_damaged || (is_unfinished && !result.is_cut);
+        if (!result.is_exact) verdict_.steps_done = std::min(verdict_.steps_done, steps_done(header, result.segments_done));
+    }
+    if (from_bands_) verdict_.steps_done = is_complete ? step_for(header.levels, plan_.scale) : 0;
+    verdict_.colours_exact = is_exact && !is_damaged;
+    verdict_.is_damaged = is_damaged || verdict_.alpha_damaged || verdict_.metadata_damaged;
+    verdict_.is_exact = is_exact && !verdict_.is_damaged && plan_.scale == 1 && (plan_.box || !container_->missing());
+    verdict_.bytes_used = bytes_used(is_exact);
+    if (!plan_.is_partial && container_->is_lossy() && verdict_.is_damaged) throw Error(Fault::CHECKSUM, DAMAGED);
+    if (accepts_damage() || (is_complete && !is_damaged)) return;
+    if (from_bands_ && !is_damaged) throw Error(Fault::TRUNCATED, "the file ends before the small image does");
+    if (!from_bands_) require_whole();
+    throw Error(Fault::CHECKSUM, DAMAGED);
+}
+
+// Bytes of the file up to the last one that was needed; of a part of the image those of its tiles.
+uint64_t Decoder::bytes_used(bool is_exact) const {
+    const Header& header = container_->header();
+    uint64_t words = 0, chunks = 0;
+    for (const std::unique_ptr<Tile>& tile : tiles_) words += tile->result().words_used;
+    if (!header.is_tiled) {
+        const uint64_t begin = header.payload().begin, state = words || verdict_.steps_done ? uint64_t(header.state_bytes) : 0;
+        return is_exact ? container_->size() : std::min(container_->size(), begin + state + WORD_BYTES * words);
+    }
+    if (!plan_.box && !from_bands_) return plan_.step ? std::min(container_->size(), container_->end_of_segment(segments_wanted_)) : container_->size();
+    for (const int tile : tiles_of(region_, header))
+        for (int segment = 0; segment < segments_wanted_; segment++) {
+            const ByteRange range = container_->chunk(container_->chunk_of(tile, segment));
+            chunks += std::clamp(container_->size(), range.begin, range.end) - range.begin;
+        }
+    const uint64_t metadata = container_->size() > header.payload().end ? container_->size() - header.payload().end : 0;
+    return std::min(container_->size(), header.payload().begin) + chunks + metadata;
+}
+
+void Decoder::judge_stored() {
+    verdict_.colours_exact = has_pixels_;
+    verdict_.is_damaged = verdict_.metadata_damaged || (!has_pixels_ && container_->has(container_->header().payload()));
+    verdict_.is_exact = has_pixels_ && !verdict_.is_damaged && plan_.scale == 1 && !container_->missing();
+    verdict_.steps_done = has_pixels_;
+    verdict_.bytes_used = container_->size();
+}
+
+Verdict Decoder::verdict() const {
+    Verdict verdict = verdict_;
+    if (!container_) return verdict;
+    verdict.is_lossy = container_->is_lossy();
+    verdict.missing = container_->missing();
+    verdict.following = container_->following();
+    return verdict;
+}
+
+std::vector<SegmentCost> Decoder::take_costs() {
+    const std::lock_guard<std::mutex> lock(costs_lock_);
+    return std::exchange(costs_, {});
+}
+
+}  // namespace ddpm

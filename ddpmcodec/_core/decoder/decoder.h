@@ -1,0 +1,126 @@
+// The decoder of .ddpm files: bytes -> Container -> Plan -> Tile -> Canvas -> Verdict. A whole image, a prefix, a part, a reduced image,
+// a thumbnail, and a file that arrives are plans of this one engine.
+#pragma once
+#include <memory>
+#include <optional>
+
+#include "canvas.h"
+#include "container.h"
+#include "plan.h"
+#include "sections.h"
+#include "tile.h"
+
+namespace ddpm {
+
+enum class Event {
+    NEED_BYTES,   // feed more, or say that nothing follows
+    NEED_MODEL,   // set the networks of the model that the header names
+    NEED_PIXELS,  // decode the payload, a file of another format, and set its pixels; or go on without
+    MORE,         // the time is over: call again
+    PREVIEW,      // the picture is better than before
+    DONE,
+};
+
+// Pixels uint8 [height, width, channels], and their alpha, [height, width] or empty.
+struct Picture {
+    Mode mode = Mode::L;
+    int width = 0, height = 0;
+    std::vector<uint8_t> colour, alpha;
+};
+
+// What a file turned out to be.
+struct Verdict {
+    bool is_exact = false;          // all of it was there, and all checks hold
+    bool is_damaged = false;        // a check failed
+    bool is_lossy = false;          // it says that it was cut on purpose
+    bool alpha_damaged = false, metadata_damaged = false;  // and left out
+    bool colours_exact = false;
+    int steps_done = 0, steps = 0;  // steps that every pixel has been through
+    uint64_t bytes_used = 0;        // up to the last byte that was needed
+    uint64_t missing = 0, following = 0;  // bytes
+};
+
+class Decoder {
+  public:
+    explicit Decoder(Plan plan) : plan_(plan) {}
+
+    // --- bytes: either one after the other, or all of them in a source that outlives the decoder
+
+    void feed(Bytes data);
+    void finish() { is_last_ = true; }  // nothing follows
+    void open(std::shared_ptr<const Source> source);
+
+    void set_networks(const std::vector<std::shared_ptr<const Trained>>& networks);
+    // Pixels of a stored file, [height, width, channels], and its alpha or nothing. Throws Error: CORRUPT where they are of another
+    // size, CHECKSUM where they are not those that were encoded.
+    void set_pixels(std::vector<uint8_t> colour, std::vector<uint8_t> alpha);
+
+    // Works for about so many seconds. Throws Error, after which nothing more is decoded: TRUNCATED, CHECKSUM, CORRUPT, FORMAT, IMAGE.
+    Event advance(double seconds);
+
+    const Header* header() const { return container_ ? &container_->header() : nullptr; }
+    const Container* container() const { return container_.get(); }
+    // What is known now. After the header was read.
+    Picture picture();
+    const Metadata& metadata() const { return metadata_; }
+    Verdict verdict() const;
+
+    // Segments that were done since the last call.
+    std::vector<SegmentCost> take_costs();
+
+  private:
+    // A tile that is not done in this round. fresh: it has taken nothing in this round.
+    struct Queued {
+        Tile* tile;
+        bool is_fresh;
+    };
+
+    Event next_event(double seconds);
+    bool read_header();
+    void make_plan();
+    bool read_alpha();
+    void read_metadata();
+    void make_tiles();
+    void make_canvas();
+    Event advance_stored();
+    void require_wanted();
+    void require_whole() const;
+    bool begin_round();
+    int arrived_segments() const;
+    bool advance_tiles(double seconds);
+    void advance_tile(Queued& queued, int threads, Clock::time_point deadline);
+    void take(Tile& tile, int threads);
+    void place(const Tile& tile, int threads);
+    bool end_round();
+    void judge();
+    void judge_stored();
+    uint64_t bytes_used(bool is_exact) const;
+
+    bool is_preview() const { return accepts_damage() || plan_.step; }
+    bool accepts_damage() const { return plan_.is_partial || container_->is_lossy(); }
+
+    const Plan plan_;
+    std::shared_ptr<FedSource> fed_;
+    std::shared_ptr<const Source> source_;
+    std::unique_ptr<Container> container_;
+    bool is_last_ = false, is_planned_ = false, has_read_alpha_ = false, has_read_metadata_ = false, is_done_ = false, has_failed_ = false;
+    PixelBox region_{};
+    bool from_bands_ = false;   // the small image is made of coarse bands alone
+    Alpha alpha_;               // of the region
+    Metadata metadata_;
+    bool has_shown_ = false, has_asked_ = false, has_pixels_ = false;  // of a stored file
+
+    std::optional<Model> model_;
+    std::vector<std::unique_ptr<Tile>> tiles_;
+    std::vector<Queued> queue_;
+    bool in_round_ = false, is_last_round_ = false;
+    int segments_wanted_ = 0, segments_taken_ = 0;  // of every tile
+    uint64_t next_size_ = 0;    // of a file of one stream: the size at which it is decoded again
+    std::unique_ptr<Canvas> canvas_;
+    std::unique_ptr<ReducedCanvas> reduced_;
+    Verdict verdict_;
+    std::vector<SegmentCost> costs_;
+    std::mutex costs_lock_;
+};
+
+}  // namespace ddpm
