@@ -25,6 +25,7 @@ bool have_ended_well(const Pass& pass, uint32_t check, int first_stream, int str
 void Tile::take(const Container& container, const TileDecoding& decoding) {
     is_done_ = false;
     result_.is_damaged = false;
+    if (last_ == 0) return;
     if (!container.header().is_tiled)
         take_stream(container, decoding);
     else
@@ -67,24 +68,22 @@ void Tile::take_chunks(const Container& container, const TileDecoding& decoding)
         begin(header, decoding, std::move(streams), false);
     else
         for (int lane = 0; pass_ && lane < LANES; lane++) pass_->pass().extend(lane, streams[size_t(lane)].words.data(), streams[size_t(lane)].words.size());
-    if (result_.is_cut && container.is_final()) take_cut_chunk(container, decoding);
+    if (next == ChunkState::WHOLE || !container.is_final()) return;
+    if (result_.is_cut) take_cut_chunk(container, decoding);
+    if (pass_) target_ = last_, pass_->pass().set_cut();  // states hold some symbols of the next segment
 }
 
 // The beginning of a chunk. No checksum holds for it: where it makes no sense it is left out.
 void Tile::take_cut_chunk(const Container& container, const TileDecoding& decoding) {
     const ByteRange range = container.chunk(container.chunk_of(number_, taken_));
-    const std::vector<uint8_t> data = container.bytes(range);
-    if (data.empty()) return;
     LaneWords chunk;
     try {
-        chunk = parse_chunk(data, range.size(), taken_ == 0, parts_of(container.header(), taken_));
+        chunk = parse_chunk(container.bytes(range), range.size(), taken_ == 0, parts_of(container.header(), taken_));
     } catch (const Error&) {
         return;
     }
-    target_ = last_;
     if (!pass_) return begin(container.header(), decoding, {std::begin(chunk.lanes), std::end(chunk.lanes)}, true);
     for (int lane = 0; lane < LANES; lane++) pass_->pass().extend(lane, chunk.lanes[lane].words.data(), chunk.lanes[lane].words.size());
-    pass_->pass().set_cut();
 }
 
 void Tile::begin(const Header& header, const TileDecoding& decoding, std::vector<StreamStart> streams, bool is_cut) {
