@@ -1,5 +1,6 @@
 // The decoder for Python: a file's bytes in, events, pixels and a verdict out. What Python does with them is in ddpmcodec/codec.
 #include "decoder.h"
+#include "batch.h"
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -102,6 +103,52 @@ void set_pixels(Decoder& decoder, const nb::ndarray<const uint8_t, nb::ndim<3>, 
     decoder.set_pixels({colour.data(), colour.data() + colour.size()}, std::move(plane));
 }
 
+void set_tile(Decoder& decoder, const std::optional<nb::ndarray<const uint8_t, nb::c_contig, nb::device::cpu>>& pixels) {
+    decoder.set_tile(pixels ? std::vector<uint8_t>(pixels->data(), pixels->data() + pixels->size()) : std::vector<uint8_t>());
+}
+
+Clock::time_point after(double seconds) { return Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds)); }
+
+nb::list costs_of(const std::vector<SegmentCost>& costs) {
+    nb::list list;
+    for (const SegmentCost& cost : costs) list.append(nb::make_tuple(cost.level, cost.band, cost.bits, cost.seconds, cost.images, cost.share));
+    return list;
+}
+
+// uint8 [H, W, C], of a run [N, H, W, C]; None where it is damaged.
+nb::object image_of(const Batch& batch, const std::tuple<int, int, int, int>& shape, bool is_shared, int stream) {
+    std::vector<uint8_t> pixels = batch.image(stream);
+    if (pixels.empty()) return nb::none();
+    const auto [images, height, width, channels] = shape;
+    std::vector<size_t> sizes{size_t(height), size_t(width), size_t(channels)};
+    if (is_shared) sizes.insert(sizes.begin(), size_t(images));
+    return nb::cast(array_of(std::move(pixels), sizes));
+}
+
+// What Python holds of a group: its shape, too.
+struct PyBatch {
+    std::tuple<int, int, int, int> shape;
+    bool is_shared;
+    Batch batch;
+};
+
+std::unique_ptr<PyBatch> make_batch(const std::vector<std::shared_ptr<Trained>>& networks, int levels, const std::tuple<int, int, int, int>& shape,
+                                    bool is_shared, int threads) {
+    const auto [images, height, width, channels] = shape;
+    const Model model = model_of({networks.begin(), networks.end()}, levels);
+    return std::unique_ptr<PyBatch>(new PyBatch{shape, is_shared, Batch(model, levels, {images, height, width, channels, is_shared}, threads)});
+}
+
+void bind_batch(nb::module_& m) {
+    nb::class_<PyBatch>(m, "Batch", "Images of one size that are decoded together.")
+        .def(nb::new_(&make_batch), "networks"_a, "levels"_a, "shape"_a, nb::kw_only(), "is_shared"_a, "threads"_a)
+        .def("add", [](PyBatch& b, const PyBytes& stream, int state_bytes, const PyBytes& covered) { b.batch.add(view_of(stream), state_bytes, view_of(covered)); },
+             "stream"_a, "state_bytes"_a, "covered"_a)
+        .def("advance", [](PyBatch& b, double seconds) { return b.batch.advance(after(seconds)); }, "seconds"_a, nb::call_guard<nb::gil_scoped_release>())
+        .def("image", [](const PyBatch& b, int stream) { return image_of(b.batch, b.shape, b.is_shared, stream); }, "stream"_a)
+        .def_prop_ro("costs", [](const PyBatch& b) { return costs_of(b.batch.costs()); });
+}
+
 void bind_header(nb::module_& m) {
     nb::class_<Header>(m, "FileHeader", "The header of a .ddpm file, as it was read.")
         .def_prop_ro("mode", [](const Header& h) { return MODE_NAMES[int(h.mode)]; })
@@ -123,6 +170,7 @@ void bind_header(nb::module_& m) {
         .def_ro("size", &Header::size)
         .def_prop_ro("end", &Header::end)
         .def_ro("state_bytes", &Header::state_bytes)
+        .def_ro("covered", &Header::covered)
         .def_prop_ro("chunk_lengths", [](const Header& h) {
             std::vector<uint64_t> lengths;
             for (const Chunk& chunk : h.chunks) lengths.push_back(chunk.length);
@@ -141,6 +189,7 @@ void bind_header(nb::module_& m) {
 
 void bind_decoder(nb::module_& m) {
     bind_header(m);
+    bind_batch(m);
     nb::enum_<Event>(m, "Event", "What a decoder needs, or has.")
         .value("NEED_BYTES", Event::NEED_BYTES)
         .value("NEED_MODEL", Event::NEED_MODEL)
@@ -169,6 +218,8 @@ void bind_decoder(nb::module_& m) {
         .def("set_networks", [](Decoder& d, const std::vector<std::shared_ptr<Trained>>& networks) { d.set_networks({networks.begin(), networks.end()}); },
              "networks"_a)
         .def("set_pixels", &set_pixels, "colour"_a, "alpha"_a = nb::none())
+        .def_prop_ro("is_batchable", &Decoder::is_batchable)
+        .def("set_tile", &set_tile, "pixels"_a, "Takes over pixels that a Batch found, uint8 [H, W, C]; None: the file is damaged.")
         .def("advance", &Decoder::advance, "seconds"_a, nb::call_guard<nb::gil_scoped_release>())
         .def_prop_ro("header", [](const Decoder& d) -> const Header* { return d.header(); }, nb::rv_policy::reference_internal)
         .def_prop_ro("verdict", &Decoder::verdict)
@@ -181,12 +232,7 @@ void bind_decoder(nb::module_& m) {
             return bytes_of(d.container()->bytes(header.payload()));
         })
         .def("picture", &picture_of, "(mode, colours uint8 [H, W, C], alpha uint8 [H, W] or None) as far as they are known.")
-        .def("take_costs", [](Decoder& d) {
-            nb::list costs;
-            for (const SegmentCost& cost : d.take_costs())
-                costs.append(nb::make_tuple(cost.level, cost.band, cost.bits, cost.seconds, cost.images, cost.share));
-            return costs;
-        });
+        .def("take_costs", [](Decoder& d) { return costs_of(d.take_costs()); });
 }
 
 }  // namespace ddpm

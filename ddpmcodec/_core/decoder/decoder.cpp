@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "checksums.h"
+#include "learning_rules.h"
 
 namespace ddpm {
 
@@ -65,6 +66,20 @@ void Decoder::set_pixels(std::vector<uint8_t> colour, std::vector<uint8_t> alpha
         alpha_.plane = plane.pixels();
     }
     has_pixels_ = true;
+}
+
+bool Decoder::is_batchable() const {
+    if (!container_ || tiles_.size() != 1 || container_->header().is_tiled || is_preview() || from_bands_ || in_round_ || is_done_) return false;
+    return container_->is_final() && tiles_[0]->box().pixels() < LEARNING_PIXELS;
+}
+
+void Decoder::set_tile(std::vector<uint8_t> pixels) {
+    if (!is_batchable()) throw Error(Fault::ARGUMENT, "the file is not one that is decoded in a batch");
+    tiles_[0]->set_pixels(std::move(pixels));
+    is_last_round_ = true;
+    place(*tiles_[0], 1);
+    judge();
+    is_done_ = true;
 }
 
 // --- from event to event

@@ -55,6 +55,11 @@ class Decoder {
     // size, CHECKSUM where they are not those that were encoded.
     void set_pixels(std::vector<uint8_t> colour, std::vector<uint8_t> alpha);
 
+    // Whether all that is left is a stream that may be decoded with those of other files, as a `Batch`: a whole file of one small
+    // stream. What that finds, or nothing, is then the only tile.
+    bool is_batchable() const;
+    void set_tile(std::vector<uint8_t> pixels);
+
     // Works for about so many seconds. Throws Error, after which nothing more is decoded: TRUNCATED, CHECKSUM, CORRUPT, FORMAT, IMAGE.
     Event advance(double seconds);
 

@@ -123,6 +123,12 @@ void Tile::check() {
     pixels_ = {};
 }
 
+void Tile::set_pixels(std::vector<uint8_t> pixels) {
+    pixels_ = std::move(pixels);
+    result_ = {.has_begun = true, .is_exact = !pixels_.empty(), .is_damaged = pixels_.empty()};
+    is_done_ = true;
+}
+
 std::vector<SegmentCost> Tile::take_costs() {
     if (!pass_) return {};
     const std::vector<SegmentCost>& all = pass_->costs();

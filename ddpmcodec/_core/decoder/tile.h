@@ -44,6 +44,8 @@ class Tile {
     int taken() const { return taken_; }  // whole segments
     bool is_done() const { return is_done_; }
     const TileResult& result() const { return result_; }
+    // Takes over what was decoded elsewhere; nothing: it is damaged.
+    void set_pixels(std::vector<uint8_t> pixels);
     void set_corrupt() { result_.is_damaged = true; }
 
     // Until `release`: what was decoded. pixels: [height, width, channels], empty unless they are exact. pass: null where nothing
