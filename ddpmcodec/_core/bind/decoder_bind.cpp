@@ -70,8 +70,8 @@ std::shared_ptr<const Source> source_of(const nb::object& data) {
 using Edges = std::tuple<int, int, int, int>;
 
 std::unique_ptr<Decoder> make_decoder(const std::optional<Edges>& box, int scale, std::optional<int> step, bool partial,
-                                      std::optional<uint64_t> max_pixels, int threads) {
-    Plan plan{std::nullopt, scale, step, partial, max_pixels, threads};
+                                      std::optional<uint64_t> max_pixels) {
+    Plan plan{std::nullopt, scale, step, partial, max_pixels};
     if (box) plan.box = PixelBox{std::get<0>(*box), std::get<1>(*box), std::get<2>(*box), std::get<3>(*box)};
     return std::make_unique<Decoder>(plan);
 }
@@ -83,12 +83,12 @@ const Header& header_of(const Decoder& decoder) {
     return *decoder.header();
 }
 
-nb::tuple picture_of(Decoder& decoder) {
+nb::tuple picture_of(Decoder& decoder, int threads) {
     header_of(decoder);
     Picture picture;
     {
         nb::gil_scoped_release unlocked;
-        picture = decoder.picture();
+        picture = decoder.picture(threads);
     }
     const size_t height = size_t(picture.height), width = size_t(picture.width), channels = picture.colour.size() / (height * width);
     nb::object alpha = nb::none();
@@ -111,7 +111,7 @@ Clock::time_point after(double seconds) { return Clock::now() + std::chrono::dur
 
 nb::list costs_of(const std::vector<SegmentCost>& costs) {
     nb::list list;
-    for (const SegmentCost& cost : costs) list.append(nb::make_tuple(cost.level, cost.band, cost.bits, cost.seconds, cost.images, cost.share));
+    for (const SegmentCost& cost : costs) list.append(nb::make_tuple(cost.level, cost.band, cost.bits, cost.seconds, cost.images, cost.share, cost.pixels));
     return list;
 }
 
@@ -185,11 +185,53 @@ void bind_header(nb::module_& m) {
     m.def("parse_header", [](const PyBytes& data) { return parse_header(view_of(data)); }, "data"_a);
 }
 
+// A file, or what there is of one, cut into its parts; nothing is decoded.
+struct PyContainer {
+    std::shared_ptr<const Source> source;
+    Container container;
+
+    explicit PyContainer(const nb::object& data) : source(source_of(data)), container(*source) { container.update(true); }
+};
+
+void bind_container(nb::module_& m) {
+    auto of = [](auto member) { return [member](const PyContainer& c) { return (c.container.*member)(); }; };
+    nb::class_<PyContainer>(m, "Container", "A .ddpm file, or as much of one as there is, cut into its parts.")
+        .def(nb::init<const nb::object&>(), "data"_a)
+        .def_prop_ro("header", [](const PyContainer& c) -> const Header& { return c.container.header(); }, nb::rv_policy::reference_internal)
+        .def_prop_ro("is_lossy", of(&Container::is_lossy))
+        .def_prop_ro("size", of(&Container::size))
+        .def_prop_ro("missing", of(&Container::missing))
+        .def_prop_ro("following", of(&Container::following))
+        .def("bytes", [](const PyContainer& c, uint64_t begin, uint64_t end) { return bytes_of(c.container.bytes({begin, end})); }, "begin"_a, "end"_a)
+        .def("end_of_segment", [](const PyContainer& c, int segments) {
+            if (segments < 0 || segments > c.container.header().segments()) throw Error(Fault::ARGUMENT, "no such segment");
+            return c.container.end_of_segment(segments);
+        }, "segments"_a)
+        .def("require_whole", [](const PyContainer& c) {
+            const Header& header = c.container.header();
+            c.container.require_whole(tiles_of({0, 0, header.width, header.height}, header));
+        });
+}
+
+nb::tuple metadata_of(const Metadata& metadata) {
+    return nb::make_tuple(bytes_of(metadata[ICC_PROFILE]), bytes_of(metadata[EXIF]), bytes_of(metadata[XMP]));
+}
+
+nb::object alpha_of(const PyBytes& section, int height, int width) {
+    if (height < 1 || width < 1) throw Error(Fault::ARGUMENT, "an alpha plane has rows and columns");
+    Alpha alpha = parse_alpha(view_of(section), false, width, height, {0, 0, width, height});
+    return nb::cast(array_of(std::move(alpha.plane), {size_t(height), size_t(width)}));
+}
+
 }  // namespace
 
 void bind_decoder(nb::module_& m) {
     bind_header(m);
     bind_batch(m);
+    bind_container(m);
+    m.def("parse_alpha", &alpha_of, "section"_a, "height"_a, "width"_a, "The plane uint8 [H, W] of a whole alpha section.");
+    m.def("parse_metadata", [](const PyBytes& section) { return metadata_of(parse_metadata(view_of(section))); }, "section"_a,
+          "(ICC profile, EXIF, XMP) of a whole metadata section.");
     nb::enum_<Event>(m, "Event", "What a decoder needs, or has.")
         .value("NEED_BYTES", Event::NEED_BYTES)
         .value("NEED_MODEL", Event::NEED_MODEL)
@@ -211,7 +253,7 @@ void bind_decoder(nb::module_& m) {
         .def_ro("following", &Verdict::following);
     nb::class_<Decoder>(m, "Decoder", "A decoder of one .ddpm file.")
         .def(nb::new_(&make_decoder), nb::kw_only(), "box"_a = nb::none(), "scale"_a = 1, "step"_a = nb::none(), "partial"_a = false,
-             "max_pixels"_a = nb::none(), "threads"_a = 1)
+             "max_pixels"_a = nb::none())
         .def("feed", [](Decoder& d, const PyBytes& data) { d.feed(view_of(data)); }, "data"_a)
         .def("finish", &Decoder::finish)
         .def("open", [](Decoder& d, const nb::object& data) { d.open(source_of(data)); }, "data"_a)
@@ -220,18 +262,15 @@ void bind_decoder(nb::module_& m) {
         .def("set_pixels", &set_pixels, "colour"_a, "alpha"_a = nb::none())
         .def_prop_ro("is_batchable", &Decoder::is_batchable)
         .def("set_tile", &set_tile, "pixels"_a, "Takes over pixels that a Batch found, uint8 [H, W, C]; None: the file is damaged.")
-        .def("advance", &Decoder::advance, "seconds"_a, nb::call_guard<nb::gil_scoped_release>())
+        .def("advance", &Decoder::advance, "seconds"_a, "threads"_a, nb::call_guard<nb::gil_scoped_release>())
         .def_prop_ro("header", [](const Decoder& d) -> const Header* { return d.header(); }, nb::rv_policy::reference_internal)
         .def_prop_ro("verdict", &Decoder::verdict)
-        .def_prop_ro("metadata", [](const Decoder& d) {
-            const Metadata& metadata = d.metadata();
-            return nb::make_tuple(bytes_of(metadata[ICC_PROFILE]), bytes_of(metadata[EXIF]), bytes_of(metadata[XMP]));
-        })
+        .def_prop_ro("metadata", [](const Decoder& d) { return metadata_of(d.metadata()); })
         .def("payload", [](const Decoder& d) {
             const Header& header = header_of(d);
             return bytes_of(d.container()->bytes(header.payload()));
         })
-        .def("picture", &picture_of, "(mode, colours uint8 [H, W, C], alpha uint8 [H, W] or None) as far as they are known.")
+        .def("picture", &picture_of, "threads"_a, "(mode, colours uint8 [H, W, C], alpha uint8 [H, W] or None) as far as they are known.")
         .def("take_costs", [](Decoder& d) { return costs_of(d.take_costs()); });
 }
 

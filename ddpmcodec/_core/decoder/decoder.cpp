@@ -84,15 +84,16 @@ void Decoder::set_tile(std::vector<uint8_t> pixels) {
 
 // --- from event to event
 
-Event Decoder::advance(double seconds) {
+Event Decoder::advance(double seconds, int threads) {
+    if (threads < 1) throw Error(Fault::ARGUMENT, "threads must be 1 or more, not " + std::to_string(threads));
     if (has_failed_) throw Error(Fault::ARGUMENT, "a decoder that has failed does not go on");
     has_failed_ = true;
-    const Event event = next_event(seconds);
+    const Event event = next_event(seconds, threads);
     has_failed_ = false;
     return event;
 }
 
-Event Decoder::next_event(double seconds) {
+Event Decoder::next_event(double seconds, int threads) {
     if (is_done_) return Event::DONE;
     if (!source_ || !read_header()) return Event::NEED_BYTES;
     if (!is_planned_) make_plan();
@@ -103,7 +104,7 @@ Event Decoder::next_event(double seconds) {
     if (!in_round_ && container_->is_final() && !accepts_damage()) require_wanted();
     if (!model_) return Event::NEED_MODEL;
     if (!in_round_ && !begin_round()) return Event::NEED_BYTES;
-    if (!advance_tiles(seconds)) return Event::MORE;
+    if (!advance_tiles(seconds, threads)) return Event::MORE;
     const bool is_better = end_round();
     if (is_last_round_) {
         judge();
@@ -127,10 +128,10 @@ bool Decoder::read_header() {
 void Decoder::make_plan() {
     const Header& header = container_->header();
     region_ = region_of(plan_, header);
-    const uint64_t pixels = pixels_of(tiles_of(region_, header), header);
-    if (plan_.max_pixels && pixels > *plan_.max_pixels)
-        throw Error(Fault::IMAGE, "the header claims " + std::to_string(header.width) + " x " + std::to_string(header.height) + " pixels, of which " +
-                                      std::to_string(pixels) + " are wanted: max_pixels allows " + std::to_string(*plan_.max_pixels));
+    const PixelBox covered = covered_by(tiles_of(region_, header), header);
+    if (plan_.max_pixels && covered.pixels() > *plan_.max_pixels)
+        throw Error(Fault::IMAGE, "the header claims " + std::to_string(covered.width()) + " x " + std::to_string(covered.height()) + " pixels, and at most " +
+                                      std::to_string(*plan_.max_pixels) + " are decoded: if you trust its origin, allow more pixels");
     verdict_.steps = header.steps();
     if (header.is_stored()) {
         canvas_ = std::make_unique<Canvas>(region_, header.channels());
@@ -220,7 +221,7 @@ Event Decoder::advance_stored() {
 // Throws Error where less is there than is wanted, before any network runs. Small images from bands are judged by tile.
 void Decoder::require_wanted() {
     if (from_bands_) return;
-    if (!plan_.step || *plan_.step >= container_->header().steps() || container_->size() < container_->end_of_segment(segments_wanted_)) require_whole();
+    if (!plan_.step || *plan_.step >= container_->header().steps() || container_->size() < container_->end_of_segment(segments_wanted_)) container_->require_whole(tiles_of(region_, container_->header()));
     read_metadata();
 }
 
@@ -248,28 +249,12 @@ bool Decoder::begin_round() {
     return true;
 }
 
-// Throws Error where bytes are missing, or a chunk that is wanted is damaged. A single stream has a check of its own.
-void Decoder::require_whole() const {
-    container_->require_length();
-    int damaged = 0, first = -1;
-    const Header& header = container_->header();
-    if (!header.is_tiled) return;
-    for (const int tile : tiles_of(region_, header)) {
-        const Container::Whole whole = container_->whole_segments(tile, header.segments());
-        if (whole.next != ChunkState::DAMAGED) continue;
-        if (!damaged++) first = container_->chunk_of(tile, whole.segments);
-    }
-    if (damaged)
-        throw Error(Fault::CHECKSUM, std::to_string(damaged) + " of " + std::to_string(header.tile_count()) + " tiles are damaged, the first in " +
-                                         container_->chunk_name(first) + ": its checksum does not match");
-}
-
-bool Decoder::advance_tiles(double seconds) {
+bool Decoder::advance_tiles(double seconds, int threads) {
     const Clock::time_point deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
     const uint64_t largest = uint64_t(container_->header().tile_width) * uint64_t(container_->header().tile_height);
     const int at_a_time = int(std::max<uint64_t>(1, WORK_PIXELS / largest));
-    const int workers = std::max(1, std::min({plan_.threads, int(queue_.size()), at_a_time}));
-    const int threads_of_tile = workers > 1 ? 1 : plan_.threads;
+    const int workers = std::max(1, std::min({threads, int(queue_.size()), at_a_time}));
+    const int threads_of_tile = workers > 1 ? 1 : threads;
     std::atomic<size_t> next{0};
     run_threads(workers, [&](Team&, int) {
         for (size_t k; (k = next++) < queue_.size();) {
@@ -341,14 +326,14 @@ bool Decoder::end_round() {
 
 // --- what comes out
 
-Picture Decoder::picture() {
+Picture Decoder::picture(int threads) {
     const Header& header = container_->header();
     const int scale = plan_.scale;
     Picture picture{header.mode, region_.width(), region_.height(), {}, alpha_.plane};
     if (has_alpha(header.mode) && picture.alpha.empty()) picture.alpha.assign(region_.pixels(), OPAQUE);
     if (!is_done_ && !in_round_ && has_read_alpha_) {
         make_canvas();
-        for (const std::unique_ptr<Tile>& tile : tiles_) place(*tile, plan_.threads);
+        for (const std::unique_ptr<Tile>& tile : tiles_) place(*tile, threads);
     }
     if (from_bands_) {
         picture.colour = reduced_->pixels(header.channels());
@@ -389,7 +374,7 @@ void Decoder::judge() {
     if (!plan_.is_partial && container_->is_lossy() && verdict_.is_damaged) throw Error(Fault::CHECKSUM, DAMAGED);
     if (accepts_damage() || (is_complete && !is_damaged)) return;
     if (from_bands_ && !is_damaged) throw Error(Fault::TRUNCATED, "the file ends before the small image does");
-    if (!from_bands_) require_whole();
+    if (!from_bands_) container_->require_whole(tiles_of(region_, header));
     throw Error(Fault::CHECKSUM, DAMAGED);
 }
 

@@ -60,13 +60,13 @@ class Decoder {
     bool is_batchable() const;
     void set_tile(std::vector<uint8_t> pixels);
 
-    // Works for about so many seconds. Throws Error, after which nothing more is decoded: TRUNCATED, CHECKSUM, CORRUPT, FORMAT, IMAGE.
-    Event advance(double seconds);
+    // Works for about so many seconds. Tiles begin on so many threads. Throws Error, after which nothing more is decoded: TRUNCATED, CHECKSUM, CORRUPT, FORMAT, IMAGE.
+    Event advance(double seconds, int threads);
 
     const Header* header() const { return container_ ? &container_->header() : nullptr; }
     const Container* container() const { return container_.get(); }
     // What is known now. After the header was read.
-    Picture picture();
+    Picture picture(int threads);
     const Metadata& metadata() const { return metadata_; }
     Verdict verdict() const;
 
@@ -80,7 +80,7 @@ class Decoder {
         bool is_fresh;
     };
 
-    Event next_event(double seconds);
+    Event next_event(double seconds, int threads);
     bool read_header();
     void make_plan();
     bool read_alpha();
@@ -89,10 +89,9 @@ class Decoder {
     void make_canvas();
     Event advance_stored();
     void require_wanted();
-    void require_whole() const;
     bool begin_round();
     int arrived_segments() const;
-    bool advance_tiles(double seconds);
+    bool advance_tiles(double seconds, int threads);
     void advance_tile(Queued& queued, int threads, Clock::time_point deadline);
     void take(Tile& tile, int threads);
     void place(const Tile& tile, int threads);

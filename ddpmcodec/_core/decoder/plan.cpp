@@ -40,10 +40,9 @@ std::vector<int> tiles_of(const PixelBox& region, const Header& header) {
     return tiles;
 }
 
-uint64_t pixels_of(const std::vector<int>& tiles, const Header& header) {
-    uint64_t pixels = 0;
-    for (const int tile : tiles) pixels += header.tile(tile).pixels();
-    return pixels;
+PixelBox covered_by(const std::vector<int>& tiles, const Header& header) {
+    const PixelBox first = header.tile(tiles.front()), last = header.tile(tiles.back());
+    return {first.left, first.top, last.right, last.bottom};
 }
 
 int step_for(int levels, int scale) {

@@ -18,7 +18,6 @@ struct Plan {
     std::optional<int> step;             // a preview after so many steps of the schedule
     bool is_partial = false;             // accept what there is: a prefix, a damaged file, bytes after the end
     std::optional<uint64_t> max_pixels;  // refuse more than so many
-    int threads = 1;
 };
 
 // The part of an image that a plan shows, in whole pixels of the small image. Throws Error (ARGUMENT) for a box that is not inside of
@@ -28,8 +27,8 @@ PixelBox region_of(const Plan& plan, const Header& header);
 // The tiles that a region touches, row by row. A file without tiles has one.
 std::vector<int> tiles_of(const PixelBox& region, const Header& header);
 
-// The pixels of these tiles.
-uint64_t pixels_of(const std::vector<int>& tiles, const Header& header);
+// The part of the image that these tiles cover.
+PixelBox covered_by(const std::vector<int>& tiles, const Header& header);
 
 // The first step that is good enough at 1/scale of the size; without noise levels it is the only one, to exact pixels.
 int step_for(int levels, int scale);

@@ -53,7 +53,7 @@ void TimedPass::advance_in_segment() {
     size_t total = 0;
     for (const Segment& each : pass_.schedule()) total += positions_of(each, geometry_, l.height, l.width);
     const double bits = pass_.bits(), share = double(positions_of(segment, geometry_, l.height, l.width)) / double(std::max(total, size_t(1)));
-    costs_.push_back({segment.level, segment.finest, bits - bits_, seconds_, l.images, share});
+    costs_.push_back({segment.level, segment.finest, bits - bits_, seconds_, l.images, share, double(l.height) * l.width});
     bits_ = bits, seconds_ = 0;
 }
 

@@ -17,6 +17,7 @@ struct SegmentCost {
     double seconds;
     int images;
     double share;    // of all positions that are coded
+    double pixels;   // of an image
 };
 
 // How many positions a segment has.

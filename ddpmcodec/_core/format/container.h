@@ -50,8 +50,10 @@ class Container {
     // Where the first segments of all tiles end; of a single stream, whose segments only decoding finds, where it begins.
     uint64_t end_of_segment(int segments) const { return chunk_begins_[header_.is_tiled ? size_t(segments) * size_t(header_.tile_count()) : 0]; }
 
-    // Throws Error (TRUNCATED) where bytes are missing.
+    // Throws Error (TRUNCATED) if bytes are missing.
     void require_length() const;
+    // And Error (CHECKSUM) where a chunk of these tiles is damaged. A single stream has a check of its own.
+    void require_whole(const std::vector<int>& tiles) const;
     // The name of a chunk in messages.
     std::string chunk_name(int number) const;
 
