@@ -23,17 +23,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec import codec
-from ddpmcodec._native import Pass
-from ddpmcodec.codec.contents import end_of_segment, streams_of
+from ddpmcodec._native import Event
+from ddpmcodec.codec.decoding import DecodeOptions, Decoding
 from ddpmcodec.codec.efforts import Coding, segments
-from ddpmcodec.codec.previews import canvas, shown
-from ddpmcodec.codec.stream_decoder import SegmentedTile
 from ddpmcodec.distortion import psnr
 from ddpmcodec.errors import ChecksumError, DdpmError
-from ddpmcodec.format.ddpm import Sections, split
-from ddpmcodec.format.header import WORD_BYTES
+from ddpmcodec.images import to_array
 from ddpmcodec.models.context import ContextModel
-from ddpmcodec.parallel import thread_count
 
 from ._codecs import Baseline, Sweep, is_webp
 from ._data import Pixels
@@ -174,29 +170,25 @@ class Prefix(NamedTuple):
 
 def prefixes(data: bytes, model: ContextModel) -> Iterator[Prefix]:
     """The prefixes that end with each segment of all tiles, and in the middle of those of the exact step."""
-    file = split(data)
-    header = file.header
-    tiles = [SegmentedTile(header, box, streams_of(file, n), model) for n, box in enumerate(header.boxes())]
     before = 0
-    for done, segment in enumerate(segments(header.levels, header.height, header.width), 1):
-        pixels = canvas(header.height, header.width, header.channels)
-        for tile in tiles:
-            tile.run(done)
-            pixels[tile.box] = shown(tile.coder, threads=thread_count())
-        needed = _bytes_needed(file, done, tiles[0].coder)
-        if not segment.level:
+    for needed, shown, is_exact_step in _after_segments(data, model):
+        if is_exact_step:
             middle = (before + needed) // 2 or needed
             yield Prefix(middle, codec.decode(data, max_bytes=middle, model=model, as_array=True))
-        yield Prefix(needed, pixels)
+        yield Prefix(needed, shown)
         before = needed
 
 
-def _bytes_needed(file: Sections, segments_done: int, first: Pass) -> int:
-    """Bytes for so many segments, by the index of the file; without one, up to where its single stream is read."""
-    if file.header.index is None:
-        stream = file.header.state_bytes + WORD_BYTES * first.position(0)
-        return min(file.size, end_of_segment(file, 0) + stream)
-    return end_of_segment(file, segments_done)
+def _after_segments(data: bytes, model: ContextModel) -> Iterator[tuple[int, Pixels, bool]]:
+    """For each segment, the bytes of the file up to its end, the pixels that these show, and whether it is one of the
+    exact step."""
+    decoding = Decoding(DecodeOptions(model, each_segment=True))
+    decoding.core.open(data)
+    decoding.until(Event.NEED_MODEL)
+    header = decoding.header
+    for segment in segments(header.levels, header.height, header.width):
+        decoding.until(Event.PREVIEW)
+        yield decoding.core.bytes_shown, to_array(decoding.planes()), not segment.level
 
 
 # --- points of baselines

@@ -16,8 +16,8 @@ from ddpmcodec.errors import DdpmError
 from ._common import STANDARD, counted, echo, is_watched, label, message_of, printable, say
 
 if TYPE_CHECKING:
+    from ddpmcodec._native import FileHeader
     from ddpmcodec.codec.passes import SegmentCost
-    from ddpmcodec.format.header import Header
     from ddpmcodec.models.context import ContextModel
 
 
@@ -261,15 +261,15 @@ class StepCosts:
         return lines
 
 
-def coding_line(header: Header, given: ContextModel | None) -> str:
+def coding_line(header: FileHeader, given: ContextModel | None) -> str:
     """How a file is coded, and what that takes in either direction. given: the model, where it is not embedded."""
-    from ddpmcodec.codec.contents import model_for
     from ddpmcodec.codec.efforts import Coding, macs_per_pixel
     from ddpmcodec.format.header import CODINGS
+    from ddpmcodec.models.registry import written_with
 
     if header.stored:
         return f"  {CODINGS[header.stored]}"
-    macs = macs_per_pixel(model_for(header, given), Coding.of(header))
+    macs = macs_per_pixel(written_with(header.model_number, header.model_id, given), Coding.of(header))
     return f"  {coding_words(header.effort, header.levels)}, {macs / 1000:.1f} thousand multiply-accumulates a pixel"
 
 

@@ -33,8 +33,8 @@ from ._report import Bar, Result, Shape, StepCosts, Task, coding_line
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ddpmcodec.codec.decoder import Decoded
-    from ddpmcodec.format.header import Header
+    from ddpmcodec._native import FileHeader
+    from ddpmcodec.codec.decoding import Decoded
     from ddpmcodec.models.context import ContextModel
 
 PNG_SIZE = slice(16, 24)  # width and height
@@ -230,12 +230,12 @@ class Decoder:
         with naming(tasks[0].name):  # each is tried on its own then
             return codec.decode_many(datas, model=self.model(), max_pixels=self.max_pixels, progress=advance)
 
-    def _decoded(self, task: Task, data: bytes, bar: Bar, costs: StepCosts) -> tuple[Header, Decoded]:
+    def _decoded(self, task: Task, data: bytes, bar: Bar, costs: StepCosts) -> tuple[FileHeader, Decoded]:
         from ddpmcodec import codec
-        from ddpmcodec.format.ddpm import read_header
+        from ddpmcodec._native import Container
 
         with naming(task.name):
-            header, _ = read_header(data[: self.preview["max_bytes"]])
+            header = Container(data[: self.preview["max_bytes"]]).header
             decoded = codec.decode_details(
                 data,
                 **self.preview,
@@ -269,27 +269,27 @@ class OriginalDecoder(Decoder):
 
     def _original(self, task: Task, data: bytes) -> Result:
         from ddpmcodec import codec
-        from ddpmcodec.format.header_bytes import parse_header
+        from ddpmcodec._native import parse_header
         from ddpmcodec.images import JPEG_FORMATS, image_format
 
         if Path(task.output).suffix and image_format(task.output) not in JPEG_FORMATS:
             raise OutputError(f"{task.output}: --original writes JPEG files: name it {Path(task.output).stem}.jpg")
         with naming(task.name):
             jpeg = codec.decode_original(data, max_pixels=self.max_pixels)
-            header, _ = parse_header(data)
+            header = parse_header(data)
         facts = {"width": header.width, "height": header.height, "mode": header.mode, **_facts_of_whole(data)}
         lines = [f"{label(task.name)} -> {label(task.output, 'standard output')}: {len(jpeg)} bytes, the JPEG itself"]
         return Result(jpeg, len(data), facts, lines if self.choice.verbose else [])
 
 
-def _header_of(name: str) -> Header | None:
+def _header_of(name: str) -> FileHeader | None:
     """The header of a file; None where it cannot be read. Raises FormatError, naming the file, where it is of another
     kind."""
-    from ddpmcodec.format.ddpm import read_header
+    from ddpmcodec._native import Container
 
     try:
         with naming(name):
-            return read_header(FileView(Path(name)))[0]
+            return Container(FileView(Path(name))).header
     except (OSError, TruncatedError):
         return None
 
@@ -307,10 +307,10 @@ def _is_lossy(name: str) -> bool:
 
 def _is_jpeg(data: bytes) -> bool:
     """Whether a file holds a JPEG; the header of one that does is short."""
-    from ddpmcodec.format.header_bytes import parse_header
+    from ddpmcodec._native import parse_header
 
     with suppress(TruncatedError):
-        return parse_header(bytes(data[:HEAD_BYTES]))[0].is_jpeg
+        return parse_header(bytes(data[:HEAD_BYTES])).is_jpeg
     return False
 
 
@@ -336,9 +336,9 @@ def _advice(task: Task, data: bytes, result: Result) -> str:
     return f"{label(task.name)}: holds a JPEG file, which --original restores as it was" if grows else ""
 
 
-def _seen(header: Header, decoded: Decoded) -> str:
+def _seen(header: FileHeader, decoded: Decoded) -> str:
     """How much of the file was there, and how well every pixel is known from it."""
-    from ddpmcodec.codec.contents import noise_level
+    from ddpmcodec.codec.efforts import noise_level
 
     rate = 8 * decoded.bytes_used / (header.width * header.height)
     level = noise_level(header, decoded.steps_done)
@@ -358,9 +358,9 @@ def _account(decoded: Decoded) -> str:
     return "damaged: not the image that was encoded, get the file again" if decoded.damaged else "a preview"
 
 
-def _facts(header: Header, decoded: Decoded) -> dict[str, Any]:
+def _facts(header: FileHeader, decoded: Decoded) -> dict[str, Any]:
     """How much of a file was there, for --json."""
-    from ddpmcodec.codec.contents import noise_level
+    from ddpmcodec.codec.efforts import noise_level
 
     done = {"exact": decoded.exact, "lossy": decoded.lossy, "damaged": decoded.damaged}
     steps = {
@@ -375,10 +375,10 @@ def _facts(header: Header, decoded: Decoded) -> dict[str, Any]:
 
 def _facts_of_whole(data: bytes) -> dict[str, Any]:
     """The same of a file that was decoded whole."""
-    from ddpmcodec.codec.contents import noise_level, steps_of
-    from ddpmcodec.format.ddpm import read_header
+    from ddpmcodec._native import Container
+    from ddpmcodec.codec.efforts import noise_level
 
-    header, _ = read_header(data)
-    steps = steps_of(header)
+    header = Container(data).header
+    steps = header.steps
     done = {"exact": True, "lossy": False, "damaged": False, "left_out": [], "steps_done": steps, "steps": steps}
     return done | {"bytes_used": len(data), "following_bytes": 0, "noise_level": noise_level(header, steps)}

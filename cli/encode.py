@@ -227,13 +227,13 @@ class Encoder:
             return codec.encode_many(pictures, **options)
 
     def _result(self, task: Task, data: bytes, image: Image.Image, file: bytes) -> Result:
+        from ddpmcodec._native import parse_header
         from ddpmcodec.format.header import CODINGS
-        from ddpmcodec.format.header_bytes import parse_header
 
         pixels, times = image.width * image.height, ratio(len(data), len(file))
         facts = {"format": image.format, "width": image.width, "height": image.height, "mode": image.mode}
         rates = {"bpp": 8 * len(file) / pixels, "ratio": times}
-        stored = parse_header(file)[0].stored
+        stored = parse_header(file).stored
         facts["coding"] = CODINGS[stored]
         line = f"{len(file)} bytes, {rates['bpp']:.3f} bpp, ratio {times:.3f}" + f", {CODINGS[stored]}" * bool(stored)
         target, warnings = label(task.output, "standard output"), list[str]()
@@ -246,9 +246,9 @@ class Encoder:
 
     def _details(self, image: Image.Image, file: bytes, seconds: float, costs: StepCosts) -> list[str]:
         """The lines for -v."""
-        from ddpmcodec.format.header_bytes import parse_header
+        from ddpmcodec._native import parse_header
 
-        header, _ = parse_header(file)
+        header = parse_header(file)
         samples = image.width * image.height * (header.channels + header.has_alpha)
         head = f"  {image.width} x {image.height} {image.mode}, {8 * len(file) / samples:.3f} bits/dim, {seconds:.2f} s"
         was_taken = not header.stored and len(costs.bits) == header.levels + 1  # the trial that had these costs

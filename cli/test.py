@@ -126,13 +126,13 @@ def _named(files: Sequence[str], codes: list[int], quiet: bool) -> Iterator[str]
 
 def _test(name: str, data: bytes, network: Network, max_pixels: int, quiet: bool) -> Sound:
     """Raises DdpmError, which names the file."""
-    from ddpmcodec.format.header_bytes import parse_header
+    from ddpmcodec._native import parse_header
 
     if is_archive(name, data):
         images = test_archive(name, data, network(), max_pixels, quiet=quiet)
         return Sound(f"ok, {counted(images, 'image')}", {"images": images})
     with naming(name):
-        header, _ = parse_header(data)
+        header = parse_header(data)
     loaded = network()
     with naming(name), progress(name, header.width * header.height, quiet=quiet) as advance:
         from ddpmcodec import codec

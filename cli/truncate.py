@@ -66,11 +66,11 @@ def truncate(
     outputs = Outputs([file], output, ".ddpm", force=force)
 
     def truncate_one(name: str) -> None:
-        from ddpmcodec.format.header_bytes import parse_header
+        from ddpmcodec._native import parse_header
 
         data = read_input(name)
         with naming(name):
-            header, _ = parse_header(data)
+            header = parse_header(data)
         target = outputs.output_for(name)
         loaded = model_loader(model)()
         with naming(name):

@@ -1,5 +1,6 @@
 """The compiled core of ddpmcodec, made from `_core/*.cpp`."""
 
+import enum
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,146 @@ def kernel() -> str:
 
 def use_kernel(name: str) -> None:
     """For tests: what networks are made for from now on."""
+
+# --- the decoder
+
+MARK_BYTES: int  # of the mark that ends a file which was cut on purpose
+REDUCTIONS: tuple[int, ...]  # 1, and the scales of reduced images
+
+class FileHeader:
+    """The header of a .ddpm file, as it was read. Lengths and positions are bytes."""
+
+    mode: str
+    stored: str  # "webp", "jpeg" or "jxl" if the payload is a file of another format
+    is_jpeg: bool
+    has_alpha: bool
+    channels: int  # of colour
+    width: int
+    height: int
+    effort: int
+    levels: int
+    model_number: int
+    model_id: bytes
+    mean_colour: bytes
+    orientation: int
+    is_tiled: bool
+    is_plain: bool
+    tile_size: tuple[int, int]  # width and height
+    tile_count: int
+    segments: int  # of a tile
+    steps: int
+    state_bytes: int  # of a single stream
+    covered: int  # by the check of a plain stream
+    chunk_lengths: list[int]
+    payload: tuple[int, int]  # begin and end
+    alpha_length: int
+    metadata_length: int
+    size: int  # of header and index
+    end: int  # of the whole file
+
+def parse_header(data: bytes | memoryview) -> FileHeader:
+    """Raises FormatError, TruncatedError where the data ends inside the header."""
+
+class Container:
+    """A .ddpm file, or as much of one as there is, cut into its parts. Nothing is decoded."""
+
+    def __init__(self, data: Any) -> None:
+        """data: bytes, or an object with a length whose slices `bytes` reads. Raises as `parse_header`."""
+    header: FileHeader
+    is_lossy: bool
+    size: int  # of the file, as far as it is there, without a mark
+    missing: int
+    following: int
+    def bytes(self, begin: int, end: int) -> bytes: ...
+    def end_of_segment(self, segments: int) -> int:
+        """Where so many segments of all tiles end; of a single stream, where its payload begins."""
+    def require_whole(self) -> None: ...
+    def require_undamaged(self) -> None: ...
+    def require_sound_sections(self) -> None: ...
+
+class Event(enum.Enum):
+    """What a decoder needs, or has."""
+
+    NEED_BYTES = 0
+    NEED_MODEL = 1
+    NEED_PIXELS = 2
+    MORE = 3
+    PREVIEW = 4
+    DONE = 5
+
+class Verdict:
+    """What a file turned out to be."""
+
+    is_exact: bool
+    is_damaged: bool
+    is_lossy: bool
+    alpha_damaged: bool
+    metadata_damaged: bool
+    colours_exact: bool
+    steps_done: int
+    steps: int
+    bytes_used: int
+    missing: int
+    following: int
+
+Cost = tuple[int, int, float, float, int, float, float]  # a SegmentCost, and the pixels of an image
+
+class Decoder:
+    """A decoder of one .ddpm file."""
+
+    def __init__(
+        self,
+        *,
+        box: tuple[int, int, int, int] | None = None,
+        scale: int = 1,
+        step: int | None = None,
+        partial: bool = False,
+        max_pixels: int | None = None,
+        each_segment: bool = False,
+    ) -> None: ...
+    def feed(self, data: bytes) -> None: ...
+    def finish(self) -> None: ...
+    def open(self, data: Any) -> None:
+        """data: as of a Container."""
+    def set_networks(self, networks: Sequence[ContextNetwork]) -> None: ...
+    def set_pixels(self, colour: NDArray[np.uint8], alpha: NDArray[np.uint8] | None = None) -> None: ...
+    def set_tile(self, pixels: NDArray[np.uint8] | None) -> None: ...
+    def advance(self, seconds: float, threads: int) -> Event: ...
+    def picture(self, threads: int) -> tuple[str, NDArray[np.uint8], NDArray[np.uint8] | None]: ...
+    def payload(self) -> bytes: ...
+    def covered(self) -> bytes: ...
+    def take_costs(self) -> list[Cost]: ...
+    @property
+    def header(self) -> FileHeader | None: ...
+    @property
+    def is_batchable(self) -> bool: ...
+    @property
+    def bytes_shown(self) -> int: ...
+    @property
+    def metadata(self) -> tuple[bytes, bytes, bytes]: ...
+    @property
+    def verdict(self) -> Verdict: ...
+
+class Batch:
+    """Images of one size that are decoded together."""
+
+    def __init__(
+        self,
+        networks: Sequence[ContextNetwork],
+        levels: int,
+        shape: tuple[int, int, int, int],
+        *,
+        is_shared: bool,
+        threads: int,
+    ) -> None: ...
+    def add(self, stream: bytes, state_bytes: int, covered: bytes) -> None: ...
+    def advance(self, seconds: float) -> bool: ...
+    def image(self, stream: int) -> NDArray[np.uint8] | None: ...
+    @property
+    def costs(self) -> list[Cost]: ...
+
+def parse_alpha(section: bytes, height: int, width: int) -> NDArray[np.uint8]: ...
+def parse_metadata(section: bytes) -> tuple[bytes, bytes, bytes]: ...
 
 # --- the coder
 

@@ -67,9 +67,9 @@ FAILURES = (DdpmError, OSError, MemoryError)  # of one piece of work, which do n
 
 
 def bytes_follow(count: int, kind: str, end: int) -> str:
-    """What is wrong with data that go on behind the end of an image or an archive, and how to put it right."""
+    """Return what is wrong with data that go on after the end of an image or an archive, and how to put it right."""
     follow = "1 byte follows" if count == 1 else f"{count} bytes follow"
-    return f"{follow} the end of the {kind}: keep what is in front with `head -c {end}`"
+    return f"{follow} the end of the {kind}: keep what precedes it, `head -c {end}`"
 
 
 def unreadable(name: str, error: OSError | ValueError, remedy: str, kind: type[DdpmError] = DdpmError) -> DdpmError:

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec import archive, codec
+from ddpmcodec._native import Container
 from ddpmcodec.codec.efforts import check_coding
 from ddpmcodec.errors import FormatError, ImageError
-from ddpmcodec.format.ddpm import split
 from ddpmcodec.format.header import DEFAULT_EFFORT, MAGIC
 
 Images = NDArray[np.uint8]
@@ -72,7 +72,7 @@ class Ddpm(Codec):  # type: ignore[misc]  # numcodecs has no types
     def _decoded(self, data: bytes) -> Images:
         """Pixels [H, W, ...] of a file, or [N, H, W, ...] of an archive."""
         if data.startswith(MAGIC):
-            if not self.lossy and split(data).is_lossy:
+            if not self.lossy and Container(data).is_lossy:
                 raise FormatError("a chunk that was made lossy: give the codec lossy=True where that is meant")
             # A chunk may be as large as it was encoded.
             return codec.decode(data, model=self.model, max_pixels=None, as_array=True)

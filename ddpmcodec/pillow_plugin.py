@@ -32,13 +32,12 @@ from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, ImageFile
 
+from ddpmcodec._native import Container, FileHeader, parse_header, parse_metadata
 from ddpmcodec.content import FileView
-from ddpmcodec.errors import DdpmError, FormatError, TruncatedError
-from ddpmcodec.format.alpha import unpack_alpha
-from ddpmcodec.format.ddpm import MARK_BYTES, is_marked, split
-from ddpmcodec.format.header import MAGIC, Header
-from ddpmcodec.format.header_bytes import parse_header
-from ddpmcodec.format.sections import Metadata, unpack_metadata
+from ddpmcodec.errors import DdpmError, FormatError, TruncatedError, bytes_follow
+from ddpmcodec.format.ddpm import MARK_BYTES, is_marked
+from ddpmcodec.format.header import MAGIC
+from ddpmcodec.format.sections import Metadata
 from ddpmcodec.images import OWN_FORMAT, Planes, to_planes
 from ddpmcodec.metadata import exif_of
 
@@ -62,7 +61,7 @@ class DdpmImageFile(ImageFile.ImageFile):
     _scale = 1
 
     def _open(self) -> None:
-        self._header, self._start = _read_header(self._file)
+        self._header = _read_header(self._file)
         self._mode = self._header.mode
         self._size = self._header.width, self._header.height
         self.info.update(self._metadata())
@@ -106,12 +105,12 @@ class DdpmImageFile(ImageFile.ImageFile):
     def verify(self) -> None:
         """Check that the file is whole, and everything but the pixels; `load` or `ddpmcodec.decode` check these."""
         with _pillow_errors():
-            file = split(self._bytes())
+            file = Container(self._bytes())
+            if file.following:
+                raise FormatError(bytes_follow(file.following, "image", file.size))
             if not file.is_lossy:  # otherwise its end mark covers all of it
                 file.require_whole()
-                unpack_metadata(file.metadata)
-                if file.header.has_alpha_section:
-                    unpack_alpha(file.alpha, file.header.height, file.header.width)
+                file.require_sound_sections()
         super().verify()
 
     @property
@@ -126,20 +125,21 @@ class DdpmImageFile(ImageFile.ImageFile):
 
     def _metadata(self) -> dict[str, bytes]:
         """ICC profile, EXIF and XMP; nothing where their section is cut or damaged, which `load` reports."""
-        self._file.seek(self._start + self._header.alpha_length + sum(self._header.chunk_lengths))
+        self._file.seek(self._header.end - self._header.metadata_length)
         section = self._file.read(self._header.metadata_length)
         if self._header.is_jpeg:
             return {"exif": exif} if (exif := exif_of(self._header.orientation)) else {}
         try:
-            return unpack_metadata(section).present() if len(section) == self._header.metadata_length else {}
+            whole = section and len(section) == self._header.metadata_length
+            return Metadata(*parse_metadata(section)).present() if whole else {}
         except FormatError:
             return {}
 
     def _is_lossy(self) -> bool:
         """Whether an end mark ends the file, all of which is read only where its last bytes look like a mark."""
-        self._file.seek(max(self._start, self._file.seek(0, os.SEEK_END) - MARK_BYTES))
+        self._file.seek(max(self._header.size, self._file.seek(0, os.SEEK_END) - MARK_BYTES))
         with suppress(FormatError):  # bytes that follow the end; `load` reports them
-            return is_marked(self._file.read()) and split(self._bytes()).is_lossy
+            return is_marked(self._file.read()) and Container(self._bytes()).is_lossy
         return False
 
     def _decoded(self) -> Image.Image:
@@ -163,8 +163,8 @@ def _pillow_errors() -> Iterator[None]:
         raise OSError(str(error)) from error
 
 
-def _read_header(file: IO[bytes]) -> tuple[Header, int]:
-    """The header of a file, which is read no further than that needs, and its length. Raises SyntaxError, at which
+def _read_header(file: IO[bytes]) -> FileHeader:
+    """The header of a file, which is read no further than that needs. Raises SyntaxError, at which
     Pillow asks its other formats."""
     data = b""
     while True:
@@ -177,7 +177,7 @@ def _read_header(file: IO[bytes]) -> tuple[Header, int]:
                 raise SyntaxError(str(error)) from error
 
 
-def _scale(header: Header, size: tuple[int, int]) -> int:
+def _scale(header: FileHeader, size: tuple[int, int]) -> int:
     """The largest of 1, 2, 4 and 8 by which the image can be divided without falling below a size."""
     most = min(header.width // max(size[0], 1), header.height // max(size[1], 1), SMALLEST_SCALE)
     return 1 << max(int(most), 1).bit_length() - 1  # older versions of Pillow ask for floats

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from ddpmcodec import _native
 from ddpmcodec.codec import passes
 from ddpmcodec.codec.batching import Progress, reporting
+from ddpmcodec.codec.decoding import run_batch
 from ddpmcodec.codec.efforts import Coding
-from ddpmcodec.codec.passes import has_ended_well
 from ddpmcodec.content import Part
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError, without_traceback
 from ddpmcodec.format.block import MAX_RUN_PIXELS, Block, Run
 from ddpmcodec.format.header import WORD_BYTES
-from ddpmcodec.format.streams import Stream, pack_state, parse_stream, stream_check
+from ddpmcodec.format.streams import pack_state, stream_check
 from ddpmcodec.models.context import ContextModel
-from ddpmcodec.parallel import run_all
+from ddpmcodec.parallel import run_all, thread_count
 
 if TYPE_CHECKING:
     from ddpmcodec.paper.gaussian.model import GaussianModel
@@ -73,12 +73,17 @@ class ContextCoder(NamedTuple):
         self._run(coder, pixels.shape)
         return coder
 
-    def decoded(self, stream: Stream, shape: tuple[int, int, int, int]) -> _native.Pass:
-        """A pass that has decoded images [N, H, W, C], as far as the words go."""
+    def decoded(self, state: int, words: NDArray[np.uint32], shape: tuple[int, int, int, int]) -> _native.Pass:
+        """A pass that has decoded images [N, H, W, C] from a stack, as far as the words go."""
         coder = self._pass(shape)
-        passes.begin(coder, [stream], for_previews=False)
+        coder.decode([state], [words])
         self._run(coder, shape)
         return coder
+
+    def batch(self, shape: tuple[int, int, int, int]) -> _native.Batch:
+        """Return a decoder of images [N, H, W, C] that share a stream."""
+        networks = self.model.networks(*self.coding)
+        return _native.Batch(networks, self.coding.levels, shape, is_shared=True, threads=thread_count())
 
     def decode(self, block: Block, streams: Sequence[Part], wanted: Sequence[int]) -> Decoded:
         """As a `BlockDecoder` does; no other run is decoded."""
@@ -129,12 +134,11 @@ def decode_run(data: Part, run: Run, shape: Shape, coder: ContextCoder) -> Pixel
     """Images uint8 [N, H, W, C] of a run. Raises FormatError where its stream is cut or damaged."""
     if len(data) < run.length:
         raise TruncatedError(CUT)
-    stream = parse_stream(bytes(data), run.state_bytes)
-    coded_pass = coder.decoded(stream, (run.images, *shape))
-    if not coded_pass.is_exact:
-        raise ChecksumError(DAMAGED)
-    pixels: Pixels = coded_pass.pixels()[0]
-    if not has_ended_well(coded_pass, pixels, [0], [stream], b""):
+    batch = coder.batch((run.images, *shape))
+    batch.add(bytes(data), run.state_bytes, b"")
+    run_batch(batch, coder.progress)
+    pixels: Pixels | None = batch.image(0)
+    if pixels is None:
         raise ChecksumError(DAMAGED)
     return pixels
 

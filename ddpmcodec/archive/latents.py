@@ -35,7 +35,6 @@ from ddpmcodec.content import Part
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, TruncatedError, without_traceback
 from ddpmcodec.format.block import LEVEL_UNIT, MAX_LEVELS, Block, BlockCoding, Run
 from ddpmcodec.format.header import MODEL_ID_BYTES, WORD_BYTES
-from ddpmcodec.format.streams import Stream
 from ddpmcodec.paper import bits_back, numerics
 from ddpmcodec.paper.ans.logistic import PRECISION
 from ddpmcodec.paper.ans.stack import STATE_LOW, Stack
@@ -183,8 +182,8 @@ def push_images(stack: Stack, pixels: Pixels, context: ContextCoder) -> None:
 
 def pop_images(stack: Stack, shape: tuple[int, int, int, int], context: ContextCoder) -> Pixels:
     """Pops what `push_images` pushed; the stack is then what it was before. Raises TruncatedError."""
-    words = stack.words[: stack.size][::-1].astype("<u4").tobytes()
-    coded_pass = context.decoded(Stream(int(stack.head), words), shape)
+    words = stack.words[: stack.size][::-1].astype(np.uint32)
+    coded_pass = context.decoded(int(stack.head), words, shape)
     state = coded_pass.state(0)
     if not coded_pass.is_exact or state < STATE_LOW:
         raise TruncatedError("the ANS stack ends inside an image; get the rest of the data")

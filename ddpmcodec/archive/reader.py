@@ -9,7 +9,7 @@ from ddpmcodec.archive.restorer import Extracted, Restored, Restorer
 from ddpmcodec.archive.sources import Source
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
 from ddpmcodec.codec.batching import Progress
-from ddpmcodec.codec.reduced import scale_of
+from ddpmcodec.codec.regions import scale_of
 from ddpmcodec.content import File
 from ddpmcodec.format.ddpma import Archive, Index, find_images, split
 

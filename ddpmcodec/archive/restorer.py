@@ -8,20 +8,18 @@ from typing import NamedTuple, TypeAlias
 
 from PIL import Image
 
+from ddpmcodec import _native
 from ddpmcodec.archive.blocks import BlockDecoder, Pixels, run_ranges
 from ddpmcodec.archive.sources import Given, Source, decoder_of
 from ddpmcodec.codec.batching import Progress
-from ddpmcodec.codec.decoder import decode_files
-from ddpmcodec.codec.file_decoder import Wanted
+from ddpmcodec.codec.decoding import DecodeOptions, decode_file, decode_files
 from ddpmcodec.codec.originals import unpack
-from ddpmcodec.codec.regions import Region, decode_region, small_part
+from ddpmcodec.codec.regions import small_part
 from ddpmcodec.content import Part
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError, bytes_follow, without_traceback
-from ddpmcodec.format import ddpm
-from ddpmcodec.format.alpha import unpack_alpha
 from ddpmcodec.format.block import MAX_BLOCK_IMAGES, Block, BlockCoding, Entry
 from ddpmcodec.format.ddpma import Archive, Parts
-from ddpmcodec.format.sections import MAX_BLOCK_METADATA, Metadata, unpack_metadata
+from ddpmcodec.format.sections import MAX_BLOCK_METADATA, Metadata
 from ddpmcodec.images import Planes, to_image
 from ddpmcodec.parallel import portions, run_all, thread_count
 
@@ -117,20 +115,18 @@ class Restorer:
     def _decode_files(self, entries: Sequence[Entry], files: Sequence[Part]) -> list[Result]:
         pairs = [(entry, whole_file(entry, file)) for entry, file in zip(entries, files, strict=True)]
         if self.scale > 1:
-            return [(entry, self._reduced(entry, cut)) for entry, cut in pairs]
-        stored = [(entry, self._original(cut)) for entry, cut in pairs if self.original and cut.header.is_jpeg]
-        others = [(entry, cut) for entry, cut in pairs if not (self.original and cut.header.is_jpeg)]
-        decoded_files = decode_files([cut for _, cut in others], self.given.context, self.progress)
+            options = DecodeOptions(self.given.context, scale=self.scale, progress=self.progress)
+            return [(entry, decode_file(file.data, options).image) for entry, file in pairs]
+        stored = [(entry, self._original(file)) for entry, file in pairs if self.original and file.header.is_jpeg]
+        others = [(entry, file.data) for entry, file in pairs if not (self.original and file.header.is_jpeg)]
+        decoded_files = decode_files([data for _, data in others], self.given.context, self.progress)
         return [*stored, *((entry, decoded.image) for (entry, _), decoded in zip(others, decoded_files, strict=True))]
 
-    def _original(self, file: ddpm.Sections) -> bytes:
+    def _original(self, file: WholeFile) -> bytes:
         if self.progress is not None:
             self.progress(file.header.width * file.header.height)
-        return unpack(file.payload, file.header)
-
-    def _reduced(self, entry: Entry, file: ddpm.Sections) -> Image.Image:
-        region, wanted = Region.of(entry.width, entry.height, None), Wanted(self.given.context, progress=self.progress)
-        return decode_region(file, region, self.scale, wanted, None).image
+        start, end = file.header.payload
+        return unpack(file.data[start:end], file.header)
 
     def _runs(self, job: _Job, coding: BlockCoding) -> list[Result]:
         """The wanted images of a block, of which no more is decoded than needed."""
@@ -191,17 +187,27 @@ def _decoders(codings: Sequence[BlockCoding], given: Given, progress: Progress |
     return {_key(coding): decoder_of(coding, given, progress) for coding in codings}
 
 
-def whole_file(entry: Entry, file: Part) -> ddpm.Sections:
-    """The file of an image, cut into sections. Raises FormatError unless all of it is there, and it is of that
-    image."""
+class WholeFile(NamedTuple):
+    """The file of an image, all of which is there."""
+
+    data: bytes
+    header: _native.FileHeader
+
+
+def whole_file(entry: Entry, file: Part) -> WholeFile:
+    """Return the file of an image. Raises FormatError unless all of it is there, undamaged as far as that shows without
+    decoding, and it is of that image."""
     if len(file) < entry.length:
         raise TruncatedError(f"the archive ends {entry.length - len(file)} bytes before {entry.name} does")
-    cut = ddpm.split(bytes(file))
-    cut.require_whole()
-    header = cut.header
+    data = bytes(file)
+    container = _native.Container(data)
+    header = container.header
+    container.require_whole()
+    if container.following:
+        raise FormatError(bytes_follow(container.following, "image", container.size))
     if (header.mode, header.width, header.height) != (entry.mode, entry.width, entry.height):
         raise CorruptError(f"{entry.name} is another image than the archive says: the data is damaged")
-    return cut
+    return WholeFile(data, header)
 
 
 class _Values:
@@ -216,7 +222,7 @@ class _Values:
         if position not in self.unpacked:
             if self.bytes > MAX_BLOCK_METADATA:
                 raise CorruptError(f"the metadata of a block take more than {MAX_BLOCK_METADATA} bytes")
-            self.unpacked[position] = unpack_metadata(bytes(self.packed[position - 1]))
+            self.unpacked[position] = Metadata(*_native.parse_metadata(bytes(self.packed[position - 1])))
             self.bytes += sum(map(len, self.unpacked[position]))
         return self.unpacked[position]
 
@@ -234,7 +240,7 @@ def _finished(job: _Job, position: int, colour: Pixels, values: _Values) -> Resu
 
 
 def _alpha(entry: Entry, section: Part) -> Pixels | None:
-    return unpack_alpha(bytes(section), entry.height, entry.width) if entry.has_alpha else None
+    return _native.parse_alpha(bytes(section), entry.height, entry.width) if entry.has_alpha else None
 
 
 def _ranges(numbers: Sequence[int]) -> str:

@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ddpmcodec.codec.decoder import Decoded, decode, decode_details, decode_many
+    from ddpmcodec.codec.decoder import decode, decode_details, decode_many
+    from ddpmcodec.codec.decoding import Decoded
     from ddpmcodec.codec.encoder import encode, encode_many
     from ddpmcodec.codec.information import info
     from ddpmcodec.codec.originals import decode_original
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 _MODULES = {  # of the rest: decoder
+    "Decoded": "decoding",
     "ProgressiveDecoder": "stream_decoder",
     "SegmentCost": "passes",
     "decode_original": "originals",

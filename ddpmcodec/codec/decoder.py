@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Literal, overload
 
@@ -12,15 +12,12 @@ from PIL import Image
 
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits
 from ddpmcodec.codec.batching import Progress
-from ddpmcodec.codec.file_decoder import Decoded, Wanted, decode_file, decode_files
-from ddpmcodec.codec.passes import DAMAGED, Report
-from ddpmcodec.codec.reduced import scale_of
-from ddpmcodec.codec.regions import Edges, Region, check_size, decode_region
+from ddpmcodec.codec.decoding import Decoded, DecodeOptions, decode_file, decode_files
+from ddpmcodec.codec.passes import Report
+from ddpmcodec.codec.regions import Edges, edges_of, scale_of
 from ddpmcodec.content import Content, File, Part, bytes_of, content_of
-from ddpmcodec.errors import ChecksumError, DdpmError
-from ddpmcodec.format.ddpm import Sections, split
+from ddpmcodec.errors import DdpmError
 from ddpmcodec.images import to_array
-from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import ModelSource, find
 
 __all__ = ["Decoded", "decode", "decode_details", "decode_files", "decode_many"]
@@ -133,28 +130,17 @@ def decode_details(
     progress: Progress | None = None,
     report: Report | None = None,
 ) -> Decoded:
-    """`decode`, with an account of how much was there. report: called with what every segment took."""
+    """`decode`, with the verdict on the file. report: called with what every segment took."""
     check_limits(max_bytes=max_bytes, step=step, max_pixels=max_pixels)
     scale = scale_of(reduce)
     if scale > 1 and step is not None:
         raise ValueError("a reduced image has the steps that it needs: give reduce or step")
-    view: Content | Part = content_of(data) if box is not None or scale > 1 else bytes_of(data)
+    file: Content | Part = content_of(data) if box is not None or scale > 1 else bytes_of(data)
     if max_bytes is not None:
-        view, partial = view[:max_bytes], True
-    file = split(view, partial=partial)
-    wanted = Wanted(find(model), partial or file.is_lossy, step, progress, report)
-    if box is not None or scale > 1:
-        region = Region.of(file.header.width, file.header.height, box)
-        return _sound(decode_region(file, region, scale, wanted, max_pixels), partial)
-    check_size(file, max_pixels)
-    return _sound(decode_file(file, wanted), partial)
-
-
-def _sound(decoded: Decoded, partial: bool = False) -> Decoded:
-    """Raises ChecksumError for a lossy file that was damaged before it was marked; a preview shows it."""
-    if decoded.lossy and decoded.damaged and not partial:
-        raise ChecksumError(DAMAGED)
-    return decoded
+        file, partial = file[:max_bytes], True
+    region = None if box is None else edges_of(box)
+    options = DecodeOptions(find(model), partial, step, region, scale, max_pixels, progress, report)
+    return decode_file(file, options)
 
 
 @overload
@@ -210,30 +196,19 @@ def decode_many(
     check_limits(max_pixels=max_pixels)
     if isinstance(datas, (str, bytes)):  # which would be taken for a list of letters
         raise TypeError(f"decode_many() takes a list of files, not {type(datas).__name__}")
-    files = list[Sections]()
+    given = find(model)
+    files = list[bytes]()
     for number, data in enumerate(datas, start=1):
         with _naming(number):
-            files.append(split(bytes_of(data)))
-            check_size(files[-1], max_pixels)
-    details = _decode_each(files, find(model), progress)
-    return [to_array(decoded.planes) for decoded in details] if as_array else [decoded.image for decoded in details]
-
-
-def _decode_each(files: Sequence[Sections], given: ContextModel | None, progress: Progress | None) -> list[Decoded]:
-    """Decodes whole files together, and lossy ones. Raises as `decode_many`."""
-
-    def decoded_alone(file: Sections) -> Decoded:
-        return _sound(decode_file(file, Wanted(given, partial=file.is_lossy, progress=progress)))
-
+            files.append(bytes_of(data))
     try:
-        whole = iter(decode_files([file for file in files if not file.is_lossy], given, progress))
-    except DdpmError:  # of which file, shows where each is tried on its own
-        whole, progress = iter(()), None
-    details = []
-    for number, file in enumerate(files, start=1):
-        with _naming(number):
-            details.append(decoded_alone(file) if file.is_lossy else next(whole, None) or decoded_alone(file))
-    return details
+        details = decode_files(files, given, progress, max_pixels=max_pixels)
+    except DdpmError:  # each is tried alone, to find out which one is wrong
+        details = []
+        for number, file in enumerate(files, start=1):
+            with _naming(number):
+                details.append(decode_file(file, DecodeOptions(given, max_pixels=max_pixels)))
+    return [to_array(decoded.planes) for decoded in details] if as_array else [decoded.image for decoded in details]
 
 
 @contextmanager

@@ -22,7 +22,7 @@ class Coding(NamedTuple):
     levels: int = DEFAULT_LEVELS
 
     @classmethod
-    def of(cls, header: Header) -> Coding:
+    def of(cls, header: Header | _native.FileHeader) -> Coding:
         return cls(header.effort, header.levels)
 
     @property
@@ -51,6 +51,21 @@ def noise_of(cell: float) -> float:
 def segments(levels: int, height: int, width: int) -> tuple[Segment, ...]:
     """The segments of an image in coding order: as many for every size, though those of a tiny one may be empty."""
     return tuple(Segment(*segment) for segment in _native.segments(levels, height, width))
+
+
+def noise_level(header: _native.FileHeader, step: int) -> float | None:
+    """Return the standard deviation, in grey levels, of what is unknown of coefficients after so many steps; 0: pixels
+    are exact. None before the first step, and for stored files of other formats."""
+    if header.stored or not step:
+        return None
+    return noise_of(CELLS[header.levels][step - 1])
+
+
+def segments_of_steps(header: _native.FileHeader, step: int) -> int:
+    """Return how many segments the first `step` steps have. Stored files of other formats have none."""
+    if header.stored:
+        return 0
+    return sum(part.step < step for part in segments(header.levels, header.height, header.width))
 
 
 def parts_of_segments(header: Header) -> list[int]:

@@ -10,15 +10,16 @@ from typing import NamedTuple
 import numpy as np
 
 from ddpmcodec.arguments import whole_number
-from ddpmcodec.codec import decoder, graphics, known_answer, originals
+from ddpmcodec.codec import graphics, known_answer, originals
 from ddpmcodec.codec.batching import BATCH_PIXELS, Progress, batches, reporting
+from ddpmcodec.codec.decoding import decode_files
 from ddpmcodec.codec.efforts import Coding, check_coding, parts_of_segments, segments
 from ddpmcodec.codec.passes import Report, Tile, encode_tiles
 from ddpmcodec.codec.reading import Picture, Reading, numbered, planes_of
 from ddpmcodec.codec.suited import suited
 from ddpmcodec.errors import ChecksumError, FormatError
 from ddpmcodec.format.alpha import pack_alpha
-from ddpmcodec.format.ddpm import assemble, split
+from ddpmcodec.format.ddpm import assemble
 from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, WEBP, Box, Header
 from ddpmcodec.format.header_bytes import covered_by_stream
 from ddpmcodec.format.sections import pack_metadata
@@ -334,7 +335,7 @@ def _verify(
     """Raises ChecksumError unless a decoder that knows only the bytes finds every image."""
     remedy = "nothing was kept of it; this is a defect, please report it with the image"
     try:
-        decoded_files = decoder.decode_files([split(file) for file in files], given, progress)
+        decoded_files = decode_files(files, given, progress)
     except FormatError as error:
         raise ChecksumError(f"an encoded image does not decode ({error}): {remedy}") from error
     for number, (decoded, picture) in enumerate(zip(decoded_files, pictures, strict=True), start=1):

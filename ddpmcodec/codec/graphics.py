@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.WebPImagePlugin import WebPImageFile
 
+from ddpmcodec._native import FileHeader
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS
 from ddpmcodec.codec.batching import batches
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.passes import Tile, encode_tiles
 from ddpmcodec.errors import ChecksumError, CorruptError
 from ddpmcodec.format.alpha import pack_alpha
-from ddpmcodec.format.header import MAX_WEBP_SIDE, Header
+from ddpmcodec.format.header import MAX_WEBP_SIDE
 from ddpmcodec.format.sections import CRC32_BYTES
 from ddpmcodec.format.streams import CHECK_BITS
 from ddpmcodec.images import Planes
@@ -107,7 +108,7 @@ def pack(planes: Planes) -> bytes:
     return _checksum(planes.colour, planes.alpha).to_bytes(CRC32_BYTES, "little") + webp
 
 
-def unpack(payload: bytes, header: Header) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+def unpack(payload: bytes, header: FileHeader) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
     """Colour (H, W, C) and alpha (H, W) of a whole payload. Raises CorruptError or ChecksumError."""
     webp = payload[CRC32_BYTES:]
     try:
@@ -132,12 +133,6 @@ def unpack(payload: bytes, header: Header) -> tuple[NDArray[np.uint8], NDArray[n
 def mean_colour(planes: Planes) -> bytes:
     """The mean of all pixels, a byte a channel, which a preview of a cut file shows."""
     return bytes(np.rint(planes.colour.mean((0, 1))).astype(np.uint8).tolist())
-
-
-def flat(header: Header, height: int, width: int) -> NDArray[np.uint8]:
-    """The preview of a cut file, the mean colour, in a picture of this size (H, W, C)."""
-    colour = np.frombuffer(header.mean_colour, np.uint8)
-    return np.broadcast_to(colour, (height, width, header.channels)).copy()
 
 
 def _samples(planes: Planes) -> int:

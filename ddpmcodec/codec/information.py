@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ddpmcodec import models
+from ddpmcodec import _native, models
 from ddpmcodec.codec import originals
-from ddpmcodec.codec.contents import noise_level, steps_of
+from ddpmcodec.codec.efforts import noise_level
 from ddpmcodec.content import File, bytes_of
 from ddpmcodec.errors import FormatError
-from ddpmcodec.format.ddpm import Sections, split
-from ddpmcodec.format.header import CODINGS, MODEL_ID_BYTES, VERSION, Header
+from ddpmcodec.format.header import CODINGS, MODEL_ID_BYTES, VERSION
 from ddpmcodec.format.sections import unpack_metadata
 from ddpmcodec.models import registry
 
@@ -41,57 +40,60 @@ def info(data: File) -> dict[str, Any]:
     (5, 3, 'L', True)
     """
     data = bytes_of(data)
-    file = split(data, partial=True)
+    file = _native.Container(data)
     header = file.header
-    pixels, size = header.width * header.height, len(data) - file.following
+    pixels, (start, end) = header.width * header.height, header.payload
+    payload = file.bytes(start, end)
     return {
         "format_version": VERSION,
         "width": header.width,
         "height": header.height,
         "mode": header.mode,
         "coding": CODINGS[header.stored],
-        "original_bytes": originals.length_of(file.payload) if header.is_jpeg else None,
+        "original_bytes": originals.length_of(payload) if header.is_jpeg else None,
         "effort": None if header.stored else header.effort,
         **_steps(header),
         **_model(header),
         "tiles": header.tile_count,
-        "segments": header.segments if header.index else None,
+        "segments": header.segments if header.is_tiled else None,
         "bytes": len(data),
         "missing_bytes": file.missing,
         "following_bytes": file.following,
         "complete": not file.missing,
         "lossy": file.is_lossy,
-        "bpp": 8 * size / pixels,
-        "bits_per_dim": 8 * size / (pixels * (header.channels + header.has_alpha)),
-        "header_bytes": file.start,
+        "bpp": 8 * (len(data) - file.following) / pixels,
+        "bits_per_dim": 8 * (len(data) - file.following) / (pixels * (header.channels + header.has_alpha)),
+        "header_bytes": header.size,
         "alpha_bytes": header.alpha_length,
-        "pixel_bytes": sum(map(len, file.chunks)),
+        "pixel_bytes": len(payload),
         "metadata_bytes": header.metadata_length,
         "orientation": header.orientation,
         "metadata": _metadata_sizes(file),
     }
 
 
-def _steps(header: Header) -> dict[str, Any]:
+def _steps(header: _native.FileHeader) -> dict[str, Any]:
     if header.stored:
         return {"levels": None, "steps": None, "noise": None}
-    steps = range(1, steps_of(header) + 1)
+    steps = range(1, header.steps + 1)
     noise = [round(noise_level(header, step) or 0.0, 2) for step in steps]
     return {"levels": header.levels, "steps": len(steps), "noise": noise}
 
 
-def _metadata_sizes(file: Sections) -> dict[str, int] | None:
-    """Bytes of the ICC profile, EXIF and XMP, as they were before compression; nothing where their section is cut, None
-    where it is damaged."""
-    if len(file.metadata) < file.header.metadata_length:
+def _metadata_sizes(file: _native.Container) -> dict[str, int] | None:
+    """Return the bytes of the ICC profile, EXIF and XMP, as they were before compression: nothing if their section is
+    cut, None if it is damaged."""
+    length = file.header.metadata_length
+    section = file.bytes(file.header.end - length, file.header.end)
+    if not length or len(section) < length:
         return {}
     try:
-        return {key: len(value) for key, value in unpack_metadata(file.metadata).present().items()}
+        return {key: len(value) for key, value in unpack_metadata(section).present().items()}
     except FormatError:
         return None
 
 
-def _model(header: Header) -> dict[str, Any]:
+def _model(header: _native.FileHeader) -> dict[str, Any]:
     """Number, name and id of the model: all of them where it is embedded in this version, otherwise what the header
     has."""
     if header.stored:

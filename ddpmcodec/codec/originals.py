@@ -14,6 +14,7 @@ import zlib
 from io import BytesIO
 from types import ModuleType
 
+from ddpmcodec._native import Container, FileHeader
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
 from ddpmcodec.content import File, bytes_of
 from ddpmcodec.errors import (
@@ -24,9 +25,9 @@ from ddpmcodec.errors import (
     ImageError,
     OutputError,
     TruncatedError,
+    bytes_follow,
 )
-from ddpmcodec.format.ddpm import split
-from ddpmcodec.format.header import JPEG, JPEG_XL, Header
+from ddpmcodec.format.header import JPEG, JPEG_XL
 from ddpmcodec.format.jpeg_xl import size_of
 from ddpmcodec.format.sections import CRC32_BYTES
 from ddpmcodec.format.varint import Reader, pack_varint
@@ -86,15 +87,17 @@ def decode_original(data: File, *, max_pixels: int | None = DEFAULT_MAX_PIXELS) 
     ...     assert ddpmcodec.decode_original(data) == file.getvalue()
     """
     check_limits(max_pixels=max_pixels)
-    file = split(bytes_of(data))
+    file = Container(bytes_of(data))
     check_pixels("the header", file.header.width, file.header.height, max_pixels)
     if not file.header.is_jpeg:
         raise OutputError("the file holds no JPEG, but the pixels of an image: decode them")
+    if file.following:
+        raise FormatError(bytes_follow(file.following, "image", file.size))
     file.require_whole()
-    return unpack(file.payload, file.header)
+    return unpack(file.bytes(*file.header.payload), file.header)
 
 
-def unpack(payload: bytes, header: Header) -> bytes:
+def unpack(payload: bytes, header: FileHeader) -> bytes:
     """The JPEG file of a whole payload. Raises CorruptError, ChecksumError, or DdpmError where imagecodecs is
     missing."""
     check, length, stored = _split(payload)
@@ -112,7 +115,7 @@ def length_of(payload: bytes) -> int | None:
         return None
 
 
-def planes_of(jpeg: bytes, header: Header) -> Planes:
+def planes_of(jpeg: bytes, header: FileHeader) -> Planes:
     """The image of a JPEG file by this machine's decoder. Raises CorruptError."""
     pixels = header.width * header.height  # which were allowed
     shape = claimed_shape(BytesIO(jpeg), ("JPEG",), pixels)  # before there are many pixels, or those of another format
@@ -142,7 +145,7 @@ def _transcoded(jpeg: bytes) -> bytes | None:
     return jpeg_xl if restores and len(jpeg_xl) < len(jpeg) else None
 
 
-def _restored(stored: bytes, length: int, header: Header) -> bytes:
+def _restored(stored: bytes, length: int, header: FileHeader) -> bytes:
     library = transcoder()
     if library is None:
         raise DdpmError(f"the image is a JPEG that JPEG XL codes, which needs imagecodecs: {EXTRA}")

@@ -1,11 +1,10 @@
-"""Codes tiles of one size as rANS streams, and back. The state that a decoder ends with is a checksum of the pixels, so
-that damage is found."""
+"""Encodes tiles of one size as rANS streams. The state that a decoder ends with is a checksum of the pixels, so that
+damage is found."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -13,15 +12,11 @@ from numpy.typing import NDArray
 
 from ddpmcodec import _native
 from ddpmcodec.codec.efforts import Coding, Segment, learns_in, segments
-from ddpmcodec.errors import ChecksumError
-from ddpmcodec.format.header import WORD_BYTES
-from ddpmcodec.format.streams import LANES, LEAST_STATE, Stream, stream_check
+from ddpmcodec.format.streams import LANES, stream_check
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import stop_if_abandoned, thread_count
 
 Pixels = NDArray[np.uint8]
-DAMAGED = "the data is damaged: it decodes to another image than was encoded; get the file again"
-SHORT = "the pixel stream ends early, or is damaged: get the file again, or decode a preview with partial=True"
 FIRST_POSITIONS = 1 << 13  # of a step's first call of the core, at most: other steps have other networks
 CALL_SECONDS = 0.05  # of a call, about: Python sees Ctrl-C between calls, and each starts threads anew
 
@@ -112,108 +107,3 @@ def encode_tiles(
         streams = [coder.stream(s, check) for s in (range(LANES) if lanes else (n,))]
         tiles.append(Tile([state for state, _ in streams], [words for _, words in streams]))
     return tiles
-
-
-@dataclass(frozen=True)
-class DecodedTile:
-    """A tile as far as it was decoded. pixels: uint8 [H, W, C], where all of it was, and its check holds."""
-
-    coder: _native.Pass | None  # None once it is shown: it takes fifty bytes a pixel
-    pixels: Pixels | None
-    segments_done: int
-    words_used: int
-    damaged: bool
-
-
-def begin(coder: _native.Pass, streams: Sequence[Stream], for_previews: bool, is_cut: bool = False) -> None:
-    """Gives a pass streams to decode. is_cut: words are known to be missing, so that nothing is decoded where the next
-    one may be needed."""
-    words = [np.frombuffer(stream.words, "<u4").astype(np.uint32) for stream in streams]
-    coder.decode([stream.state for stream in streams], words, for_previews=for_previews, is_cut=is_cut)
-
-
-class Extent(NamedTuple):
-    """How far tiles are decoded. is_cut: whether words of these segments are missing. What a cut stream decodes to is
-    certain."""
-
-    last_segment: int | None = None
-    is_cut: bool = False
-    for_previews: bool = False
-
-
-WHOLE = Extent()
-
-
-def decode_tiles(
-    streams: Sequence[Sequence[Stream]], shape: tuple[int, int, int], model: ContextModel, coding: Coding, *,
-    covered: Sequence[bytes] = (), extent: Extent = WHOLE, report: Report | None = None,
-) -> list[DecodedTile]:  # fmt: skip
-    """Decodes tiles of one size (H, W, C) from their streams: each tile from its only one, or from its lanes. Tiles of
-    a batch should be whole: one that is cut ends the others."""
-    lanes = len(streams[0]) > 1
-    step = 1 if lanes or learns_in(*shape[:2]) else len(streams)  # each has streams and weights of its own
-    batches = (
-        _Batch(streams[n : n + step], covered[n : n + step], shape, lanes, model, coding)
-        for n in range(0, len(streams), step)
-    )
-    return [tile for batch in batches for tile in batch.decode(extent, report)]
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """Tiles of one size that one pass decodes."""
-
-    streams: Sequence[Sequence[Stream]]
-    covered: Sequence[bytes]
-    shape: tuple[int, int, int]
-    lanes: bool
-    model: ContextModel
-    coding: Coding
-
-    def decode(self, extent: Extent, report: Report | None) -> list[DecodedTile]:
-        size = (len(self.streams), *self.shape)
-        coder = new_pass(self.model, self.coding, size, lanes=self.lanes)
-        flat = [stream for tile_streams in self.streams for stream in tile_streams]
-        begin(coder, flat, extent.for_previews, extent.is_cut)
-        run(coder, size, self.coding, extent.last_segment, report)
-        tiles = []
-        for n, pixels in enumerate(self._sound_images(coder)):
-            words_used, damaged = sum(map(coder.position, self._numbers(n))), coder.is_exact and pixels is None
-            tiles.append(DecodedTile(coder, pixels, coder.segments_done, words_used, damaged))
-        return tiles
-
-    def _sound_images(self, coder: _native.Pass) -> list[Pixels | None]:
-        def is_sound(n: int, image: Pixels) -> bool:
-            covered = self.covered[n] if self.covered else b""
-            return has_ended_well(coder, image, self._numbers(n), self.streams[n], covered)
-
-        images: Pixels = coder.pixels()[0]
-        return [image if coder.is_exact and is_sound(n, image) else None for n, image in enumerate(images)]
-
-    def _numbers(self, n: int) -> range:
-        """Of a tile's streams, in the pass."""
-        return range(LANES) if self.lanes else range(n, n + 1)
-
-
-def has_ended_well(
-    coder: _native.Pass, pixels: Pixels, numbers: Sequence[int], streams: Sequence[Stream], covered: bytes
-) -> bool:
-    """Whether an image's streams end as they must where they decode to the pixels that were encoded: in state and
-    length. numbers: of the streams in the pass."""
-    expected = LEAST_STATE + stream_check(pixels.tobytes(), covered)
-    return all(
-        coder.state(number) == expected and WORD_BYTES * coder.position(number) == len(stream.words)
-        for number, stream in zip(numbers, streams, strict=True)
-    )
-
-
-def whole_tiles(
-    streams: Sequence[Sequence[Stream]], shape: tuple[int, int, int], model: ContextModel, coding: Coding, *,
-    covered: Sequence[bytes] = (), report: Report | None = None,
-) -> Pixels:  # fmt: skip
-    """The images, uint8 [N, H, W, C], that whole streams decode to. Raises ChecksumError where one is damaged."""
-    tiles = decode_tiles(streams, shape, model, coding, covered=covered, report=report)
-    images = [tile.pixels for tile in tiles if tile.pixels is not None]
-    if len(images) < len(tiles):
-        raise ChecksumError(DAMAGED)
-    return np.stack(images)

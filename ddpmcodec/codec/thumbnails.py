@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from PIL import Image
 
+from ddpmcodec import _native
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, whole_number
-from ddpmcodec.codec.file_decoder import Wanted
-from ddpmcodec.codec.reduced import SCALES
-from ddpmcodec.codec.regions import Region, decode_region
+from ddpmcodec.codec.decoding import DecodeOptions, decode_file
+from ddpmcodec.codec.regions import SCALES
 from ddpmcodec.content import File, content_of
-from ddpmcodec.format.ddpm import split
 from ddpmcodec.metadata import upright
 from ddpmcodec.models.registry import ModelSource, find
 
@@ -51,12 +50,11 @@ def thumbnail(
     check_limits(max_pixels=max_pixels)
     if size < 1:
         raise ValueError("size must be 1 or more")
-    file = split(content_of(data), partial=True)
-    header = file.header
+    content = content_of(data)
+    header = _native.Container(content).header
     longer = max(header.width, header.height)
     scale = max(scale for scale in SCALES if scale == 1 or -(-longer // scale) >= size)
-    region = Region.of(header.width, header.height, None)
-    decoded = decode_region(file, region, scale, Wanted(find(model), partial=True), max_pixels)
+    decoded = decode_file(content, DecodeOptions(find(model), partial=True, scale=scale, max_pixels=max_pixels))
     image = decoded.image.convert("L") if header.mode == "1" else decoded.image
     if longer > size:
         target = tuple(max(1, round(side * size / longer)) for side in (header.width, header.height))

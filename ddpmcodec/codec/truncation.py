@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec import distortion
+from ddpmcodec._native import Container
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits
-from ddpmcodec.codec.contents import end_of_segment, require_step, segments_of_steps, steps_of
 from ddpmcodec.codec.decoder import decode_details
+from ddpmcodec.codec.efforts import segments_of_steps
 from ddpmcodec.codec.reading import Picture, Reading, planes_of
 from ddpmcodec.content import File, bytes_of
-from ddpmcodec.errors import ImageError, OutputError, TruncatedError
-from ddpmcodec.format.ddpm import MARK_BYTES, Sections, end_mark, split
+from ddpmcodec.errors import FormatError, ImageError, OutputError, TruncatedError, bytes_follow
+from ddpmcodec.format.ddpm import MARK_BYTES, end_mark
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import ModelSource, find
 
@@ -89,7 +90,7 @@ def truncate(
     if psnr is not None:
         reached = find_quality(whole, psnr, original, model=model, max_pixels=max_pixels)
         return cut(whole, reached.bytes, mark)
-    file = split(whole)
+    file = _intact(whole)
     if step is not None:
         return cut(whole, _end_of_step(whole, file, step, find(model), max_pixels), mark)
     pixels = file.header.width * file.header.height
@@ -100,8 +101,8 @@ def truncate(
     if size >= file.size and not mark:  # of a file that was marked before
         return whole[: file.size]
     beside = MARK_BYTES if mark else 0
-    if size < file.start + beside:
-        least = f"the header {'and the mark take' if mark else 'alone takes'} {file.start + beside}"
+    if size < file.header.size + beside:
+        least = f"the header {'and the mark take' if mark else 'alone takes'} {file.header.size + beside}"
         raise OutputError(f"{size} bytes are too few: {least}, ask for more")
     return cut(whole, size - beside, mark)
 
@@ -109,20 +110,20 @@ def truncate(
 def cut(data: bytes, size: int, mark: bool) -> bytes:
     """The first `size` bytes of a file, and an end mark if wanted; the file as it is where that is no longer and it
     needs no mark."""
-    file = split(data)
+    file = _intact(data)
     is_whole = size >= file.size or (mark and size + MARK_BYTES >= len(data))
     if is_whole and not (mark and _needs_mark(file)):
         return data
     if mark and file.missing:  # what is as long as the whole is taken for it
         size = min(size, file.size + file.missing - MARK_BYTES - 1)
-    kept = data[: file.start if file.header.stored else size]  # a part of a JPEG or a WebP shows nothing more
+    kept = data[: file.header.size if file.header.stored else size]  # a part of a JPEG or a WebP shows nothing more
     if not mark:
         return kept
-    split(kept).require_undamaged()
+    Container(kept).require_undamaged()
     return kept + end_mark(kept)
 
 
-def _needs_mark(file: Sections) -> bool:
+def _needs_mark(file: Container) -> bool:
     """Return whether the file ends before the image does, without a mark that states it."""
     return file.missing > 0 and not file.is_lossy
 
@@ -146,7 +147,7 @@ def find_quality(
     its."""
     check_limits(psnr=psnr, max_pixels=max_pixels)
     whole = bytes_of(data)
-    start, given = split(whole).start, find(model)
+    start, given = _intact(whole).header.size, find(model)
     colours = _reference(whole, original, given, max_pixels)
 
     @cache
@@ -177,7 +178,8 @@ def _reference(
     if original is None:
         _require_whole(data)
         return decode_details(data, model=given, max_pixels=max_pixels).planes.colour
-    header, colours = split(data).header, planes_of(original, Reading(strip=True, pixels=True, warns=False)).colour
+    header = _intact(data).header
+    colours = planes_of(original, Reading(strip=True, pixels=True, warns=False)).colour
     if colours.shape != (header.height, header.width, header.channels):
         height, width, channels = colours.shape
         raise ImageError(
@@ -189,7 +191,7 @@ def _reference(
 
 def _require_whole(data: bytes) -> None:
     """Raises TruncatedError with advice that fits."""
-    file = split(data)
+    file = _intact(data)
     if file.missing or file.is_lossy:
         raise TruncatedError(
             f"the file was cut after {file.size} bytes, and so does not hold the image to compare with: name that with"
@@ -203,14 +205,21 @@ def _psnr(shown: NDArray[np.uint8], original: NDArray[np.uint8]) -> float:
     return math.inf if found is None else found
 
 
-def _end_of_step(data: bytes, file: Sections, step: int, given: ContextModel | None, max_pixels: int | None) -> int:
+def _end_of_step(data: bytes, file: Container, step: int, given: ContextModel | None, max_pixels: int | None) -> int:
     """Bytes of the file that its first `step` steps need."""
-    if step >= steps_of(file.header):
+    header = file.header
+    end = file.end_of_segment(segments_of_steps(header, step)) if header.is_tiled else header.size
+    if step >= header.steps or file.size < end:
         file.require_whole()
         return file.size
-    if file.header.stored:
-        return file.start
-    if file.header.index:
-        require_step(file, step)
-        return end_of_segment(file, segments_of_steps(file.header, step))
+    if header.stored or header.is_tiled:
+        return end
     return decode_details(data, step=step, model=given, max_pixels=max_pixels).bytes_used
+
+
+def _intact(data: bytes) -> Container:
+    """Return a file, or a prefix of one, in its parts. Raises FormatError if bytes follow the end."""
+    file = Container(data)
+    if file.following:
+        raise FormatError(bytes_follow(file.following, "image", file.size))
+    return file

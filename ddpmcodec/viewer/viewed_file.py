@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from PIL import Image
 
 from ddpmcodec import codec
-from ddpmcodec.codec.contents import model_for
+from ddpmcodec._native import Container
 from ddpmcodec.errors import ImageError
-from ddpmcodec.format.ddpm import MARK_BYTES, read_header
-from ddpmcodec.models.registry import find
+from ddpmcodec.format.ddpm import MARK_BYTES
+from ddpmcodec.models.registry import find, written_with
 from ddpmcodec.viewer.comparisons import CODECS, encode_within, psnr_of
 from ddpmcodec.viewer.jobs import Advance
 
@@ -72,7 +72,8 @@ class ViewedFile:
         self.sizes = slider_sizes(self.facts["header_bytes"], len(data))
         self._check_sizes()
         if not self.is_stored:
-            model_for(read_header(data)[0], find(self._model))  # is it there?
+            header = Container(data).header
+            written_with(header.model_number, header.model_id, find(self._model))  # is it there?
 
     @property
     def pixels(self) -> int:

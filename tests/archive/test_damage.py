@@ -155,7 +155,7 @@ def test_bytes_after_the_end_are_reported_when_all_is_extracted(
     assert found.keys() == pictures.keys()
     assert type(error) is FormatError
     count = "1 byte follows" if len(junk) == 1 else f"{len(junk)} bytes follow"
-    assert str(error) == f"{count} the end of the archive: keep what is in front with `head -c {len(data)}`"
+    assert str(error) == f"{count} the end of the archive: keep what precedes it, `head -c {len(data)}`"
 
 
 def test_a_file_is_the_one_that_the_archive_speaks_of(model: ContextModel) -> None:

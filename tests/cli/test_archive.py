@@ -175,7 +175,7 @@ def test_bytes_behind_the_end_are_reported_and_all_is_extracted(
     assert (listed.code, listed.stderr.endswith(", 4 bytes behind the end\n")) == (0, True)
     ended = ddpm("archive", "extract", out, "-o", tmp_path / "out", "--model", tiny_model)
     assert (ended.code, files_below(tmp_path / "out")) == (3, ["0.png"])
-    assert "4 bytes follow the end of the archive: keep what is in front with `head -c " in ended.stderr
+    assert "4 bytes follow the end of the archive: keep what precedes it, `head -c " in ended.stderr
     assert ddpm("archive", "test", out, "--model", tiny_model).code == 3
 
 

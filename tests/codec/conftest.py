@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from ddpmcodec import codec
-from ddpmcodec.codec import graphics, passes
+from ddpmcodec.codec import graphics
 from ddpmcodec.format import tiles
 from ddpmcodec.models.context import ContextModel
 
@@ -54,20 +53,6 @@ def picture() -> Picture:
 @pytest.fixture(scope="session")
 def model(context_model: ContextModel) -> ContextModel:
     return context_model
-
-
-@pytest.fixture
-def passes_begun(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """The passes that were begun over tiles."""
-    begun = list[object]()
-    new_pass = passes.new_pass
-
-    def counted(*arguments: Any, **options: Any) -> object:
-        begun.append(new_pass(*arguments, **options))
-        return begun[-1]
-
-    monkeypatch.setattr(passes, "new_pass", counted)
-    return begun
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from ddpmcodec import codec
-from ddpmcodec.codec.contents import end_of_segment
+from ddpmcodec._native import Container
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.stream_decoder import ProgressiveDecoder
 from ddpmcodec.codec.truncation import cut
 from ddpmcodec.errors import ChecksumError, FormatError, OutputError, TruncatedError
-from ddpmcodec.format.ddpm import MARK_BYTES, end_mark, split
+from ddpmcodec.format.ddpm import MARK_BYTES, end_mark
 from ddpmcodec.models.context import ContextModel
 
 pytestmark = pytest.mark.usefixtures("no_webp", "one_thread")
@@ -122,7 +122,7 @@ def test_more_bytes_behind_the_mark_are_an_error(model: ContextModel, file: byte
 
 def test_it_arrives_byte_by_byte_wherever_it_was_cut(model: ContextModel, tiled: bytes) -> None:
     """Also near the end of a chunk, which the first bytes of the mark would fill."""
-    end = end_of_segment(split(tiled), 1)
+    end = Container(tiled).end_of_segment(1)
     for size in range(end - MARK_BYTES, end + 2):
         made, decoder = cut(tiled, size, mark=True), ProgressiveDecoder(model=model)
         for place in range(len(made)):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec import codec
-from ddpmcodec.codec.contents import end_of_segment
+from ddpmcodec._native import Container
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.errors import ChecksumError, OutputError, TruncatedError
 from ddpmcodec.format.ddpm import split
@@ -36,12 +36,6 @@ def test_every_strict_prefix_is_refused_without_partial(model: ContextModel, fil
     for size in range(len(file)):
         with pytest.raises(TruncatedError):
             codec.decode(file[:size], model=model)
-
-
-def test_a_prefix_is_decoded_once(model: ContextModel, bare: bytes, passes_begun: list[object]) -> None:
-    for count, size in enumerate(range(codec.info(bare)["header_bytes"] + 8, len(bare) + 1), start=1):
-        assert decode_details(bare, max_bytes=size, model=model).exact == (size == len(bare))
-        assert len(passes_begun) == count
 
 
 def test_every_prefix_with_the_header_decodes_to_a_preview(model: ContextModel, file: bytes) -> None:
@@ -133,7 +127,7 @@ def photograph() -> tuple[Planes, bytes]:
 
 
 def after_segment(data: bytes, segment: int) -> Planes:
-    end = end_of_segment(split(data), segment)
+    end = Container(data).end_of_segment(segment)
     return np.asarray(decode_details(data[:end], partial=True).image, np.float64)
 
 

@@ -111,28 +111,21 @@ def test_metadata_comes_back_unless_stripped(picture: Picture, model: ContextMod
     assert stripped == codec.encode(picture(), model=model)
 
 
-@pytest.fixture
-def learning(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Networks learn from small tiles, as they do from large ones."""
-    monkeypatch.setattr(efforts, "LEARNING_PIXELS", 64)
-
-
-@pytest.mark.usefixtures("learning")
 @pytest.mark.parametrize("levels", LEVELS)
 def test_weights_that_learn_come_back_exactly(
     picture: Picture, model: ContextModel, levels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    images = [picture("RGB", 48, 40), picture("L"), picture("RGB", 3, 4), picture("RGB").rotate(180)]
+    images = [picture("RGB", 48, 44), picture("L", 64, 32), picture("RGB", 3, 4), picture("RGB", 48, 44).rotate(180)]
     files = codec.encode_many(images, levels=levels, model=model)
     assert codec.decode_many(files, model=model) == images
     assert files == [codec.encode(image, levels=levels, model=model) for image in images]
     monkeypatch.setattr(efforts, "LEARNING_PIXELS", 1 << 30)
-    fixed = codec.encode_many(images, levels=levels, model=model)
+    fixed = codec.encode_many(images, levels=levels, model=model, verify=False)
     assert all(own != other for own, other in zip(files[:2], fixed[:2], strict=True))
     assert files[2] == fixed[2]  # too small to learn from
 
 
-@pytest.mark.usefixtures("small_tiles", "learning")
+@pytest.mark.usefixtures("small_tiles")
 @pytest.mark.parametrize(
     ("mode", "levels"), [("1", 0), ("L", 2), ("LA", 5), ("RGB", 0), ("RGB", 2), ("RGB", 5), ("RGBA", 2)]
 )
@@ -143,13 +136,12 @@ def test_large_images_come_back_exactly(picture: Picture, model: ContextModel, m
     assert codec.decode(data, model=model) == image
 
 
-@pytest.mark.usefixtures("learning")
 @pytest.mark.parametrize("threads", [1, 3])
 def test_the_bytes_do_not_depend_on_the_number_of_threads(
     picture: Picture, model: ContextModel, monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
     monkeypatch.setattr(tiles, "SINGLE_STREAM_PIXELS", 512)
-    image = picture("RGB", 31, 47)
+    image = picture("RGB", 62, 47)  # of which networks learn
     data = codec.encode(image, model=model)
     with threads_of(threads):
         assert codec.encode(image, model=model) == data
@@ -250,7 +242,7 @@ def test_batches_hold_all_pieces_once_and_what_is_alike() -> None:
 # --- what it reports
 
 
-@pytest.mark.usefixtures("small_tiles", "learning")
+@pytest.mark.usefixtures("small_tiles")
 @pytest.mark.parametrize("levels", LEVELS)
 def test_progress_adds_up_to_the_pixels_of_encoding_and_verifying(
     picture: Picture, model: ContextModel, levels: int

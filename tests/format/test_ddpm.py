@@ -331,7 +331,7 @@ def test_changed_bytes_raise_nothing_but_our_errors(name: str, data: st.DataObje
 def test_bytes_behind_the_end_are_refused(name: str, junk: bytes) -> None:
     data = FILES[name]
     count = "1 byte follows" if len(junk) == 1 else f"{len(junk)} bytes follow"
-    message = f"{count} the end of the image: keep what is in front with `head -c {len(data)}`"
+    message = f"{count} the end of the image: keep what precedes it, `head -c {len(data)}`"
     with pytest.raises(FormatError, match=message) as found:
         split(data + junk)
     assert found.type is FormatError

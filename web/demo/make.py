@@ -6,15 +6,14 @@ python web/build.py --demo             calls this
 from __future__ import annotations
 
 import json
-from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 import ddpmcodec
-from ddpmcodec.codec.contents import segments_of_steps, steps_of
-from ddpmcodec.format.ddpm import split
+from ddpmcodec._native import Container
+from ddpmcodec.codec.efforts import segments_of_steps
 from ddpmcodec.viewer.comparisons import CODECS, encode_within, psnr_of
 
 DEMO = Path(__file__).resolve().parent
@@ -25,10 +24,9 @@ PAGE = ("index.html", "demo.css", "demo.js", "worker.js")
 
 def ends_of_pictures(data: bytes) -> list[int]:
     """How many bytes there are of each picture: all segments of noise levels, and a few of the exact step."""
-    file = split(data)
-    header = file.header
-    ends = list(accumulate(header.chunk_lengths, initial=file.start))[header.tile_count :: header.tile_count]
-    levels = segments_of_steps(header, steps_of(header) - 1)
+    file = Container(data)
+    ends = [file.end_of_segment(segment) for segment in range(1, file.header.segments + 1)]
+    levels = segments_of_steps(file.header, file.header.steps - 1)
     return [*ends[:levels], *ends[levels + EVERY - 1 :: EVERY]]
 
 

@@ -70,8 +70,8 @@ std::shared_ptr<const Source> source_of(const nb::object& data) {
 using Edges = std::tuple<int, int, int, int>;
 
 std::unique_ptr<Decoder> make_decoder(const std::optional<Edges>& box, int scale, std::optional<int> step, bool partial,
-                                      std::optional<uint64_t> max_pixels) {
-    Plan plan{std::nullopt, scale, step, partial, max_pixels};
+                                      std::optional<uint64_t> max_pixels, bool each_segment) {
+    Plan plan{std::nullopt, scale, step, each_segment, partial, max_pixels};
     if (box) plan.box = PixelBox{std::get<0>(*box), std::get<1>(*box), std::get<2>(*box), std::get<3>(*box)};
     return std::make_unique<Decoder>(plan);
 }
@@ -149,10 +149,15 @@ void bind_batch(nb::module_& m) {
         .def_prop_ro("costs", [](const PyBatch& b) { return costs_of(b.batch.costs()); });
 }
 
+constexpr const char* STORED_NAMES[] = {"", "webp", "jpeg", "jxl"};  // of files that payloads are
+
 void bind_header(nb::module_& m) {
     nb::class_<Header>(m, "FileHeader", "The header of a .ddpm file, as it was read.")
         .def_prop_ro("mode", [](const Header& h) { return MODE_NAMES[int(h.mode)]; })
-        .def_prop_ro("kind", [](const Header& h) { return int(h.kind); })
+        .def_prop_ro("channels", &Header::channels)
+        .def_prop_ro("stored", [](const Header& h) { return STORED_NAMES[int(h.kind)]; })
+        .def_prop_ro("is_jpeg", &Header::is_jpeg)
+        .def_prop_ro("has_alpha", [](const Header& h) { return has_alpha(h.mode); })
         .def_ro("width", &Header::width)
         .def_ro("height", &Header::height)
         .def_ro("effort", &Header::effort)
@@ -169,6 +174,8 @@ void bind_header(nb::module_& m) {
         .def_prop_ro("steps", &Header::steps)
         .def_ro("size", &Header::size)
         .def_prop_ro("end", &Header::end)
+        .def_prop_ro("alpha_length", [](const Header& h) { return h.section(ALPHA).value_or(ByteRange{}).size(); })
+        .def_prop_ro("metadata_length", [](const Header& h) { return h.section(METADATA).value_or(ByteRange{}).size(); })
         .def_ro("state_bytes", &Header::state_bytes)
         .def_ro("covered", &Header::covered)
         .def_prop_ro("chunk_lengths", [](const Header& h) {
@@ -191,6 +198,16 @@ struct PyContainer {
     Container container;
 
     explicit PyContainer(const nb::object& data) : source(source_of(data)), container(*source) { container.update(true); }
+
+    // Throws Error unless the sections besides the pixels, all of which are there, are sound.
+    void require_sound_sections() const {
+        const Header& header = container.header();
+        const PixelBox nothing{0, 0, 0, 0};
+        if (const auto alpha = header.section(ALPHA)) parse_alpha(container.bytes(*alpha), false, header.width, header.height, nothing);
+        if (const auto metadata = header.section(METADATA)) parse_metadata(container.bytes(*metadata));
+    }
+
+    std::vector<int> tiles() const { return tiles_of({0, 0, container.header().width, container.header().height}, container.header()); }
 };
 
 void bind_container(nb::module_& m) {
@@ -207,10 +224,9 @@ void bind_container(nb::module_& m) {
             if (segments < 0 || segments > c.container.header().segments()) throw Error(Fault::ARGUMENT, "no such segment");
             return c.container.end_of_segment(segments);
         }, "segments"_a)
-        .def("require_whole", [](const PyContainer& c) {
-            const Header& header = c.container.header();
-            c.container.require_whole(tiles_of({0, 0, header.width, header.height}, header));
-        });
+        .def("require_whole", [](const PyContainer& c) { c.container.require_whole(c.tiles()); })
+        .def("require_sound_sections", &PyContainer::require_sound_sections)
+        .def("require_undamaged", [](const PyContainer& c) { c.container.require_undamaged(c.tiles()); });
 }
 
 nb::tuple metadata_of(const Metadata& metadata) {
@@ -229,6 +245,8 @@ void bind_decoder(nb::module_& m) {
     bind_header(m);
     bind_batch(m);
     bind_container(m);
+    m.attr("REDUCTIONS") = nb::tuple(nb::cast(std::vector<int>(std::begin(REDUCTIONS), std::end(REDUCTIONS))));
+    m.attr("MARK_BYTES") = MARK_BYTES;
     m.def("parse_alpha", &alpha_of, "section"_a, "height"_a, "width"_a, "The plane uint8 [H, W] of a whole alpha section.");
     m.def("parse_metadata", [](const PyBytes& section) { return metadata_of(parse_metadata(view_of(section))); }, "section"_a,
           "(ICC profile, EXIF, XMP) of a whole metadata section.");
@@ -253,7 +271,7 @@ void bind_decoder(nb::module_& m) {
         .def_ro("following", &Verdict::following);
     nb::class_<Decoder>(m, "Decoder", "A decoder of one .ddpm file.")
         .def(nb::new_(&make_decoder), nb::kw_only(), "box"_a = nb::none(), "scale"_a = 1, "step"_a = nb::none(), "partial"_a = false,
-             "max_pixels"_a = nb::none())
+             "max_pixels"_a = nb::none(), "each_segment"_a = false)
         .def("feed", [](Decoder& d, const PyBytes& data) { d.feed(view_of(data)); }, "data"_a)
         .def("finish", &Decoder::finish)
         .def("open", [](Decoder& d, const nb::object& data) { d.open(source_of(data)); }, "data"_a)
@@ -264,12 +282,17 @@ void bind_decoder(nb::module_& m) {
         .def("set_tile", &set_tile, "pixels"_a, "Takes over pixels that a Batch found, uint8 [H, W, C]; None: the file is damaged.")
         .def("advance", &Decoder::advance, "seconds"_a, "threads"_a, nb::call_guard<nb::gil_scoped_release>())
         .def_prop_ro("header", [](const Decoder& d) -> const Header* { return d.header(); }, nb::rv_policy::reference_internal)
+        .def_prop_ro("bytes_shown", &Decoder::bytes_shown)
         .def_prop_ro("verdict", &Decoder::verdict)
         .def_prop_ro("metadata", [](const Decoder& d) { return metadata_of(d.metadata()); })
         .def("payload", [](const Decoder& d) {
             const Header& header = header_of(d);
             return bytes_of(d.container()->bytes(header.payload()));
         })
+        .def("covered", [](const Decoder& d) {
+            const Header& header = header_of(d);
+            return bytes_of(d.container()->bytes({0, header.is_plain() ? header.covered : 0}));
+        }, "What the check of its stream covers before the samples.")
         .def("picture", &picture_of, "threads"_a, "(mode, colours uint8 [H, W, C], alpha uint8 [H, W] or None) as far as they are known.")
         .def("take_costs", [](Decoder& d) { return costs_of(d.take_costs()); });
 }

@@ -13,7 +13,7 @@ namespace {
 constexpr uint64_t FIRST_BYTES = 32;             // of a single stream that are worth a preview
 constexpr uint64_t WORK_PIXELS = uint64_t(1) << 22;  // that are decoded at a time, so that many cores take no more memory
 constexpr float LACK = 0.25f;                    // grey levels of a halving, which rounds down: (a + b) >> 1
-constexpr const char* DAMAGED = "the data is damaged: it decodes to another image than was encoded";
+constexpr const char* DAMAGED = "the data is damaged: it decodes to another image than was encoded; get the file again";
 
 Mode reduced_mode(Mode mode) { return mode == Mode::BILEVEL ? Mode::L : mode; }
 
@@ -98,8 +98,10 @@ Event Decoder::next_event(double seconds, int threads) {
     if (!source_ || !read_header()) return Event::NEED_BYTES;
     if (!is_planned_) make_plan();
     if (container_->following() && !plan_.is_partial)
-        throw Error(Fault::FORMAT, std::to_string(container_->following()) + " bytes follow the end of the image, after byte " + std::to_string(container_->size()));
+        throw Error(Fault::FORMAT, std::to_string(container_->following()) + (container_->following() == 1 ? " byte follows" : " bytes follow") +
+                                       " the end of the image: keep what precedes it, `head -c " + std::to_string(container_->size()) + "`");
     if (container_->header().is_stored()) return advance_stored();
+    if (!has_read_alpha_ && container_->is_final() && !is_preview() && plan_.scale == 1) container_->require_length();
     if (!has_read_alpha_ && !read_alpha()) return Event::NEED_BYTES;
     if (!in_round_ && container_->is_final() && !accepts_damage()) require_wanted();
     if (!model_) return Event::NEED_MODEL;
@@ -152,6 +154,7 @@ bool Decoder::read_alpha() {
         try {
             alpha_ = parse_alpha(container_->bytes(*range), !container_->has(*range), header.width, header.height, region_);
         } catch (const Error&) {
+            if (!container_->is_final() && container_->size() < range->end + MARK_BYTES) return false;  // a mark may be arriving
             if (!accepts_damage() && !has_bands && !(plan_.step && !container_->has(*range))) throw;
             alpha_ = {std::vector<uint8_t>(region_.pixels(), OPAQUE)};
             verdict_.alpha_damaged = true;
@@ -235,7 +238,10 @@ int Decoder::arrived_segments() const {
 
 bool Decoder::begin_round() {
     is_last_round_ = container_->is_final();
-    if (!is_last_round_ && container_->header().is_tiled) {
+    if (is_last_round_ && plan_.each_segment) {
+        is_last_round_ = segments_taken_ + 1 >= segments_wanted_;
+        for (const std::unique_ptr<Tile>& tile : tiles_) tile->set_limit(segments_taken_ + 1);
+    } else if (!is_last_round_ && container_->header().is_tiled) {
         const int arrived = arrived_segments();
         if (arrived <= segments_taken_) return false;
         is_last_round_ = arrived >= segments_wanted_ && (from_bands_ || plan_.step);
@@ -281,11 +287,12 @@ void Decoder::advance_tile(Queued& queued, int threads, Clock::time_point deadli
 }
 
 void Decoder::take(Tile& tile, int threads) {
-    const bool for_previews = is_preview() || from_bands_ || !container_->is_final();
+    const bool for_previews = is_preview() || from_bands_ || plan_.each_segment || !container_->is_final();
     try {
         tile.take(*container_, {*model_, for_previews, threads});
     } catch (const Error& error) {
-        if (error.fault != Fault::CORRUPT || !is_last_round_ || !accepts_damage()) throw;
+        const bool may_be_mark = !is_last_round_ && !container_->header().is_tiled;  // whose first bytes look like a state
+        if (error.fault != Fault::CORRUPT || !(may_be_mark || (is_last_round_ && accepts_damage()))) throw;
         tile.set_corrupt();
     }
 }
@@ -309,6 +316,7 @@ void Decoder::place(const Tile& tile, int threads) {
 bool Decoder::end_round() {
     in_round_ = false;
     if (is_last_round_) return true;
+    if (plan_.each_segment && container_->is_final()) return segments_taken_++, true;
     int taken = segments_wanted_;
     for (const std::unique_ptr<Tile>& tile : tiles_) {
         const TileResult& result = tile->result();
@@ -376,6 +384,11 @@ void Decoder::judge() {
     if (from_bands_ && !is_damaged) throw Error(Fault::TRUNCATED, "the file ends before the small image does");
     if (!from_bands_) container_->require_whole(tiles_of(region_, header));
     throw Error(Fault::CHECKSUM, DAMAGED);
+}
+
+uint64_t Decoder::bytes_shown() const {
+    const Header& header = container_->header();
+    return header.is_tiled ? container_->end_of_segment(std::min(segments_taken_ + is_done_, segments_wanted_)) : bytes_used(verdict_.colours_exact);
 }
 
 // Bytes of the file up to the last one that was needed; of a part of the image those of its tiles.

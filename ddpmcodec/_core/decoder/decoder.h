@@ -69,6 +69,8 @@ class Decoder {
     Picture picture(int threads);
     const Metadata& metadata() const { return metadata_; }
     Verdict verdict() const;
+    // Bytes of the file up to the last segment that all tiles have.
+    uint64_t bytes_shown() const;
 
     // Segments that were done since the last call.
     std::vector<SegmentCost> take_costs();

@@ -16,6 +16,7 @@ struct Plan {
     std::optional<PixelBox> box;         // a part of the image; none: all of it
     int scale = 1;                       // of REDUCTIONS: an image of 1/scale the size
     std::optional<int> step;             // a preview after so many steps of the schedule
+    bool each_segment = false;           // previews after every segment, also where all bytes are there
     bool is_partial = false;             // accept what there is: a prefix, a damaged file, bytes after the end
     std::optional<uint64_t> max_pixels;  // refuse more than so many
 };

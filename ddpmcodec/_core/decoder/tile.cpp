@@ -35,10 +35,11 @@ void Tile::take(const Container& container, const TileDecoding& decoding) {
 // A stream that is cut is decoded from its beginning each time.
 void Tile::take_stream(const Container& container, const TileDecoding& decoding) {
     const Header& header = container.header();
-    const std::vector<uint8_t> data = container.bytes(header.payload());
     result_.is_cut = !container.has(header.payload());
-    target_ = last_;
+    target_ = std::min(last_, limit_);
+    if (taken_) return;
     taken_ = result_.is_cut ? 0 : header.segments();
+    const std::vector<uint8_t> data = container.bytes(header.payload());
     if (data.size() < size_t(header.state_bytes) && result_.is_cut) return;
     if (header.is_plain()) covered_ = container.bytes({0, header.covered});
     std::vector<StreamStart> streams;
@@ -51,7 +52,7 @@ void Tile::take_chunks(const Container& container, const TileDecoding& decoding)
     ChunkState next = ChunkState::WHOLE;
     std::vector<StreamStart> streams(LANES);
     const int first = taken_;
-    while (taken_ < last_) {
+    while (taken_ < std::min(last_, limit_)) {
         const int number = container.chunk_of(number_, taken_);
         if ((next = container.state_of(number)) != ChunkState::WHOLE) break;
         LaneWords chunk = parse_chunk(container.bytes(container.chunk(number)), container.chunk(number).size(), taken_ == 0, parts_of(header, taken_));
@@ -119,7 +120,7 @@ void Tile::check() {
     const uint32_t check = crc32(pixels_, crc32(covered_)) % CHECKS;
     result_.is_exact = have_ended_well(pass, check, 0, layout.streams);
     if (result_.is_exact) return;
-    result_.is_damaged = true;
+    result_.is_damaged = !result_.is_cut;  // where words are missing, wrong symbols may reach the last pixel without them
     pixels_ = {};
 }
 

@@ -1,5 +1,6 @@
 // A tile of a .ddpm file, or its only stream, decoded as far as its bytes are there.
 #pragma once
+#include <climits>
 #include <optional>
 
 #include "container.h"
@@ -35,6 +36,9 @@ class Tile {
 
     const PixelBox& box() const { return box_; }
 
+    // From now on only so many segments are decoded.
+    void set_limit(int segments) { limit_ = segments; }
+
     // Takes what the container has of it and it has not taken. Throws Error: CORRUPT where no encoder writes that.
     void take(const Container& container, const TileDecoding& decoding);
 
@@ -66,6 +70,7 @@ class Tile {
     const int number_;
     const PixelBox box_;
     const int last_;
+    int limit_ = INT_MAX;
     int taken_ = 0, target_ = 0;      // segments; target: to be decoded
     bool is_done_ = false;
     std::vector<uint8_t> covered_;    // bytes that the check of a plain stream covers

@@ -66,16 +66,15 @@ void Container::require_length() const {
         throw Error(Fault::TRUNCATED, "the file ends after " + std::to_string(size()) + " of " + std::to_string(header_.end()) + " bytes, inside " + last_part());
 }
 
-void Container::require_whole(const std::vector<int>& tiles) const {
-    require_length();
+void Container::require_undamaged(const std::vector<int>& tiles) const {
     int damaged = 0, first = -1;
     for (const int tile : header_.is_tiled ? tiles : std::vector<int>()) {
         const Whole whole = whole_segments(tile, header_.segments());
         if (whole.next == ChunkState::DAMAGED && !damaged++) first = chunk_of(tile, whole.segments);
     }
     if (damaged)
-        throw Error(Fault::CHECKSUM, std::to_string(damaged) + " of " + std::to_string(header_.tile_count()) + " tiles are damaged, the first in " +
-                                         chunk_name(first) + ": its checksum does not match");
+        throw Error(Fault::CHECKSUM, std::to_string(damaged) + " of " + std::to_string(tiles.size()) + " tiles are damaged, the first in " +
+                                         chunk_name(first) + ": its checksum does not match; get the file again");
 }
 
 std::string Container::last_part() const {

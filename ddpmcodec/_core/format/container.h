@@ -52,8 +52,9 @@ class Container {
 
     // Throws Error (TRUNCATED) if bytes are missing.
     void require_length() const;
-    // And Error (CHECKSUM) where a chunk of these tiles is damaged. A single stream has a check of its own.
-    void require_whole(const std::vector<int>& tiles) const;
+    // Throws Error (CHECKSUM) if a chunk of these tiles is there and damaged. A single stream has a check of its own.
+    void require_undamaged(const std::vector<int>& tiles) const;
+    void require_whole(const std::vector<int>& tiles) const { require_length(), require_undamaged(tiles); }
     // The name of a chunk in messages.
     std::string chunk_name(int number) const;
 

@@ -9,7 +9,7 @@ namespace ddpm {
 
 namespace {
 
-constexpr int SMALLEST_HEADER = 8;  // bytes
+constexpr int SMALLEST_HEADER = 7;  // bytes: a short stream of a small square image
 constexpr int SQUARE = 8, TILED = 16, SECTIONS = 32, MODE_BITS = 7, VERSION_SHIFT = 6;  // third byte
 constexpr int EXTENDED = 8, LEVEL_BITS = 7, EFFORT_SHIFT = 4;                           // fourth byte
 constexpr int KIND_BITS = 15, DEPTH_SHIFT = 4;                                          // fifth byte, of extended headers

@@ -1,0 +1,248 @@
+"""Runs the core's decoder: the bytes of a file go in, an image and a verdict come out.
+
+The core knows what a file is, what is needed of it, and whether it is sound. Python keeps what the core leaves to its
+caller: models by name, files of other formats inside a file, progress, and Ctrl-C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from PIL import Image
+
+from ddpmcodec import _native
+from ddpmcodec._native import Event
+from ddpmcodec.codec import graphics, originals
+from ddpmcodec.codec.batching import BATCH_PIXELS, Progress, batches
+from ddpmcodec.codec.passes import CALL_SECONDS, Report, SegmentCost
+from ddpmcodec.codec.regions import Region
+from ddpmcodec.content import Content, Part
+from ddpmcodec.errors import FormatError, TruncatedError
+from ddpmcodec.format.sections import Metadata
+from ddpmcodec.images import Planes, to_image
+from ddpmcodec.metadata import exif_of
+from ddpmcodec.models.context import ContextModel
+from ddpmcodec.models.registry import written_with
+from ddpmcodec.parallel import run_all, side_by_side, stop_if_abandoned, thread_count
+
+REST = "get the rest, or decode a preview with partial=True"
+
+
+class DecodeOptions(NamedTuple):
+    """What is wanted of a file.
+
+    Attributes:
+        given: the model, if it is not embedded.
+        partial, step: as in `decode`.
+        region: a part of the image; None: all of it.
+        scale: 1, 2, 4, 8 or 16: make the image 1/scale of the size.
+        max_pixels: refuse a larger image; None: no limit.
+        progress: called with the pixels' worth of work done since the last call.
+        report: called with the cost of every segment.
+        each_segment: give previews after every segment, also if all bytes are there.
+    """
+
+    given: ContextModel | None = None
+    partial: bool = False
+    step: int | None = None
+    region: Region | None = None
+    scale: int = 1
+    max_pixels: int | None = None
+    progress: Progress | None = None
+    report: Report | None = None
+    each_segment: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """A decoded image, and the verdict on its file.
+
+    Attributes:
+        exact: all of the file was there, and its checks passed.
+        damaged: a check failed. Some of the image is not what was encoded, or is left out.
+        steps_done: steps that every pixel has been through, of `steps`.
+        bytes_used: bytes of the data up to the last one that was needed.
+        lossy: the file says that it was cut on purpose.
+        following: bytes after the end, which are ignored.
+        left_out: "alpha", "metadata": damaged, while the colours are exact.
+    """
+
+    planes: Planes
+    exact: bool
+    damaged: bool
+    steps_done: int
+    steps: int
+    bytes_used: int
+    lossy: bool
+    following: int
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def image(self) -> Image.Image:
+        return to_image(self.planes)
+
+
+class Decoding:
+    """A file that is decoded."""
+
+    def __init__(self, options: DecodeOptions) -> None:
+        self.options = options
+        self.core = _native.Decoder(
+            box=options.region, scale=options.scale, step=options.step, partial=options.partial,
+            max_pixels=options.max_pixels, each_segment=options.each_segment,
+        )  # fmt: skip
+        self._stored: Planes | None = None  # of a file of another format
+
+    def until(self, *events: Event) -> Event:
+        """Decode until one of these events, or until more bytes or a model are needed. Raises as `decode`."""
+        while True:
+            stop_if_abandoned()
+            event = self._advance()
+            self._report()
+            if event in events or event == Event.NEED_BYTES or event == Event.DONE:
+                return event
+            if event == Event.NEED_MODEL:
+                self.core.set_networks(self.model.networks(self.header.effort, self.header.levels))
+            elif event == Event.NEED_PIXELS:
+                self._set_stored_pixels()
+
+    def _advance(self) -> Event:
+        try:
+            return self.core.advance(CALL_SECONDS, thread_count())
+        except TruncatedError as error:
+            raise TruncatedError(f"{error}: {REST}") if self.core.header is not None else error from None
+
+    def _report(self) -> None:
+        for cost in self.core.take_costs():
+            _report(cost, self.options.progress, self.options.report)
+
+    @property
+    def header(self) -> _native.FileHeader:
+        header = self.core.header
+        assert header is not None
+        return header
+
+    @property
+    def model(self) -> ContextModel:
+        """The model that the file was written with. Raises ModelError if it is missing."""
+        return written_with(self.header.model_number, self.header.model_id, self.options.given)
+
+    def _set_stored_pixels(self) -> None:
+        """Decode a WebP or JPEG file for the core. Raises FormatError, unless damage is accepted."""
+        try:
+            self._stored = stored_planes(self.core.payload(), self.header)
+            self.core.set_pixels(self._stored.colour, self._stored.alpha)
+        except FormatError:
+            self._stored = None
+            if not self.options.partial:
+                raise
+        if self.options.progress is not None:
+            self.options.progress(self.header.width * self.header.height)
+
+    def result(self) -> Decoded:
+        """Return what is known now."""
+        verdict = self.core.verdict
+        damaged_parts = (("alpha", verdict.alpha_damaged), ("metadata", verdict.metadata_damaged))
+        left_out = tuple(name for name, is_damaged in damaged_parts if is_damaged)
+        return Decoded(
+            planes=self.planes(), exact=verdict.is_exact, damaged=verdict.is_damaged, steps_done=verdict.steps_done,
+            steps=self.header.steps, bytes_used=verdict.bytes_used, lossy=verdict.is_lossy,
+            following=verdict.following, left_out=left_out if verdict.colours_exact else (),
+        )  # fmt: skip
+
+    def planes(self) -> Planes:
+        """Return the image as far as it is known. Until its metadata have come, its EXIF says how it is turned."""
+        mode, colour, alpha = self.core.picture(thread_count())
+        metadata, original = self._beside()
+        if not metadata.exif:
+            metadata = metadata._replace(exif=exif_of(self.header.orientation))
+        whole = self.options.region is None and self.options.scale == 1
+        return Planes(mode, colour, alpha, metadata, original if whole else b"")
+
+    def _beside(self) -> tuple[Metadata, bytes]:
+        """Return the metadata, and the JPEG file, which holds its own."""
+        if self._stored is not None and self.header.is_jpeg:
+            return self._stored.metadata, self._stored.original
+        return Metadata(*self.core.metadata), b""
+
+
+def stored_planes(payload: bytes, header: _native.FileHeader) -> Planes:
+    """Decode a whole payload that is a file of another format. Raises FormatError."""
+    if header.is_jpeg:
+        jpeg = originals.unpack(payload, header)
+        return replace(originals.planes_of(jpeg, header), original=jpeg)
+    colour, alpha = graphics.unpack(payload, header)
+    return Planes(header.mode, colour, alpha)
+
+
+def decode_file(file: Content | Part, options: DecodeOptions) -> Decoded:
+    """Decode a file, or what is wanted of it. Raises as `decode`."""
+    decoding = Decoding(options)
+    decoding.core.open(file)
+    decoding.until()
+    return decoding.result()
+
+
+def decode_files(
+    files: Sequence[Content | Part], given: ContextModel | None, progress: Progress | None,
+    report: Report | None = None, *, max_pixels: int | None = None,
+) -> list[Decoded]:  # fmt: skip
+    """Decode whole files; small ones of one size are decoded together, which is quicker. Raises as `decode` for the
+    first that is not whole."""
+    options = DecodeOptions(given, max_pixels=max_pixels, progress=progress, report=report)
+    decodings = [Decoding(options) for _ in files]
+    for decoding, file in zip(decodings, files, strict=True):
+        decoding.core.open(file)
+        decoding.until(Event.NEED_MODEL)  # damage is reported before a network runs
+
+    def decode_together(batch: list[int]) -> None:
+        if len(batch) == 1:
+            decodings[batch[0]].until()
+        else:
+            _decode_batch([decodings[i] for i in batch])
+
+    keys = [_key(decoding, number) for number, decoding in enumerate(decodings)]
+    run_all(decode_together, batches(keys), side_by_side(max([BATCH_PIXELS, *(pixels for pixels, _ in keys)])))
+    return [decoding.result() for decoding in decodings]
+
+
+def _key(decoding: Decoding, number: int) -> tuple[int, tuple[object, ...]]:
+    """What files that are decoded together have in common; other files are alone."""
+    header = decoding.header
+    if not decoding.core.is_batchable:
+        return header.width * header.height, (number,)
+    shape = header.height, header.width, header.channels
+    return header.width * header.height, (shape, header.effort, header.levels, decoding.model.id)
+
+
+def _decode_batch(decodings: Sequence[Decoding]) -> None:
+    first, header = decodings[0], decodings[0].header
+    shape = len(decodings), header.height, header.width, header.channels
+    networks = first.model.networks(header.effort, header.levels)
+    batch = _native.Batch(networks, header.levels, shape, is_shared=False, threads=thread_count())
+    for decoding in decodings:
+        batch.add(decoding.core.payload(), decoding.header.state_bytes, decoding.core.covered())
+    run_batch(batch, first.options.progress, first.options.report)
+    for number, decoding in enumerate(decodings):
+        decoding.core.set_tile(batch.image(number))
+
+
+def run_batch(batch: _native.Batch, progress: Progress | None, report: Report | None = None) -> None:
+    """Decode images of one size together."""
+    reported, is_done = 0, False
+    while not is_done:
+        stop_if_abandoned()
+        is_done = batch.advance(CALL_SECONDS)
+        for cost in batch.costs[reported:]:
+            reported += 1
+            _report(cost, progress, report)
+
+
+def _report(cost: _native.Cost, progress: Progress | None, report: Report | None) -> None:
+    level, band, bits, seconds, images, share, pixels = cost
+    if progress is not None:
+        progress(share * images * pixels)
+    if report is not None:
+        report(SegmentCost(level, band, bits, seconds, images, share))
