@@ -12,6 +12,7 @@ void bind_decoder(nb::module_& m);
 void bind_previews(nb::module_& m);
 void bind_stack(nb::module_& m);
 void bind_testing(nb::module_& m);
+void bind_format_testing(nb::module_& testing);
 }  // namespace ddpm
 
 NB_MODULE(_native, m) {
@@ -25,4 +26,6 @@ NB_MODULE(_native, m) {
     ddpm::bind_previews(m);
     ddpm::bind_stack(m);
     ddpm::bind_testing(m);
+    nb::module_ testing = nb::cast<nb::module_>(m.attr("testing"));
+    ddpm::bind_format_testing(testing);
 }
