@@ -28,7 +28,7 @@ from ddpmcodec.models.registry import find
 from ddpmcodec.parallel import threads_of
 
 GOLDEN = Path(__file__).parent / "golden"
-WIDTH, HEIGHT = 18, 24  # of the largest picture
+WIDTH, HEIGHT = 48, 88  # of the largest picture
 
 
 class Settings(NamedTuple):
@@ -103,9 +103,8 @@ def at_once(count: int, compute: Callable[[], Iterator[tuple[str, str]]]) -> dic
 @contextmanager
 def small_tiles() -> Iterator[None]:
     """The largest picture is cut in tiles, which learn, and no picture is stored as WebP."""
-    before = tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, efforts.LEARNING_PIXELS, graphics.fits_webp
-    tiles.SINGLE_STREAM_PIXELS = tiles.TILE_PIXELS = 320
-    efforts.LEARNING_PIXELS = 192
+    before = tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, graphics.fits_webp
+    tiles.SINGLE_STREAM_PIXELS = tiles.TILE_PIXELS = 2304
     grid = tiles.plan_index(WIDTH, HEIGHT, segments=1)
     assert grid is not None
     assert efforts.learns_in(grid.tile_height, grid.tile_width)
@@ -113,7 +112,7 @@ def small_tiles() -> Iterator[None]:
     try:
         yield
     finally:
-        tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, efforts.LEARNING_PIXELS, graphics.fits_webp = before
+        tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, graphics.fits_webp = before
 
 
 def everything(settings: Settings, paths: list[str]) -> dict[str, str]:
