@@ -38,13 +38,16 @@ Pass::Pass(Model model, int levels, Layout layout)
     if (l.images < 1 || l.height < 1 || l.width < 1 || (l.channels != 1 && l.channels != 3))
         throw std::invalid_argument("images have one channel or three, and one pixel or more");
     if (l.streams < 1 || l.threads < 1) throw std::invalid_argument("there are one stream and one thread or more");
+    // Python predicts on one thread; what weights such a network has, and how they would learn, nobody knows.
+    auto is_foreign = [](const std::shared_ptr<const Trained>& network) { return network && network->predict; };
+    if (is_foreign(model_.pixels) || std::any_of(std::begin(model_.bands), std::end(model_.bands), is_foreign)) layout_.learns = false, layout_.threads = 1;
     for (int k = 0; levels && k < BAND_KINDS; k++)
         if (model_.bands[k]->network.conditions < conditions_for(levels))
             throw std::invalid_argument("a network of bands lacks conditions of " + std::to_string(levels) + " noise levels");
     color_scores_.resize(l.streams);
     scores_.assign(l.images, std::vector<Scores>(l.images == 1 ? l.streams : 1));
     biases_.assign(l.images, std::vector<Biases>(BIAS_SETS));
-    layout_.threads = std::min({l.threads, l.streams, std::max(1, l.images * largest_wave(l.height, l.width) / LEAST_OF_THREAD)});
+    layout_.threads = std::min({layout_.threads, l.streams, std::max(1, l.images * largest_wave(l.height, l.width) / LEAST_OF_THREAD)});
     workers_.resize(layout_.threads);
     for (const Band& band : geometry_) {
         ranges_.emplace_back();

@@ -19,15 +19,13 @@ from ddpmcodec.codec.batching import BATCH_PIXELS, Progress, batches
 from ddpmcodec.codec.passes import CALL_SECONDS, Report, SegmentCost
 from ddpmcodec.codec.regions import Region
 from ddpmcodec.content import Content, Part
-from ddpmcodec.errors import FormatError, TruncatedError
+from ddpmcodec.errors import FormatError
 from ddpmcodec.format.sections import Metadata
 from ddpmcodec.images import Planes, to_image
 from ddpmcodec.metadata import exif_of
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import written_with
 from ddpmcodec.parallel import run_all, side_by_side, stop_if_abandoned, thread_count
-
-REST = "get the rest, or decode a preview with partial=True"
 
 
 class DecodeOptions(NamedTuple):
@@ -99,7 +97,7 @@ class Decoding:
         """Decode until one of these events, or until more bytes or a model are needed. Raises as `decode`."""
         while True:
             stop_if_abandoned()
-            event = self._advance()
+            event = self.core.advance(CALL_SECONDS, thread_count())
             self._report()
             if event in events or event == Event.NEED_BYTES or event == Event.DONE:
                 return event
@@ -107,12 +105,6 @@ class Decoding:
                 self.core.set_networks(self.model.networks(self.header.effort, self.header.levels))
             elif event == Event.NEED_PIXELS:
                 self._set_stored_pixels()
-
-    def _advance(self) -> Event:
-        try:
-            return self.core.advance(CALL_SECONDS, thread_count())
-        except TruncatedError as error:
-            raise TruncatedError(f"{error}: {REST}") if self.core.header is not None else error from None
 
     def _report(self) -> None:
         for cost in self.core.take_costs():

@@ -101,6 +101,6 @@ class ProgressiveDecoder:
             raise self._error
         if self._image is None or not self.complete:
             header = self._decoding.core.header
-            where = "the data ends inside the header" if header is None else f"{self._fed} of {header.end} bytes are here"
-            raise TruncatedError(f"{where}: feed the rest")
+            reached = f"{self._fed} of {header.end} bytes have come" if header else "the data ends inside the header"
+            raise TruncatedError(f"{reached}: feed the rest")
         return self._image

@@ -55,7 +55,7 @@ def test_an_archive_is_sent_to_its_own_command(ddpm: Any, photo: Path) -> None:
     assert ddpm("archive", "create", f"{made}a", photo).code == 0
     Path(f"{made}a").rename(made)
     ended = ddpm("decode", made)
-    said = f"ddpmcodec: {made}: an archive, and no .ddpm file: use the commands of `ddpmcodec archive`\n"
+    said = f"ddpmcodec: {made}: an archive, not a .ddpm file: use the commands of `ddpmcodec archive`\n"
     assert (ended.code, ended.stderr) == (3, said)
     assert ddpm("test", made).stdout.decode() == f"{made}: ok, 1 image\n"
     assert ddpm("info", made).stdout.decode().startswith(f"{made}: {made.stat().st_size} bytes, ")

@@ -101,10 +101,7 @@ std::unique_ptr<Pass> make_pass(std::vector<std::shared_ptr<Trained>> networks, 
         throw std::invalid_argument("a network is None");
     const Model model = model_of({networks.begin(), networks.end()}, levels);
     const auto [images, height, width, channels] = shape;
-    Layout layout{images, height, width, channels, streams, learns, threads};
-    // Python predicts on one thread; what weights such a network has, and how they would learn, nobody knows.
-    if (std::any_of(networks.begin(), networks.end(), [](const auto& network) { return bool(network->predict); }))
-        layout.learns = false, layout.threads = 1;
+    const Layout layout{images, height, width, channels, streams, learns, threads};
     return std::make_unique<Pass>(model, levels, layout);
 }
 

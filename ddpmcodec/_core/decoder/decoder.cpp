@@ -99,7 +99,7 @@ Event Decoder::next_event(double seconds, int threads) {
     if (!is_planned_) make_plan();
     if (container_->following() && !plan_.is_partial)
         throw Error(Fault::FORMAT, std::to_string(container_->following()) + (container_->following() == 1 ? " byte follows" : " bytes follow") +
-                                       " the end of the image: keep what precedes it, `head -c " + std::to_string(container_->size()) + "`");
+                                       " the end of the image: keep what precedes it, `head -c " + std::to_string(container_->size()) + "`, or decode with partial=True");
     if (container_->header().is_stored()) return advance_stored();
     if (!has_read_alpha_ && container_->is_final() && !is_preview() && plan_.scale == 1) container_->require_length();
     if (!has_read_alpha_ && !read_alpha()) return Event::NEED_BYTES;
@@ -133,7 +133,7 @@ void Decoder::make_plan() {
     const PixelBox covered = covered_by(tiles_of(region_, header), header);
     if (plan_.max_pixels && covered.pixels() > *plan_.max_pixels)
         throw Error(Fault::IMAGE, "the header claims " + std::to_string(covered.width()) + " x " + std::to_string(covered.height()) + " pixels, and at most " +
-                                      std::to_string(*plan_.max_pixels) + " are decoded: if you trust its origin, allow more pixels");
+                                      std::to_string(*plan_.max_pixels) + " are decoded: if you trust its origin, allow more with max_pixels=N");
     verdict_.steps = header.steps();
     if (header.is_stored()) {
         canvas_ = std::make_unique<Canvas>(region_, header.channels());

@@ -54,8 +54,9 @@ void Tile::take_chunks(const Container& container, const TileDecoding& decoding)
     const int first = taken_;
     while (taken_ < std::min(last_, limit_)) {
         const int number = container.chunk_of(number_, taken_);
-        if ((next = container.state_of(number)) != ChunkState::WHOLE) break;
-        LaneWords chunk = parse_chunk(container.bytes(container.chunk(number)), container.chunk(number).size(), taken_ == 0, parts_of(header, taken_));
+        const Container::ChunkBytes data = container.read_chunk(number);
+        if ((next = data.state) != ChunkState::WHOLE) break;
+        LaneWords chunk = parse_chunk(data.bytes, data.bytes.size(), taken_ == 0, parts_of(header, taken_));
         for (size_t lane = 0; lane < LANES; lane++) {
             if (taken_ == 0) streams[lane].state = chunk.lanes[lane].state;
             streams[lane].words.insert(streams[lane].words.end(), chunk.lanes[lane].words.begin(), chunk.lanes[lane].words.end());

@@ -30,7 +30,7 @@ struct ParsedIndex {
 
 void require_magic(Bytes start) {
     if (!std::ranges::equal(start, Bytes(ARCHIVE_MAGIC).first(start.size())))
-        refuse("not an archive: it starts with " + hex(start) + ", not " + hex(ARCHIVE_MAGIC) + "; give a .ddpma file");
+        refuse("not an archive: it starts with " + hex(start, " ") + ", not " + hex(ARCHIVE_MAGIC, " ") + "; give a .ddpma file");
 }
 
 void require_version(Bytes start) {

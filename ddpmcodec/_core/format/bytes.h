@@ -87,10 +87,15 @@ class ByteReader {
     size_t position_ = 0;
 };
 
-inline std::string hex(Bytes data) {
+// Two digits a byte, with `between` between bytes.
+inline std::string hex(Bytes data, std::string_view between = "") {
     static constexpr char DIGITS[] = "0123456789abcdef";
     std::string text;
-    for (const uint8_t byte : data) text += DIGITS[byte >> 4], text += DIGITS[byte & 15];
+    for (const uint8_t byte : data) {
+        if (!text.empty()) text += between;
+        text += DIGITS[byte >> 4];
+        text += DIGITS[byte & 15];
+    }
     return text;
 }
 

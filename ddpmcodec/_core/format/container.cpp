@@ -48,22 +48,24 @@ bool Container::ends_in_mark(uint64_t size) const {
     return reader.integer(CRC32_BYTES) == check;
 }
 
-ChunkState Container::state_of(int number) const {
+Container::ChunkBytes Container::read_chunk(int number) const {
     const ByteRange range = chunk(number);
-    if (!has(range)) return ChunkState::CUT;
-    if (!header_.is_tiled) return ChunkState::WHOLE;
-    return crc16(bytes(range)) == header_.chunks[size_t(number)].check ? ChunkState::WHOLE : ChunkState::DAMAGED;
+    std::vector<uint8_t> data = bytes(range);
+    if (!has(range)) return {ChunkState::CUT, std::move(data)};
+    const bool is_sound = !header_.is_tiled || crc16(data) == header_.chunks[size_t(number)].check;
+    return {is_sound ? ChunkState::WHOLE : ChunkState::DAMAGED, std::move(data)};
 }
 
 Container::Whole Container::whole_segments(int tile, int most) const {
     for (int segment = 0; segment < most; segment++)
-        if (const ChunkState state = state_of(chunk_of(tile, segment)); state != ChunkState::WHOLE) return {segment, state};
+        if (const ChunkState state = read_chunk(chunk_of(tile, segment)).state; state != ChunkState::WHOLE) return {segment, state};
     return {most, ChunkState::WHOLE};
 }
 
 void Container::require_length() const {
     if (missing())
-        throw Error(Fault::TRUNCATED, "the file ends after " + std::to_string(size()) + " of " + std::to_string(header_.end()) + " bytes, inside " + last_part());
+        throw Error(Fault::TRUNCATED, "the file ends after " + std::to_string(size()) + " of " + std::to_string(header_.end()) + " bytes, inside " + last_part() +
+                                          ": get the rest, or decode a preview with partial=True");
 }
 
 void Container::require_undamaged(const std::vector<int>& tiles) const {

@@ -38,7 +38,13 @@ class Container {
     int chunk_count() const { return header_.is_tiled ? int(header_.chunks.size()) : 1; }
     ByteRange chunk(int number) const { return {chunk_begins_[size_t(number)], chunk_begins_[size_t(number) + 1]}; }
     int chunk_of(int tile, int segment) const { return segment * header_.tile_count() + tile; }
-    ChunkState state_of(int number) const;  // a payload without an index has no checksum: its stream has one
+
+    // A chunk, as far as it is there. A payload without an index has no checksum: its stream has one.
+    struct ChunkBytes {
+        ChunkState state;
+        std::vector<uint8_t> bytes;
+    };
+    ChunkBytes read_chunk(int number) const;
 
     // How many segments of a tile are whole, up to `most`, and what the next one is.
     struct Whole {

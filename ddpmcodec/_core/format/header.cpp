@@ -156,7 +156,7 @@ void require_magic(Bytes data) {
     if (begins_with(ARCHIVE_MAGIC)) refuse("an archive, not a .ddpm file: use the commands of `ddpmcodec archive`");
     const Bytes begun = data.first(std::min(data.size(), std::size(MAGIC)));
     if (!std::ranges::equal(begun, Bytes(MAGIC).first(begun.size())))
-        refuse("not a ddpmcodec file: it starts with " + hex(begun) + ", not " + hex(MAGIC) + "; give a .ddpm file");
+        refuse("not a ddpmcodec file: it starts with " + hex(begun, " ") + ", not " + hex(MAGIC, " ") + "; give a .ddpm file");
 }
 
 Header parse_header(Bytes data) {
