@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ddpmcodec._native import parse_header
 from ddpmcodec.arguments import whole_number
 from ddpmcodec.codec import graphics, known_answer, originals
 from ddpmcodec.codec.batching import BATCH_PIXELS, Progress, batches, reporting
@@ -195,7 +196,7 @@ def _encode(pictures: Sequence[Planes], wanted: _Wanted) -> list[bytes]:
     stored = run_all(lambda n: _is_stored(pictures[n], models[n], wanted.webp), range(len(pictures)))
     files = _files(pictures, models, stored, wanted)
     if wanted.may_leave_levels:
-        beaten = [n for n, file in enumerate(files) if not stored[n] and split(file).header.stored]
+        beaten = [n for n, file in enumerate(files) if not stored[n] and parse_header(file).stored]
         others = _without_levels([pictures[n] for n in beaten], [models[n] for n in beaten], wanted)
         for n, other in zip(beaten, others, strict=True):
             files[n] = min(other, files[n], key=len)

@@ -59,6 +59,7 @@ void Decoder::set_pixels(std::vector<uint8_t> colour, std::vector<uint8_t> alpha
         if (reader.integer(CRC32_BYTES) != crc32(alpha, crc32(colour)))
             throw Error(Fault::CHECKSUM, "the WebP inside the file decodes to another image than was encoded");
     }
+    canvas_ = std::make_unique<Canvas>(region_, header.channels());
     canvas_->place(all, colour);
     if (!alpha.empty()) {
         Canvas plane(region_, 1);
@@ -135,11 +136,6 @@ void Decoder::make_plan() {
         throw Error(Fault::IMAGE, "the header claims " + std::to_string(covered.width()) + " x " + std::to_string(covered.height()) + " pixels, and at most " +
                                       std::to_string(*plan_.max_pixels) + " are decoded: if you trust its origin, allow more with max_pixels=N");
     verdict_.steps = header.steps();
-    if (header.is_stored()) {
-        canvas_ = std::make_unique<Canvas>(region_, header.channels());
-        canvas_->fill(header.mean_colour.data());
-        if (has_alpha(header.mode)) alpha_.plane.assign(region_.pixels(), OPAQUE);
-    }
     next_size_ = header.payload().begin + (header.is_plain() ? uint64_t(header.state_bytes) : FIRST_BYTES);
     is_planned_ = true;
 }
@@ -334,8 +330,20 @@ bool Decoder::end_round() {
 
 // --- what comes out
 
+// The mean colour that a stored file has in its header, made in no more than the size that is wanted.
+Picture Decoder::flat_picture() const {
+    const Header& header = container_->header();
+    const int scale = plan_.scale, width = (region_.width() + scale - 1) / scale, height = (region_.height() + scale - 1) / scale;
+    Canvas canvas({0, 0, width, height}, header.channels());
+    canvas.fill(header.mean_colour.data());
+    Picture picture{scale > 1 ? reduced_mode(header.mode) : header.mode, width, height, canvas.pixels(), {}};
+    if (has_alpha(header.mode)) picture.alpha.assign(size_t(width) * size_t(height), OPAQUE);
+    return picture;
+}
+
 Picture Decoder::picture(int threads) {
     const Header& header = container_->header();
+    if (header.is_stored() && !has_pixels_) return flat_picture();
     const int scale = plan_.scale;
     Picture picture{header.mode, region_.width(), region_.height(), {}, alpha_.plane};
     if (has_alpha(header.mode) && picture.alpha.empty()) picture.alpha.assign(region_.pixels(), OPAQUE);

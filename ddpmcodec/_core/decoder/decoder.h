@@ -98,6 +98,7 @@ class Decoder {
     void take(Tile& tile, int threads);
     void place(const Tile& tile, int threads);
     bool end_round();
+    Picture flat_picture() const;
     void judge();
     void judge_stored();
     uint64_t bytes_used(bool is_exact) const;
