@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from ddpmcodec import _native as native
-from ddpmcodec.codec.previews import canvas, shown
 
 NO_SCALE = 255
 END = 1 << 30
@@ -239,28 +238,3 @@ def test_the_colour_transform_back_is_that_of_integers() -> None:
     assert np.abs(back.astype(int) - pixels).max() <= 1
     far = np.array([[[900, 0, 0], [-900, 0, 0], [np.nan, 0, 0]]], np.float32)
     assert native.to_rgb(far)[0, :2].tolist() == [[255] * 3, [0] * 3]
-
-
-# --- tiles
-
-
-def test_a_canvas_of_nothing_is_grey() -> None:
-    for channels in (1, 3):
-        assert (canvas(3, 4, channels) == 128).all()
-
-
-@pytest.mark.parametrize("levels", [0, 2])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_a_tile_shows_exact_pixels_where_they_are_known(
-    networks: dict[str, list[Any]], channels: int, levels: int
-) -> None:
-    pixels = picture(8, 12, channels)
-    known_pass = decoder(networks, pixels, levels)
-    known_pass.advance(END, known_pass.segments - 5)
-    found, known = shown(known_pass), known_pass.pixels()[1][0].astype(bool)
-    assert (found.shape, found.dtype) == (pixels[0].shape, np.uint8)
-    np.testing.assert_array_equal(found[known], pixels[0][known])
-    assert known.any()
-    assert (found[~known] != pixels[0][~known]).any()
-    known_pass.advance(END, END)
-    np.testing.assert_array_equal(shown(known_pass), pixels[0])

@@ -25,6 +25,10 @@ def stated(body: list[ast.stmt]) -> dict[str, list[str]]:
             found[node.name] = [name for name in names if name != "self"]
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             found[node.target.id] = []
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):  # of an enumeration
+            (target,) = node.targets
+            assert isinstance(target, ast.Name)
+            found[target.id] = []
     return found
 
 

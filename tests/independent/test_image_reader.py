@@ -17,14 +17,13 @@ from PIL import Image as Pillow
 import ddpmcodec
 from ddpmcodec import _native
 from ddpmcodec.codec import graphics, originals
-from ddpmcodec.codec.contents import streams_of
 from ddpmcodec.codec.efforts import Coding, parts_of_segments, segments
 from ddpmcodec.codec.passes import new_pass, run
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format import ddpm, tiles
 from ddpmcodec.format.alpha import unpack_alpha
 from ddpmcodec.format.sections import unpack_metadata
-from ddpmcodec.format.streams import join_lanes, pack_state
+from ddpmcodec.format.streams import join_lanes, pack_state, parse_stream
 from ddpmcodec.models.context import ContextModel
 from forgeries import forged_file
 from image_reader import (
@@ -85,14 +84,22 @@ def singles(context_model: ContextModel) -> dict[str, bytes]:
     return found | {"graphics": ddpmcodec.encode(drawing, **options)}
 
 
+def require_streams(file: ddpm.Sections) -> None:
+    """Raises FormatError unless every tile begins with states."""
+    if file.header.index is None:
+        parse_stream(file.payload, file.header.state_bytes)
+        return
+    for tile in range(file.header.tile_count):
+        join_lanes(file.tile_chunks(tile), parts_of_segments(file.header))
+
+
 def library_finds(data: bytes) -> bool:
     """Whether the library finds damage without a network."""
     try:
         file = ddpm.split(data)
         file.require_whole()
         if not file.header.stored:
-            for tile in range(file.header.tile_count):
-                streams_of(file, tile)
+            require_streams(file)
         if file.header.has_alpha_section:
             unpack_alpha(file.alpha, file.header.height, file.header.width)
         unpack_metadata(file.metadata)

@@ -16,9 +16,8 @@ import torch
 import ddpmcodec
 from ddpmcodec import _native
 from ddpmcodec.codec.efforts import Coding, segments
-from ddpmcodec.codec.passes import begin, encode_tiles, new_pass
+from ddpmcodec.codec.passes import encode_tiles, new_pass
 from ddpmcodec.errors import ModelError, TrainingError
-from ddpmcodec.format.streams import Stream
 from ddpmcodec.models.context import EFFORTS, PREVIEW, ROLES, ContextModel, network_of, parse
 from ddpmcodec.models.registry import find
 from ddpmcodec.training import context_run, run, state
@@ -115,8 +114,8 @@ def test_an_encoder_knows_what_a_decoder_does(model_path: Path, levels: int, cha
     (tile,) = encode_tiles(pixels[None], model, coding, lanes=True)
     encoder, decoder = (new_pass(model, coding, (1, *pixels.shape), lanes=True) for _ in range(2))
     encoder.encode(pixels[None], for_previews=True)
-    streams = [Stream(state, b"".join(words)) for state, words in zip(tile.states, tile.words, strict=True)]
-    begin(decoder, streams, for_previews=True)
+    words = [np.frombuffer(b"".join(parts), "<u4").astype(np.uint32) for parts in tile.words]
+    decoder.decode(tile.states, words, for_previews=True)
     ends = [number for number, segment in enumerate(segments(levels, *pixels.shape[:2]), 1) if segment.level]
     for end in ends:
         for waves in (20, 1 << 30):

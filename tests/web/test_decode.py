@@ -218,8 +218,8 @@ def test_damage_is_left_out_of_a_preview(node: Node, photo: bytes) -> None:
         (b"\x89PNG\r\n", "FormatError", "not a ddpmcodec file"),
         (b"\xddA\r\n\x01\x00", "FormatError", "an archive"),
         (b"\xdd\n\x80\x80", "FormatError", "format version 2"),
-        (b"\xdd\n\x41\x48\x01\xff\xff\x7f", "FormatError", "pixels are possible"),
-        (b"\xdd\n\x41\x48\x01\xff\x7f" + 9 * b"\0", "FormatError", "tiles of 16383 x 16383"),
+        (b"\xdd\n\x49\x10\x01\xff\xff\x7f", "FormatError", "pixels are possible"),
+        (b"\xdd\n\x49\x10\x01\xff\x7f" + 9 * b"\0", "FormatError", "tiles of 16383 x 16383"),
     ],
 )
 def test_other_data_are_refused(node: Node, data: bytes, error: str, words: str) -> None:

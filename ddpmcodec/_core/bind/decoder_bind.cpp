@@ -183,12 +183,7 @@ void bind_header(nb::module_& m) {
             for (const Chunk& chunk : h.chunks) lengths.push_back(chunk.length);
             return lengths;
         })
-        .def_prop_ro("payload", [](const Header& h) { return std::make_tuple(h.payload().begin, h.payload().end); })
-        .def("section", [](const Header& h, int tag) -> std::optional<std::tuple<uint64_t, uint64_t>> {
-            const auto range = h.section(uint8_t(tag));
-            if (!range) return std::nullopt;
-            return std::make_tuple(range->begin, range->end);
-        }, "tag"_a);
+        .def_prop_ro("payload", [](const Header& h) { return std::make_tuple(h.payload().begin, h.payload().end); });
     m.def("parse_header", [](const PyBytes& data) { return parse_header(view_of(data)); }, "data"_a);
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <climits>
 
 #include "checksums.h"
 #include "learning_rules.h"
@@ -136,7 +137,7 @@ void Decoder::make_plan() {
         throw Error(Fault::IMAGE, "the header claims " + std::to_string(covered.width()) + " x " + std::to_string(covered.height()) + " pixels, and at most " +
                                       std::to_string(*plan_.max_pixels) + " are decoded: if you trust its origin, allow more with max_pixels=N");
     verdict_.steps = header.steps();
-    next_size_ = header.payload().begin + (header.is_plain() ? uint64_t(header.state_bytes) : FIRST_BYTES);
+    next_size_ = std::min(header.payload().begin + FIRST_BYTES, header.end());
     is_planned_ = true;
 }
 
@@ -234,17 +235,19 @@ int Decoder::arrived_segments() const {
 
 bool Decoder::begin_round() {
     is_last_round_ = container_->is_final();
+    int limit = INT_MAX;  // segments of every tile that this round decodes
     if (is_last_round_ && plan_.each_segment) {
-        is_last_round_ = segments_taken_ + 1 >= segments_wanted_;
-        for (const std::unique_ptr<Tile>& tile : tiles_) tile->set_limit(segments_taken_ + 1);
+        limit = segments_taken_ + 1;
+        is_last_round_ = limit >= segments_wanted_;
     } else if (!is_last_round_ && container_->header().is_tiled) {
-        const int arrived = arrived_segments();
-        if (arrived <= segments_taken_) return false;
-        is_last_round_ = arrived >= segments_wanted_ && (from_bands_ || plan_.step);
+        limit = arrived_segments();
+        if (limit <= segments_taken_) return false;
+        is_last_round_ = limit >= segments_wanted_ && (from_bands_ || plan_.step);
     } else if (!is_last_round_) {
         if (container_->size() < next_size_) return false;
         next_size_ = 2 * container_->size();
     }
+    for (const std::unique_ptr<Tile>& tile : tiles_) tile->set_limit(limit);
     for (const std::unique_ptr<Tile>& tile : tiles_)
         if (!tile->result().is_exact || is_last_round_) queue_.push_back({tile.get(), true});
     in_round_ = true;
