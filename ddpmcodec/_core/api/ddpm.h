@@ -1,0 +1,305 @@
+/* ddpm.h: decodes .ddpm images, whole or from a prefix, from C, C++ and any language that calls C.
+ *
+ * --- How it works
+ *
+ * A ddpm_decoder decodes one file. The caller gives it bytes, either as they arrive (ddpm_decoder_feed, ddpm_decoder_finish) or by a
+ * function that reads at any position (ddpm_decoder_set_reader). Then the caller calls ddpm_decoder_advance until it returns DDPM_DONE or
+ * DDPM_ERROR. Every other event names what the decoder needs, or announces a better picture:
+ *
+ *     ddpm_decoder* decoder = ddpm_decoder_new();
+ *     ddpm_decoder_feed(decoder, data, size);
+ *     ddpm_decoder_finish(decoder);
+ *     while ((event = ddpm_decoder_advance(decoder, 0.1)) != DDPM_DONE) {
+ *         if (event == DDPM_ERROR) fail(ddpm_decoder_error(decoder, NULL));
+ *         if (event == DDPM_NEED_MODEL) ddpm_decoder_set_model(decoder, model);
+ *     }
+ *     ddpm_decoder_layout(decoder, &layout);
+ *     pixels = malloc(layout.size);
+ *     ddpm_decoder_pixels(decoder, pixels, layout.size, 0);
+ *
+ * examples/decode.c is a complete program. docs/c.md describes how to build and install the library.
+ *
+ * --- Guarantees
+ *
+ * Exactness: a decoder that returns DDPM_DONE, and whose verdict has is_exact, gives exactly the pixels that were encoded, on every
+ *   machine and with any number of threads. Without `partial` in the plan, a file that is damaged or cut ends in DDPM_ERROR. Previews may
+ *   differ between machines by a grey level.
+ * Hostile input: no bytes of a file or of a model cause undefined behaviour. Nothing of the size of the image is allocated before the
+ *   limit `max_pixels` is checked. A decoder needs about 50 bytes per pixel of each tile that is being decoded (a tile has at most 2^21
+ *   pixels), and keeps the bytes that it was fed.
+ * Arguments: every function checks its arguments. It returns DDPM_ERROR_ARGUMENT for NULL, for an unknown value, and for a call that comes
+ *   too early or too late, and changes nothing.
+ * Errors: no exception leaves the library. If memory is exhausted, functions return DDPM_ERROR_MEMORY, and functions that return a pointer
+ *   return NULL. The library prints nothing and never ends the process.
+ * Threads: different decoders may be used by different threads at the same time. One decoder may be used by one thread at a time. A
+ *   model never changes: any number of decoders and threads may share it. The library has no global state that callers can change.
+ *   Decoding sets the floating-point environment of its threads as it needs it, and restores that of the caller.
+ * Ownership: what a ..._new or ..._load function returns belongs to the caller, who frees it. Functions copy their inputs, unless their
+ *   comment states otherwise. Pointers that the library returns are valid as long as their comment states.
+ * Stability: before version 1.0, a new minor version may change functions and structs, and then has another soname. From 1.0 on,
+ *   structs only grow at their end: `struct_size` tells the library which fields the caller knows. Values of enums are never
+ *   reused. Handle unknown values, because later versions add some.
+ *
+ * Text is UTF-8 and ends with a NUL. A truth value is a uint32_t: 0 for false, 1 for true. */
+#ifndef DDPM_H
+#define DDPM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* DDPM_API marks what the library exports. On Windows, define DDPM_STATIC to link the static library. */
+#if defined(_WIN32) && defined(DDPM_BUILDS_LIBRARY)
+#define DDPM_API __declspec(dllexport)
+#elif defined(_WIN32) && !defined(DDPM_STATIC)
+#define DDPM_API __declspec(dllimport)
+#elif defined(__EMSCRIPTEN__)
+#define DDPM_API __attribute__((used, visibility("default")))
+#elif defined(__GNUC__)
+#define DDPM_API __attribute__((visibility("default")))
+#else
+#define DDPM_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ddpm_decoder ddpm_decoder;
+typedef struct ddpm_model ddpm_model;
+
+/* Returns the version of the library, such as "0.1.0". The text is valid forever. */
+DDPM_API const char* ddpm_version(void);
+
+/* --- Errors ----------------------------------------------------------------------------------------------------------------------- */
+
+typedef enum ddpm_error {
+    DDPM_OK = 0,
+    DDPM_ERROR_ARGUMENT = 1,  /* an argument is wrong, or the call comes too early or too late */
+    DDPM_ERROR_FORMAT = 2,    /* the data is not a .ddpm file, or its structure contradicts itself */
+    DDPM_ERROR_TRUNCATED = 3, /* the data ends early: `partial` accepts it */
+    DDPM_ERROR_CHECKSUM = 4,  /* the data decodes to something other than what was encoded: `partial` accepts it */
+    DDPM_ERROR_CORRUPT = 5,   /* no encoder writes this data */
+    DDPM_ERROR_MODEL = 6,     /* the model is damaged, is not the one that the file names, or does not compute exactly here */
+    DDPM_ERROR_IMAGE = 7,     /* the image has more than `max_pixels`, or does not contain the box */
+    DDPM_ERROR_READ = 8,      /* the caller's ddpm_read failed */
+    DDPM_ERROR_MEMORY = 9,    /* memory is exhausted */
+    DDPM_ERROR_INTERNAL = 10  /* a defect of the library, or threads could not be started */
+} ddpm_error;
+
+/* --- Models ----------------------------------------------------------------------------------------------------------------------- */
+
+/* Loads a context model from the bytes of its file, <name>.safetensors, which it copies. The networks are made when a decoder first needs
+ * them, and are then checked by known answers.
+ *
+ * model: receives the model, or NULL if loading fails. Free it with ddpm_model_free.
+ * message, message_size: a buffer of the caller's that receives what is wrong, cut to its size; empty after success. NULL and 0: none.
+ * Returns DDPM_OK, DDPM_ERROR_MODEL, DDPM_ERROR_MEMORY or DDPM_ERROR_ARGUMENT. */
+DDPM_API ddpm_error ddpm_model_load(ddpm_model** model, const void* data, size_t size, char* message, size_t message_size);
+
+/* Frees a model. Decoders that it was given to keep what they need. NULL is allowed. */
+DDPM_API void ddpm_model_free(ddpm_model* model);
+
+/* Returns the name of the embedded model that files call by this number, such as "photo" for 2: the model's file is <name>.safetensors.
+ * NULL if this version knows no such model; number 0 never is one. The text is valid forever. */
+DDPM_API const char* ddpm_model_name(uint32_t number);
+
+/* --- Decoders --------------------------------------------------------------------------------------------------------------------- */
+
+/* Returns a decoder that decodes all of an image, or NULL if memory is exhausted. Free it with ddpm_decoder_free. */
+DDPM_API ddpm_decoder* ddpm_decoder_new(void);
+
+/* Frees a decoder and all that it returned. NULL is allowed. */
+DDPM_API void ddpm_decoder_free(ddpm_decoder* decoder);
+
+/* Returns what was wrong in the last call that failed, one sentence or two, or "" if none failed. The text is valid until the next call
+ * with this decoder.
+ *
+ * kind: receives the kind of error, DDPM_OK if no call failed. NULL: not wanted. */
+DDPM_API const char* ddpm_decoder_error(const ddpm_decoder* decoder, ddpm_error* kind);
+
+/* What is wanted of a file. In a struct whose fields are zero but struct_size, each field has its default:
+ *
+ *     ddpm_plan plan = {0};
+ *     plan.struct_size = sizeof plan; */
+typedef struct ddpm_plan {
+    uint32_t struct_size;                      /* sizeof(ddpm_plan) */
+    uint32_t left, top, width, height;         /* a part of the image, in pixels as they are stored, before orientation; width and
+                                                  height 0: all of it. Of a tiled file only the tiles that it touches are decoded */
+    uint32_t scale;                            /* 1, 2, 4, 8 or 16: the picture has 1/scale of the size, rounded up; 0: 1 */
+    uint32_t has_step, step;                   /* if has_step: a preview after `step` steps of the schedule */
+    uint32_t partial;                          /* accept a prefix that holds the header, a damaged file, and bytes after the end */
+    uint32_t threads;                          /* that decode at the same time, at most 1024; 0: 1 */
+    uint64_t max_pixels;                       /* refuse a file of whose tiles more must be decoded; 0: DDPM_DEFAULT_MAX_PIXELS */
+} ddpm_plan;
+
+#define DDPM_DEFAULT_MAX_PIXELS 178956970u
+
+/* Sets what is wanted, in place of the whole image. Needs a decoder that has not received bytes yet. Whether the image contains the box is
+ * known once the header was read: then ddpm_decoder_advance fails with DDPM_ERROR_IMAGE.
+ * Returns DDPM_OK or DDPM_ERROR_ARGUMENT. */
+DDPM_API ddpm_error ddpm_decoder_set_plan(ddpm_decoder* decoder, const ddpm_plan* plan);
+
+/* Appends bytes of the file, which it copies. Any division into pieces gives the same result. size may be 0.
+ * Returns DDPM_OK, DDPM_ERROR_MEMORY, or DDPM_ERROR_ARGUMENT after ddpm_decoder_finish or ddpm_decoder_set_reader. */
+DDPM_API ddpm_error ddpm_decoder_feed(ddpm_decoder* decoder, const void* data, size_t size);
+
+/* Announces that no bytes follow. A decoder that has no complete file by then fails, or shows what it has if the plan is `partial`.
+ * Returns DDPM_OK or DDPM_ERROR_ARGUMENT. */
+DDPM_API ddpm_error ddpm_decoder_finish(ddpm_decoder* decoder);
+
+/* Reads `size` bytes from `offset` on into `buffer`. offset + size is at most the size of the file. Returns 0 for success; any other value
+ * makes ddpm_decoder_advance fail with DDPM_ERROR_READ. The decoder calls it from ddpm_decoder_advance and ddpm_decoder_section, by one
+ * thread at a time, though not always by the thread of the caller. It must not use the decoder, throw, or jump out. */
+typedef int (*ddpm_read)(void* user, uint64_t offset, void* buffer, size_t size);
+
+/* Lets the decoder read the file itself, at any position, in place of being fed. Of a box or a reduced picture it reads no more than it needs.
+ *
+ * size: of the file, in bytes. The file must not change while the decoder lives.
+ * read, user: the function, and its first argument. Both must be valid until the decoder is freed.
+ * Returns DDPM_OK, DDPM_ERROR_MEMORY, or DDPM_ERROR_ARGUMENT for a decoder that already has bytes or a reader. */
+DDPM_API ddpm_error ddpm_decoder_set_reader(ddpm_decoder* decoder, uint64_t size, ddpm_read read, void* user);
+
+typedef enum ddpm_event {
+    DDPM_DONE = 0,        /* all that the plan asks for is decoded. Further calls return it again */
+    DDPM_ERROR = 1,       /* ddpm_decoder_error has the reason. The decoder does not go on: free it */
+    DDPM_NEED_BYTES = 2,  /* feed more, or call ddpm_decoder_finish */
+    DDPM_NEED_MODEL = 3,  /* set the model that ddpm_decoder_info names by ddpm_decoder_set_model */
+    DDPM_NEED_PIXELS = 4, /* the file stores a WebP or JPEG file, DDPM_SECTION_PAYLOAD. Decode it and set its pixels by
+                             ddpm_decoder_set_pixels, or call ddpm_decoder_advance again to go on without */
+    DDPM_MORE = 5,        /* the time is over: call again */
+    DDPM_PREVIEW = 6      /* ddpm_decoder_pixels gives a better picture than before. Then call again */
+} ddpm_event;
+
+/* Works until something is needed, a better picture is there, or about `seconds` have passed. With 0 seconds it does a small piece of work,
+ * which takes some hundredths of a second; a user interface thus stays responsive. DDPM_FOREVER never returns DDPM_MORE.
+ * Returns an event. DDPM_NEED_MODEL, DDPM_NEED_BYTES: the same event follows until the need is met.
+ *
+ * If decoding fails by DDPM_ERROR_MEMORY, the decoder does not go on. */
+DDPM_API ddpm_event ddpm_decoder_advance(ddpm_decoder* decoder, double seconds);
+
+#define DDPM_FOREVER 1e9
+
+/* Sets the model that the file names. Needs a decoder that returned DDPM_NEED_MODEL. It makes the networks, which takes some tenths of a
+ * second when a model is first used with an effort. The model may be freed afterwards. If the call fails, another model may be set.
+ * Returns DDPM_OK, DDPM_ERROR_MODEL if the file was written with another model, DDPM_ERROR_MEMORY or DDPM_ERROR_ARGUMENT. */
+DDPM_API ddpm_error ddpm_decoder_set_model(ddpm_decoder* decoder, const ddpm_model* model);
+
+/* Sets the pixels of a stored file. Needs a decoder that returned DDPM_NEED_PIXELS.
+ *
+ * pixels: the whole image, `height` rows of `width` pixels of `channels` bytes without gaps, with the three numbers of ddpm_info, whatever
+ *     the plan asks for. Colours and alpha are not premultiplied.
+ * size: width * height * channels.
+ * Returns DDPM_OK, DDPM_ERROR_CHECKSUM if the pixels are not those that were encoded (of a WebP; JPEG decoders may differ),
+ * DDPM_ERROR_MEMORY or DDPM_ERROR_ARGUMENT. */
+DDPM_API ddpm_error ddpm_decoder_set_pixels(ddpm_decoder* decoder, const uint8_t* pixels, size_t size);
+
+/* --- Results ---------------------------------------------------------------------------------------------------------------------- */
+
+typedef enum ddpm_mode {
+    DDPM_GREY = 0,
+    DDPM_RGB = 1,
+    DDPM_GREY_ALPHA = 2,
+    DDPM_RGBA = 3,
+    DDPM_BILEVEL = 4 /* grey of 0 and 255 alone; reduced, and in previews, grey */
+} ddpm_mode;
+
+typedef enum ddpm_kind {
+    DDPM_KIND_PIXELS = 0,
+    DDPM_KIND_WEBP = 1,   /* a lossless WebP file */
+    DDPM_KIND_JPEG = 2,   /* a JPEG file as it was */
+    DDPM_KIND_JPEG_XL = 3 /* a JPEG XL file, from which the JPEG file that was encoded can be restored */
+} ddpm_kind;
+
+/* What the header states. */
+typedef struct ddpm_info {
+    uint32_t struct_size;             /* sizeof(ddpm_info), set by the caller */
+    uint32_t width, height;           /* pixels, as they are stored */
+    uint32_t mode;                    /* ddpm_mode */
+    uint32_t channels;                /* bytes per pixel, with alpha: 1 to 4 */
+    uint32_t has_alpha;               /* the last channel is alpha */
+    uint32_t bits;                    /* per sample: 8 */
+    uint32_t kind;                    /* ddpm_kind, of the payload */
+    uint32_t orientation;             /* 1 to 8, as EXIF counts them; the decoder turns nothing */
+    uint32_t effort, levels;          /* of the encoder; number of noise levels */
+    uint32_t steps;                   /* of the schedule: `levels` and 1 */
+    uint32_t tile_width, tile_height; /* pixels; those of the image if it is not tiled */
+    uint32_t tiles;                   /* number of tiles */
+    uint32_t model_number;            /* of an embedded model (see ddpm_model_name); 0: model_id names it, or none is needed */
+    uint8_t model_id[4];              /* the first bytes of the SHA-256 of the model's file; zeros with a number */
+    uint32_t reserved;
+    uint64_t header_length;           /* bytes, with the index of tiles */
+    uint64_t file_length;             /* bytes of the complete file */
+    uint64_t payload_offset;          /* bytes */
+    uint64_t payload_length;          /* bytes */
+} ddpm_info;
+
+/* Fills `info`, as far as its struct_size reaches. Needs a decoder that has read the header: every event but DDPM_NEED_BYTES and DDPM_ERROR
+ * implies that it has.
+ * Returns DDPM_OK or DDPM_ERROR_ARGUMENT. */
+DDPM_API ddpm_error ddpm_decoder_info(const ddpm_decoder* decoder, ddpm_info* info);
+
+/* How the pixels of the plan are laid out: `height` rows of `width` pixels of `channels` bytes, 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA.
+ * Alpha is not premultiplied. */
+typedef struct ddpm_layout {
+    uint32_t struct_size;             /* sizeof(ddpm_layout), set by the caller */
+    uint32_t width, height, channels;
+    uint64_t stride;                  /* bytes from row to row, without gaps: width * channels */
+    uint64_t size;                    /* bytes in all: height * stride */
+} ddpm_layout;
+
+/* Fills `layout`, which stays the same while the decoder lives. Needs a decoder whose ddpm_decoder_advance has returned DDPM_NEED_MODEL,
+ * DDPM_NEED_PIXELS, DDPM_MORE, DDPM_PREVIEW or DDPM_DONE. (DDPM_NEED_BYTES suffices if ddpm_decoder_info succeeds.)
+ * Returns DDPM_OK or DDPM_ERROR_ARGUMENT. */
+DDPM_API ddpm_error ddpm_decoder_layout(const ddpm_decoder* decoder, ddpm_layout* layout);
+
+/* Copies the picture as far as it is known into a buffer of the caller's: after DDPM_DONE the result, before that a preview, grey if nothing is
+ * known. A preview is computed anew in every call, which takes time in proportion to the pixels.
+ *
+ * pixels: the buffer.
+ * size: its size in bytes, at least (height - 1) * stride + width * channels.
+ * stride: bytes from row to row, at least width * channels; 0: width * channels. Bytes between rows stay as they are.
+ * Returns DDPM_OK, DDPM_ERROR_MEMORY or DDPM_ERROR_ARGUMENT. */
+DDPM_API ddpm_error ddpm_decoder_pixels(ddpm_decoder* decoder, uint8_t* pixels, size_t size, size_t stride);
+
+typedef enum ddpm_section {
+    DDPM_SECTION_ICC = 0,    /* ICC profile */
+    DDPM_SECTION_EXIF = 1,   /* a TIFF structure, without "Exif\0\0" */
+    DDPM_SECTION_XMP = 2,    /* XML */
+    DDPM_SECTION_PAYLOAD = 3 /* the file that a stored kind holds: WebP, JPEG or JPEG XL */
+} ddpm_section;
+
+/* Finds a section of the file. Metadata is read from its section after the payload: ask for it after DDPM_DONE. Ask for the payload after
+ * DDPM_NEED_PIXELS or DDPM_DONE.
+ *
+ * data, size: receive the bytes and their number. A section that the file does not have, or that is damaged (see ddpm_verdict), has size 0.
+ *     The decoder owns the bytes, which are valid until it is freed.
+ * Returns DDPM_OK; DDPM_ERROR_CHECKSUM if the payload is a damaged JPEG file; DDPM_ERROR_READ, DDPM_ERROR_MEMORY or DDPM_ERROR_ARGUMENT. */
+DDPM_API ddpm_error ddpm_decoder_section(ddpm_decoder* decoder, ddpm_section section, const uint8_t** data, size_t* size);
+
+/* What a file turned out to be. */
+typedef struct ddpm_verdict {
+    uint32_t struct_size;      /* sizeof(ddpm_verdict), set by the caller */
+    uint32_t is_exact;         /* the picture is what was encoded: the file is complete, and all checks hold */
+    uint32_t is_damaged;       /* a check failed */
+    uint32_t is_lossy;         /* the file states that it was cut on purpose */
+    uint32_t alpha_damaged;    /* alpha was left out: all pixels are opaque */
+    uint32_t metadata_damaged; /* metadata was left out */
+    uint32_t colours_exact;    /* the colours are what was encoded, whatever became of alpha and metadata */
+    uint32_t steps_done;       /* steps of the schedule that every pixel has been through */
+    uint32_t steps;            /* of the schedule */
+    uint32_t reserved;
+    uint64_t bytes_used;       /* bytes of the file that the picture needed */
+    uint64_t missing;          /* bytes that the complete file has, and that did not arrive */
+    uint64_t following;        /* bytes after the end of the file */
+} ddpm_verdict;
+
+/* Fills `verdict`, as far as its struct_size reaches. It is final after DDPM_DONE. Without `partial`, DDPM_DONE implies that nothing is damaged;
+ * is_exact is then 0 for a lossy file, a reduced picture and a preview alone.
+ * Returns DDPM_OK or DDPM_ERROR_ARGUMENT. */
+DDPM_API ddpm_error ddpm_decoder_verdict(const ddpm_decoder* decoder, ddpm_verdict* verdict);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* DDPM_H */
