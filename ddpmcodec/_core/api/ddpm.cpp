@@ -1,0 +1,436 @@
+// The C face of the decoder: arguments are checked, exceptions become codes, and pixels are interleaved. ddpm.h states what callers may
+// rely on.
+#include "ddpm.h"
+
+#include <climits>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <string>
+
+#include "checksums.h"
+#include "context_model.h"
+#include "decoder.h"
+
+#ifndef DDPMCODEC_VERSION
+#define DDPMCODEC_VERSION "unknown"
+#endif
+
+using namespace ddpm;
+
+struct ddpm_model {
+    std::shared_ptr<const ContextModel> model;
+};
+
+struct ddpm_decoder {
+    Plan plan;
+    int threads = 1;
+    std::unique_ptr<Decoder> decoder;  // made by what needs it first: then the plan is settled
+    ddpm_event event = DDPM_NEED_BYTES;
+    bool has_payload = false;
+    std::vector<uint8_t> payload;      // of a stored file, once it was asked for
+
+    mutable ddpm_error error = DDPM_OK;
+    mutable char message[1024] = "";   // never allocated: it also says that memory is exhausted
+
+    Decoder& begun() {
+        if (!decoder) decoder = std::make_unique<Decoder>(plan);
+        return *decoder;
+    }
+};
+
+namespace {
+
+constexpr const char* EMBEDDED_NAMES[] = {"cifar10", "photo"};  // by number, from 1 on: ddpmcodec/models/__init__.py
+constexpr int MOST_THREADS = 1024;
+constexpr uint32_t MOST_STEPS = 1000;  // more than any schedule has
+
+// What the caller's function reported. No Error: the decoder takes some of those for damage.
+struct ReadError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+// --- errors
+
+ddpm_error error_of(Fault fault) {
+    switch (fault) {
+        case Fault::FORMAT: return DDPM_ERROR_FORMAT;
+        case Fault::TRUNCATED: return DDPM_ERROR_TRUNCATED;
+        case Fault::CHECKSUM: return DDPM_ERROR_CHECKSUM;
+        case Fault::CORRUPT: return DDPM_ERROR_CORRUPT;
+        case Fault::MODEL: return DDPM_ERROR_MODEL;
+        case Fault::IMAGE: return DDPM_ERROR_IMAGE;
+        case Fault::ARGUMENT: return DDPM_ERROR_ARGUMENT;
+    }
+    return DDPM_ERROR_INTERNAL;
+}
+
+void copy_text(const char* text, char* out, size_t capacity) noexcept {
+    if (!capacity) return;
+    const size_t length = std::min(std::strlen(text), capacity - 1);
+    std::memcpy(out, text, length);
+    out[length] = 0;
+}
+
+// Calls work, and gives report(kind, message) what it throws.
+template <class Report, class Work> ddpm_error attempt(Report report, Work work) noexcept {
+    auto failed = [&](ddpm_error kind, const char* message) { return report(kind, message), kind; };
+    try {
+        work();
+        return DDPM_OK;
+    } catch (const Error& error) {
+        return failed(error_of(error.fault), error.what());
+    } catch (const ReadError& error) {
+        return failed(DDPM_ERROR_READ, error.what());
+    } catch (const std::bad_alloc&) {
+        return failed(DDPM_ERROR_MEMORY, "memory is exhausted: decode a smaller part, or with fewer threads");
+    } catch (const std::length_error&) {
+        return failed(DDPM_ERROR_MEMORY, "the data is larger than the address space");
+    } catch (const std::exception& error) {
+        return failed(DDPM_ERROR_INTERNAL, error.what());
+    } catch (...) {
+        return failed(DDPM_ERROR_INTERNAL, "an unknown exception");
+    }
+}
+
+template <class Work> ddpm_error guarded(const ddpm_decoder* decoder, Work work) noexcept {
+    if (!decoder) return DDPM_ERROR_ARGUMENT;
+    auto report = [&](ddpm_error kind, const char* message) {
+        decoder->error = kind;
+        copy_text(message, decoder->message, sizeof decoder->message);
+    };
+    return attempt(report, work);
+}
+
+void require(bool condition, const std::string& message) {
+    if (!condition) throw Error(Fault::ARGUMENT, message);
+}
+
+const Header& header_of(const ddpm_decoder& decoder) {
+    const Header* header = decoder.decoder ? decoder.decoder->header() : nullptr;
+    require(header, "the header was not read yet: call ddpm_decoder_advance first");
+    return *header;
+}
+
+void require_going_on(const ddpm_decoder& decoder) { require(decoder.event != DDPM_ERROR, "the decoder has failed: make a new one"); }
+
+// --- structs that grow
+
+constexpr uint32_t LARGEST_STRUCT = 4096;  // bytes: a size that was not set is noticed
+
+template <class Struct> void require_struct(const Struct* given) {
+    require(given, "a struct is missing: its pointer is NULL");
+    require(given->struct_size >= sizeof given->struct_size && given->struct_size <= LARGEST_STRUCT,
+            "struct_size must be the size of the struct, not " + std::to_string(given->struct_size));
+}
+
+// Copies as much of a struct as the caller knows; fields of later versions become 0.
+template <class Struct> void fill(Struct* out, Struct value) {
+    require_struct(out);
+    value.struct_size = out->struct_size;
+    std::memset(static_cast<void*>(out), 0, out->struct_size);
+    std::memcpy(static_cast<void*>(out), &value, std::min<size_t>(value.struct_size, sizeof value));
+}
+
+// Reads as much of a struct as the caller knows. Throws Error (ARGUMENT) if it sets fields of later versions.
+ddpm_plan known(const ddpm_plan* plan) {
+    require_struct(plan);
+    ddpm_plan copy{};
+    std::memcpy(&copy, plan, std::min<size_t>(plan->struct_size, sizeof copy));
+    const uint8_t* bytes = reinterpret_cast<const uint8_t*>(plan);
+    for (size_t k = sizeof copy; k < plan->struct_size; k++) require(!bytes[k], "the plan has fields that this version of the library does not know");
+    return copy;
+}
+
+PixelBox box_of(const ddpm_plan& plan) {
+    const uint64_t right = uint64_t(plan.left) + plan.width, bottom = uint64_t(plan.top) + plan.height;
+    require(plan.width && plan.height, "a box has one pixel at least: width and height must be 1 or more, or both 0");
+    require(right <= INT_MAX && bottom <= INT_MAX, "the box ends at " + std::to_string(right) + ", " + std::to_string(bottom) + ", outside of every image");
+    return {int(plan.left), int(plan.top), int(right), int(bottom)};
+}
+
+Plan plan_of(const ddpm_plan& plan) {
+    Plan wanted;
+    if (plan.left || plan.top || plan.width || plan.height) wanted.box = box_of(plan);
+    const uint32_t scale = plan.scale ? plan.scale : 1;
+    require(std::ranges::count(REDUCTIONS, int64_t(scale)) > 0, "scale must be 1, 2, 4, 8 or 16, not " + std::to_string(scale));
+    require(scale == 1 || !plan.has_step, "a reduced picture has the steps that it needs: set scale or step");
+    wanted.scale = int(scale);
+    if (plan.has_step) wanted.step = int(std::min(plan.step, MOST_STEPS));
+    wanted.is_partial = plan.partial;
+    wanted.max_pixels = plan.max_pixels ? plan.max_pixels : DDPM_DEFAULT_MAX_PIXELS;
+    return wanted;
+}
+
+// --- bytes
+
+// Bytes that a function of the caller's reads, called by one thread at a time.
+class CallbackSource : public Source {
+  public:
+    CallbackSource(uint64_t size, ddpm_read read, void* user) : size_(size), read_(read), user_(user) {}
+
+    uint64_t size() const override { return size_; }
+    void read(uint64_t offset, std::span<uint8_t> out) const override {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (read_(user_, offset, out.data(), out.size()))
+            throw ReadError("the file cannot be read: " + std::to_string(out.size()) + " bytes from byte " + std::to_string(offset) + " on");
+    }
+
+  private:
+    const uint64_t size_;
+    const ddpm_read read_;
+    void* const user_;
+    mutable std::mutex mutex_;
+};
+
+// --- models
+
+std::string name_of(uint32_t number, Bytes id) {
+    if (!number) return hex(id);
+    const char* name = ddpm_model_name(number);
+    return "number " + std::to_string(number) + (name ? " (" + std::string(name) + ")" : ", which a newer version has");
+}
+
+bool is_named_by(const ContextModel& model, const Header& header) {
+    const char* name = ddpm_model_name(uint32_t(header.model_number));
+    return model.is_named_by(header.model_number, header.model_id) || (name && model.name() == name);
+}
+
+void require_model(const ContextModel& model, const Header& header) {
+    if (!is_named_by(model, header))
+        throw Error(Fault::MODEL, "the file was written with model " + name_of(uint32_t(header.model_number), header.model_id) + ", and the given model '" +
+                                      model.name() + "' is " + hex(Bytes(model.id()).first(MODEL_ID_BYTES)) + ": set the model that wrote the file");
+}
+
+// --- pixels and sections
+
+uint32_t channels_with_alpha(Mode mode) { return uint32_t(channels_of(mode) + has_alpha(mode)); }
+
+ddpm_layout layout_of(const ddpm_decoder& decoder) {
+    const Header& header = header_of(decoder);
+    require_going_on(decoder);
+    const PixelBox region = region_of(decoder.plan, header);
+    const int scale = decoder.plan.scale;
+    ddpm_layout layout{};
+    layout.width = uint32_t((region.width() + scale - 1) / scale), layout.height = uint32_t((region.height() + scale - 1) / scale);
+    layout.channels = channels_with_alpha(header.mode);
+    layout.stride = uint64_t(layout.width) * layout.channels;
+    layout.size = layout.stride * layout.height;
+    return layout;
+}
+
+void interleave(const Picture& picture, uint8_t* out, size_t stride) {
+    const size_t width = size_t(picture.width), height = size_t(picture.height), colours = picture.colour.size() / (width * height);
+    const size_t channels = colours + !picture.alpha.empty();
+    for (size_t y = 0; y < height; y++)
+        for (size_t x = 0; x < width; x++) {
+            const size_t pixel = y * width + x;
+            uint8_t* to = out + y * stride + x * channels;
+            std::memcpy(to, &picture.colour[pixel * colours], colours);
+            if (channels > colours) to[colours] = picture.alpha[pixel];
+        }
+}
+
+// The payload of a stored file begins with a CRC-32, of the pixels of a WebP and of the JPEG file of others.
+std::vector<uint8_t> payload_of(const ddpm_decoder& decoder) {
+    const Header& header = header_of(decoder);
+    require(header.is_stored(), "the file holds pixels, and no other file");
+    require(decoder.event == DDPM_NEED_PIXELS || decoder.event == DDPM_DONE, "the payload is not complete yet: wait for DDPM_NEED_PIXELS");
+    if (!decoder.decoder->container()->has(header.payload())) return {};
+    const std::vector<uint8_t> payload = decoder.decoder->container()->bytes(header.payload());
+    ByteReader reader(payload, "the payload");
+    const uint64_t check = reader.integer(CRC32_BYTES);
+    const Bytes file = reader.take(reader.left());
+    if (header.kind == Kind::JPEG && crc32(file) != check) throw Error(Fault::CHECKSUM, "the JPEG inside the file is damaged: its checksum does not match");
+    return {file.begin(), file.end()};
+}
+
+Bytes section_of(ddpm_decoder& decoder, ddpm_section section) {
+    header_of(decoder);
+    switch (section) {
+        case DDPM_SECTION_ICC: return decoder.decoder->metadata()[ICC_PROFILE];
+        case DDPM_SECTION_EXIF: return decoder.decoder->metadata()[EXIF];
+        case DDPM_SECTION_XMP: return decoder.decoder->metadata()[XMP];
+        case DDPM_SECTION_PAYLOAD: break;
+    }
+    require(section == DDPM_SECTION_PAYLOAD, "no section has the number " + std::to_string(int(section)));
+    if (!decoder.has_payload) decoder.payload = payload_of(decoder), decoder.has_payload = true;
+    return decoder.payload;
+}
+
+ddpm_info info_of(const Header& header) {
+    ddpm_info info{};
+    info.width = uint32_t(header.width), info.height = uint32_t(header.height);
+    info.mode = uint32_t(header.mode);
+    info.channels = channels_with_alpha(header.mode);
+    info.has_alpha = has_alpha(header.mode);
+    info.bits = uint32_t(header.bits);
+    info.kind = uint32_t(header.kind);
+    info.orientation = uint32_t(header.orientation);
+    info.effort = uint32_t(header.effort), info.levels = uint32_t(header.levels), info.steps = uint32_t(header.steps());
+    info.tile_width = uint32_t(header.tile_width), info.tile_height = uint32_t(header.tile_height), info.tiles = uint32_t(header.tile_count());
+    info.model_number = uint32_t(header.model_number);
+    std::ranges::copy(header.model_id, info.model_id);
+    info.header_length = header.size, info.file_length = header.end();
+    info.payload_offset = header.payload().begin, info.payload_length = header.payload().size();
+    return info;
+}
+
+ddpm_verdict verdict_of(const Verdict& verdict) {
+    ddpm_verdict result{};
+    result.is_exact = verdict.is_exact, result.is_damaged = verdict.is_damaged, result.is_lossy = verdict.is_lossy;
+    result.alpha_damaged = verdict.alpha_damaged, result.metadata_damaged = verdict.metadata_damaged;
+    result.colours_exact = verdict.colours_exact;
+    result.steps_done = uint32_t(verdict.steps_done), result.steps = uint32_t(verdict.steps);
+    result.bytes_used = verdict.bytes_used, result.missing = verdict.missing, result.following = verdict.following;
+    return result;
+}
+
+ddpm_event event_of(Event event) {
+    switch (event) {
+        case Event::NEED_BYTES: return DDPM_NEED_BYTES;
+        case Event::NEED_MODEL: return DDPM_NEED_MODEL;
+        case Event::NEED_PIXELS: return DDPM_NEED_PIXELS;
+        case Event::MORE: return DDPM_MORE;
+        case Event::PREVIEW: return DDPM_PREVIEW;
+        case Event::DONE: return DDPM_DONE;
+    }
+    return DDPM_ERROR;
+}
+
+}  // namespace
+
+// --- what ddpm.h declares
+
+const char* ddpm_version(void) { return DDPMCODEC_VERSION; }
+
+ddpm_error ddpm_model_load(ddpm_model** model, const void* data, size_t size, char* message, size_t message_size) {
+    if (!message) message_size = 0;
+    copy_text("", message, message_size);
+    return attempt([&](ddpm_error, const char* text) { copy_text(text, message, message_size); }, [&] {
+        require(model, "there is nowhere to put the model: its pointer is NULL");
+        *model = nullptr;
+        require(data, "the data of the model is NULL");
+        *model = new ddpm_model{ContextModel::parse({static_cast<const uint8_t*>(data), size}, "the model")};
+    });
+}
+
+void ddpm_model_free(ddpm_model* model) { delete model; }
+
+const char* ddpm_model_name(uint32_t number) { return number >= 1 && number <= std::size(EMBEDDED_NAMES) ? EMBEDDED_NAMES[number - 1] : nullptr; }
+
+ddpm_decoder* ddpm_decoder_new(void) {
+    ddpm_decoder* decoder = new (std::nothrow) ddpm_decoder();
+    if (decoder) decoder->plan.max_pixels = DDPM_DEFAULT_MAX_PIXELS;
+    return decoder;
+}
+
+void ddpm_decoder_free(ddpm_decoder* decoder) { delete decoder; }
+
+const char* ddpm_decoder_error(const ddpm_decoder* decoder, ddpm_error* kind) {
+    if (kind) *kind = decoder ? decoder->error : DDPM_ERROR_ARGUMENT;
+    return decoder ? decoder->message : "the decoder is NULL";
+}
+
+ddpm_error ddpm_decoder_set_plan(ddpm_decoder* decoder, const ddpm_plan* plan) {
+    return guarded(decoder, [&] {
+        require(!decoder->decoder, "the plan is set before the decoder receives bytes");
+        const ddpm_plan given = known(plan);
+        require(given.threads <= MOST_THREADS, "threads must be 0 to " + std::to_string(MOST_THREADS) + ", not " + std::to_string(given.threads));
+        decoder->plan = plan_of(given);
+        decoder->threads = given.threads ? int(given.threads) : 1;
+    });
+}
+
+ddpm_error ddpm_decoder_feed(ddpm_decoder* decoder, const void* data, size_t size) {
+    return guarded(decoder, [&] {
+        require(data || !size, "the data is NULL");
+        decoder->begun().feed({static_cast<const uint8_t*>(data), size});
+    });
+}
+
+ddpm_error ddpm_decoder_finish(ddpm_decoder* decoder) {
+    return guarded(decoder, [&] {
+        decoder->begun().feed({});  // a file of no bytes is one, too
+        decoder->decoder->finish();
+    });
+}
+
+ddpm_error ddpm_decoder_set_reader(ddpm_decoder* decoder, uint64_t size, ddpm_read read, void* user) {
+    return guarded(decoder, [&] {
+        require(read, "the function that reads is NULL");
+        decoder->begun().open(std::make_shared<CallbackSource>(size, read, user));
+    });
+}
+
+ddpm_event ddpm_decoder_advance(ddpm_decoder* decoder, double seconds) {
+    if (!decoder || decoder->event == DDPM_ERROR) return DDPM_ERROR;
+    const double limited = seconds > 0 ? std::min(seconds, double(DDPM_FOREVER)) : 0;  // which a NaN is, too
+    const ddpm_error error = guarded(decoder, [&] { decoder->event = event_of(decoder->begun().advance(limited, decoder->threads)); });
+    if (error) decoder->event = DDPM_ERROR;
+    return decoder->event;
+}
+
+ddpm_error ddpm_decoder_set_model(ddpm_decoder* decoder, const ddpm_model* model) {
+    return guarded(decoder, [&] {
+        require(model, "the model is NULL");
+        require(decoder->event == DDPM_NEED_MODEL, "no model is needed now: wait for DDPM_NEED_MODEL");
+        const Header& header = header_of(*decoder);
+        require_model(*model->model, header);
+        decoder->decoder->set_networks(model->model->networks(header.effort, header.levels));
+    });
+}
+
+ddpm_error ddpm_decoder_set_pixels(ddpm_decoder* decoder, const uint8_t* pixels, size_t size) {
+    return guarded(decoder, [&] {
+        require(pixels, "the pixels are NULL");
+        require(decoder->event == DDPM_NEED_PIXELS, "no pixels are needed now: wait for DDPM_NEED_PIXELS");
+        const Header& header = header_of(*decoder);
+        const size_t count = size_t(header.width) * size_t(header.height), colours = size_t(header.channels());
+        const size_t channels = channels_with_alpha(header.mode);
+        require(size == count * channels, "the image has " + std::to_string(count * channels) + " bytes of pixels, not " + std::to_string(size));
+        std::vector<uint8_t> colour(count * colours), alpha(channels > colours ? count : 0);
+        for (size_t pixel = 0; pixel < count; pixel++) {
+            std::memcpy(&colour[pixel * colours], pixels + pixel * channels, colours);
+            if (channels > colours) alpha[pixel] = pixels[pixel * channels + colours];
+        }
+        decoder->decoder->set_pixels(std::move(colour), std::move(alpha));
+    });
+}
+
+ddpm_error ddpm_decoder_info(const ddpm_decoder* decoder, ddpm_info* info) {
+    return guarded(decoder, [&] { fill(info, info_of(header_of(*decoder))); });
+}
+
+ddpm_error ddpm_decoder_layout(const ddpm_decoder* decoder, ddpm_layout* layout) {
+    return guarded(decoder, [&] { fill(layout, layout_of(*decoder)); });
+}
+
+ddpm_error ddpm_decoder_pixels(ddpm_decoder* decoder, uint8_t* pixels, size_t size, size_t stride) {
+    return guarded(decoder, [&] {
+        require(pixels, "the buffer is NULL");
+        const ddpm_layout layout = layout_of(*decoder);
+        const size_t row = size_t(layout.stride), rows_before = layout.height - 1;
+        if (!stride) stride = row;
+        require(stride >= row, "stride must be " + std::to_string(row) + " bytes or more, not " + std::to_string(stride));
+        require(size >= row && rows_before <= (size - row) / stride, "the buffer of " + std::to_string(size) + " bytes is too small: ddpm_decoder_layout tells its size");
+        interleave(decoder->decoder->picture(decoder->threads), pixels, stride);
+    });
+}
+
+ddpm_error ddpm_decoder_section(ddpm_decoder* decoder, ddpm_section section, const uint8_t** data, size_t* size) {
+    return guarded(decoder, [&] {
+        require(data && size, "there is nowhere to put the section: a pointer is NULL");
+        *data = nullptr, *size = 0;
+        const Bytes bytes = section_of(*decoder, section);
+        *data = bytes.data(), *size = bytes.size();
+    });
+}
+
+ddpm_error ddpm_decoder_verdict(const ddpm_decoder* decoder, ddpm_verdict* verdict) {
+    return guarded(decoder, [&] {
+        header_of(*decoder);
+        fill(verdict, verdict_of(decoder->decoder->verdict()));
+    });
+}
