@@ -1,55 +1,21 @@
 // ddpm-decode: decodes .ddpm files to PPM, PGM and PAM. It uses no more of the library than ddpm.h.
-#include <cerrno>
-#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <functional>
 #include <memory>
-#include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "ddpm.h"
+#include "decode_options.h"
+#include "decode_output.h"
+#include "failure.h"
 #include "system.h"
 
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr const char* USAGE = R"(Usage: ddpm-decode [OPTION]... IN OUT
-       ddpm-decode --info IN
-
-Decode the .ddpm file IN to OUT.ppm, OUT.pgm or OUT.pam (which may have alpha). "-" is standard input or output.
-
-  --partial        show what there is of a cut or damaged file, and ignore what follows its end
-  --max-bytes N    a preview from the first N bytes
-  --step N         a preview after N steps of the schedule
-  --box X,Y,W,H    W x H pixels from column X and row Y, as they are stored
-  --reduce N       a picture of 1/N of the size: 2, 4, 8 or 16
-  --original       write the WebP, JPEG or JPEG XL file that is stored in IN
-  --model FILE     the model that IN was written with; embedded models are found in $DDPM_MODELS, or where they are installed
-  --max-pixels N   refuse a larger image, default 178956970
-  --threads N      default: as many as there are processors
-  -f               overwrite OUT
-  --info           print what the header of IN states
-  --help, --version
-
-Exit codes: 0 success, 1 error, 2 wrong usage, 3 IN is damaged, cut off, or not a .ddpm file, 4 the model is missing or a different one
-)";
-
-enum ExitCode { SUCCESS, FAILED, USED_WRONGLY, DAMAGED, NO_MODEL };
-
-struct Failure {
-    int code;
-    std::string message;
-};
-
-[[noreturn]] void fail(int code, const std::string& message) { throw Failure{code, message}; }
-
-std::string reason() { return std::strerror(errno); }
 
 int code_of(ddpm_error error) {
     switch (error) {
@@ -62,104 +28,7 @@ int code_of(ddpm_error error) {
     }
 }
 
-// --- options
-
-struct Options {
-    ddpm_plan plan{};
-    std::optional<uint64_t> max_bytes;
-    std::string model, in, out;
-    bool overwrites = false, is_info = false, is_original = false;
-};
-
-uint64_t number(const std::string& option, std::string_view text, uint64_t least, uint64_t most) {
-    uint64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || value < least || value > most)
-        fail(USED_WRONGLY, option + " takes a whole number from " + std::to_string(least) + " to " + std::to_string(most) + ", not '" + std::string(text) + "'");
-    return value;
-}
-
-void set_box(ddpm_plan& plan, std::string_view text) {
-    uint32_t* const edges[] = {&plan.left, &plan.top, &plan.width, &plan.height};
-    for (int k = 0; k < 4; k++) {
-        const size_t end = k < 3 ? text.find(',') : text.size();
-        if (end == text.npos) fail(USED_WRONGLY, "--box takes four whole numbers, X,Y,W,H");
-        *edges[k] = uint32_t(number("--box", text.substr(0, end), k < 2 ? 0 : 1, INT32_MAX));
-        text.remove_prefix(std::min(end + 1, text.size()));
-    }
-}
-
-uint32_t reduction(const std::string& text) {
-    for (const uint32_t scale : {1, 2, 4, 8, 16})
-        if (text == std::to_string(scale)) return scale;
-    fail(USED_WRONGLY, "--reduce takes 1, 2, 4, 8 or 16, not '" + text + "'");
-}
-
-using Action = std::function<void(Options&, const std::string&)>;
-
-// An option, and its action; a value is given to those that have one.
-struct Option {
-    const char* name;
-    bool has_value;
-    Action act;
-};
-
-const std::vector<Option>& all_options() {
-    static const std::vector<Option> OPTIONS = {
-        {"--partial", false, [](Options& o, const std::string&) { o.plan.partial = 1; }},
-        {"--max-bytes", true, [](Options& o, const std::string& v) { o.max_bytes = number("--max-bytes", v, 0, INT64_MAX), o.plan.partial = 1; }},
-        {"--step", true, [](Options& o, const std::string& v) { o.plan.has_step = 1, o.plan.step = uint32_t(number("--step", v, 0, 1000)); }},
-        {"--box", true, [](Options& o, const std::string& v) { set_box(o.plan, v); }},
-        {"--reduce", true, [](Options& o, const std::string& v) { o.plan.scale = reduction(v); }},
-        {"--original", false, [](Options& o, const std::string&) { o.is_original = true; }},
-        {"--model", true, [](Options& o, const std::string& v) { o.model = v; }},
-        {"--max-pixels", true, [](Options& o, const std::string& v) { o.plan.max_pixels = number("--max-pixels", v, 1, INT64_MAX); }},
-        {"--threads", true, [](Options& o, const std::string& v) { o.plan.threads = uint32_t(number("--threads", v, 1, 1024)); }},
-        {"-f", false, [](Options& o, const std::string&) { o.overwrites = true; }},
-        {"--info", false, [](Options& o, const std::string&) { o.is_info = true; }},
-    };
-    return OPTIONS;
-}
-
-// The option `argument`, whose value may follow a "=" or be the next argument.
-void apply_option(Options& options, const std::string& argument, const std::function<std::string()>& next) {
-    const size_t equals = argument.starts_with("--") ? argument.find('=') : argument.npos;
-    const std::string name = argument.substr(0, equals);
-    for (const Option& option : all_options()) {
-        if (name != option.name) continue;
-        if (!option.has_value && equals != argument.npos) fail(USED_WRONGLY, name + " takes no value");
-        return option.act(options, equals != argument.npos ? argument.substr(equals + 1) : option.has_value ? next() : "");
-    }
-    fail(USED_WRONGLY, "there is no option " + name);
-}
-
-Options parse(const std::vector<std::string>& arguments) {
-    Options options;
-    options.plan.struct_size = sizeof options.plan;
-    options.plan.threads = std::clamp(std::thread::hardware_concurrency(), 1u, 1024u);
-    std::vector<std::string> files;
-    bool only_files = false;
-    for (size_t k = 0; k < arguments.size(); k++) {
-        const std::string& argument = arguments[k];
-        if (only_files || argument == "-" || !argument.starts_with('-'))
-            files.push_back(argument);
-        else if (argument == "--")
-            only_files = true;
-        else
-            apply_option(options, argument, [&] { return k + 1 < arguments.size() ? arguments[++k] : (fail(USED_WRONGLY, argument + " needs a value"), ""); });
-    }
-    if (files.size() != (options.is_info ? 1 : 2)) fail(USED_WRONGLY, options.is_info ? "--info takes one file, IN" : "there must be two files, IN and OUT");
-    if (options.plan.scale > 1 && options.plan.has_step) fail(USED_WRONGLY, "a reduced picture has the steps that it needs: give --reduce or --step");
-    options.in = files[0], options.out = options.is_info ? "" : files[1];
-    return options;
-}
-
 // --- input
-
-struct CloseFile {
-    void operator()(std::FILE* file) const { std::fclose(file); }
-};
-using File = std::unique_ptr<std::FILE, CloseFile>;
 
 using Decoder = std::unique_ptr<ddpm_decoder, decltype(&ddpm_decoder_free)>;
 using Model = std::unique_ptr<ddpm_model, decltype(&ddpm_model_free)>;
@@ -253,93 +122,6 @@ void set_model(const Decoder& decoder, const Options& options) {
     const Model model(loaded, ddpm_model_free);
     if (error) fail(code_of(error), path.string() + ": " + message);
     check(decoder, ddpm_decoder_set_model(decoder.get(), model.get()));
-}
-
-// --- output
-
-using Data = std::vector<uint8_t>;
-
-void write_all(std::FILE* file, const Data& data, const std::string& name) {
-    if (std::fwrite(data.data(), 1, data.size(), file) != data.size() || std::fflush(file)) fail(FAILED, name + ": cannot be written: " + reason());
-}
-
-// Writes a file that is there as a whole or not at all.
-void write_whole(const fs::path& path, const Data& data) {
-    const fs::path temporary = path.string() + "." + std::to_string(process_number()) + ".tmp";
-    try {
-        File file(std::fopen(temporary.string().c_str(), "wbx"));
-        if (!file) fail(FAILED, path.string() + ": cannot be written: " + reason());
-        write_all(file.get(), data, path.string());
-        if (!synchronise(file.get()) || std::fclose(file.release())) fail(FAILED, path.string() + ": cannot be written: " + reason());
-        fs::rename(temporary, path);
-    } catch (...) {
-        std::error_code ignored;
-        fs::remove(temporary, ignored);
-        throw;
-    }
-}
-
-void require_output(const Options& options) {
-    if (options.out == "-") {
-        if (is_terminal(stdout)) fail(FAILED, "standard output is a terminal, which shows no images: write to a file or a pipe");
-        return;
-    }
-    if (!fs::exists(options.out)) return;
-    if (fs::is_directory(options.out)) fail(FAILED, options.out + ": is a folder");
-    if (fs::is_regular_file(options.out) && !options.overwrites) fail(FAILED, options.out + ": exists: -f overwrites it");
-    if (options.in != "-" && fs::equivalent(options.in, options.out)) fail(FAILED, options.out + ": is the input");
-}
-
-void write_output(const Options& options, const Data& data) {
-    if (options.out == "-") {
-        set_binary(stdout);
-        return write_all(stdout, data, "standard output");
-    }
-    require_output(options);
-    const fs::path path = fs::is_symlink(options.out) ? fs::canonical(options.out) : fs::path(options.out);
-    if (!fs::exists(path) || fs::is_regular_file(path)) return write_whole(path, data);
-    const File device(std::fopen(path.string().c_str(), "wb"));
-    if (!device) fail(FAILED, path.string() + ": cannot be written: " + reason());
-    write_all(device.get(), data, path.string());
-}
-
-// --- PPM, PGM, PAM
-
-enum class Format { PNM, PPM, PGM, PAM };
-
-Format format_of(const std::string& out) {
-    const std::string extension = fs::path(out).extension().string();
-    if (out == "-") return Format::PNM;
-    if (extension == ".ppm") return Format::PPM;
-    if (extension == ".pgm") return Format::PGM;
-    if (extension == ".pam") return Format::PAM;
-    fail(USED_WRONGLY, out + ": OUT must end in .ppm, .pgm or .pam, or be -");
-}
-
-std::string header_of(const ddpm_layout& layout, bool is_pam) {
-    static constexpr const char* TYPES[] = {"GRAYSCALE", "GRAYSCALE_ALPHA", "RGB", "RGB_ALPHA"};
-    const std::string width = std::to_string(layout.width), height = std::to_string(layout.height);
-    if (!is_pam) return std::string(layout.channels == 3 ? "P6" : "P5") + "\n" + width + " " + height + "\n255\n";
-    return "P7\nWIDTH " + width + "\nHEIGHT " + height + "\nDEPTH " + std::to_string(layout.channels) + "\nMAXVAL 255\nTUPLTYPE " + TYPES[layout.channels - 1] + "\nENDHDR\n";
-}
-
-// A PPM has three channels, so that a grey image is repeated there.
-void make_rgb(ddpm_layout& layout, Data& pixels) {
-    Data colours;
-    colours.reserve(3 * pixels.size());
-    for (const uint8_t grey : pixels) colours.insert(colours.end(), 3, grey);
-    pixels = std::move(colours);
-    layout.channels = 3;
-}
-
-Data file_of(ddpm_layout layout, Data pixels, Format format, const std::string& out) {
-    const bool has_alpha = layout.channels == 2 || layout.channels == 4;
-    if (has_alpha && (format == Format::PPM || format == Format::PGM)) fail(FAILED, out + ": the image has alpha: name OUT .pam");
-    if (layout.channels == 3 && format == Format::PGM) fail(FAILED, out + ": the image has colours: name OUT .ppm or .pam");
-    if (layout.channels == 1 && format == Format::PPM) make_rgb(layout, pixels);
-    const std::string header = header_of(layout, has_alpha || format == Format::PAM);
-    pixels.insert(pixels.begin(), header.begin(), header.end());
-    return pixels;
 }
 
 // --- decoding

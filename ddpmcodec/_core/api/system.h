@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
+#include <memory>
 
 #ifdef _WIN32
 #include <fcntl.h>
@@ -15,6 +16,11 @@
 #ifdef __APPLE__
 #include <mach-o/dyld.h>
 #endif
+
+struct CloseFile {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+};
+using File = std::unique_ptr<std::FILE, CloseFile>;
 
 // Keeps line ends as they are.
 inline void set_binary([[maybe_unused]] std::FILE* file) {

@@ -1,0 +1,117 @@
+#include "decode_options.h"
+
+#include <algorithm>
+#include <charconv>
+#include <functional>
+#include <string_view>
+#include <thread>
+
+#include "failure.h"
+
+const char* const USAGE = R"(Usage: ddpm-decode [OPTION]... IN OUT
+       ddpm-decode --info IN
+
+Decode the .ddpm file IN to OUT.ppm, OUT.pgm or OUT.pam (which may have alpha). "-" is standard input or output.
+
+  --partial        show what there is of a cut or damaged file, and ignore what follows its end
+  --max-bytes N    a preview from the first N bytes
+  --step N         a preview after N steps of the schedule
+  --box X,Y,W,H    W x H pixels from column X and row Y, as they are stored
+  --reduce N       a picture of 1/N of the size: 2, 4, 8 or 16
+  --original       write the WebP, JPEG or JPEG XL file that is stored in IN
+  --model FILE     the model that IN was written with; embedded models are found in $DDPM_MODELS, or where they are installed
+  --max-pixels N   refuse a larger image, default 178956970
+  --threads N      default: as many as there are processors
+  -f               overwrite OUT
+  --info           print what the header of IN states
+  --help, --version
+
+Exit codes: 0 success, 1 error, 2 wrong usage, 3 IN is damaged, cut off, or not a .ddpm file, 4 the model is missing or a different one
+)";
+
+namespace {
+
+uint64_t number(const std::string& option, std::string_view text, uint64_t least, uint64_t most) {
+    uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size() || value < least || value > most)
+        fail(USED_WRONGLY, option + " takes a whole number from " + std::to_string(least) + " to " + std::to_string(most) + ", not '" + std::string(text) + "'");
+    return value;
+}
+
+void set_box(ddpm_plan& plan, std::string_view text) {
+    uint32_t* const edges[] = {&plan.left, &plan.top, &plan.width, &plan.height};
+    for (int k = 0; k < 4; k++) {
+        const size_t end = k < 3 ? text.find(',') : text.size();
+        if (end == text.npos) fail(USED_WRONGLY, "--box takes four whole numbers, X,Y,W,H");
+        *edges[k] = uint32_t(number("--box", text.substr(0, end), k < 2 ? 0 : 1, INT32_MAX));
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+}
+
+uint32_t reduction(const std::string& text) {
+    for (const uint32_t scale : {1, 2, 4, 8, 16})
+        if (text == std::to_string(scale)) return scale;
+    fail(USED_WRONGLY, "--reduce takes 1, 2, 4, 8 or 16, not '" + text + "'");
+}
+
+using Action = std::function<void(Options&, const std::string&)>;
+
+// An option, and its action; a value is given to those that have one.
+struct Option {
+    const char* name;
+    bool has_value;
+    Action act;
+};
+
+const std::vector<Option>& all_options() {
+    static const std::vector<Option> OPTIONS = {
+        {"--partial", false, [](Options& o, const std::string&) { o.plan.partial = 1; }},
+        {"--max-bytes", true, [](Options& o, const std::string& v) { o.max_bytes = number("--max-bytes", v, 0, INT64_MAX), o.plan.partial = 1; }},
+        {"--step", true, [](Options& o, const std::string& v) { o.plan.has_step = 1, o.plan.step = uint32_t(number("--step", v, 0, 1000)); }},
+        {"--box", true, [](Options& o, const std::string& v) { set_box(o.plan, v); }},
+        {"--reduce", true, [](Options& o, const std::string& v) { o.plan.scale = reduction(v); }},
+        {"--original", false, [](Options& o, const std::string&) { o.is_original = true; }},
+        {"--model", true, [](Options& o, const std::string& v) { o.model = v; }},
+        {"--max-pixels", true, [](Options& o, const std::string& v) { o.plan.max_pixels = number("--max-pixels", v, 1, INT64_MAX); }},
+        {"--threads", true, [](Options& o, const std::string& v) { o.plan.threads = uint32_t(number("--threads", v, 1, 1024)); }},
+        {"-f", false, [](Options& o, const std::string&) { o.overwrites = true; }},
+        {"--info", false, [](Options& o, const std::string&) { o.is_info = true; }},
+    };
+    return OPTIONS;
+}
+
+// The option `argument`, whose value may follow a "=" or be the next argument.
+void apply_option(Options& options, const std::string& argument, const std::function<std::string()>& next) {
+    const size_t equals = argument.starts_with("--") ? argument.find('=') : argument.npos;
+    const std::string name = argument.substr(0, equals);
+    for (const Option& option : all_options()) {
+        if (name != option.name) continue;
+        if (!option.has_value && equals != argument.npos) fail(USED_WRONGLY, name + " takes no value");
+        return option.act(options, equals != argument.npos ? argument.substr(equals + 1) : option.has_value ? next() : "");
+    }
+    fail(USED_WRONGLY, "there is no option " + name);
+}
+
+}  // namespace
+
+Options parse(const std::vector<std::string>& arguments) {
+    Options options;
+    options.plan.struct_size = sizeof options.plan;
+    options.plan.threads = std::clamp(std::thread::hardware_concurrency(), 1u, 1024u);
+    std::vector<std::string> files;
+    bool only_files = false;
+    for (size_t k = 0; k < arguments.size(); k++) {
+        const std::string& argument = arguments[k];
+        if (only_files || argument == "-" || !argument.starts_with('-'))
+            files.push_back(argument);
+        else if (argument == "--")
+            only_files = true;
+        else
+            apply_option(options, argument, [&] { return k + 1 < arguments.size() ? arguments[++k] : (fail(USED_WRONGLY, argument + " needs a value"), ""); });
+    }
+    if (files.size() != (options.is_info ? 1 : 2)) fail(USED_WRONGLY, options.is_info ? "--info takes one file, IN" : "there must be two files, IN and OUT");
+    if (options.plan.scale > 1 && options.plan.has_step) fail(USED_WRONGLY, "a reduced picture has the steps that it needs: give --reduce or --step");
+    options.in = files[0], options.out = options.is_info ? "" : files[1];
+    return options;
+}

@@ -1,0 +1,97 @@
+#include "decode_output.h"
+
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include "failure.h"
+#include "system.h"
+
+namespace fs = std::filesystem;
+
+namespace {
+
+void write_all(std::FILE* file, const Data& data, const std::string& name) {
+    if (std::fwrite(data.data(), 1, data.size(), file) != data.size() || std::fflush(file)) fail(FAILED, name + ": cannot be written: " + reason());
+}
+
+// Writes a file that is there as a whole or not at all.
+void write_whole(const fs::path& path, const Data& data) {
+    const fs::path temporary = path.string() + "." + std::to_string(process_number()) + ".tmp";
+    try {
+        File file(std::fopen(temporary.string().c_str(), "wbx"));
+        if (!file) fail(FAILED, path.string() + ": cannot be written: " + reason());
+        write_all(file.get(), data, path.string());
+        if (!synchronise(file.get()) || std::fclose(file.release())) fail(FAILED, path.string() + ": cannot be written: " + reason());
+        fs::rename(temporary, path);
+    } catch (...) {
+        std::error_code ignored;
+        fs::remove(temporary, ignored);
+        throw;
+    }
+}
+
+}  // namespace
+
+void require_output(const Options& options) {
+    if (options.out == "-") {
+        if (is_terminal(stdout)) fail(FAILED, "standard output is a terminal, which shows no images: write to a file or a pipe");
+        return;
+    }
+    if (!fs::exists(options.out)) return;
+    if (fs::is_directory(options.out)) fail(FAILED, options.out + ": is a folder");
+    if (fs::is_regular_file(options.out) && !options.overwrites) fail(FAILED, options.out + ": exists: -f overwrites it");
+    if (options.in != "-" && fs::equivalent(options.in, options.out)) fail(FAILED, options.out + ": is the input");
+}
+
+void write_output(const Options& options, const Data& data) {
+    if (options.out == "-") {
+        set_binary(stdout);
+        return write_all(stdout, data, "standard output");
+    }
+    require_output(options);
+    const fs::path path = fs::is_symlink(options.out) ? fs::canonical(options.out) : fs::path(options.out);
+    if (!fs::exists(path) || fs::is_regular_file(path)) return write_whole(path, data);
+    const File device(std::fopen(path.string().c_str(), "wb"));
+    if (!device) fail(FAILED, path.string() + ": cannot be written: " + reason());
+    write_all(device.get(), data, path.string());
+}
+
+Format format_of(const std::string& out) {
+    const std::string extension = fs::path(out).extension().string();
+    if (out == "-") return Format::PNM;
+    if (extension == ".ppm") return Format::PPM;
+    if (extension == ".pgm") return Format::PGM;
+    if (extension == ".pam") return Format::PAM;
+    fail(USED_WRONGLY, out + ": OUT must end in .ppm, .pgm or .pam, or be -");
+}
+
+namespace {
+
+std::string header_of(const ddpm_layout& layout, bool is_pam) {
+    static constexpr const char* TYPES[] = {"GRAYSCALE", "GRAYSCALE_ALPHA", "RGB", "RGB_ALPHA"};
+    const std::string width = std::to_string(layout.width), height = std::to_string(layout.height);
+    if (!is_pam) return std::string(layout.channels == 3 ? "P6" : "P5") + "\n" + width + " " + height + "\n255\n";
+    return "P7\nWIDTH " + width + "\nHEIGHT " + height + "\nDEPTH " + std::to_string(layout.channels) + "\nMAXVAL 255\nTUPLTYPE " + TYPES[layout.channels - 1] + "\nENDHDR\n";
+}
+
+// A PPM has three channels, so that a grey image is repeated there.
+void make_rgb(ddpm_layout& layout, Data& pixels) {
+    Data colours;
+    colours.reserve(3 * pixels.size());
+    for (const uint8_t grey : pixels) colours.insert(colours.end(), 3, grey);
+    pixels = std::move(colours);
+    layout.channels = 3;
+}
+
+}  // namespace
+
+Data file_of(ddpm_layout layout, Data pixels, Format format, const std::string& out) {
+    const bool has_alpha = layout.channels == 2 || layout.channels == 4;
+    if (has_alpha && (format == Format::PPM || format == Format::PGM)) fail(FAILED, out + ": the image has alpha: name OUT .pam");
+    if (layout.channels == 3 && format == Format::PGM) fail(FAILED, out + ": the image has colours: name OUT .ppm or .pam");
+    if (layout.channels == 1 && format == Format::PPM) make_rgb(layout, pixels);
+    const std::string header = header_of(layout, has_alpha || format == Format::PAM);
+    pixels.insert(pixels.begin(), header.begin(), header.end());
+    return pixels;
+}

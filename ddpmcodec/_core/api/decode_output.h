@@ -1,0 +1,25 @@
+// Where ddpm-decode writes to, and PPM, PGM and PAM files.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ddpm.h"
+#include "decode_options.h"
+
+using Data = std::vector<uint8_t>;
+
+// Throws Failure unless the output may be written.
+void require_output(const Options& options);
+
+// Writes the output as a whole or not at all. Throws Failure.
+void write_output(const Options& options, const Data& data);
+
+// PNM: PGM or PPM, or PAM if there is alpha.
+enum class Format { PNM, PPM, PGM, PAM };
+
+// The format that a name asks for. Throws Failure.
+Format format_of(const std::string& out);
+
+// The file of these pixels. out: its name, for messages. Throws Failure if the format cannot hold them.
+Data file_of(ddpm_layout layout, Data pixels, Format format, const std::string& out);
