@@ -48,7 +48,7 @@ settings.load_profile("ddpmcodec")
 # Shells ignore SIGINT for commands that they start in the background: tests of Ctrl-C would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-TOGETHER = ("tests/web/",)  # folders whose tests share what takes long to make: the decoder for browsers
+TOGETHER = ("tests/capi/", "tests/web/")  # folders whose tests share another build of the decoder
 # What takes long goes first, so that no process is left alone with it at the end.
 FIRST = (
     *TOGETHER,

@@ -162,7 +162,7 @@ void interleave(const Picture& picture, uint8_t* out, size_t stride) {
         }
 }
 
-// The payload of a stored file begins with a CRC-32, of the pixels of a WebP and of the JPEG file of others.
+// The payload of a stored file begins with a CRC-32: of a WebP's pixels, or of the JPEG file, whose length follows.
 std::vector<uint8_t> payload_of(const ddpm_decoder& decoder) {
     const Header& header = header_of(decoder);
     require(header.is_stored(), "the file holds pixels, and no other file");
@@ -171,8 +171,9 @@ std::vector<uint8_t> payload_of(const ddpm_decoder& decoder) {
     const std::vector<uint8_t> payload = decoder.decoder->container()->bytes(header.payload());
     ByteReader reader(payload, "the payload");
     const uint64_t check = reader.integer(CRC32_BYTES);
+    const uint64_t length = header.is_jpeg() ? reader.varint() : 0;
     const Bytes file = reader.take(reader.left());
-    if (header.kind == Kind::JPEG && crc32(file) != check) throw Error(Fault::CHECKSUM, "the JPEG inside the file is damaged: its checksum does not match");
+    if (header.kind == Kind::JPEG && (crc32(file) != check || file.size() != length)) throw Error(Fault::CHECKSUM, "the JPEG inside the file is damaged: its checksum does not match");
     return {file.begin(), file.end()};
 }
 

@@ -144,7 +144,7 @@ DDPM_API ddpm_error ddpm_decoder_set_plan(ddpm_decoder* decoder, const ddpm_plan
 DDPM_API ddpm_error ddpm_decoder_feed(ddpm_decoder* decoder, const void* data, size_t size);
 
 /* Announces that no bytes follow. A decoder that has no complete file by then fails, or shows what it has if the plan is `partial`.
- * Returns DDPM_OK or DDPM_ERROR_ARGUMENT. */
+ * Returns DDPM_OK, DDPM_ERROR_MEMORY, or DDPM_ERROR_ARGUMENT if it was announced before or ddpm_decoder_set_reader was called. */
 DDPM_API ddpm_error ddpm_decoder_finish(ddpm_decoder* decoder);
 
 /* Reads `size` bytes from `offset` on into `buffer`. offset + size is at most the size of the file. Returns 0 for success; any other value
@@ -234,7 +234,7 @@ typedef struct ddpm_info {
 } ddpm_info;
 
 /* Fills `info`, as far as its struct_size reaches. Needs a decoder that has read the header: every event but DDPM_NEED_BYTES and DDPM_ERROR
- * implies that it has.
+ * implies that it has. It also succeeds after DDPM_ERROR if the header was read.
  * Returns DDPM_OK or DDPM_ERROR_ARGUMENT. */
 DDPM_API ddpm_error ddpm_decoder_info(const ddpm_decoder* decoder, ddpm_info* info);
 
@@ -263,7 +263,7 @@ DDPM_API ddpm_error ddpm_decoder_pixels(ddpm_decoder* decoder, uint8_t* pixels, 
 
 typedef enum ddpm_section {
     DDPM_SECTION_ICC = 0,    /* ICC profile */
-    DDPM_SECTION_EXIF = 1,   /* a TIFF structure, without "Exif\0\0" */
+    DDPM_SECTION_EXIF = 1,   /* as the encoder received it: a TIFF structure, mostly after "Exif\0\0" */
     DDPM_SECTION_XMP = 2,    /* XML */
     DDPM_SECTION_PAYLOAD = 3 /* the file that a stored kind holds: WebP, JPEG or JPEG XL */
 } ddpm_section;

@@ -1,0 +1,168 @@
+"""The installed decoder for C: the command, and the library by ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import io
+import subprocess
+from ctypes import POINTER, byref, c_char_p, c_double, c_int, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+TINY = GOLDEN / "v2" / "model.safetensors"  # the model of golden files
+
+FOREVER = 1e9
+Event = IntEnum("Event", "DONE ERROR NEED_BYTES NEED_MODEL NEED_PIXELS MORE PREVIEW", start=0)
+Fault = IntEnum("Fault", "OK ARGUMENT FORMAT TRUNCATED CHECKSUM CORRUPT MODEL IMAGE READ MEMORY INTERNAL", start=0)
+Section = IntEnum("Section", "ICC EXIF XMP PAYLOAD", start=0)
+
+READ_FUNCTION = ctypes.CFUNCTYPE(c_int, c_void_p, c_uint64, c_void_p, c_size_t)
+
+
+class Ended(NamedTuple):
+    """How the command ended. pixels: [H, W] or [H, W, C] of what it wrote to standard output."""
+
+    code: int
+    stdout: bytes
+    stderr: str
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        return pixels_of(self.stdout)
+
+
+def pixels_of(file: bytes) -> NDArray[np.uint8]:
+    """The pixels of a PPM, PGM or PAM file."""
+    if not file.startswith(b"P7"):
+        return np.asarray(Image.open(io.BytesIO(file)))
+    header, _, body = file.partition(b"ENDHDR\n")
+    facts = dict(line.split() for line in header.decode().splitlines()[1:])
+    height, width, depth = (int(facts[name]) for name in ("HEIGHT", "WIDTH", "DEPTH"))
+    pixels = np.frombuffer(body, np.uint8).reshape(height, width, depth)
+    return pixels[..., 0] if depth == 1 else pixels
+
+
+def golden_pixels(name: str) -> NDArray[np.uint8]:
+    with Image.open(GOLDEN / name) as image:
+        return np.asarray(image.convert("L") if image.mode == "1" else image)
+
+
+def struct(*names: str) -> type[Any]:
+    """A struct of ddpm.h, whose first field is its size. Names that end in an asterisk have 64 bits."""
+    fields = [(name.rstrip("*"), c_uint64 if name.endswith("*") else c_uint32) for name in ("struct_size", *names)]
+    return type("Struct", (ctypes.Structure,), {"_fields_": fields})
+
+
+Plan = struct("left", "top", "width", "height", "scale", "has_step", "step", "partial", "threads", "max_pixels*")
+Layout = struct("width", "height", "channels", "stride*", "size*")
+Info = struct(
+    "width", "height", "mode", "channels", "has_alpha", "bits", "kind", "orientation", "effort", "levels", "steps",
+    "tile_width", "tile_height", "tiles", "model_number", "model_id", "reserved", "header_length*", "file_length*",
+    "payload_offset*", "payload_length*",
+)  # fmt: skip
+Verdict = struct(
+    "is_exact", "is_damaged", "is_lossy", "alpha_damaged", "metadata_damaged", "colours_exact", "steps_done", "steps",
+    "reserved", "bytes_used*", "missing*", "following*",
+)  # fmt: skip
+
+
+class Failed(Exception):
+    """A call of the library failed. kind: a ddpm_error."""
+
+    def __init__(self, kind: int, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Installed:
+    """What `cmake --install` put into a folder."""
+
+    def __init__(self, prefix: Path) -> None:
+        self.prefix = prefix
+        self.header = prefix / "include" / "ddpm.h"
+        (self.shared,) = prefix.glob("lib*/libddpm.so")
+        self.library = ctypes.CDLL(str(self.shared))
+        for name in ("ddpm_version", "ddpm_decoder_error", "ddpm_model_name"):
+            getattr(self.library, name).restype = c_char_p
+        self.library.ddpm_decoder_new.restype = c_void_p
+        self.library.ddpm_decoder_advance.argtypes = [c_void_p, c_double]
+
+    def run(self, *arguments: object, data: bytes = b"", **environment: str) -> Ended:
+        command = [self.prefix / "bin" / "ddpm-decode", *map(str, arguments)]
+        ended = subprocess.run(command, input=data, capture_output=True, env=environment, timeout=100)
+        return Ended(ended.returncode, ended.stdout, ended.stderr.decode())
+
+    def model(self, data: bytes) -> c_void_p:
+        model, message = c_void_p(), ctypes.create_string_buffer(500)
+        kind = self.library.ddpm_model_load(byref(model), data, c_size_t(len(data)), message, c_size_t(500))
+        if kind:
+            raise Failed(kind, message.value.decode())
+        return model
+
+
+class Decoder:
+    """A ddpm_decoder, whose failures are raised."""
+
+    def __init__(self, installed: Installed, **plan: int) -> None:
+        self.installed, self.library = installed, installed.library
+        self.pointer = c_void_p(self.library.ddpm_decoder_new())
+        if plan:
+            self.call("set_plan", byref(Plan(ctypes.sizeof(Plan), **plan)))
+
+    def __del__(self) -> None:
+        self.library.ddpm_decoder_free(self.pointer)
+
+    def call(self, name: str, *arguments: Any) -> None:
+        self.check(getattr(self.library, f"ddpm_decoder_{name}")(self.pointer, *arguments))
+
+    def check(self, kind: int) -> None:
+        if not kind:
+            return
+        told = c_int()
+        message = self.library.ddpm_decoder_error(self.pointer, byref(told))
+        assert (told.value, bool(message)) == (kind, True)
+        raise Failed(kind, message.decode())
+
+    def feed(self, data: bytes) -> None:
+        self.call("feed", data, c_size_t(len(data)))
+
+    def advance(self, seconds: float = FOREVER) -> int:
+        event: int = self.library.ddpm_decoder_advance(self.pointer, seconds)
+        if event == Event.ERROR:
+            kind = c_int()
+            message = self.library.ddpm_decoder_error(self.pointer, byref(kind))
+            raise Failed(kind.value, message.decode())
+        return event
+
+    def filled(self, name: str, kind: type[Any]) -> Any:
+        out = kind(ctypes.sizeof(kind))
+        self.call(name, byref(out))
+        return out
+
+    def pixels(self, gap: int = 0) -> NDArray[np.uint8]:
+        """[H, W, C]. gap: bytes between rows."""
+        layout = self.filled("layout", Layout)
+        out = np.full((layout.height, layout.stride + gap), 77, np.uint8)
+        self.call("pixels", out.ctypes.data_as(c_void_p), c_size_t(out.size), c_size_t(layout.stride + gap))
+        assert np.all(out[:, layout.stride :] == 77)
+        return out[:, : layout.stride].reshape(layout.height, layout.width, layout.channels)
+
+    def section(self, kind: int) -> bytes:
+        data, size = POINTER(c_uint8)(), c_size_t()
+        self.call("section", c_int(kind), byref(data), byref(size))
+        return ctypes.string_at(data, size.value)
+
+    def decode(self, data: bytes, model: c_void_p) -> Any:
+        """All of a file; its verdict."""
+        self.feed(data)
+        self.call("finish")
+        while (event := self.advance()) != Event.DONE:
+            if event == Event.NEED_MODEL:
+                self.call("set_model", model)
+        return self.filled("verdict", Verdict)
