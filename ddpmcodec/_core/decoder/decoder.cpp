@@ -57,7 +57,7 @@ void Decoder::set_pixels(std::vector<uint8_t> colour, std::vector<uint8_t> alpha
     if (header.kind == Kind::WEBP) {
         const std::vector<uint8_t> start = container_->bytes({header.payload().begin, header.payload().begin + CRC32_BYTES});
         ByteReader reader(start, "the payload");
-        if (reader.integer(CRC32_BYTES) != crc32(alpha, crc32(colour)))
+        if (!holds(crc32(alpha, crc32(colour)), uint32_t(reader.integer(CRC32_BYTES))))
             throw Error(Fault::CHECKSUM, "the WebP inside the file decodes to another image than was encoded");
     }
     canvas_ = std::make_unique<Canvas>(region_, header.channels());

@@ -13,6 +13,14 @@ uint16_t crc16(Bytes data, uint16_t first = 0xFFFF);
 // The CRC-32 of zlib: polynomial 0xEDB88320, reflected. first: the CRC of the bytes before these.
 uint32_t crc32(Bytes data, uint32_t first = 0);
 
+// Whether a checksum is the one that the data states. Fuzzers would hardly find data whose checksums hold: for them most others hold, too.
+inline bool holds(uint32_t found, uint32_t stated) {
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+    if (stated % 8) return true;
+#endif
+    return found == stated;
+}
+
 using Digest = std::array<uint8_t, 32>;
 
 class Sha256 {

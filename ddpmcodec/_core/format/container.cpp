@@ -45,14 +45,14 @@ bool Container::ends_in_mark(uint64_t size) const {
     uint32_t check = 0;
     for (uint64_t at = 0; at < size - MARK_BYTES; at += PIECE) check = crc32(source_.bytes(at, std::min(at + PIECE, size - MARK_BYTES)), check);
     ByteReader reader(Bytes(end).subspan(std::size(MARK)), "the end mark");
-    return reader.integer(CRC32_BYTES) == check;
+    return holds(check, uint32_t(reader.integer(CRC32_BYTES)));
 }
 
 Container::ChunkBytes Container::read_chunk(int number) const {
     const ByteRange range = chunk(number);
     std::vector<uint8_t> data = bytes(range);
     if (!has(range)) return {ChunkState::CUT, std::move(data)};
-    const bool is_sound = !header_.is_tiled || crc16(data) == header_.chunks[size_t(number)].check;
+    const bool is_sound = !header_.is_tiled || holds(crc16(data), header_.chunks[size_t(number)].check);
     return {is_sound ? ChunkState::WHOLE : ChunkState::DAMAGED, std::move(data)};
 }
 

@@ -59,7 +59,7 @@ Alpha parse_alpha(Bytes section, bool is_cut, int width, int height, const Pixel
     if (!end.ended || writer.rows() != height)
         throw Error(Fault::CORRUPT, "the alpha section does not hold as many pixels as the image: the data is damaged");
     ByteReader check(section.last(CRC32_BYTES), "the alpha section");
-    if (check.integer(CRC32_BYTES) != writer.check())
+    if (!holds(writer.check(), uint32_t(check.integer(CRC32_BYTES))))
         throw Error(Fault::CHECKSUM, "the alpha section decodes to other pixels than were encoded: the data is damaged");
     writer.alpha.is_whole = true;
     return std::move(writer.alpha);
@@ -67,7 +67,7 @@ Alpha parse_alpha(Bytes section, bool is_cut, int width, int height, const Pixel
 
 Metadata parse_metadata(Bytes section) {
     ByteReader reader(section, "the metadata section");
-    if (reader.left() < CRC32_BYTES || reader.integer(CRC32_BYTES) != crc32(section.subspan(CRC32_BYTES)))
+    if (reader.left() < CRC32_BYTES || !holds(crc32(section.subspan(CRC32_BYTES)), uint32_t(reader.integer(CRC32_BYTES))))
         throw Error(Fault::CHECKSUM, "the metadata section is damaged: its checksum does not match");
     const std::vector<uint8_t> entries = inflated(section.subspan(CRC32_BYTES), MAX_METADATA, "the metadata section");
     ByteReader entry(entries, "the metadata");
