@@ -300,7 +300,7 @@ void Decoder::place(const Tile& tile, int threads) {
     const int scale = plan_.scale;
     if (from_bands_) {
         if (!tile.pass() || !tile.pass()->is_for_previews()) return;
-        Estimate means = reduced(*tile.pass(), std::bit_width(unsigned(scale)) - 1, threads);
+        Estimate means = reduced(*tile.pass(), int(std::bit_width(unsigned(scale))) - 1, threads);
         const float lack = LACK * float(finest_band(tile.box().height(), tile.box().width(), scale) - 1);
         for (float& value : means.mean) value += lack;
         reduced_->place(tile.box(), means);

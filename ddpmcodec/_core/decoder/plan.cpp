@@ -57,7 +57,7 @@ int step_for(int levels, int scale) {
 bool has_bands_for(const Header& header, int scale) { return scale > 1 && !header.is_stored() && step_for(header.levels, scale) <= header.levels; }
 
 int finest_band(int height, int width, int scale) {
-    const int halvings = std::bit_width(unsigned(scale)) - 1;
+    const int halvings = int(std::bit_width(unsigned(scale))) - 1;
     auto halved = [&](int side) { return std::min(halvings, int(std::bit_width(unsigned(side - 1)))); };
     return halved(height) + halved(width) + 1;
 }

@@ -26,8 +26,8 @@ constexpr std::array<std::array<uint32_t, 256>, SLICES> crc32_tables() {
         for (int bit = 0; bit < 8; bit++) value = value & 1 ? value >> 1 ^ 0xEDB88320 : value >> 1;
         tables[0][byte] = value;
     }
-    for (int slice = 1; slice < SLICES; slice++)
-        for (int byte = 0; byte < 256; byte++) tables[slice][byte] = tables[slice - 1][byte] >> 8 ^ tables[0][tables[slice - 1][byte] & 255];
+    for (size_t slice = 1; slice < SLICES; slice++)
+        for (size_t byte = 0; byte < 256; byte++) tables[slice][byte] = tables[slice - 1][byte] >> 8 ^ tables[0][tables[slice - 1][byte] & 255];
     return tables;
 }
 
@@ -113,7 +113,7 @@ Digest Sha256::digest() {
     for (int k = 0; k < 8; k++) length[k] = uint8_t(bits >> (56 - 8 * k));
     add(length);
     Digest found;
-    for (int k = 0; k < 32; k++) found[k] = uint8_t(state_[k / 4] >> (24 - 8 * (k % 4)));
+    for (size_t k = 0; k < found.size(); k++) found[k] = uint8_t(state_[k / 4] >> (24 - 8 * (k % 4)));
     return found;
 }
 

@@ -1,6 +1,7 @@
 #include "header.h"
 
 #include <algorithm>
+#include <concepts>
 
 #include "checksums.h"
 #include "schedule.h"
@@ -17,7 +18,7 @@ constexpr int DEPTH = 8;                                                        
 
 [[noreturn]] void refuse(const std::string& message) { throw Error(Fault::FORMAT, message); }
 
-std::string number(uint64_t value) { return std::to_string(value); }
+std::string number(std::integral auto value) { return std::to_string(value); }
 
 void require_crc(ByteReader& reader, Bytes covered) {
     if (!holds(crc16(covered), uint32_t(reader.integer(CRC16_BYTES)))) refuse("the header is damaged: its checksum does not match");
@@ -54,7 +55,7 @@ void check_coding(const Header& header) {
     if (header.effort < least || header.effort > most)
         refuse("the header claims effort " + number(header.effort) + " (" + number(least) + " to " + number(most) + " are possible)");
     if (header.is_stored() && header.levels) refuse("the header claims noise levels of a stored file: the data is damaged");
-    require_levels(header.levels);
+    require_levels(uint64_t(header.levels));
     if (header.is_jpeg() && header.mode != Mode::L && header.mode != Mode::RGB)
         refuse("the header claims a JPEG of mode " + std::string(MODE_NAMES[int(header.mode)]) + ": the data is damaged");
 }
@@ -108,10 +109,10 @@ void parse_index(ByteReader& reader, Header& header) {
         refuse("the header claims tiles of " + number(width) + " x " + number(height) + " pixels for an image of " + number(header.width) + " x " +
                number(header.height) + " (1 to " + number(MAX_TILE_PIXELS) + " pixels are possible)");
     header.tile_width = int(width), header.tile_height = int(height);
-    const uint64_t columns = (header.width + width - 1) / width, rows = (header.height + height - 1) / height;
-    if (columns * rows > MAX_CHUNKS || columns * rows * header.segments() > MAX_CHUNKS)
+    const uint64_t columns = (uint64_t(header.width) + width - 1) / width, rows = (uint64_t(header.height) + height - 1) / height;
+    if (columns * rows > MAX_CHUNKS || columns * rows * uint64_t(header.segments()) > MAX_CHUNKS)
         refuse("the header claims more than " + number(MAX_CHUNKS) + " chunks: the data is damaged");
-    const uint64_t chunks = columns * rows * header.segments();
+    const uint64_t chunks = columns * rows * uint64_t(header.segments());
     if (length < (1 + CRC16_BYTES) * chunks || length > (MAX_VARINT_BYTES + CRC16_BYTES) * chunks)
         refuse("the header claims an index of " + number(length) + " bytes for " + number(chunks) + " chunks: the data is damaged");
     require_crc(reader, reader.since(0));
@@ -140,7 +141,7 @@ void parse_length(ByteReader& reader, Header& header) {
         return;
     }
     header.state_bytes = LEAST_STATE_BYTES + int(length % STATE_SIZES);
-    header.payload_length = header.state_bytes + length / STATE_SIZES * WORD_BYTES;
+    header.payload_length = uint64_t(header.state_bytes) + length / STATE_SIZES * WORD_BYTES;
 }
 
 }  // namespace
@@ -174,7 +175,7 @@ Header parse_header(Bytes data) {
     if (flags.tiled) {
         parse_index(reader, header);
     } else {
-        if (!header.is_stored() && uint64_t(header.width) * header.height > MAX_TILE_PIXELS)
+        if (!header.is_stored() && uint64_t(header.width) * uint64_t(header.height) > MAX_TILE_PIXELS)
             refuse("the header claims one stream of " + number(header.width) + " x " + number(header.height) + " pixels (1 to " + number(MAX_TILE_PIXELS) +
                    " pixels are possible)");
         header.covered = reader.position();
