@@ -1,6 +1,8 @@
 // Training learns from positions of images as the coder would meet them. States of the schedule are functions of the image,
 // so that any position of any step can be drawn without coding anything.
 #pragma once
+#include <cassert>
+
 #include "stages.h"
 
 namespace ddpm {
@@ -42,7 +44,10 @@ class PartOfPositions {
     bool holds(int y, int x) const {
         return y >= part_.top && x >= part_.left && y < part_.top + part_.height && x < part_.left + part_.width;
     }
-    int32_t& place(int y, int x) { return places_[size_t(y - part_.top) * part_.width + x - part_.left]; }
+    int32_t& place(int y, int x) {
+        assert(holds(y, x));
+        return places_[size_t(y - part_.top) * part_.width + x - part_.left];
+    }
 
     Positions& positions_;
     const Part part_;

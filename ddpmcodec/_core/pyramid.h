@@ -1,6 +1,7 @@
 // YCoCg-R, the S-transform pyramid, and the nested cells of its noise levels: docs/architecture.md.
 #pragma once
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -66,8 +67,11 @@ struct Planes {
 
     Planes() = default;
     Planes(int height, int width) : height(height), width(width), values(size_t(height) * width * CHANNELS) {}
-    int16_t* at(int y, int x) { return values.data() + (size_t(y) * width + x) * CHANNELS; }
-    const int16_t* at(int y, int x) const { return values.data() + (size_t(y) * width + x) * CHANNELS; }
+    int16_t* at(int y, int x) {
+        assert(y >= 0 && y < height && x >= 0 && x < width);
+        return values.data() + (size_t(y) * width + x) * CHANNELS;
+    }
+    const int16_t* at(int y, int x) const { return const_cast<Planes*>(this)->at(y, x); }
 
     Planes turned() const {
         Planes transposed(width, height);

@@ -8,6 +8,7 @@
 // smaller, but never below 2^24 >= f. So a decoder that has no word left where s < 2^31 is near its end, if 2^24 <= s; else
 // something is missing.
 #pragma once
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -38,7 +39,10 @@ class alignas(CACHE_LINES) Symbols {
     }
 
     size_t size() const { return size_; }
-    const Symbol& operator[](size_t i) const { return pieces_[i / PIECE][i % PIECE]; }
+    const Symbol& operator[](size_t i) const {
+        assert(i < size_);
+        return pieces_[i / PIECE][i % PIECE];
+    }
 
   private:
     static constexpr size_t PIECE = 1 << 14;
@@ -58,6 +62,7 @@ struct alignas(CACHE_LINES) Reader {
     uint32_t slot() const { return uint32_t(state & SLOT_MASK); }
 
     void take(uint32_t start, uint32_t freq) {
+        assert(slot() >= start && slot() - start < freq);
         state = freq * (state >> PRECISION) + (state & SLOT_MASK) - start;
         if (state < STATE_LOW) {
             if (position < words.size())

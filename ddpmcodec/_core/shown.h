@@ -1,6 +1,7 @@
 // What positions show those after them: the activations that their network saw.
 #pragma once
 #include <algorithm>
+#include <cassert>
 #include <cstring>
 
 #include "contract.h"
@@ -39,6 +40,7 @@ class ShownActivations {
     static_assert(COLUMNS > DELAY, "a row would overwrite what the row below still sees");
 
     uint8_t* place(int n, int y, int x) {
+        assert(n >= 0 && y >= 0 && x >= 0 && x < width_);
         return kept_.data() + ((size_t(n) * rows_ + y % rows_) * columns_ + x % columns_) * size_;
     }
 

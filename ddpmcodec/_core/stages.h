@@ -1,5 +1,7 @@
 // The two kinds of steps as the wave loop sees them: what a position sees, what is known of it, and where the result goes.
 #pragma once
+#include <cassert>
+
 #include "position.h"
 #include "schedule.h"
 #include "window.h"
@@ -12,7 +14,10 @@ class Residuals {
     Residuals() = default;
     Residuals(int height, int width) : width_(width), values_(size_t(height) * width * CHANNELS, NOT_CODED) {}
 
-    int16_t* at(int y, int x) { return values_.data() + (size_t(y) * width_ + x) * CHANNELS; }
+    int16_t* at(int y, int x) {
+        assert(y >= 0 && x >= 0 && x < width_ && (size_t(y) * width_ + x) * CHANNELS < values_.size());
+        return values_.data() + (size_t(y) * width_ + x) * CHANNELS;
+    }
 
     // Those of the four nearest coded positions, by channel.
     void near(int y, int x, int16_t out[CHANNELS][4]) {

@@ -1,5 +1,6 @@
 // What positions see, as inputs of eight bits: see contract.h.
 #pragma once
+#include <cassert>
 #include <cstring>
 
 #include "bounds.h"
@@ -22,7 +23,10 @@ template <class T> struct Bordered {
           values(stride * (height + 2 * REACH) + SPARE, filler) {}
 
     // The pixel at a row and a column of the image, which begin at -3.
-    T* at(int y, int x) { return values.data() + size_t(y + REACH) * stride + size_t(x + REACH) * CHANNELS; }
+    T* at(int y, int x) {
+        assert(y >= -REACH && y < height + REACH && x >= -REACH && x <= width + REACH);
+        return values.data() + size_t(y + REACH) * stride + size_t(x + REACH) * CHANNELS;
+    }
     const T* at(int y, int x) const { return const_cast<Bordered*>(this)->at(y, x); }
 
     // Fills the margin with the edge, repeated.
