@@ -50,6 +50,6 @@ inline const ddpm::ContextModel& model() {
     return *parsed;
 }
 
-inline constexpr uint64_t MOST_PIXELS = 1 << 12;  // that are decoded, so that an input takes a moment
+inline constexpr uint64_t MOST_PIXELS = 48 * 48;  // that are decoded: enough to learn from, and few enough to take a moment
 
 }  // namespace fuzz
