@@ -375,7 +375,6 @@ void Decoder::judge() {
     if (accepts_damage() || from_bands_) read_metadata();
     const bool nothing_wanted = segments_wanted_ == 0;
     bool is_exact = true, is_complete = true, is_damaged = false;
-    verdict_.steps_done = header.steps();
     for (const std::unique_ptr<Tile>& tile : tiles_) {
         const TileResult& result = tile->result();
         const int wanted = from_bands_ ? segments_for_scale(header, tile->box().height(), tile->box().width(), plan_.scale) : segments_wanted_;
@@ -383,9 +382,8 @@ void Decoder::judge() {
         is_exact = is_exact && result.is_exact;
         is_complete = is_complete && (result.is_exact || result.segments_done >= wanted);
         is_damaged = is_damaged || result.is_damaged || (is_unfinished && !result.is_cut);
-        if (!result.is_exact) verdict_.steps_done = std::min(verdict_.steps_done, steps_done(header, result.segments_done));
     }
-    if (from_bands_) verdict_.steps_done = is_complete ? step_for(header.levels, plan_.scale) : 0;
+    verdict_.steps_done = from_bands_ ? (is_complete ? step_for(header.levels, plan_.scale) : 0) : steps_of_tiles();
     verdict_.colours_exact = is_exact && !is_damaged;
     verdict_.is_damaged = is_damaged || verdict_.alpha_damaged || verdict_.metadata_damaged;
     verdict_.is_exact = is_exact && !verdict_.is_damaged && plan_.scale == 1 && (plan_.box || !container_->missing());
@@ -435,7 +433,16 @@ Verdict Decoder::verdict() const {
     verdict.is_lossy = container_->is_lossy();
     verdict.missing = container_->missing();
     verdict.following = container_->following();
+    if (!is_done_ && !from_bands_) verdict.steps_done = steps_of_tiles();
     return verdict;
+}
+
+int Decoder::steps_of_tiles() const {
+    const Header& header = container_->header();
+    int steps = tiles_.empty() ? 0 : header.steps();
+    for (const std::unique_ptr<Tile>& tile : tiles_)
+        if (!tile->result().is_exact) steps = std::min(steps, steps_done(header, tile->result().segments_done));
+    return steps;
 }
 
 std::vector<SegmentCost> Decoder::take_costs() {

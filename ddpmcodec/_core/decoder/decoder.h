@@ -101,6 +101,7 @@ class Decoder {
     Picture flat_picture() const;
     void judge();
     void judge_stored();
+    int steps_of_tiles() const;  // that every pixel has been through
     uint64_t bytes_used(bool is_exact) const;
 
     bool is_preview() const { return accepts_damage() || plan_.step; }
