@@ -12,18 +12,24 @@ import { pathToFileURL } from "node:url";
 
 const web = await import(pathToFileURL(resolve(process.argv[2], "index.js")));
 
-let passes = 0; // that were begun
+let decoders = 0; // that were made
 let kept = 0; // of these, in memory
-let networks = () => 0; // in the memory of the core that made one last
+let models = () => 0; // in the memory of the core that loaded one last
 const { instantiate } = WebAssembly;
 WebAssembly.instantiate = async (...given) => {
   const { exports } = await instantiate(...given);
   let count = 0;
-  const network_new = (...values) => (count++, (networks = () => count), exports.network_new(...values));
-  const network_free = (network) => (count--, exports.network_free(network));
-  const pass_new = (...values) => (passes++, kept++, exports.pass_new(...values));
-  const pass_free = (pass) => (kept--, exports.pass_free(pass));
-  return { exports: { ...exports, network_new, network_free, pass_new, pass_free } };
+  const counted = {
+    ddpm_model_load: (...values) => {
+      const error = exports.ddpm_model_load(...values);
+      if (!error) (count++, (models = () => count));
+      return error;
+    },
+    ddpm_model_free: (model) => (count--, exports.ddpm_model_free(model)),
+    ddpm_decoder_new: () => (decoders++, kept++, exports.ddpm_decoder_new()),
+    ddpm_decoder_free: (decoder) => (kept--, exports.ddpm_decoder_free(decoder)),
+  };
+  return { exports: { ...exports, ...counted } };
 };
 
 function answerOf(picture) {
@@ -60,13 +66,13 @@ const operations = {
     for await (const picture of web.decodeStream(chunksOf(data, chunk), options)) pictures.push(answerOf(picture));
     return { pictures };
   },
-  networks: async () => ({ networks: networks() }),
+  models: async () => ({ models: models() }),
   abort: async (data, options) => answerOf(await web.decode(data, { ...options, signal: AbortSignal.abort(new Error("stop")) })),
-  // A preview that is aborted in its pass of this number, the first one 1: what it rejects with, and how many passes are kept.
-  abortedIn: async (data, { pass, ...options }) => {
-    const last = passes + pass;
+  // A preview that is aborted once there is a decoder: what it rejects with, and how many decoders are kept.
+  aborted: async (data, options) => {
+    const last = decoders;
     const throwIfAborted = () => {
-      if (passes >= last) throw new Error("stop");
+      if (decoders > last) throw new Error("stop");
     };
     const signal = { aborted: false, throwIfAborted, addEventListener() {}, removeEventListener() {} };
     const error = await web.decode(data, { ...options, partial: true, signal }).catch((error) => error);
@@ -125,14 +131,14 @@ const operations = {
     await decoder.feed(data).catch(() => {});
     return answerOf(await decoder.close());
   },
-  // How many passes were made before `close`, and with it.
+  // How many decoders were made before `close`, and with it.
   once: async (data) => {
-    passes = 0;
+    decoders = 0;
     const decoder = new web.ProgressiveDecoder();
     await decoder.feed(data);
-    const before = passes;
+    const before = decoders;
     const { exact } = await decoder.close();
-    return { before, after: passes, exact };
+    return { before, after: decoders, exact };
   },
   // `close` of a part, and again once the rest is there.
   early: async (data) => {
@@ -147,7 +153,7 @@ const operations = {
 for await (const line of createInterface({ input: process.stdin })) {
   const { operation, data, model, rgba, ...options } = JSON.parse(line);
   if (model) options.model = await readFile(model);
-  if (rgba) options.webp = () => Uint8Array.from(Buffer.from(rgba, "base64"));
+  if (rgba) options.webp = options.jpeg = () => Uint8Array.from(Buffer.from(rgba, "base64"));
   let answer;
   try {
     answer = await operations[operation](Buffer.from(data, "base64"), options);

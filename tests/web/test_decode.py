@@ -102,8 +102,7 @@ def test_what_lacks_words_and_yet_comes_to_an_end_is_a_prefix(node: Node) -> Non
 
 def test_a_preview_that_is_aborted_leaves_nothing_in_memory(node: Node) -> None:
     data = ddpmcodec.encode(Image.open(ROOT / "docs" / "photo.png").crop((0, 0, 60, 60)), effort=1)[:-5]
-    assert "message" not in node.ask("abortedIn", data, **{"pass": 2})  # it has one
-    assert node.ask("abortedIn", data, **{"pass": 1}) == {"message": "stop", "kept": 0}
+    assert node.ask("aborted", data) == {"message": "stop", "kept": 0}
     assert node.ask("decode", data, partial=True)["exact"] is False
 
 
@@ -136,6 +135,7 @@ def test_a_photograph_streams_to_its_exact_pixels(node: Node, photo: bytes) -> N
     pictures = node.ask("stream", photo, chunk=len(photo) // 12)["pictures"]
     steps = [picture["stepsDone"] for picture in pictures]
     assert steps == sorted(steps)
+    assert {1, 2, 3} <= set(steps)
     assert len(pictures) > 8
     assert np.array_equal(pixels_of(pictures[-1]), ddpmcodec.decode(photo, as_array=True))
 
@@ -217,7 +217,7 @@ def test_damage_is_left_out_of_a_preview(node: Node, photo: bytes) -> None:
         (b"\xddA\r\n\x01\x00", "FormatError", "an archive"),
         (b"\xdd\n\x80\x80", "FormatError", "format version 2"),
         (b"\xdd\n\x49\x10\x01\xff\xff\x7f", "FormatError", "pixels are possible"),
-        (b"\xdd\n\x49\x10\x01\xff\x7f" + 9 * b"\0", "FormatError", "tiles of 16383 x 16383"),
+        (b"\xdd\n\x49\x10\x01\xff\x7f" + 9 * b"\0", "FormatError", "16383 x 16383 pixels"),
     ],
 )
 def test_other_data_are_refused(node: Node, data: bytes, error: str, words: str) -> None:
@@ -238,7 +238,7 @@ def test_another_model_is_refused(node: Node) -> None:
     other = str(models.path("cifar10"))
     answer = node.ask("decode", data, model=other)
     assert error_of(answer) == "ModelError"
-    assert f"the given one is {models.ids()['cifar10'][:4].hex()}" in answer["message"]
+    assert models.ids()['cifar10'][:4].hex() in answer["message"]
     answer = node.ask("decode", data, model=str(ROOT / "docs" / "photo.png"))
     assert error_of(answer) == "ModelError"
 
@@ -304,7 +304,7 @@ def test_networks_that_only_python_computes_have_a_name(node: Node, linear_file:
     data = ddpmcodec.encode(image, effort=1, levels=0, model=path, webp=False)
     answer = node.ask("decode", data, model=str(path))
     assert error_of(answer) == "ModelError"
-    assert "networks of the architecture 'linear', which only Python computes" in answer["message"]
+    assert "architecture 'linear'" in answer["message"]
 
 
 def same_networks(context_model: ContextModel, path: Path, changes: dict[str, Any]) -> Path:
@@ -342,7 +342,7 @@ def test_a_model_that_is_older_than_a_schedule_decodes_the_others(
     assert np.array_equal(pixels_of(node.ask("decode", data, model=str(path))), image)
 
 
-def test_networks_of_four_models_are_kept(node: Node, context_model: ContextModel, tmp_path: Path) -> None:
+def test_four_models_are_kept(node: Node, context_model: ContextModel, tmp_path: Path) -> None:
     """However many are given, and however often the bytes of one."""
     components = {key: facts["components"] for key, facts in context_model.facts.items()}
     image = np.random.default_rng(1).integers(0, 256, (9, 9, 3), dtype=np.uint8)
@@ -352,7 +352,7 @@ def test_networks_of_four_models_are_kept(node: Node, context_model: ContextMode
         data = ddpmcodec.encode(image, effort=1, levels=0, model=path, webp=False)
         for _ in range(3):
             assert np.array_equal(pixels_of(node.ask("decode", data, model=str(path))), image)
-    assert node.ask("networks", b"") == {"networks": 4}
+    assert node.ask("models", b"") == {"models": 4}
 
 
 OTHERS = [("2.last", same) for same in ("4.last", "2.last", "3.last", "1.direct", None, 7)]

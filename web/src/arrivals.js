@@ -1,8 +1,7 @@
 // The bytes of a source as they arrive, whatever it is.
 
-import { bytesOf, joined } from "./bytes.js";
 import { DdpmError } from "./errors.js";
-import { rest, unlessAborted } from "./waiting.js";
+import { bytesOf, rest, unlessAborted } from "./waiting.js";
 
 /** Chunks. Of a stream, all that have arrived together: a preview of fewer would be out of date once it is made. */
 export async function* chunksOf(source, signal) {
@@ -35,7 +34,7 @@ async function* together(next) {
       if (!arrived || arrived.done) break;
       parts.push(bytesOf(arrived.value));
     }
-    yield joined(parts, Uint8Array);
+    yield new Uint8Array(await new Blob(parts).arrayBuffer());
   }
 }
 

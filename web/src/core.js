@@ -1,51 +1,70 @@
-// The compiled core: web/core/decoder.cpp behind JavaScript's objects. Whoever makes one frees it.
+// The compiled core: functions and structs of ddpm.h as JavaScript's objects. docs/c.md describes the library.
 
-import { CorruptError, DdpmError, ImageError, ModelError } from "./errors.js";
-import { rest } from "./waiting.js";
+import { ChecksumError, CorruptError, DdpmError, FormatError, ImageError, ModelError, TruncatedError } from "./errors.js";
 
-const ROLES = { band1: 0, band2: 0, band3: 0, direct: 1, last: 2, preview: 3 };
-const BAND_ROLES = ["band1", "band2", "band3"];
-const CALL_POSITIONS = 1 << 13; // coded in a call
-const INTERFACE = 2; // as in decoder.cpp
-const SLICE = 50; // milliseconds after which the page gets its turn
-const MOST_MODELS = 4; // of which networks are kept
+const VERSION = "0.1.0"; // of the core that this module calls: a page may find files of two versions
+const MESSAGE_BYTES = 1024;
+const MOST_MODELS = 4; // that are kept
+const ERRORS = [null, DdpmError, FormatError, TruncatedError, ChecksumError, CorruptError, ModelError, ImageError, DdpmError, ImageError, DdpmError];
+export const EVENTS = ["DONE", "ERROR", "NEED_BYTES", "NEED_MODEL", "NEED_PIXELS", "MORE", "PREVIEW"];
+const SECTIONS = { icc: 0, exif: 1, xmp: 2, payload: 3 };
 
+// Each struct begins with its size. Fields of 32 bits follow, then fields of 64 bits.
+const STRUCTS = {
+  plan: ["left top width height scale hasStep step partial threads", "maxPixels"],
+  info: [
+    "width height mode channels hasAlpha bits kind orientation effort levels steps tileWidth tileHeight tiles modelNumber modelId reserved",
+    "headerLength fileLength payloadOffset payloadLength",
+  ],
+  layout: ["width height channels", "stride size"],
+  verdict: ["isExact isDamaged isLossy alphaDamaged metadataDamaged coloursExact stepsDone steps reserved", "bytesUsed missing following"],
+};
+const FIELDS = Object.fromEntries(Object.entries(STRUCTS).map(([name, lists]) => [name, lists.map((list) => list.split(" "))]));
+
+/** An instance of the core, with the models that were given to it. */
 export class Core {
   #exports;
-  #networks = new Map(); // id of a model -> Map of its networks; the model that was used last is the last one
-  #rested = 0; // when the page had its turn
+  #models = new Map(); // key -> address; the model that was used last is the last one
   isBroken = false; // it stopped in the middle of something
 
-  /** module: a WebAssembly.Module. url: where it comes from. */
+  /** module: a WebAssembly.Module. url: of its file, for errors. */
   static async make(module, url) {
     const core = new Core();
-    const none = (count, size) => (core.#views().u32.fill(0, count >> 2, (count >> 2) + 1).fill(0, size >> 2, (size >> 2) + 1), 0);
-    const imports = {
-      env: { emscripten_notify_memory_growth: () => {} },
-      wasi_snapshot_preview1: { environ_sizes_get: none, environ_get: () => 0 }, // no environment
-    };
     try {
-      core.#exports = (await WebAssembly.instantiate(module, imports)).exports;
+      core.#exports = (await WebAssembly.instantiate(module, core.#imports())).exports;
       core.#exports._initialize();
-      if (core.#exports.interface_version() === INTERFACE) return core;
+      if (core.text(core.#exports.ddpm_version()) === VERSION) return core;
     } catch (error) {
       if (error instanceof RangeError) throw new ImageError(`there is not enough memory for the decoder (${error.message})`);
     }
     throw new ModelError(`${url} is of another version than this module: copy both again`);
   }
 
-  /** Memory as it is now: it moves where it grows. */
-  #views() {
-    const { buffer } = this.#exports.memory;
-    return { u8: new Uint8Array(buffer), u32: new Uint32Array(buffer) };
+  /** WASI as far as the core calls it: no environment, and a clock. */
+  #imports() {
+    const none = (count, size) => (this.view().setUint32(count, 0, true), this.view().setUint32(size, 0, true), 0);
+    const clock = (_id, _precision, out) => (this.view().setBigUint64(out, BigInt(Math.round(performance.now() * 1e6)), true), 0);
+    return {
+      env: { emscripten_notify_memory_growth: () => {} },
+      wasi_snapshot_preview1: { environ_sizes_get: none, environ_get: () => 0, clock_time_get: clock },
+    };
   }
 
-  #zero(...addresses) {
-    for (const address of addresses) this.#views().u32[address >>> 2] = 0;
-    return 0;
+  /** Memory as it is now: it moves when it grows. */
+  view() {
+    return new DataView(this.#exports.memory.buffer);
   }
 
-  #call(name, ...values) {
+  bytes(address, size) {
+    return new Uint8Array(this.#exports.memory.buffer, address >>> 0, size); // addresses may be above 2^31
+  }
+
+  text(address) {
+    const all = this.bytes(address);
+    return new TextDecoder().decode(all.subarray(0, all.indexOf(0)));
+  }
+
+  call(name, ...values) {
     if (this.isBroken) throw new DdpmError("the decoder stopped at another file: begin again");
     try {
       return this.#exports[name](...values);
@@ -56,195 +75,144 @@ export class Core {
     }
   }
 
-  /** A call that gives 0 where something is wrong. */
-  #checked(name, ...values) {
-    const found = this.#call(name, ...values) >>> 0; // an address may lie above 2^31
-    if (found) return found;
-    const { u8 } = this.#views();
-    const start = this.#call("message") >>> 0;
-    const message = new TextDecoder().decode(u8.subarray(start, u8.indexOf(0, start)));
-    throw new (message.includes("memory") ? ImageError : DdpmError)(message);
-  }
-
-  /** What `work` gives of the address of so many bytes. */
-  #with(size, work) {
-    const address = this.#call("malloc", Math.max(size, 1)) >>> 0;
-    if (!address) throw new ImageError("there is not enough memory for this image");
+  /** Returns work(address) of `size` bytes that are freed after it. */
+  with(size, work) {
+    const address = this.call("malloc", size || 1) >>> 0;
+    if (!address) throw new ImageError("there is not enough memory for this image: decode a part of it, or reduce it");
     try {
       return work(address);
     } finally {
-      if (!this.isBroken) this.#call("free", address);
+      if (!this.isBroken) this.call("free", address);
     }
   }
 
-  /** The same of copies of arrays, one address each. */
-  #withCopies(arrays, work, addresses = []) {
-    if (addresses.length === arrays.length) return work(...addresses);
-    const own = arrays[addresses.length];
-    const bytes = new Uint8Array(own.buffer, own.byteOffset, own.byteLength);
-    return this.#with(bytes.length, (address) => {
-      this.#views().u8.set(bytes, address);
-      return this.#withCopies(arrays, work, [...addresses, address]);
-    });
+  withCopy(bytes, work) {
+    return this.with(bytes.length, (address) => (this.bytes(address, bytes.length).set(bytes), work(address)));
   }
 
-  /** Calls with the addresses and the sizes of tensors, in this order. */
-  #withTensors(tensors, work) {
-    const size = tensors.reduce((sum, tensor) => sum + ((tensor.length + 15) & ~15), 0);
-    return this.#with(size, (address) => {
-      const addresses = new Uint32Array(tensors.length);
-      tensors.forEach((tensor, k) => {
-        addresses[k] = address;
-        this.#views().u8.set(tensor, address);
-        address += (tensor.length + 15) & ~15;
-      });
-      return this.#withCopies([addresses, Uint32Array.from(tensors, (tensor) => tensor.length)], work);
-    });
-  }
-
-  // --- models
-
-  #network(model, effort, role) {
-    const [own, key] = [this.#networksOf(model), model.stored(effort, role)];
-    if (ROLES[String(key).slice(2)] !== ROLES[role])
-      throw new ModelError(`the model ${model.name} has no network of the role ${role}, but ${key} in its place: get it again`);
-    if (!own.has(key)) own.set(key, this.#newNetwork(model, key, role));
-    return own.get(key);
-  }
-
-  /** Those that were made of a model. Networks of a model that others have displaced are freed: a pass has shares in its own. */
-  #networksOf(model) {
-    const id = model.id || model; // nobody knows the id where there is no SHA-256
-    const own = this.#networks.get(id) ?? new Map();
-    this.#networks.delete(id);
-    this.#networks.set(id, own);
-    if (this.#networks.size > MOST_MODELS) {
-      const [oldest, networks] = this.#networks.entries().next().value;
-      for (const network of networks.values()) this.#call("network_free", network);
-      this.#networks.delete(oldest);
+  /** The address of a model. key: the same for the same model. The models that were used last are kept. */
+  model(key, data) {
+    const model = this.#models.get(key) ?? this.#load(data);
+    this.#models.delete(key);
+    this.#models.set(key, model);
+    if (this.#models.size > MOST_MODELS) {
+      const [oldest, other] = this.#models.entries().next().value;
+      this.call("ddpm_model_free", other);
+      this.#models.delete(oldest);
     }
-    return own;
+    return model;
   }
 
-  #newNetwork(model, key, role) {
-    const { components, width, depth, tensors } = model.network(key);
-    return this.#withTensors(tensors, (data, sizes) =>
-      this.#checked("network_new", ROLES[role], components, width, depth, data, sizes, tensors.length),
-    );
-  }
-
-  // --- tiles
-
-  /** A tile of a file's header, from streams [{ state, words }]: an address. */
-  begin(model, header, box, streams, { forPreviews = false, isCut = false } = {}) {
-    const preview = model.has(header.effort, "preview") ? ["preview"] : [];
-    const roles = header.levels ? ["last", ...BAND_ROLES, ...preview] : ["direct"];
-    const networks = Uint32Array.from(roles, (role) => this.#network(model, header.effort, role));
-    const pass = this.#withCopies([networks], (address) =>
-      this.#checked("pass_new", address, networks.length, header.levels, box.height, box.width, header.channels, streams.length > 1),
-    );
-    const words = new Uint32Array(streams.reduce((sum, stream) => sum + stream.words.length, 0));
-    let at = 0;
-    for (const stream of streams) {
-      words.set(stream.words, at);
-      at += stream.words.length;
-    }
-    const states = BigUint64Array.from(streams, (stream) => stream.state);
-    const counts = Uint32Array.from(streams, (stream) => stream.words.length);
-    try {
-      this.#withCopies([states, words, counts], (...addresses) => this.#checked("pass_begin", pass, ...addresses, forPreviews, isCut));
-    } catch (error) {
-      this.free(pass);
-      throw error;
-    }
-    return pass;
-  }
-
-  /** More words of each stream. */
-  extend(pass, lanes) {
-    lanes.forEach((words, lane) => {
-      this.#withCopies([words], (address) => this.#checked("pass_extend", pass, lane, address, words.length));
-    });
-  }
-
-  /** Takes a tile through its first `segments` segments, or as far as its words go: how many are done. The page gets its
-   * turn now and then. */
-  async advance(pass, box, segments, signal) {
-    const waves = Math.ceil(CALL_POSITIONS / Math.min(box.height, Math.ceil(box.width / 4)));
-    for (;;) {
-      await this.#pause(signal);
-      const done = this.#checked("pass_advance", pass, waves, segments) - 1;
-      if (done >= segments || this.#call("pass_has_ended", pass)) return done;
-    }
-  }
-
-  /** The page gets its turn if the last one was long ago, whatever was computed since. Throws the signal's reason. */
-  async #pause(signal) {
-    if (performance.now() - this.#rested >= SLICE) {
-      await rest();
-      this.#rested = performance.now();
-    }
-    signal?.throwIfAborted();
-  }
-
-  hasEnded(pass) {
-    return Boolean(this.#call("pass_has_ended", pass));
-  }
-
-  isExact(pass) {
-    return Boolean(this.#call("pass_is_exact", pass));
-  }
-
-  /** Whether its streams end with this check, and all of their words are taken. */
-  agrees(pass, check) {
-    return Boolean(this.#call("pass_agrees", pass, check));
-  }
-
-  /** Colour samples of a tile that is exact. */
-  pixels(pass, box, channels) {
-    const size = box.width * box.height;
-    return this.#with(size * (channels + 1), (address) => {
-      this.#call("pass_pixels", pass, address, address + size * channels);
-      return this.#views().u8.slice(address, address + size * channels);
-    });
-  }
-
-  free(pass) {
-    if (pass && !this.isBroken) this.#call("pass_free", pass);
-  }
-
-  // --- previews
-
-  canvas(header) {
-    return this.#checked("canvas_new", header.height, header.width, header.channels);
-  }
-
-  place(canvas, box, pass) {
-    this.#checked("canvas_place", canvas, box.top, box.left, pass);
-  }
-
-  /** Colour samples of the whole image. */
-  shown(canvas, header) {
-    const address = this.#call("canvas_shown", canvas) >>> 0;
-    return this.#views().u8.slice(address, address + header.width * header.height * header.channels);
-  }
-
-  freeCanvas(canvas) {
-    if (canvas && !this.isBroken) this.#call("canvas_free", canvas);
-  }
-
-  // --- sections
-
-  /** At most so many bytes of a raw deflate stream: { data, ended }; ended: the stream and its data ended there together. */
-  inflate(deflated, most) {
-    return this.#withCopies([deflated], (address) =>
-      this.#with(most + 4, (flag) => {
-        const target = flag + 4;
-        const count = this.#call("inflate", address, deflated.length, target, most, flag);
-        if (count < 0) throw new CorruptError("a compressed section is damaged: get the file again");
-        const { u8, u32 } = this.#views();
-        return { data: u8.slice(target, target + count), ended: Boolean(u32[flag >>> 2]) };
+  #load(data) {
+    return this.withCopy(data, (address) =>
+      this.with(4 + MESSAGE_BYTES, (out) => {
+        const kind = this.call("ddpm_model_load", out, address, data.length, out + 4, MESSAGE_BYTES);
+        if (kind) throw new ERRORS[kind](this.text(out + 4));
+        return this.view().getUint32(out, true);
       }),
     );
+  }
+}
+
+/** A decoder of one file, which the caller frees. Its functions throw the errors of errors.js. */
+export class Decoder {
+  #core;
+  #address;
+  #failure; // of a call of `advance`
+
+  constructor(core, plan) {
+    this.#core = core;
+    this.#address = core.call("ddpm_decoder_new");
+    if (!this.#address) throw new ImageError("there is not enough memory for a decoder");
+    this.#struct("plan", "ddpm_decoder_set_plan", plan);
+  }
+
+  free() {
+    if (this.#address && !this.#core.isBroken) this.#core.call("ddpm_decoder_free", this.#address);
+    this.#address = 0;
+  }
+
+  feed(bytes) {
+    this.#core.withCopy(bytes, (address) => this.#checked("ddpm_decoder_feed", address, bytes.length));
+  }
+
+  finish() {
+    this.#checked("ddpm_decoder_finish");
+  }
+
+  /** The name of the event after at most about so many seconds. */
+  advance(seconds) {
+    const event = EVENTS[this.#call("ddpm_decoder_advance", seconds)];
+    if (event === "ERROR") throw (this.#failure ??= this.#error());
+    return event;
+  }
+
+  setModel(model) {
+    this.#checked("ddpm_decoder_set_model", model);
+  }
+
+  setPixels(pixels) {
+    this.#core.withCopy(pixels, (address) => this.#checked("ddpm_decoder_set_pixels", address, pixels.length));
+  }
+
+  get info() {
+    return this.#struct("info", "ddpm_decoder_info");
+  }
+
+  get layout() {
+    return this.#struct("layout", "ddpm_decoder_layout");
+  }
+
+  get verdict() {
+    return this.#struct("verdict", "ddpm_decoder_verdict");
+  }
+
+  pixels({ size }) {
+    return this.#core.with(size, (address) => {
+      this.#checked("ddpm_decoder_pixels", address, size, 0);
+      return this.#core.bytes(address, size).slice();
+    });
+  }
+
+  /** The bytes of a section of SECTIONS, empty if the file does not have it. */
+  section(name) {
+    return this.#core.with(8, (out) => {
+      this.#checked("ddpm_decoder_section", SECTIONS[name], out, out + 4);
+      const view = this.#core.view();
+      return this.#core.bytes(view.getUint32(out, true), view.getUint32(out + 4, true)).slice();
+    });
+  }
+
+  #call(name, ...values) {
+    if (!this.#address) throw new DdpmError("the decoder was cancelled: make a new one");
+    return this.#core.call(name, this.#address, ...values);
+  }
+
+  #checked(name, ...values) {
+    if (this.#call(name, ...values)) throw this.#error();
+  }
+
+  #error() {
+    return this.#core.with(4, (kind) => {
+      const message = this.#core.text(this.#call("ddpm_decoder_error", kind));
+      return new ERRORS[this.#core.view().getUint32(kind, true)](message);
+    });
+  }
+
+  /** Calls a function with a struct of these values, and returns it. Fields that are not given are 0. */
+  #struct(kind, name, values = {}) {
+    const [short, long] = FIELDS[kind];
+    const [start, size] = [4 + 4 * short.length, 4 + 4 * short.length + 8 * long.length];
+    return this.#core.with(size, (address) => {
+      const before = this.#core.view();
+      before.setUint32(address, size, true);
+      short.forEach((field, k) => before.setUint32(address + 4 + 4 * k, values[field] ?? 0, true));
+      long.forEach((field, k) => before.setBigUint64(address + start + 8 * k, BigInt(values[field] ?? 0), true));
+      this.#checked(name, address);
+      const after = this.#core.view();
+      const numbers = short.map((_, k) => after.getUint32(address + 4 + 4 * k, true));
+      const larger = long.map((_, k) => Number(after.getBigUint64(address + start + 8 * k, true)));
+      return Object.fromEntries([...short, ...long].map((field, k) => [field, [...numbers, ...larger][k]]));
+    });
   }
 }

@@ -1,4 +1,4 @@
-// Waiting: for others to have their turn, and for a signal.
+// Waiting, for others to have their turn and for a signal; and bytes of whatever has bytes.
 
 /** Timers, messages and frames get their turn. After `scheduler.yield()` Chromium comes back before any of them. */
 export function rest() {
@@ -18,4 +18,11 @@ export function unlessAborted(promise, signal) {
     if (signal.aborted) abort();
     else signal.addEventListener("abort", abort);
   });
+}
+
+/** A plain Uint8Array of the same bytes. */
+export function bytesOf(data) {
+  if (data instanceof ArrayBuffer) return new Uint8Array(data);
+  if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  throw new TypeError("data must be an ArrayBuffer, or a view of one, as Uint8Array is");
 }

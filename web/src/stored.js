@@ -1,0 +1,79 @@
+// WebP and JPEG files by the browser, to the samples that are in the file: without colour management, premultiplication or rotation.
+
+import { CorruptError, FormatError } from "./errors.js";
+
+const OPTIONS = { premultiplyAlpha: "none", colorSpaceConversion: "none", imageOrientation: "none" };
+const TYPES = { 1: "image/webp", 2: "image/jpeg", 3: "image/jxl" }; // by ddpm_kind
+const NAMES = { 1: "WebP", 2: "JPEG", 3: "JPEG XL" };
+
+/** Samples of a stored file in as many channels as the image has. own: a caller's decoders by kind, which return RGBA. */
+export async function storedPixels(data, { kind, width, height, channels, hasAlpha }, own) {
+  const rgba = await (own[kind] ?? browsers)(data, width, height, kind);
+  if (rgba?.length !== 4 * width * height) throw new CorruptError(`the ${NAMES[kind]} inside the file is of another size than the header says`);
+  if (channels === 4) return rgba;
+  const pixels = new Uint8Array(channels * width * height);
+  for (let from = 0, to = 0; to < pixels.length; from += 4) {
+    for (let c = 0; c < channels - hasAlpha; c++) pixels[to++] = rgba[from + c];
+    if (hasAlpha) pixels[to++] = rgba[from + 3];
+  }
+  return pixels;
+}
+
+/** RGBA, 4 bytes a pixel; null if it is of another size. */
+async function browsers(data, width, height, kind) {
+  const [type, name] = [TYPES[kind], NAMES[kind]];
+  const decode = kind === 1 ? (globalThis.ImageDecoder ? byImageDecoder : byTexture) : byCanvas;
+  if (!globalThis.OffscreenCanvas && decode !== byImageDecoder)
+    throw new FormatError(`the file holds a ${name} file, and nothing here decodes it: ${kind === 3 ? "decode it with Python" : `give a decoder with \`${name.toLowerCase()}\``}`);
+  if (kind === 3 && !(await globalThis.ImageDecoder?.isTypeSupported(type)))
+    throw new FormatError("the file holds a JPEG XL file, which this browser does not decode: decode it with Python");
+  try {
+    return await decode(data, width, height, type);
+  } catch (error) {
+    throw new CorruptError(`the ${name} inside the file does not decode (${error.message}): get the file again`);
+  }
+}
+
+async function byImageDecoder(data, width, height, type) {
+  const decoder = new ImageDecoder({ ...OPTIONS, type, data });
+  const { image } = await decoder.decode();
+  try {
+    if (image.displayWidth !== width || image.displayHeight !== height) return null;
+    const isReversed = /^BGR[AX]$/.test(image.format); // asked for RGBA, Chromium would multiply by alpha
+    const options = isReversed || /^RGB[AX]$/.test(image.format) ? {} : { format: "RGBA" };
+    const rgba = new Uint8Array(4 * width * height);
+    await image.copyTo(rgba, { ...options, layout: [{ offset: 0, stride: 4 * width }] });
+    for (let k = 0; isReversed && k < rgba.length; k += 4) [rgba[k], rgba[k + 2]] = [rgba[k + 2], rgba[k]];
+    return rgba;
+  } finally {
+    image.close();
+    decoder.close();
+  }
+}
+
+async function byTexture(data, width, height, type) {
+  const bitmap = await createImageBitmap(new Blob([data], { type }), OPTIONS);
+  if (bitmap.width !== width || bitmap.height !== height) return null;
+  const gl = new OffscreenCanvas(1, 1).getContext("webgl2");
+  if (!gl) throw new Error("there is no WebGL");
+  gl.pixelStorei(gl.UNPACK_PREMULTIPLY_ALPHA_WEBGL, false);
+  gl.pixelStorei(gl.UNPACK_COLORSPACE_CONVERSION_WEBGL, gl.NONE);
+  const texture = gl.createTexture();
+  gl.bindTexture(gl.TEXTURE_2D, texture);
+  gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, bitmap);
+  gl.bindFramebuffer(gl.FRAMEBUFFER, gl.createFramebuffer());
+  gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, texture, 0);
+  const rgba = new Uint8Array(4 * width * height);
+  gl.readPixels(0, 0, width, height, gl.RGBA, gl.UNSIGNED_BYTE, rgba);
+  gl.getExtension("WEBGL_lose_context")?.loseContext(); // pages may have few of them
+  return rgba;
+}
+
+/** Of an opaque image, whose samples a canvas does not change. */
+async function byCanvas(data, width, height, type) {
+  const bitmap = await createImageBitmap(new Blob([data], { type }), OPTIONS);
+  if (bitmap.width !== width || bitmap.height !== height) return null;
+  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  context.drawImage(bitmap, 0, 0);
+  return new Uint8Array(context.getImageData(0, 0, width, height).data.buffer);
+}
