@@ -11,11 +11,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from jpegs import jpeg_of, turned
+from PIL import ImageCms
 
 import ddpmcodec
 from ddpmcodec import models
-from node_decoder import GOLDEN, ROOT
+from node_decoder import CLOSE, GOLDEN, ROOT, stored_jpeg
 
 STREAMS = json.loads((GOLDEN / "manifest.json").read_text())["streams"]
 DECODE = """async ([file, model, without]) => {
@@ -32,6 +35,14 @@ STREAM = """async (file) => {
     const pictures = [];
     for await (const picture of web.decodeStream(await fetch(file))) pictures.push([picture.stepsDone, picture.exact]);
     return pictures;
+}"""
+SAMPLES = """async ([file, options]) => {
+    const web = await import("./index.js");
+    const data = await (await fetch(file)).arrayBuffer();
+    return web.decode(data, options).then(
+        (picture) => [picture.orientation, Array.from(picture.data)],
+        (error) => [error instanceof web.DdpmError && error.name, error.message],
+    );
 }"""
 MISSING = """async (file) => {
     const web = await import("./index.js");
@@ -79,6 +90,28 @@ def test_webp_is_exact_without_an_image_decoder(new_page: Any, address: str) -> 
     found = page.evaluate(DECODE, ["graphics-2.ddpm", None, "ImageDecoder"])
     expected = ddpmcodec.decode((GOLDEN / "graphics-2.ddpm").read_bytes(), as_array=True)
     assert found["sha256"] == hashlib.sha256(expected.tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_stored_jpeg_has_the_samples_of_its_file(page: Any, folder: Path, mode: str) -> None:
+    """Whatever its orientation and its profile: the page turns it, and knows the profile."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = profile.replace(b"rXYZ", b"....").replace(b"bXYZ", b"rXYZ").replace(b"....", b"bXYZ")  # red and blue
+    jpeg = jpeg_of(mode, quality=90, exif=turned(6), **({"icc_profile": swapped} if mode == "RGB" else {}))
+    (folder / "jpeg.ddpm").write_bytes(stored_jpeg(jpeg))
+    orientation, samples = page.evaluate(SAMPLES, ["jpeg.ddpm", {}])
+    expected = ddpmcodec.decode(stored_jpeg(jpeg), as_array=True)
+    assert orientation == 6
+    assert np.abs(np.array(samples, int) - expected.ravel()).max() <= CLOSE
+
+
+def test_what_the_browser_does_not_decode_is_an_error_of_ours(new_page: Any, address: str, folder: Path) -> None:
+    (folder / "jxl.ddpm").write_bytes(stored_jpeg(jpeg_of(), kind=3))
+    page = new_page()
+    page.goto(f"{address}/empty.html")
+    page.evaluate("ImageDecoder.isTypeSupported = async () => false")  # as most browsers of JPEG XL
+    name, message = page.evaluate(SAMPLES, ["jxl.ddpm", {}])
+    assert (name, "JPEG XL" in message) == ("FormatError", True)
 
 
 def test_a_response_streams_and_its_model_is_fetched_once(page: Any, folder: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jpegs import jpeg_of
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors.numpy import load, save
@@ -28,7 +29,7 @@ from ddpmcodec.format.sections import CRC32_BYTES
 from ddpmcodec.images import to_array
 from ddpmcodec.models import context
 from ddpmcodec.models.context import ContextModel
-from node_decoder import GOLDEN, HEIGHT, MODEL, ROOT, WIDTH, Node, error_of, pixels_of
+from node_decoder import CLOSE, GOLDEN, HEIGHT, MODEL, ROOT, WIDTH, Node, error_of, pixels_of, stored_jpeg
 from pictures import nearly_flat
 
 STREAMS = json.loads((GOLDEN / "manifest.json").read_text())["streams"]
@@ -36,7 +37,6 @@ NAMES = [entry["file"] for entry in STREAMS]
 CODED = [name for name in NAMES if not name.startswith("graphics")]
 SHARES = (0.0, 0.3, 0.7, 0.95)  # of a file, of which prefixes are shown
 LONG = {"learning-1.ddpm": 0.7, "learning-2.ddpm": 0.95, "learning-3.ddpm": 0.3, "colourful-2.ddpm": 0.7}  # take longer
-CLOSE = 2  # grey levels that previews may differ by: their arithmetic is not exact
 
 
 def golden(name: str) -> bytes:
@@ -79,6 +79,47 @@ def test_a_photograph_of_the_embedded_model_decodes_exactly(node: Node, photo: b
     assert base64.b64decode(found["xmp"]) == expected.info["xmp"] == b"<x:xmpmeta/>"
     assert base64.b64decode(found["icc"]) == b"no profile, but bytes"
     assert found["orientation"] == 6
+
+
+BOX = (30, 20, 100, 90)
+BOX_OPTION = {"left": 30, "top": 20, "width": 70, "height": 70}
+
+
+def test_a_part_of_an_image_is_what_it_is_natively(node: Node, photo: bytes) -> None:
+    found = node.ask("decode", photo, box=BOX_OPTION)
+    assert np.array_equal(pixels_of(found), ddpmcodec.decode(photo, box=BOX, as_array=True))
+    assert found["exact"]
+    pictures = node.ask("stream", photo, chunk=len(photo) // 3, box=BOX_OPTION)["pictures"]
+    assert pictures[-1]["sha256"] == found["sha256"]
+    assert error_of(node.ask("decode", photo, box=BOX_OPTION | {"width": WIDTH})) == "ImageError"
+
+
+@pytest.mark.parametrize("reduce", [2, 4, 8, 16])
+def test_reduced_images_are_what_they_are_natively(node: Node, photo: bytes, reduce: int) -> None:
+    found = node.ask("decode", photo, reduce=reduce)
+    expected = decode_details(photo, reduce=reduce)
+    assert_close(pixels_of(found), to_array(expected.planes))
+    assert (found["exact"], found["stepsDone"]) == (False, expected.steps_done)
+    part = node.ask("decode", photo, reduce=reduce, box=BOX_OPTION)
+    assert_close(pixels_of(part), to_array(decode_details(photo, reduce=reduce, box=BOX).planes))
+
+
+def test_a_reduced_bilevel_image_is_grey(node: Node) -> None:
+    data = ddpmcodec.encode(Image.open(ROOT / "docs" / "photo.png").convert("1").crop((0, 0, 40, 40)), effort=1, webp=False)
+    assert (node.ask("decode", data)["mode"], node.ask("decode", data, reduce=2)["mode"]) == ("1", "L")
+
+
+def test_an_unknown_reduction_is_refused(node: Node, photo: bytes) -> None:
+    assert error_of(node.ask("decode", photo, reduce=3)) == "DdpmError"
+
+
+def test_a_stored_jpeg_needs_a_decoder(node: Node) -> None:
+    jpeg = jpeg_of(quality=90)
+    data, rgba = stored_jpeg(jpeg), Image.open(BytesIO(jpeg)).convert("RGBA").tobytes()
+    assert "`jpeg`" in node.ask("decode", data)["message"]
+    found = node.ask("decode", data, rgba=base64.b64encode(rgba).decode())
+    assert np.array_equal(pixels_of(found), ddpmcodec.decode(data, as_array=True))
+    assert node.ask("info", data)["kind"] == "jpeg"
 
 
 @pytest.mark.parametrize("name", CODED)

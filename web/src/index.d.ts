@@ -2,6 +2,14 @@
 
 export type Bytes = ArrayBuffer | ArrayBufferView;
 
+/** A part of an image, in pixels as they are stored, before `orientation`. */
+export interface Box {
+  left: number;
+  top: number;
+  width: number;
+  height: number;
+}
+
 /** Pixels, and how much of the image they show. */
 export interface Picture {
   width: number;
@@ -10,11 +18,14 @@ export interface Picture {
   channels: 1 | 2 | 3 | 4;
   /** Samples [height][width][channels]. */
   data: Uint8Array<ArrayBuffer>;
-  /** As Pillow calls them; "1" is bilevel, as grey levels 0 and 255. */
+  /** As Pillow calls them; "1" is bilevel, as grey levels 0 and 255. Previews and reduced images of it are "L". */
   mode: "L" | "RGB" | "LA" | "RGBA" | "1";
-  /** All of the file was there, and its checks passed: what was encoded. Otherwise a preview. */
+  /**
+   * The pixels are what was encoded: all that they need was there, and its checks passed. Of a stored JPEG file, the file is
+   * what was encoded, and decoders of JPEG may differ.
+   */
   exact: boolean;
-  /** The file was cut on purpose, and says so. */
+  /** The file states that it was cut on purpose. */
   lossy: boolean;
   /** A check failed: some of it is not what was encoded, or is left out. */
   damaged: boolean;
@@ -23,7 +34,7 @@ export interface Picture {
   steps: number;
   /** As EXIF counts them, 1 to 8: 1 is upright. Pixels are as they were stored. */
   orientation: number;
-  /** Empty where the file has none, or a prefix does not hold it. */
+  /** Empty if the file has none, or a prefix does not hold it. */
   icc: Uint8Array<ArrayBuffer>;
   exif: Uint8Array<ArrayBuffer>;
   xmp: Uint8Array<ArrayBuffer>;
@@ -36,23 +47,32 @@ export interface Options {
    */
   base?: string | URL;
   /**
-   * The bytes of a model file, for files whose model is not beside this module. Give the same object with each file, and
-   * leave its bytes as they are: they are hashed once, and not copied.
+   * The bytes of a model file, for files whose model is not in the folder of this module. Give the same object with each
+   * file, and leave its bytes as they are: then it is loaded once.
    */
   model?: Bytes;
-  /** An image that claims more pixels is refused before anything of its size is made; default: 2^26. */
+  /** A file is refused if tiles of more pixels must be decoded, before anything of its size is made; default: 2^26. */
   maxPixels?: number;
+  /** A part of the image; default: all of it. Of a tiled file only the tiles that it touches are decoded. */
+  box?: Box;
+  /** The picture has 1/reduce of the size, rounded up. It needs a part of the bytes, and of the time; default: 1. */
+  reduce?: 1 | 2 | 4 | 8 | 16;
   /**
    * Ends the work: whatever is computed, fetched or awaited, it rejects at once with the signal's reason, and
    * `decodeStream` cancels its source.
    */
   signal?: AbortSignal;
-  /** Decodes a WebP file to RGBA that is not premultiplied, 4 bytes a pixel; default: the browser. Node.js has none. */
-  webp?: (data: Uint8Array, width: number, height: number) => Promise<Uint8Array> | Uint8Array;
+  /** Decodes a stored WebP file; default: the browser. Node.js has no decoder. */
+  webp?: ImageFunction;
+  /** Decodes a stored JPEG file, and does not turn it by its EXIF; default: the browser. Node.js has no decoder. */
+  jpeg?: ImageFunction;
 }
 
+/** Decodes an image to RGBA that is not premultiplied, 4 bytes a pixel, without colour management. */
+export type ImageFunction = (data: Uint8Array, width: number, height: number) => Promise<Uint8Array> | Uint8Array;
+
 export interface DecodeOptions extends Options {
-  /** Accept any prefix that holds the header; of a damaged file show what comes before the damage. */
+  /** Accept any prefix that holds the header; of a damaged file show what precedes the damage. */
   partial?: boolean;
   /** A preview from so many bytes only; implies `partial`. */
   maxBytes?: number;
@@ -64,7 +84,8 @@ export interface DecodeOptions extends Options {
  * @throws TruncatedError: bytes are missing, and no preview is asked for.
  * @throws ChecksumError, CorruptError: the data is damaged.
  * @throws FormatError: not a .ddpm file, or another version of the format. The three above derive from it.
- * @throws ImageError: more than `maxPixels`, or more than there is memory for.
+ * @throws ImageError: more than `maxPixels`, or more than there is memory for; a box that is not in the image.
+ * @throws DdpmError: an unknown `reduce`.
  * @throws ModelError: the decoder or the model cannot be fetched, or is not the one the file was written with.
  */
 export function decode(data: Bytes, options?: DecodeOptions): Promise<Picture>;
@@ -85,18 +106,18 @@ export function decodeStream(source: Source, options?: Options): AsyncGenerator<
 /** Takes the bytes of one file as they arrive, and gives previews. */
 export class ProgressiveDecoder {
   constructor(options?: Options);
-  /** Once the header is there; null before. */
+  /** Of the whole image, once the header is there; null before. */
   readonly size: { width: number; height: number } | null;
   /** Whether all of the file has come, and is exactly what was encoded; or as much as there is of a lossy one. */
   readonly complete: boolean;
   /**
-   * Takes the bytes that follow, any number of them: a better picture, or null where there is none yet. What it throws of
-   * damaged data leaves the picture before the best there is.
+   * Takes the bytes that follow, any number of them. Returns a better picture, or null if there is none yet. After it threw
+   * a FormatError, the picture before is the best there is.
    */
   feed(data: Bytes): Promise<Picture | null>;
   /**
-   * The image, once all of it was fed; TruncatedError before. It decodes again what `feed` failed to decode, and frees the
-   * memory of what is not whole.
+   * Returns the image, once all of it was fed; TruncatedError before, after which the rest may be fed. If `feed` failed as
+   * something could not be fetched, it tries again.
    */
   close(): Promise<Picture>;
   /** Frees the memory of a file that is not decoded to its end. */
@@ -112,9 +133,11 @@ export interface Info {
   steps: number;
   orientation: number;
   tiles: number;
-  /** The number of a model, or the first four bytes of its id in hexadecimal digits; null of WebP. */
+  /** The number of a model, or the first four bytes of its id in hexadecimal digits; null of stored files. */
   model: number | string | null;
-  /** The payload is a lossless WebP. */
+  /** What the payload is: coded pixels, a lossless WebP, a JPEG file as it was, or a JPEG file that JPEG XL coded. */
+  kind: "pixels" | "webp" | "jpeg" | "jxl";
+  /** Whether `kind` is "webp". */
   webp: boolean;
   lossy: boolean;
   headerBytes: number;
@@ -122,8 +145,8 @@ export interface Info {
   missing: number;
 }
 
-/** What a file says of itself, without decoding. Of a prefix, once the header is there: TruncatedError before. */
-export function info(data: Bytes): Info;
+/** The header of a file, without decoding. Of a prefix, once the header is there: TruncatedError before. */
+export function info(data: Bytes, options?: Pick<Options, "base" | "signal">): Promise<Info>;
 
 /** 4 bytes a pixel, for `new ImageData(toRGBA(picture), picture.width, picture.height)`. */
 export function toRGBA(picture: Pick<Picture, "width" | "height" | "channels" | "data">): Uint8ClampedArray<ArrayBuffer>;

@@ -7,9 +7,11 @@ const TYPES = { 1: "image/webp", 2: "image/jpeg", 3: "image/jxl" }; // by ddpm_k
 const NAMES = { 1: "WebP", 2: "JPEG", 3: "JPEG XL" };
 
 /** Samples of a stored file in as many channels as the image has. own: a caller's decoders by kind, which return RGBA. */
-export async function storedPixels(data, { kind, width, height, channels, hasAlpha }, own) {
-  const rgba = await (own[kind] ?? browsers)(data, width, height, kind);
-  if (rgba?.length !== 4 * width * height) throw new CorruptError(`the ${NAMES[kind]} inside the file is of another size than the header says`);
+export async function storedPixels(data, info, own) {
+  const { kind, width, height, channels, hasAlpha } = info;
+  const decode = own[kind] ?? (await browsersDecoder(info));
+  const rgba = await decode(data, width, height, TYPES[kind]);
+  if (rgba?.length !== 4 * width * height) throw new CorruptError(`the ${NAMES[kind]} file inside has another size than the header states: get the file again`);
   if (channels === 4) return rgba;
   const pixels = new Uint8Array(channels * width * height);
   for (let from = 0, to = 0; to < pixels.length; from += 4) {
@@ -19,19 +21,20 @@ export async function storedPixels(data, { kind, width, height, channels, hasAlp
   return pixels;
 }
 
-/** RGBA, 4 bytes a pixel; null if it is of another size. */
-async function browsers(data, width, height, kind) {
-  const [type, name] = [TYPES[kind], NAMES[kind]];
-  const decode = kind === 1 ? (globalThis.ImageDecoder ? byImageDecoder : byTexture) : byCanvas;
-  if (!globalThis.OffscreenCanvas && decode !== byImageDecoder)
-    throw new FormatError(`the file holds a ${name} file, and nothing here decodes it: ${kind === 3 ? "decode it with Python" : `give a decoder with \`${name.toLowerCase()}\``}`);
-  if (kind === 3 && !(await globalThis.ImageDecoder?.isTypeSupported(type)))
-    throw new FormatError("the file holds a JPEG XL file, which this browser does not decode: decode it with Python");
-  try {
-    return await decode(data, width, height, type);
-  } catch (error) {
-    throw new CorruptError(`the ${name} inside the file does not decode (${error.message}): get the file again`);
-  }
+/** A function that gives RGBA, 4 bytes a pixel, or null if the image has another size. */
+async function browsersDecoder({ kind, orientation }) {
+  const refuse = (problem, help) => {
+    throw new FormatError(`the file stores a ${NAMES[kind]} file, ${problem}: ${help}`);
+  };
+  const decode = kind > 1 ? byCanvas : globalThis.ImageDecoder ? byImageDecoder : byTexture;
+  const isJpegXl = kind === 3;
+  if (isJpegXl && !(await globalThis.ImageDecoder?.isTypeSupported(TYPES[kind]))) refuse("which nothing here decodes", "decode it with Python");
+  if (isJpegXl && orientation !== 1) refuse("which browsers turn", "decode it with Python");
+  if (!globalThis.OffscreenCanvas && decode !== byImageDecoder) refuse("which nothing here decodes", `give a decoder with \`${NAMES[kind].toLowerCase()}\``);
+  return (...given) =>
+    decode(...given).catch((error) => {
+      throw new CorruptError(`the ${NAMES[kind]} file inside does not decode (${error.message}): get the file again`);
+    });
 }
 
 async function byImageDecoder(data, width, height, type) {
@@ -71,9 +74,17 @@ async function byTexture(data, width, height, type) {
 
 /** Of an opaque image, whose samples a canvas does not change. */
 async function byCanvas(data, width, height, type) {
-  const bitmap = await createImageBitmap(new Blob([data], { type }), OPTIONS);
+  const bitmap = await createImageBitmap(new Blob([withoutExif(data)], { type }), OPTIONS);
   if (bitmap.width !== width || bitmap.height !== height) return null;
   const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
   context.drawImage(bitmap, 0, 0);
   return new Uint8Array(context.getImageData(0, 0, width, height).data.buffer);
+}
+
+/** A JPEG file whose EXIF is not recognised: browsers turn the image by it, whatever they are asked. */
+function withoutExif(jpeg) {
+  const own = jpeg.slice();
+  for (let at = 2; own[at] === 0xff && own[at + 1] !== 0xda; at += 2 + 256 * own[at + 2] + own[at + 3])
+    if (own[at + 1] === 0xe1) own[at + 4] = 0; // the first letter of its name
+  return own;
 }
