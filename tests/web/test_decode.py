@@ -105,7 +105,8 @@ def test_reduced_images_are_what_they_are_natively(node: Node, photo: bytes, red
 
 
 def test_a_reduced_bilevel_image_is_grey(node: Node) -> None:
-    data = ddpmcodec.encode(Image.open(ROOT / "docs" / "photo.png").convert("1").crop((0, 0, 40, 40)), effort=1, webp=False)
+    image = Image.open(ROOT / "docs" / "photo.png").convert("1").crop((0, 0, 40, 40))
+    data = ddpmcodec.encode(image, effort=1, webp=False)
     assert (node.ask("decode", data)["mode"], node.ask("decode", data, reduce=2)["mode"]) == ("1", "L")
 
 

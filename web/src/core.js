@@ -6,7 +6,7 @@ const VERSION = "0.1.0"; // of the core that this module calls: a page may find 
 const MESSAGE_BYTES = 1024;
 const MOST_MODELS = 4; // that are kept
 const ERRORS = [null, DdpmError, FormatError, TruncatedError, ChecksumError, CorruptError, ModelError, ImageError, DdpmError, ImageError, DdpmError];
-export const EVENTS = ["DONE", "ERROR", "NEED_BYTES", "NEED_MODEL", "NEED_PIXELS", "MORE", "PREVIEW"];
+const EVENTS = ["DONE", "ERROR", "NEED_BYTES", "NEED_MODEL", "NEED_PIXELS", "MORE", "PREVIEW"];
 const SECTIONS = { icc: 0, exif: 1, xmp: 2, payload: 3 };
 
 // Each struct begins with its size. Fields of 32 bits follow, then fields of 64 bits.
@@ -124,7 +124,12 @@ export class Decoder {
     this.#core = core;
     this.#address = core.call("ddpm_decoder_new");
     if (!this.#address) throw new ImageError("there is not enough memory for a decoder");
-    this.#struct("plan", "ddpm_decoder_set_plan", plan);
+    try {
+      this.#struct("plan", "ddpm_decoder_set_plan", plan);
+    } catch (error) {
+      this.free();
+      throw error;
+    }
   }
 
   free() {
