@@ -48,8 +48,8 @@ void Decoder::set_networks(const std::vector<std::shared_ptr<const Trained>>& ne
 }
 
 void Decoder::set_pixels(std::vector<uint8_t> colour, std::vector<uint8_t> alpha) {
-    if (!container_ || !container_->header().is_stored()) throw Error(Fault::ARGUMENT, "only pixels of stored files are set");
-    const Header& header = container_->header();
+    const Header& header = planned_header();
+    if (!header.is_stored()) throw Error(Fault::ARGUMENT, "only pixels of stored files are set");
     const size_t pixels = size_t(header.width) * size_t(header.height);
     if (colour.size() != pixels * size_t(header.channels()) || alpha.size() != (has_alpha(header.mode) ? pixels : 0))
         throw Error(Fault::CORRUPT, "the stored file has another size than the header says");
@@ -77,6 +77,9 @@ bool Decoder::is_batchable() const {
 
 void Decoder::set_tile(std::vector<uint8_t> pixels) {
     if (!is_batchable()) throw Error(Fault::ARGUMENT, "the file is not one that is decoded in a batch");
+    const size_t size = size_t(tiles_[0]->box().pixels()) * size_t(container_->header().channels());
+    if (!pixels.empty() && pixels.size() != size)
+        throw Error(Fault::ARGUMENT, "the tile has " + std::to_string(size) + " samples, not " + std::to_string(pixels.size()));
     tiles_[0]->set_pixels(std::move(pixels));
     is_last_round_ = true;
     place(*tiles_[0], 1);
@@ -344,8 +347,13 @@ Picture Decoder::flat_picture() const {
     return picture;
 }
 
+const Header& Decoder::planned_header() const {
+    if (!is_planned_) throw Error(Fault::ARGUMENT, "nothing is known of a file before `advance` has read its header and accepted it");
+    return container_->header();
+}
+
 Picture Decoder::picture(int threads) {
-    const Header& header = container_->header();
+    const Header& header = planned_header();
     if (header.is_stored() && !has_pixels_) return flat_picture();
     const int scale = plan_.scale;
     Picture picture{header.mode, region_.width(), region_.height(), {}, alpha_.plane};
@@ -396,7 +404,7 @@ void Decoder::judge() {
 }
 
 uint64_t Decoder::bytes_shown() const {
-    const Header& header = container_->header();
+    const Header& header = planned_header();
     return header.is_tiled ? container_->end_of_segment(std::min(segments_taken_ + is_done_, segments_wanted_)) : bytes_used(verdict_.colours_exact);
 }
 

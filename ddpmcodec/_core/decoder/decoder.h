@@ -65,7 +65,7 @@ class Decoder {
 
     const Header* header() const { return container_ ? &container_->header() : nullptr; }
     const Container* container() const { return container_.get(); }
-    // What is known now. After the header was read.
+    // What is known now. Throws Error (ARGUMENT), as `bytes_shown` does, before the header was read and the plan found to fit.
     Picture picture(int threads);
     const Metadata& metadata() const { return metadata_; }
     Verdict verdict() const;
@@ -82,6 +82,7 @@ class Decoder {
         bool is_fresh;
     };
 
+    const Header& planned_header() const;
     Event next_event(double seconds, int threads);
     bool read_header();
     void make_plan();
