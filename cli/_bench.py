@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from ddpmcodec._native import LEVELS, MAX_EFFORT
 from ddpmcodec.errors import OutputError
-from ddpmcodec.format.header import LEVELS, MAX_EFFORT
 
 from ._common import INTERRUPTED, echo
 from ._options import Finite, as_one, force_option, with_options

@@ -133,7 +133,7 @@ def each(files: Sequence[str], action: Callable[[str], None]) -> int:
 
 def is_archive(name: str, data: bytes) -> bool:
     """Also where its start is lost, and its name alone says so."""
-    from ddpmcodec.format.header import ARCHIVE_MAGIC, MAGIC
+    from ddpmcodec._native import ARCHIVE_MAGIC, MAGIC
 
     return data.startswith(ARCHIVE_MAGIC) or (name.endswith(ARCHIVED) and not data.startswith(MAGIC))
 

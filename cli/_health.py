@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec import __version__, _native, codec, models, processor
+from ddpmcodec._native import LEVELS, MODEL_ID_BYTES
 from ddpmcodec.codec import known_answer, originals
 from ddpmcodec.errors import DdpmError
-from ddpmcodec.format.header import LEVELS, MODEL_ID_BYTES
 from ddpmcodec.models.context import EFFORTS
 from ddpmcodec.models.registry import find
 from ddpmcodec.parallel import thread_count

@@ -11,8 +11,9 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from ddpmcodec._native import LEVELS, MAX_EFFORT
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, MOST_THREADS
-from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, LEVELS, MAX_EFFORT
+from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS
 from ddpmcodec.format.tiles import LEAST_SIDE, MOST_SIDE, SIDE_STEP
 
 UNITS = {"k": 1 << 10, "K": 1 << 10, "M": 1 << 20}  # of bytes

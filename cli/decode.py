@@ -295,7 +295,8 @@ def _header_of(name: str) -> FileHeader | None:
 
 
 def _is_lossy(name: str) -> bool:
-    from ddpmcodec.format.ddpm import MARK_BYTES, is_marked
+    from ddpmcodec._native import MARK_BYTES
+    from ddpmcodec.format.ddpm import is_marked
 
     try:
         with open(name, "rb") as file:

@@ -257,8 +257,8 @@ class Encoder:
 
 def _refuse_own_file(name: str) -> None:
     """Raises ImageError for a .ddpm file or an archive."""
+    from ddpmcodec._native import ARCHIVE_MAGIC
     from ddpmcodec.codec.reading import refuse_own_files
-    from ddpmcodec.format.header import ARCHIVE_MAGIC
 
     with open(name, "rb") as file:
         refuse_own_files(file.read(len(ARCHIVE_MAGIC)), name)

@@ -7,9 +7,59 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ddpmcodec.errors import FormatError
+
 BANDS_OF_STEP: int
 LEARNING_PIXELS: int  # of an image, or of a run of images, whose weights and colours learn
 SCHEDULES: Mapping[int, Sequence[tuple[int, int]]]  # by number of noise levels: number and cell width of each step
+
+# --- constants of the format
+
+MAGIC: bytes
+VERSION: int
+VERSION_SHIFT: int  # in the third byte of a header, above flags and colour mode
+SQUARE_FLAG: int
+TILED_FLAG: int
+SECTIONS_FLAG: int
+MODES: tuple[str, ...]  # colour modes, by number
+EFFORT_SHIFT: int  # in the fourth byte
+EXTENDED_FLAG: int
+DEPTH_SHIFT: int  # in the fifth byte, of an extended header
+SAMPLE_BITS: int
+KINDS: tuple[str, ...]  # of payloads, by number: "" is pixels, the others are files of other formats
+LEVELS: tuple[int, ...]  # how many noise levels a file can have
+MAX_EFFORT: int
+MODEL_ID_BYTES: int
+UPRIGHT: int  # as EXIF counts orientations
+ALPHA_TAG: int
+METADATA_TAG: int
+MAX_PIXELS: int  # of an image
+MAX_CHUNKS: int
+MAX_METADATA: int  # bytes, before and after compression
+MAX_WEBP_SIDE: int  # pixels
+END_MARK: bytes  # begins the mark of a file that was cut on purpose
+MARK_BYTES: int  # of the whole mark
+LANES: int  # streams of a tile
+WORD_BYTES: int
+LEAST_STATE_BYTES: int
+STATE_SIZES: int  # number of sizes that a state can have
+CHECK_BITS: int
+CRC16_BYTES: int
+CRC32_BYTES: int
+MAX_VARINT_BYTES: int
+SEGMENTS_OF_LEVEL: int  # segments of a tile to a noise level
+SEGMENTS_OF_EXACT: int  # segments of a tile from the last level to exact pixels
+ARCHIVE_MAGIC: bytes
+ARCHIVE_VERSION: int
+BLOCK_MARK: bytes
+MAX_IMAGES: int  # of an archive
+MAX_BLOCK_IMAGES: int
+MAX_STACKED_PIXELS: int  # of an image that a block codes itself
+MAX_RUN_PIXELS: int  # of all images of a run
+MAX_LATENT_LEVELS: int
+MAX_LATENT_LEVEL: int  # in 1/1024 grey level
+MAX_NAME: int  # bytes of UTF-8
+MAX_LETTERS: int  # of all names of an archive
 
 def version() -> str:
     """The version of ddpmcodec that this was compiled from."""
@@ -27,7 +77,6 @@ def use_kernel(name: str) -> None:
 
 # --- the decoder
 
-MARK_BYTES: int  # of the mark that ends a file which was cut on purpose
 REDUCTIONS: tuple[int, ...]  # 1, and the scales of reduced images
 
 class FileHeader:
@@ -53,6 +102,7 @@ class FileHeader:
     segments: int  # of a tile
     steps: int
     state_bytes: int  # of a single stream
+    payload_length: int
     covered: int  # by the check of a plain stream
     chunk_lengths: list[int]
     payload: tuple[int, int]  # begin and end
@@ -161,6 +211,37 @@ class Batch:
     def image(self, stream: int) -> NDArray[np.uint8] | None: ...
     @property
     def costs(self) -> list[Cost]: ...
+
+# --- archives
+
+# (values of a field of all images, ...): name, mode, width, height, number, length, icc, exif
+EntryColumns = tuple[list[str], list[str], list[int], list[int], list[int], list[int], list[int], list[int]]
+# (values of a field of all runs, ...): images, check, initial, state_bytes, words
+RunColumns = tuple[list[int], list[int], list[bool], list[int], list[int]]
+# effort, levels, model_number, model_id, latent_levels, latent_id, profile
+CodingFacts = tuple[int, int, int, bytes, tuple[int, ...], bytes, str]
+# entries, total, coding, runs, value_lengths, words
+BlockFacts = tuple[EntryColumns, int, CodingFacts | None, RunColumns, tuple[int, ...], int]
+
+class ArchiveIndex:
+    """The index of an archive, and where the parts of its blocks are."""
+
+    blocks: list[BlockFacts]
+    parts: list[tuple[list[slice], list[slice], list[slice], bool]]  # values, sections, streams; the head is intact
+    size: int
+    missing: int
+    following: int
+    index_bytes: int
+    damage: FormatError | None
+    problem: FormatError | None
+
+def open_archive(data: Any) -> ArchiveIndex:
+    """data: as of a Container. Raises FormatError, TruncatedError where the data ends inside the index."""
+
+def parse_block(head: bytes) -> BlockFacts:
+    """The block of a head that is not deflated. Raises FormatError."""
+
+# --- sections
 
 def parse_alpha(section: bytes, height: int, width: int) -> NDArray[np.uint8]: ...
 def parse_metadata(section: bytes) -> tuple[bytes, bytes, bytes]: ...

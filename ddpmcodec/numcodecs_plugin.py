@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec import archive, codec
-from ddpmcodec._native import Container
+from ddpmcodec._native import MAGIC, Container
 from ddpmcodec.codec.efforts import check_coding
 from ddpmcodec.errors import FormatError, ImageError
-from ddpmcodec.format.header import DEFAULT_EFFORT, MAGIC
+from ddpmcodec.format.header import DEFAULT_EFFORT
 
 Images = NDArray[np.uint8]
 CHUNK_LEVELS = 0

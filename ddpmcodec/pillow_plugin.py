@@ -32,11 +32,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, ImageFile
 
-from ddpmcodec._native import Container, FileHeader, parse_header, parse_metadata
+from ddpmcodec._native import MAGIC, MARK_BYTES, Container, FileHeader, parse_header, parse_metadata
 from ddpmcodec.content import FileView
 from ddpmcodec.errors import DdpmError, FormatError, TruncatedError, bytes_follow
-from ddpmcodec.format.ddpm import MARK_BYTES, is_marked
-from ddpmcodec.format.header import MAGIC
+from ddpmcodec.format.ddpm import is_marked
 from ddpmcodec.format.sections import Metadata
 from ddpmcodec.images import OWN_FORMAT, Planes, to_planes
 from ddpmcodec.metadata import exif_of

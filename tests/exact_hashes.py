@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec import _native, codec
+from ddpmcodec._native import LEVELS
 from ddpmcodec.codec import efforts, graphics, known_answer
 from ddpmcodec.format import tiles
-from ddpmcodec.format.header import LEVELS
 from ddpmcodec.models.context import BAND_ROLES, PREVIEW, ROLES, ContextModel
 from ddpmcodec.models.registry import find
 from ddpmcodec.parallel import threads_of

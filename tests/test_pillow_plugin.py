@@ -17,9 +17,10 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 import ddpmcodec
 import ddpmcodec.pillow_plugin
+from ddpmcodec._native import parse_header
 from ddpmcodec.codec import graphics
 from ddpmcodec.format.header import Header
-from ddpmcodec.format.header_bytes import pack_header, parse_header
+from ddpmcodec.format.header_bytes import pack_header
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.pillow_plugin import MIME_TYPE, DdpmImageFile
 
@@ -191,7 +192,7 @@ def test_a_model_that_is_not_embedded_is_named_before_loading(context_path: Path
 
 
 def test_a_cut_head_is_not_identified(data: bytes) -> None:
-    _, start = parse_header(data)
+    start = parse_header(data).size
     for size in range(start):
         with pytest.raises(UnidentifiedImageError):
             opened(data[:size])
@@ -295,7 +296,7 @@ def test_a_file_is_verified_without_decoding_it(data: bytes) -> None:
     opened(data).verify()
     with pytest.raises(OSError, match="image file is truncated"):
         opened(data[:-1]).verify()
-    for place in (len(data) - 1, parse_header(data)[1]):
+    for place in (len(data) - 1, parse_header(data).size):
         broken = bytearray(data)
         broken[place] ^= 1
         with pytest.raises(OSError, match="damaged"):

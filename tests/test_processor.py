@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from ddpmcodec import codec
+from ddpmcodec._native import LEVELS
 from ddpmcodec.errors import ModelError
-from ddpmcodec.format.header import LEVELS
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.paper.gaussian.model import GaussianModel
 from ddpmcodec.processor import require_denormals, require_rounding_to_nearest

@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec import _native
+from ddpmcodec._native import MAX_RUN_PIXELS, WORD_BYTES
 from ddpmcodec.codec import passes
 from ddpmcodec.codec.batching import Progress, reporting
 from ddpmcodec.codec.decoding import run_batch
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.content import Part
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError, without_traceback
-from ddpmcodec.format.block import MAX_RUN_PIXELS, Block, Run
-from ddpmcodec.format.header import WORD_BYTES
+from ddpmcodec.format.block import Block, Run
 from ddpmcodec.format.streams import pack_state, stream_check
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all, thread_count

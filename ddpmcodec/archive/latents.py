@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ddpmcodec._native import MAX_LATENT_LEVELS, MODEL_ID_BYTES, WORD_BYTES
 from ddpmcodec.archive.blocks import (
     CUT,
     DAMAGED,
@@ -33,8 +34,7 @@ from ddpmcodec.archive.blocks import (
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.content import Part
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, TruncatedError, without_traceback
-from ddpmcodec.format.block import LEVEL_UNIT, MAX_LEVELS, Block, BlockCoding, Run
-from ddpmcodec.format.header import MODEL_ID_BYTES, WORD_BYTES
+from ddpmcodec.format.block import LEVEL_UNIT, Block, BlockCoding, Run
 from ddpmcodec.paper import bits_back, numerics
 from ddpmcodec.paper.ans.logistic import PRECISION
 from ddpmcodec.paper.ans.stack import STATE_LOW, Stack
@@ -88,8 +88,8 @@ class Network:
 
 def hierarchy_of(levels: Sequence[int]) -> list[LatentLevel]:
     """The latents for noise levels in 1/1024 grey level. Raises ValueError unless they increase, 1 to 4096 of them."""
-    if not 1 <= len(levels) <= MAX_LEVELS:
-        raise ValueError(f"an archive has 1 to {MAX_LEVELS} noise levels, not {len(levels)}")
+    if not 1 <= len(levels) <= MAX_LATENT_LEVELS:
+        raise ValueError(f"an archive has 1 to {MAX_LATENT_LEVELS} noise levels, not {len(levels)}")
     return hierarchy(levels)
 
 

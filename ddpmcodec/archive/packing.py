@@ -9,15 +9,15 @@ from typing import NamedTuple
 import numpy as np
 
 from ddpmcodec import codec
+from ddpmcodec._native import MAX_BLOCK_IMAGES, MAX_METADATA
 from ddpmcodec.archive.blocks import BlockDecoder, ContextCoder, Encoded, Pixels, encode_block
 from ddpmcodec.archive.sources import LatentCoder
 from ddpmcodec.codec.graphics import find_graphics
 from ddpmcodec.codec.suited import suited_together
 from ddpmcodec.errors import ChecksumError, FormatError
 from ddpmcodec.format.alpha import pack_alpha
-from ddpmcodec.format.block import MAX_BLOCK_IMAGES, Block, BlockCoding, Entry
+from ddpmcodec.format.block import Block, BlockCoding, Entry
 from ddpmcodec.format.ddpma import Packed, packed
-from ddpmcodec.format.header import MAX_METADATA
 from ddpmcodec.format.sections import MAX_BLOCK_METADATA, NO_METADATA, Metadata, pack_metadata
 from ddpmcodec.images import Planes
 from ddpmcodec.models import THUMBNAIL_PIXELS

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeAlias
 from PIL import Image
 
 from ddpmcodec import _native
+from ddpmcodec._native import MAX_BLOCK_IMAGES
 from ddpmcodec.archive.blocks import BlockDecoder, Pixels, run_ranges
 from ddpmcodec.archive.sources import Given, Source, decoder_of
 from ddpmcodec.codec.batching import Progress
@@ -17,7 +18,7 @@ from ddpmcodec.codec.originals import unpack
 from ddpmcodec.codec.regions import small_part
 from ddpmcodec.content import Part
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError, bytes_follow, without_traceback
-from ddpmcodec.format.block import MAX_BLOCK_IMAGES, Block, BlockCoding, Entry
+from ddpmcodec.format.block import Block, BlockCoding, Entry
 from ddpmcodec.format.ddpma import Archive, Parts
 from ddpmcodec.format.sections import MAX_BLOCK_METADATA, Metadata
 from ddpmcodec.images import Planes, to_image

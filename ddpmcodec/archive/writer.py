@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import numpy.typing as npt
 
+from ddpmcodec._native import MAX_IMAGES, MAX_LETTERS
 from ddpmcodec.archive.blocks import ContextCoder
 from ddpmcodec.archive.packing import STACK_PIXELS, Job, Packer, Queue, Waiting
 from ddpmcodec.archive.restorer import restored
@@ -25,18 +26,8 @@ from ddpmcodec.codec.reading import Picture, Reading, planes_of
 from ddpmcodec.content import File, Part
 from ddpmcodec.errors import DdpmError, ImageError
 from ddpmcodec.files import write_file
-from ddpmcodec.format.archive_limits import MAX_NAMES
-from ddpmcodec.format.block import LEVEL_UNIT, MAX_IMAGES, Block, BlockCoding, Entry
-from ddpmcodec.format.ddpma import (
-    Archive,
-    Index,
-    Packed,
-    Parts,
-    assemble,
-    find_images,
-    packed,
-    whole,
-)
+from ddpmcodec.format.block import LEVEL_UNIT, Block, BlockCoding, Entry
+from ddpmcodec.format.ddpma import Archive, Index, Packed, Parts, assemble, find_images, packed, whole
 from ddpmcodec.format.header import DEFAULT_EFFORT
 from ddpmcodec.format.image_names import check_name
 from ddpmcodec.images import Planes
@@ -251,8 +242,8 @@ class Writer:
         first = next(iter(names), "")
         if len(self._names) + len(names) > MAX_IMAGES:
             raise ImageError(f"{first}: an archive holds {MAX_IMAGES} images at most: make another one for the rest")
-        if self._letters + sum(map(len, names)) > MAX_NAMES:
-            raise ImageError(f"{first}: the names of an archive have {MAX_NAMES} letters at most: make another one")
+        if self._letters + sum(map(len, names)) > MAX_LETTERS:
+            raise ImageError(f"{first}: the names of an archive have {MAX_LETTERS} letters at most: make another one")
 
     def _take(self, names: Collection[str]) -> None:
         self._names.update(names)

@@ -6,8 +6,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from ddpmcodec import _native
+from ddpmcodec._native import LEVELS
 from ddpmcodec.arguments import whole_number
-from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, LEVELS, Header
+from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, Header
 from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ContextModel
 
 LEARNING_PIXELS = _native.LEARNING_PIXELS
@@ -68,7 +69,7 @@ def segments_of_steps(header: _native.FileHeader, step: int) -> int:
     return sum(part.step < step for part in segments(header.levels, header.height, header.width))
 
 
-def parts_of_segments(header: Header) -> list[int]:
+def parts_of_segments(header: Header | _native.FileHeader) -> list[int]:
     """Into how many parts each segment of a file is cut."""
     return [segment.parts for segment in segments(header.levels, header.height, header.width)]
 

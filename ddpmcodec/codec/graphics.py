@@ -15,16 +15,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.WebPImagePlugin import WebPImageFile
 
-from ddpmcodec._native import FileHeader
+from ddpmcodec._native import CHECK_BITS, CRC32_BYTES, MAX_WEBP_SIDE, FileHeader
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS
 from ddpmcodec.codec.batching import batches
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.passes import Tile, encode_tiles
 from ddpmcodec.errors import ChecksumError, CorruptError
 from ddpmcodec.format.alpha import pack_alpha
-from ddpmcodec.format.header import MAX_WEBP_SIDE
-from ddpmcodec.format.sections import CRC32_BYTES
-from ddpmcodec.format.streams import CHECK_BITS
 from ddpmcodec.images import Planes
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from ddpmcodec import _native, models
+from ddpmcodec._native import MODEL_ID_BYTES, VERSION
 from ddpmcodec.codec import originals
 from ddpmcodec.codec.efforts import noise_level
 from ddpmcodec.content import File, bytes_of
 from ddpmcodec.errors import FormatError
-from ddpmcodec.format.header import CODINGS, MODEL_ID_BYTES, VERSION
-from ddpmcodec.format.sections import unpack_metadata
+from ddpmcodec.format.header import CODINGS
+from ddpmcodec.format.sections import Metadata
 from ddpmcodec.models import registry
 
 
@@ -88,7 +89,7 @@ def _metadata_sizes(file: _native.Container) -> dict[str, int] | None:
     if not length or len(section) < length:
         return {}
     try:
-        return {key: len(value) for key, value in unpack_metadata(section).present().items()}
+        return {key: len(value) for key, value in Metadata(*_native.parse_metadata(section)).present().items()}
     except FormatError:
         return None
 

@@ -14,7 +14,7 @@ import zlib
 from io import BytesIO
 from types import ModuleType
 
-from ddpmcodec._native import Container, FileHeader
+from ddpmcodec._native import CRC32_BYTES, Container, FileHeader
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
 from ddpmcodec.content import File, bytes_of
 from ddpmcodec.errors import (
@@ -29,7 +29,6 @@ from ddpmcodec.errors import (
 )
 from ddpmcodec.format.header import JPEG, JPEG_XL
 from ddpmcodec.format.jpeg_xl import size_of
-from ddpmcodec.format.sections import CRC32_BYTES
 from ddpmcodec.format.varint import Reader, pack_varint
 from ddpmcodec.images import Planes, claimed_shape, load_image, to_planes
 

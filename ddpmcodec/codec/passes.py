@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec import _native
+from ddpmcodec._native import LANES
 from ddpmcodec.codec.efforts import Coding, Segment, learns_in, segments
-from ddpmcodec.format.streams import LANES, stream_check
+from ddpmcodec.format.streams import stream_check
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import stop_if_abandoned, thread_count
 

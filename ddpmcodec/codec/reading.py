@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ddpmcodec._native import ARCHIVE_MAGIC, MAGIC
 from ddpmcodec.codec import originals
 from ddpmcodec.errors import ImageError, unreadable
-from ddpmcodec.format.header import ARCHIVE_MAGIC, MAGIC
 from ddpmcodec.images import JPEG_FORMATS, Planes, load_image, to_planes
 from ddpmcodec.unkept import unkept
 

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec import distortion
-from ddpmcodec._native import Container
+from ddpmcodec._native import MARK_BYTES, Container
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.efforts import segments_of_steps
 from ddpmcodec.codec.reading import Picture, Reading, planes_of
 from ddpmcodec.content import File, bytes_of
 from ddpmcodec.errors import FormatError, ImageError, OutputError, TruncatedError, bytes_follow
-from ddpmcodec.format.ddpm import MARK_BYTES, end_mark
+from ddpmcodec.format.ddpm import end_mark
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import ModelSource, find
 

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Any
 
+from ddpmcodec import _native
+from ddpmcodec._native import ARCHIVE_VERSION
 from ddpmcodec.content import File, Part
 from ddpmcodec.errors import FormatError
-from ddpmcodec.format import ddpm
 from ddpmcodec.format.block import BITS_BACK, FILES, LEVEL_UNIT, BlockCoding
-from ddpmcodec.format.ddpma import VERSION, Archive, Index, split
-from ddpmcodec.format.header import CODINGS, Header
+from ddpmcodec.format.ddpma import Archive, Index, split
+from ddpmcodec.format.header import CODINGS
 
 BY_BITS_BACK = "bits back"  # what images that a Gaussian model codes are said to be coded by
 
@@ -48,7 +49,7 @@ def describe(data: File | Archive) -> dict[str, Any]:
         own = {image[key] for image in images if image["coding"] != BY_BITS_BACK and image[key] is not None}
         facts[f"{key}s"] = sorted(own.union(facts[f"{key}s"]))
     return {
-        "format_version": VERSION,
+        "format_version": ARCHIVE_VERSION,
         "bytes": archive.size,
         "missing_bytes": archive.missing,
         "following_bytes": archive.following,
@@ -92,13 +93,13 @@ def _coding_of_block(coding: BlockCoding) -> dict[str, Any]:
 
 def _coding_of_file(file: Part) -> dict[str, Any]:
     try:
-        header, _ = ddpm.read_header(file)
+        header = _native.Container(file).header
     except FormatError:
         return _coding(None, None)
     return _coding(CODINGS[header.stored], None if header.stored else header)
 
 
-def _coding(name: str | None, coding: BlockCoding | Header | None) -> dict[str, Any]:
+def _coding(name: str | None, coding: BlockCoding | _native.FileHeader | None) -> dict[str, Any]:
     """coding: None where there is no context model."""
     if coding is None:
         return {"coding": name, "effort": None, "levels": None, "model_number": None, "model_id": None}

@@ -19,25 +19,21 @@ Where the index is damaged, it is rebuilt from the heads of the blocks, which ar
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
+from ddpmcodec import _native
+from ddpmcodec._native import ARCHIVE_MAGIC, ARCHIVE_VERSION, BLOCK_MARK, CRC32_BYTES, WORD_BYTES
 from ddpmcodec.content import Content, File, Part, content_of
-from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, TruncatedError, bytes_follow
-from ddpmcodec.format.archive_limits import MAX_INDEX, Totals
+from ddpmcodec.errors import DdpmError, FormatError
 from ddpmcodec.format.block import CONTEXT, Block, Entry
-from ddpmcodec.format.block_frame import MARK, MAX_HEAD, FoundBlock, checked, find_blocks, has_head, read_checked
-from ddpmcodec.format.head import pack_head, parse_head
-from ddpmcodec.format.header import ARCHIVE_MAGIC, WORD_BYTES
+from ddpmcodec.format.head import block_of, pack_head
 from ddpmcodec.format.image_names import check_name
-from ddpmcodec.format.sections import CRC32_BYTES, deflate, inflate
-from ddpmcodec.format.varint import Reader, pack_varint
-
-MAGIC = ARCHIVE_MAGIC
-VERSION = 1
-START_IS_LOST = "the start of the archive is damaged, and with it the index"
+from ddpmcodec.format.sections import deflate
+from ddpmcodec.format.varint import pack_varint
 
 
 @dataclass(frozen=True)
@@ -69,27 +65,24 @@ class Parts(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """An archive, or what there is of it. damage: what is wrong with the index, where it was rebuilt."""
+    """An archive, or what there is of it.
+
+    Attributes:
+        size, missing, following: bytes of the data, that lack, and after the end.
+        index_bytes: of header and index; 0 if they are damaged.
+        damage: what is wrong with the index, if it was rebuilt.
+        problem: why it is not to be copied: the first thing that is missing or damaged, as far as that shows without
+            decoding.
+    """
 
     index: Index
     parts: tuple[Parts, ...]  # of the blocks
-    size: int = 0  # bytes of the data
-    missing: int = 0  # bytes
-    following: int = 0  # bytes behind the end
-    index_bytes: int = 0  # of header and index
+    size: int = 0
+    missing: int = 0
+    following: int = 0
+    index_bytes: int = 0
     damage: FormatError | None = None
-
-    @classmethod
-    def of(
-        cls, data: Content, index: Index, parts: tuple[Parts, ...], end: int, *, index_bytes: int = 0,
-        damage: FormatError | None = None,
-    ) -> Archive:  # fmt: skip
-        """An archive that ends at a position, of data that may end before or after it."""
-        missing, following = max(0, end - len(data)), max(0, len(data) - end)
-        return cls(
-            index=index, parts=parts, size=len(data), missing=missing, following=following, index_bytes=index_bytes,
-            damage=damage,
-        )  # fmt: skip
+    problem: FormatError | None = None
 
     @classmethod
     def of_block(cls, block: Block, parts: Parts, *, missing: int = 0) -> Archive:
@@ -126,19 +119,21 @@ def assemble(blocks: Sequence[Packed]) -> list[Part]:
     """The whole archive, in parts that follow each other; how many images it has is filled in here. Raises FormatError
     where no reader takes it."""
     total = sum(len(block.head.entries) for block in blocks)
-    totals = Totals()
-    for block in blocks:
-        totals.add(block.head)
     heads = [pack_head(replace(block.head, total=total)) for block in blocks]
     deflated = [deflate(head) for head in heads]
     facts = b"".join(pack_varint(len(d)) + pack_varint(len(h)) + h for d, h in zip(deflated, heads, strict=True))
-    facts = pack_varint(len(blocks)) + facts
-    if len(facts) > MAX_INDEX:
-        raise FormatError(f"the index would hold more than {MAX_INDEX} bytes: make two archives")
-    pieces: list[Part] = [checked(MAGIC + bytes([VERSION]), deflate(facts))]
+    start = checked(ARCHIVE_MAGIC + bytes([ARCHIVE_VERSION]), deflate(pack_varint(len(blocks)) + facts))
+    _native.open_archive(start)  # which refuses an index that is too large
+    pieces: list[Part] = [start]
     for head, block in zip(deflated, blocks, strict=True):
-        pieces += [checked(MARK, head), block.body]
+        pieces += [checked(BLOCK_MARK, head), block.body]
     return pieces
+
+
+def checked(start: bytes, content: bytes) -> bytes:
+    """Start, length of the content, CRC-32 of all three, content."""
+    start += pack_varint(len(content))
+    return start + zlib.crc32(content, zlib.crc32(start)).to_bytes(CRC32_BYTES, "little") + content
 
 
 # --- reading
@@ -155,132 +150,29 @@ def split(data: File | Archive) -> Archive:
     if isinstance(data, Archive):
         return data
     data = content_of(data)
-    try:
-        index, heads, start = _parse_index(data)
-    except FormatError as error:
-        found = find_blocks(data)
-        if not found:
-            raise
-        has_start = bytes(data[: len(MAGIC)]) == MAGIC
-        return _rebuilt(data, found, error if has_start else FormatError(START_IS_LOST))
-    starts, end = _block_starts(index, heads, start)
-    intact = [has_head(data, begin, head.content) for (begin, _), head in zip(starts, heads, strict=True)]
-    bodies = [body for _, body in starts] if all(intact) else _moved(data, index, starts, intact)
-    parts = [_cut(block, data, *at) for block, at in zip(index.blocks, zip(bodies, intact, strict=True), strict=True)]
-    return Archive.of(data, index, tuple(parts), end, index_bytes=start)
+    found = _native.open_archive(data)
+    return Archive(
+        index=Index(tuple(map(block_of, found.blocks))),
+        parts=tuple(
+            Parts(_cut(data, values), _cut(data, sections), _cut(data, streams), is_intact)
+            for values, sections, streams, is_intact in found.parts
+        ),
+        size=found.size, missing=found.missing, following=found.following, index_bytes=found.index_bytes,
+        damage=found.damage, problem=found.problem,
+    )  # fmt: skip
+
+
+def _cut(data: Content, places: list[slice]) -> tuple[Part, ...]:
+    return tuple(map(data.__getitem__, places))
 
 
 def whole(data: File | Archive) -> Archive:
     """`split` of an archive that can be copied. Raises as it does, FormatError for damage that shows without decoding,
     and TruncatedError where the end is missing."""
     archive = split(data)
-    if archive.missing:
-        raise TruncatedError(f"{archive.missing} bytes are missing at its end: get the file again")
-    if archive.damage is not None:
-        raise archive.damage
-    if not all(parts.intact for parts in archive.parts):
-        raise FormatError("the head of a block is damaged: extract its images, and archive them again")
-    if archive.following:
-        raise FormatError(bytes_follow(archive.following, "archive", archive.size - archive.following))
+    if archive.problem is not None:
+        raise archive.problem
     return archive
-
-
-class _Head(NamedTuple):
-    """The head of a block, as the index has it. length: in the block, where it is deflated."""
-
-    length: int
-    content: bytes
-
-
-def _parse_index(data: Content) -> tuple[Index, list[_Head], int]:
-    """The index, the heads of its blocks, and where it ends."""
-    if (start := bytes(data[: len(MAGIC)])) != MAGIC[: len(data)]:
-        raise FormatError(
-            f"not an archive: it starts with {start[:4].hex(' ')}, not {MAGIC.hex(' ')}; give a .ddpma file"
-        )
-    reader = Reader(data)
-    reader.take(len(MAGIC))
-    if (version := reader.take(1)[0]) != VERSION:
-        raise FormatError(f"archive version {version} (this program reads {VERSION}): a newer ddpmcodec is needed")
-    if (content := read_checked(reader, 0)) is None:
-        raise ChecksumError("the index is damaged: its checksum does not match")
-    facts, ended = inflate(content, MAX_INDEX)
-    if not ended:
-        raise FormatError(f"the index holds more than {MAX_INDEX} bytes, or bytes follow its end")
-    return *_parse_heads(Reader(facts, "the index")), reader.position
-
-
-def _parse_heads(reader: Reader) -> tuple[Index, list[_Head]]:
-    blocks, heads, totals = list[Block](), list[_Head](), Totals()
-    try:
-        for _ in range(reader.varint()):
-            body = reader.varint()
-            heads.append(_Head(body, reader.take(_head_length(reader))))
-            blocks.append(parse_head(heads[-1].content))
-            totals.add(blocks[-1])  # before a small index has become a large one in memory
-    except TruncatedError as error:  # of an index that is all there
-        raise FormatError(f"the index contradicts itself ({error}): the archive is damaged") from error
-    index = Index(tuple(blocks))
-    names, numbers = {entry.name for entry in index.entries}, {entry.number for entry in index.entries}
-    complete = len(index.entries) == len(names) == len(numbers) and all(len(numbers) == b.total for b in blocks)
-    if not complete or reader.position != len(reader.data):
-        raise FormatError("the index contradicts itself: images are missing, or two have one name or one place")
-    return index, heads
-
-
-def _head_length(reader: Reader) -> int:
-    length = reader.varint()
-    if length > MAX_HEAD:  # before it is copied
-        raise FormatError(
-            f"the head of a block takes {length} bytes where {MAX_HEAD} are the most: the archive is damaged"
-        )
-    return length
-
-
-BlockStart = tuple[int, int]  # where a block begins, and where its body does
-
-
-def _block_starts(index: Index, heads: Sequence[_Head], start: int) -> tuple[list[BlockStart], int]:
-    """Where the index says that blocks begin, and where the last one ends."""
-    starts = []
-    for block, head in zip(index.blocks, heads, strict=True):
-        body = start + len(MARK) + len(pack_varint(head.length)) + CRC32_BYTES + head.length
-        starts.append((start, body))
-        start = body + sum(block.part_lengths())
-    return starts, start
-
-
-def _moved(data: Content, index: Index, starts: Sequence[BlockStart], intact: Sequence[bool]) -> list[int]:
-    """Where bodies begin. What is not where the index says may be elsewhere: bytes were lost, or came in between."""
-    found = {other.block.entries[0].number: other for other in find_blocks(data)}  # no two have an image in common
-    bodies = []
-    for block, (_, body), is_there in zip(index.blocks, starts, intact, strict=True):
-        other = None if is_there else found.get(block.entries[0].number)
-        bodies.append(other.body if other and other.block == block else body)
-    return bodies
-
-
-def _rebuilt(data: Content, found: Sequence[FoundBlock], damage: FormatError) -> Archive:
-    names: set[str] = set()
-    for block, _ in found:
-        block_names = {entry.name for entry in block.entries}
-        if not names.isdisjoint(block_names):
-            raise FormatError("two images have one name: the archive is damaged")
-        names |= block_names
-    parts = tuple(_cut(block, data, body, True) for block, body in found)
-    end = max(body + sum(block.part_lengths()) for block, body in found)
-    index = Index(tuple(block for block, _ in found))
-    return Archive.of(data, index, parts, end, damage=damage)
-
-
-def _cut(block: Block, data: Content, position: int, intact: bool) -> Parts:
-    """The parts of a block whose body begins at a position."""
-    parts = []
-    for length in block.part_lengths():
-        parts.append(data[position : position + length])
-        position += length
-    values, sections = len(block.value_lengths), len(block.value_lengths) + len(block.entries)
-    return Parts(tuple(parts[:values]), tuple(parts[values:sections]), tuple(parts[sections:]), intact)
 
 
 def find_images(index: Index, names: Sequence[str] | None) -> list[Entry]:

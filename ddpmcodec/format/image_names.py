@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ddpmcodec.format.block import MAX_NAME
+from ddpmcodec._native import MAX_NAME
 
 # Characters that look like others, or change how a name is shown: control characters, separators of lines,
 # and what sets the direction of text. A fixed set: what is printable changes with the version of Unicode.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ddpmcodec._native import MAX_CHUNKS
 from ddpmcodec.errors import ImageError
-from ddpmcodec.format.header import MAX_CHUNKS, Index
+from ddpmcodec.format.header import Index
 
 SINGLE_STREAM_PIXELS = 1 << 16  # images up to this size are one stream
 TILE_PIXELS = 1 << 19  # larger ones are cut into tiles of at most this size, which bounds memory

@@ -23,9 +23,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from ddpmcodec import _native
+from ddpmcodec._native import MAX_EFFORT, MODEL_ID_BYTES
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format import model_file
-from ddpmcodec.format.header import MAX_EFFORT, MODEL_ID_BYTES
 from ddpmcodec.format.model_file import LARGEST_NUMBER
 from ddpmcodec.models import architectures
 

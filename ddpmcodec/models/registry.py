@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import overload
 
 from ddpmcodec import models
+from ddpmcodec._native import MODEL_ID_BYTES
 from ddpmcodec.errors import ModelError, reason_of
-from ddpmcodec.format.header import MODEL_ID_BYTES
 from ddpmcodec.format.model_file import is_unet, kind_of
 from ddpmcodec.models import context
 from ddpmcodec.models.context import ContextModel

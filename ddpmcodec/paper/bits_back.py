@@ -33,7 +33,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ddpmcodec.format.block import LEVEL_UNIT, MAX_LEVEL
+from ddpmcodec._native import MAX_LATENT_LEVEL
+from ddpmcodec.format.block import LEVEL_UNIT
 from ddpmcodec.paper.ans.logistic import pop_logistic, push_logistic
 from ddpmcodec.paper.ans.normal import pop_gaussian, push_gaussian
 from ddpmcodec.paper.ans.stack import Stack
@@ -87,8 +88,10 @@ def hierarchy(levels: Sequence[int]) -> list[LatentLevel]:
     """The latents of increasing noise levels (1/1024 grey level). Raises ValueError unless they increase from 1 on."""
     latents = []
     for below, level in pairwise([0, *levels]):
-        if not below < level <= MAX_LEVEL:
-            raise ValueError(f"noise levels must increase, from 1 to at most {MAX_LEVEL}: {level} follows {below}")
+        if not below < level <= MAX_LATENT_LEVEL:
+            raise ValueError(
+                f"noise levels must increase, from 1 to at most {MAX_LATENT_LEVEL}: {level} follows {below}"
+            )
         std = math.sqrt(level * level - below * below) / LEVEL_UNIT
         _, exponent = math.frexp(std)
         latents.append(LatentLevel(level, level / LEVEL_UNIT, std, math.ldexp(1.0, exponent - CELLS_EXPONENT)))

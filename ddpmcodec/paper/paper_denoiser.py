@@ -25,8 +25,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ddpmcodec._native import MAX_LATENT_LEVEL
 from ddpmcodec.errors import ModelError
-from ddpmcodec.format.block import LEVEL_UNIT, MAX_LEVEL
+from ddpmcodec.format.block import LEVEL_UNIT
 from ddpmcodec.paper.denoiser import Prediction
 from ddpmcodec.paper.schedule import HALF_RANGE, Levels, alpha_sigma, check_levels, ddpm_linear, respace, rounded
 from ddpmcodec.paper.unet import UNet
@@ -76,7 +77,7 @@ class PaperDenoiser:
         Those beyond 65,536 grey levels, as at the end of a cosine schedule, show nothing of an image and are left out.
         Raises ValueError for fewer than 2 or more than there are.
         """
-        levels = self.levels[self.levels <= MAX_LEVEL / LEVEL_UNIT]
+        levels = self.levels[self.levels <= MAX_LATENT_LEVEL / LEVEL_UNIT]
         if T is None or levels.size < T <= self.levels.size:
             return rounded(levels)
         return rounded(respace(levels, T))

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from PIL import Image
 
 from ddpmcodec import codec
-from ddpmcodec._native import Container
+from ddpmcodec._native import MARK_BYTES, Container
 from ddpmcodec.errors import ImageError
-from ddpmcodec.format.ddpm import MARK_BYTES
 from ddpmcodec.models.registry import find, written_with
 from ddpmcodec.viewer.comparisons import CODECS, encode_within, psnr_of
 from ddpmcodec.viewer.jobs import Advance

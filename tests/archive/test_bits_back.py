@@ -15,12 +15,13 @@ import torch
 from PIL import Image
 
 from ddpmcodec import archive
+from ddpmcodec._native import MAX_LATENT_LEVEL
 from ddpmcodec.archive import latents as bits_back
 from ddpmcodec.archive.blocks import ContextCoder, Encoded, Pixels
 from ddpmcodec.archive.latents import Encoder, find_network, network_of, pop_images, push_images
 from ddpmcodec.codec import efforts
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, TruncatedError
-from ddpmcodec.format.block import LEVEL_UNIT, MAX_LEVEL, Block, BlockCoding, Entry
+from ddpmcodec.format.block import LEVEL_UNIT, Block, BlockCoding, Entry
 from ddpmcodec.models import registry
 from ddpmcodec.paper import numerics
 from ddpmcodec.paper.ans.stack import Stack
@@ -298,7 +299,7 @@ def test_a_cosine_schedule_is_used_as_far_as_there_is_an_image_in_the_noise(deno
     for levels in (None, 4):
         hierarchy = network.hierarchy(levels)
         assert hierarchy[0].level == round(LEVEL_UNIT * float(cosine(50)[0]))
-        assert 1000 < hierarchy[-1].s <= MAX_LEVEL / LEVEL_UNIT
+        assert 1000 < hierarchy[-1].s <= MAX_LATENT_LEVEL / LEVEL_UNIT
     cosine_network = PaperDenoiser(denoiser.unet, cosine(50))
     assert whole(crops(9), archive.extract(create(crops(9), cosine_network, bits_back=4), model=cosine_network))
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ddpmcodec import archive, codec
+from ddpmcodec._native import BLOCK_MARK
 from ddpmcodec.archive import packing, writer
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, ImageError, TruncatedError
-from ddpmcodec.format.block_frame import MARK
 from ddpmcodec.format.ddpma import split
 from ddpmcodec.models.context import ContextModel
 from pictures import Pictures, create, crops, drawing, same, survivors
@@ -73,7 +73,7 @@ def test_every_byte_of_the_index_may_be_damaged_where_the_tail_is_cut(
 
 def test_the_index_may_be_gone(small: tuple[Pictures, bytes], model: ContextModel) -> None:
     pictures, data = small
-    found, error = account(pictures, data[data.find(MARK) :], model)
+    found, error = account(pictures, data[data.find(BLOCK_MARK) :], model)
     assert found.keys() == pictures.keys()
     assert isinstance(error, ChecksumError)
 
@@ -90,7 +90,7 @@ def test_a_head_may_be_damaged_where_the_index_is_not(small: tuple[Pictures, byt
 def test_index_and_a_head_may_both_be_damaged(small: tuple[Pictures, bytes], model: ContextModel) -> None:
     """The block that nothing describes is lost, and its images are reported by their numbers."""
     pictures, data = small
-    second = data.find(MARK, data.find(MARK) + 1)
+    second = data.find(BLOCK_MARK, data.find(BLOCK_MARK) + 1)
     found, error = account(pictures, flipped(flipped(data, 9), second + 12), model)
     assert len(found) == len(pictures) - 6
     assert "6 of 14 images are lost (number 7 to 12, whose names are lost with their blocks): the index" in str(error)
@@ -129,7 +129,7 @@ def test_a_cut_archive_is_a_truncated_one(small: tuple[Pictures, bytes], model: 
 
 def test_damage_stays_in_its_block(small: tuple[Pictures, bytes], model: ContextModel) -> None:
     pictures, data = small
-    second = data.find(MARK, data.find(MARK) + 1)
+    second = data.find(BLOCK_MARK, data.find(BLOCK_MARK) + 1)
     found, error = account(pictures, flipped(data, second - 20), model)
     assert pictures.keys() - found.keys() <= {f"photo-{i:03}.png" for i in range(6)}
     assert isinstance(error, ChecksumError)
@@ -139,8 +139,8 @@ def test_damage_stays_in_its_block(small: tuple[Pictures, bytes], model: Context
 @pytest.mark.parametrize("change", [b"", b"more"], ids=["missing", "in between"])
 def test_blocks_that_have_moved_are_found(small: tuple[Pictures, bytes], model: ContextModel, change: bytes) -> None:
     pictures, data = small
-    first = data.find(MARK)
-    place = data.find(MARK, first + 1) - 9
+    first = data.find(BLOCK_MARK)
+    place = data.find(BLOCK_MARK, first + 1) - 9
     found, error = account(pictures, data[:place] + change + data[place + 4 * (not change) :], model)
     assert set(list(pictures)[6:]) <= found.keys()
     assert error is not None

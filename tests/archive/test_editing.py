@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from ddpmcodec import archive
+from ddpmcodec._native import BLOCK_MARK
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ImageError, TruncatedError
-from ddpmcodec.format import archive_limits
-from ddpmcodec.format.block_frame import MARK
 from ddpmcodec.format.ddpma import split
 from ddpmcodec.models.context import ContextModel
 from pictures import Pictures, create, crops, drawing, whole
@@ -43,7 +42,7 @@ def test_names_must_differ(data: bytes) -> None:
 
 
 def test_what_is_not_whole_is_refused(data: bytes) -> None:
-    at = data.index(MARK) + 8  # in the head of the first block
+    at = data.index(BLOCK_MARK) + 8  # in the head of the first block
     damaged = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
     wrong: list[tuple[bytes, type[FormatError], str]] = [
         (data[:-5], TruncatedError, "archive 2: 5 bytes are missing at its end: get the file again"),
@@ -69,13 +68,6 @@ def test_it_takes_a_list_of_bytes(wrong: Any, text: str) -> None:
 def test_there_must_be_one() -> None:
     with pytest.raises(ImageError, match="there is no archive to join: name one at least"):
         archive.join([])
-
-
-def test_more_than_an_archive_may_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    both = [create(renamed(crops(2), prefix), "cifar10") for prefix in ("a/", "b/")]
-    monkeypatch.setattr(archive_limits, "MAX_IMAGES", 3)
-    with pytest.raises(FormatError, match="more than 3 images"):
-        archive.join(both)
 
 
 # --- taken out

@@ -10,12 +10,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import file_sections
 import pytest
 
 from ddpmcodec import archive
+from ddpmcodec._native import CRC32_BYTES
 from ddpmcodec.codec import graphics
-from ddpmcodec.format import ddpm, ddpma
-from ddpmcodec.format.sections import CRC32_BYTES
+from ddpmcodec.format import ddpma
 from ddpmcodec.images import Planes
 from ddpmcodec.models.registry import find
 
@@ -61,7 +62,7 @@ def test_it_is_made_again_byte_for_byte(
     manifest, webp = manifest_of(folder), graphics._webp
     large = {}
     for name in ("modes/learning.png", "modes/colourful.png"):
-        file = ddpm.split(archived_file(folder / make_archive.ARCHIVE, name))
+        file = file_sections.split(archived_file(folder / make_archive.ARCHIVE, name))
         large[file.header.height, file.header.width] = file.payload[CRC32_BYTES:]
 
     def copied(planes: Planes, *rows: slice, method: int, quality: int) -> bytes:

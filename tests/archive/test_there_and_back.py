@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pytest
 
 from ddpmcodec import archive, codec, models
+from ddpmcodec._native import parse_header
 from ddpmcodec.archive import packing
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.format.ddpma import split
-from ddpmcodec.format.header_bytes import parse_header
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import threads_of
 from pictures import PHOTO, Pictures, create, crops, whole
@@ -96,7 +96,7 @@ def test_embedded_models_code_what_they_are_for() -> None:
     assert together.coding.model_number in models.NUMBERS.values()
     assert together.coding.model_id == b""
     assert [entry.name for entry in files.entries] == ["large.png"]
-    assert parse_header(parts.sections[0])[0].model_number == models.NUMBERS[models.PHOTO]
+    assert parse_header(bytes(parts.sections[0])).model_number == models.NUMBERS[models.PHOTO]
     assert whole(pictures, archive.extract(found))
 
 

@@ -20,8 +20,8 @@ import pytest
 from PIL import Image
 
 from ddpmcodec import archive, codec
+from ddpmcodec._native import parse_header
 from ddpmcodec.errors import DdpmError, FormatError, ImageError, OutputError
-from ddpmcodec.format.ddpm import read_header
 from ddpmcodec.format.ddpma import split
 from ddpmcodec.parallel import threads_of
 from pictures import Pictures, crops, drawing, whole
@@ -48,7 +48,7 @@ def test_images_that_are_files_are_tiled() -> None:
     (photo,) = crops(1, 150, 140).values()
     made = split(archive.create({"large.png": photo}, effort=1, webp=False, tile=64))
     (file,) = made.parts[0].sections
-    assert read_header(file)[0].tile_count == 9
+    assert parse_header(bytes(file)).tile_count == 9
     assert bytes(file) == codec.encode(photo, effort=1, webp=False, tile=64)
     for tile in (7, 72, 2048):
         with pytest.raises(ValueError, match="tile must be a multiple of 16 from 64 to 1024"):

@@ -12,15 +12,15 @@ import numpy as np
 from PIL import Image
 from safetensors.numpy import save
 
+from ddpmcodec._native import BLOCK_MARK, EXTENDED_FLAG, LANES, LEAST_STATE_BYTES, SECTIONS_FLAG, testing
 from ddpmcodec.codec import originals
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.format import ddpma
 from ddpmcodec.format.block import FILES
-from ddpmcodec.format.block_frame import MARK
 from ddpmcodec.format.head import pack_head
-from ddpmcodec.format.header import EXTENDED, JPEG, JPEG_XL, LEAST_STATE_BYTES, SECTIONS, WEBP
+from ddpmcodec.format.header import JPEG, JPEG_XL, WEBP
 from ddpmcodec.format.model_file import KEY
-from ddpmcodec.format.streams import LANES, Chunk, pack_chunk, pack_state, parse_chunk, state_size
+from ddpmcodec.format.streams import pack_chunk, pack_state, state_size
 from ddpmcodec.format.varint import Reader, pack_varint
 from ddpmcodec.models import context
 from mutations import Random, mutate
@@ -73,13 +73,13 @@ def _a_flag(rng: Random, parts: FileParts, other: FileParts) -> None:
     parts.version ^= bit * bool(which == 0)
     parts.coding ^= bit * bool(which == 1)
     parts.extension ^= bit * bool(which == 2)
-    parts.coding = int(rng.integers(256)) & ~EXTENDED if which == 3 else parts.coding
+    parts.coding = int(rng.integers(256)) & ~EXTENDED_FLAG if which == 3 else parts.coding
     parts.orientation = int(rng.integers(10)) if which == 4 else parts.orientation
 
 
 def _a_section(rng: Random, parts: FileParts, other: FileParts) -> None:
     """One more section, of any type and in any place of the list."""
-    parts.version |= SECTIONS
+    parts.version |= SECTIONS_FLAG
     section = int(rng.integers(1, 256)), rng.bytes(int(rng.integers(20)))
     parts.others.insert(int(rng.integers(len(parts.others) + 1)), section)
 
@@ -109,13 +109,19 @@ def _a_lane(rng: Random, parts: FileParts, other: FileParts) -> None:
         return
     is_first = place == 0  # of later tiles a state is taken for words
     try:
-        lanes = parse_chunk(Chunk(parts.chunks[place], len(parts.chunks[place])), is_first, parts=1)
+        lanes = parse_lanes(parts.chunks[place], is_first)
     except DdpmError:
         return
     which = int(rng.integers(LANES))
-    lanes[which] = lanes[which]._replace(state=state, words=words if rng.random() < 0.5 else lanes[which].words)
-    states = [lane.state for lane in lanes] if is_first else []
-    parts.fit(place, pack_chunk([[lane.words for lane in lanes]], states))
+    lanes[which] = state, words if rng.random() < 0.5 else lanes[which][1]
+    states = [state for state, _ in lanes] if is_first else []
+    parts.fit(place, pack_chunk([[own for _, own in lanes]], states))
+
+
+def parse_lanes(chunk: bytes, is_first: bool) -> list[tuple[int, bytes]]:
+    """State and words of each lane of a chunk of one part."""
+    lanes = testing.parse_chunk(chunk, len(chunk), is_first, 1)
+    return [(state, np.array(words, "<u4").tobytes()) for state, words in lanes]
 
 
 def checked_payload(payload: bytes, parts: FileParts) -> bytes:
@@ -325,7 +331,7 @@ def forged_archive(rng: Random, data: bytes, other: bytes) -> bytes:
             parts.heads.append(others.heads[theirs])
             parts.bodies.append(others.bodies[theirs])
         else:
-            parts.count, parts.junk = number(rng, len(parts.heads)), MARK + rng.bytes(int(rng.integers(30)))
+            parts.count, parts.junk = number(rng, len(parts.heads)), BLOCK_MARK + rng.bytes(int(rng.integers(30)))
     return parts.pack()
 
 

@@ -9,32 +9,39 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from file_sections import split
 
-from ddpmcodec.errors import DdpmError
-from ddpmcodec.format import ddpma
-from ddpmcodec.format.block_frame import MARK
-from ddpmcodec.format.ddpm import split
-from ddpmcodec.format.head import pack_head
-from ddpmcodec.format.header import (
-    AFTER,
+from ddpmcodec._native import (
     ALPHA_TAG,
-    EXTENDED,
-    JPEG,
-    JPEG_XL,
+    ARCHIVE_MAGIC,
+    ARCHIVE_VERSION,
+    BLOCK_MARK,
+    CRC16_BYTES,
+    CRC32_BYTES,
+    EXTENDED_FLAG,
     KINDS,
+    LEAST_STATE_BYTES,
     MAGIC,
     METADATA_TAG,
     MODEL_ID_BYTES,
-    SECTIONS,
-    SQUARE,
-    TILED,
+    SECTIONS_FLAG,
+    SQUARE_FLAG,
+    STATE_SIZES,
+    TILED_FLAG,
     WORD_BYTES,
 )
-from ddpmcodec.format.header_bytes import CRC16_BYTES, KIND_BITS, MODE_BITS, crc16
+from ddpmcodec.errors import DdpmError
+from ddpmcodec.format import ddpma
+from ddpmcodec.format.head import pack_head
+from ddpmcodec.format.header import JPEG, JPEG_XL
+from ddpmcodec.format.header_bytes import crc16
 from ddpmcodec.format.model_file import seal
-from ddpmcodec.format.sections import CRC32_BYTES, RAW_DEFLATE
-from ddpmcodec.format.streams import pack_stream_size, parse_stream_size
+from ddpmcodec.format.sections import RAW_DEFLATE
+from ddpmcodec.format.streams import pack_stream_size
 from ddpmcodec.format.varint import MAX_VARINT, Reader, pack_varint
+
+AFTER = 64  # of a tag: the section follows the payload
+MODE_BITS, KIND_BITS = 7, 15
 
 
 def deflate(data: bytes) -> bytes:
@@ -66,8 +73,9 @@ class FileParts:
     """A .ddpm file whose fields may say anything.
 
     version: the byte of version, flags and colour mode; coding: that of effort and levels; extension: that of the kind,
-    which EXTENDED adds. numbers: width, height, then tile width and tile height, or the size of the payload. rows: of
-    the alpha plane, differences; metadata: entries; neither is compressed. others: tags and bytes of more sections.
+    which EXTENDED_FLAG adds. numbers: width, height, then tile width and tile height, or the size of the payload.
+    rows: of the alpha plane, differences; metadata: entries; neither is compressed. others: tags and
+    bytes of more sections.
     """
 
     version: int
@@ -90,7 +98,7 @@ class FileParts:
     @property
     def kind(self) -> str:
         """Of the payload: one of KINDS, also for a number that there is not."""
-        kind = self.extension & KIND_BITS if self.coding & EXTENDED else 0
+        kind = self.extension & KIND_BITS if self.coding & EXTENDED_FLAG else 0
         return KINDS[kind] if kind < len(KINDS) else ""
 
     @property
@@ -105,10 +113,10 @@ class FileParts:
         has a state of the size that was stated, and words."""
         if self.lengths is not None:
             self.lengths[place] = len(payload)
-        elif self.coding & EXTENDED:
+        elif self.coding & EXTENDED_FLAG:
             self.numbers[-1] = len(payload)
         else:
-            state_bytes, _ = parse_stream_size(self.numbers[-1])
+            state_bytes = LEAST_STATE_BYTES + self.numbers[-1] % STATE_SIZES
             words = max(len(payload) - state_bytes, 0) // WORD_BYTES
             payload = payload[: state_bytes + WORD_BYTES * words]
             self.numbers[-1] = pack_stream_size(state_bytes, words)
@@ -117,12 +125,12 @@ class FileParts:
     def pack(self) -> bytes:
         sections = self._sections()
         head = self._start()
-        if self.version & SECTIONS:
+        if self.version & SECTIONS_FLAG:
             listed = (bytes([tag]) + varint(len(section)) for tag, section in sections)
             head += bytes([self.orientation & 255]) + b"".join(listed) + b"\0"
         index = self._index()
         head += b"".join(map(varint, [*self.numbers[2:], *([] if self.lengths is None else [len(index)])]))
-        is_plain = not (self.version & (TILED | SECTIONS) or self.coding & EXTENDED)
+        is_plain = not (self.version & (TILED_FLAG | SECTIONS_FLAG) or self.coding & EXTENDED_FLAG)
         head = head if is_plain else with_crc16(head)
         before = [section for tag, section in sections if not tag & AFTER]
         after = [section for tag, section in sections if tag & AFTER]
@@ -136,9 +144,9 @@ class FileParts:
 
     def _start(self) -> bytes:
         """Up to the sides, or the mean colour behind them."""
-        sides = b"".join(map(varint, self.numbers[:1] if self.version & SQUARE else self.numbers[:2]))
-        fields = [sides, self.identity] if self.coding & EXTENDED else [self.identity, sides]
-        extension = bytes([self.extension & 255]) if self.coding & EXTENDED else b""
+        sides = b"".join(map(varint, self.numbers[:1] if self.version & SQUARE_FLAG else self.numbers[:2]))
+        fields = [sides, self.identity] if self.coding & EXTENDED_FLAG else [self.identity, sides]
+        extension = bytes([self.extension & 255]) if self.coding & EXTENDED_FLAG else b""
         return b"".join([MAGIC, bytes([self.version & 255, self.coding & 255]), extension, *fields])
 
     def _index(self) -> bytes:
@@ -154,14 +162,14 @@ class FileParts:
 def file_parts(data: bytes) -> FileParts:
     """Of a valid file without sections of unknown types."""
     sections = split(data)
-    header, index = sections.header, sections.header.index
+    header = sections.header
     words = (header.payload_length - header.state_bytes) // WORD_BYTES
     size = header.payload_length if header.stored else pack_stream_size(header.state_bytes, words)
-    tail = [index.tile_width, index.tile_height] if index else [size]
+    tail = [*header.tile_size] if header.is_tiled else [size]
     identity = header.mean_colour if header.stored else bytes([header.model_number]) + header.model_id
     return FileParts(
-        data[2], data[3], data[4] if data[3] & EXTENDED else 0x70, [header.width, header.height, *tail], identity,
-        list(sections.chunks), list(index.lengths) if index else None,
+        data[2], data[3], data[4] if data[3] & EXTENDED_FLAG else 0x70, [header.width, header.height, *tail], identity,
+        list(sections.chunks), list(header.chunk_lengths) if header.is_tiled else None,
         rows=inflate(sections.alpha[:-CRC32_BYTES]) if header.alpha_length else None,
         metadata=inflate(sections.metadata[CRC32_BYTES:]) if header.metadata_length else None,
         orientation=header.orientation,
@@ -180,22 +188,22 @@ def _repaired_header(data: bytes) -> tuple[bytes, Reader, int]:
     """And a reader behind the header, and the length of the index."""
     reader = Reader(data)
     version, coding = reader.take(4)[2:]
-    stored = bool(coding & EXTENDED)
+    stored = bool(coding & EXTENDED_FLAG)
     if not reader.take(1)[0] and not stored:
         reader.take(MODEL_ID_BYTES)
-    for _ in range(1 if version & SQUARE else 2):
+    for _ in range(1 if version & SQUARE_FLAG else 2):
         reader.varint()
     reader.take((3 if version & MODE_BITS in (1, 3) else 1) * stored)
-    if version & SECTIONS:
+    if version & SECTIONS_FLAG:
         reader.take(1)
         while reader.take(1)[0]:
             reader.varint()
-    last = [reader.varint() for _ in range(3 if version & TILED else 1)][-1]
-    if not (stored or version & (SECTIONS | TILED)):
+    last = [reader.varint() for _ in range(3 if version & TILED_FLAG else 1)][-1]
+    if not (stored or version & (SECTIONS_FLAG | TILED_FLAG)):
         return data, reader, 0
     covered = data[: reader.position]
     reader.take(CRC16_BYTES)
-    return with_crc16(covered) + data[reader.position :], reader, last if version & TILED else 0
+    return with_crc16(covered) + data[reader.position :], reader, last if version & TILED_FLAG else 0
 
 
 def _repaired_index(data: bytes, reader: Reader, length: int) -> bytes:
@@ -225,8 +233,8 @@ class ArchiveParts:
         for number, (head, small) in enumerate(zip(self.heads, packed, strict=True)):
             copy = self.copies.get(number, head)
             index += pack_varint(len(small)) + pack_varint(len(copy)) + copy
-        start = checked(ddpma.MAGIC + bytes([ddpma.VERSION]), deflate(index))
-        blocks = [checked(MARK, head) + body for head, body in zip(packed, self.bodies, strict=True)]
+        start = checked(ARCHIVE_MAGIC + bytes([ARCHIVE_VERSION]), deflate(index))
+        blocks = [checked(BLOCK_MARK, head) + body for head, body in zip(packed, self.bodies, strict=True)]
         return b"".join([start, *blocks, self.junk])
 
 
@@ -246,7 +254,7 @@ def archive_parts(data: bytes) -> ArchiveParts:
 def repaired_archive(data: bytes) -> bytes:
     """Damaged bytes with the checksums of the index, and of the heads that marks stand before, made right."""
     fixed, place = bytearray(data), 0
-    for start, mark in ((0, ddpma.MAGIC + bytes([ddpma.VERSION])), *_marks(data)):
+    for start, mark in ((0, ARCHIVE_MAGIC + bytes([ARCHIVE_VERSION])), *_marks(data)):
         try:
             reader = Reader(data[start:])
             reader.take(len(mark))
@@ -260,10 +268,10 @@ def repaired_archive(data: bytes) -> bytes:
 
 
 def _marks(data: bytes) -> Iterator[tuple[int, bytes]]:
-    place = data.find(MARK)
+    place = data.find(BLOCK_MARK)
     while place >= 0:
-        yield place, MARK
-        place = data.find(MARK, place + 1)
+        yield place, BLOCK_MARK
+        place = data.find(BLOCK_MARK, place + 1)
 
 
 # --- models

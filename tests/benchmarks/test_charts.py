@@ -14,13 +14,13 @@ from matplotlib.colors import to_rgba
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
+from ddpmcodec._native import LEVELS
 from ddpmcodec.benchmarks import _charts
 from ddpmcodec.benchmarks._charts import COLOURS, Chart, bpd_charts, colour_of, drawn, rd_charts, speed_charts
 from ddpmcodec.benchmarks._codecs import BASELINES, SWEEPS, is_ours, name_of
 from ddpmcodec.benchmarks._results import read
 from ddpmcodec.benchmarks._timing import fits
 from ddpmcodec.codec.efforts import Coding
-from ddpmcodec.format.header import LEVELS
 from ddpmcodec.models.context import EFFORTS
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"

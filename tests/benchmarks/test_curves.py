@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ddpmcodec import codec
+from ddpmcodec._native import LEVELS
 from ddpmcodec.benchmarks._codecs import CodeLength
 from ddpmcodec.benchmarks._curves import (
     Curve,
@@ -25,7 +26,6 @@ from ddpmcodec.benchmarks._curves import (
 from ddpmcodec.codec.efforts import CELLS, Coding
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.format import tiles
-from ddpmcodec.format.header import LEVELS
 from ddpmcodec.models.context import ContextModel
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_webp")

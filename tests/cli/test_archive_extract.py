@@ -13,8 +13,8 @@ import pytest
 from PIL import ExifTags, Image
 
 from ddpmcodec import archive
+from ddpmcodec._native import BLOCK_MARK
 from ddpmcodec.errors import ModelError
-from ddpmcodec.format.block_frame import MARK
 from ddpmcodec.format.ddpma import split
 from pictures import drawing, equal, files_below
 
@@ -111,7 +111,7 @@ def test_of_a_cut_archive_what_is_whole_is_written(
 def test_a_damaged_block_is_named_and_the_others_are_written(
     ddpm: Callable, photos_ddpma: Path, damaged: bytes, tiny_model: Path
 ) -> None:
-    second = damaged.find(MARK, damaged.find(MARK) + 1)
+    second = damaged.find(BLOCK_MARK, damaged.find(BLOCK_MARK) + 1)
     photos_ddpma.write_bytes(damaged[: second - 8] + b"damage!!" + damaged[second:])
     out = photos_ddpma.parent / "out"
     ended = ddpm("archive", "extract", photos_ddpma, "-o", out, "--model", tiny_model)

@@ -17,8 +17,8 @@ from PIL import ExifTags, Image
 from samples import ICC, LINEAR, described, picture, png_head, png_of, stored
 
 from ddpmcodec import codec
+from ddpmcodec._native import LEVELS
 from ddpmcodec.codec import encoder
-from ddpmcodec.format.header import LEVELS
 from ddpmcodec.models.context import EFFORTS
 
 

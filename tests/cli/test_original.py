@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from ddpmcodec import codec
+from ddpmcodec._native import parse_header
 from ddpmcodec.codec import originals
 from ddpmcodec.format.ddpm import assemble
 from ddpmcodec.format.header import Header, Index
-from ddpmcodec.format.header_bytes import parse_header
 
 pytestmark = pytest.mark.skipif(originals.transcoder() is None, reason="imagecodecs is missing")
 PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
@@ -163,7 +163,7 @@ def test_a_file_of_pixels_becomes_a_png_however_long_its_index(ddpm: Any, tmp_pa
     columns = 24
     header = Header("RGB", 64 * columns, 64 * columns, 1, 5, 1, index=Index(64, 64))
     (tmp_path / "a.ddpm").write_bytes(assemble(header, b"", [b"ab"] * columns**2 * header.segments, b""))
-    assert parse_header((tmp_path / "a.ddpm").read_bytes())[1] > 1 << 16
+    assert parse_header((tmp_path / "a.ddpm").read_bytes()).size > 1 << 16
     (tmp_path / "a.png").write_bytes(b"old")
     refused = ddpm("decode", tmp_path / "a.ddpm", "--original")
     assert (refused.code, f"{tmp_path / 'a.png'}: exists already" in refused.stderr) == (1, True)

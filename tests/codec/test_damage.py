@@ -13,17 +13,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from file_sections import header_of, split
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from ddpmcodec import codec
+from ddpmcodec._native import MAGIC, parse_header
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.content import File
 from ddpmcodec.errors import ChecksumError, CorruptError, DdpmError, FormatError, ImageError, ModelError, TruncatedError
-from ddpmcodec.format.ddpm import assemble, end_mark, split
-from ddpmcodec.format.header import MAGIC, Header
-from ddpmcodec.format.header_bytes import pack_header, parse_header
+from ddpmcodec.format.ddpm import assemble, end_mark
+from ddpmcodec.format.header import Header
+from ddpmcodec.format.header_bytes import pack_header
 from ddpmcodec.models.context import ContextModel
 
 Picture = Callable[..., Image.Image]
@@ -53,7 +55,7 @@ def flipped(data: bytes, place: int) -> bytes:
 def test_every_flipped_byte_of_a_header_or_a_stream_is_found(model: ContextModel, bare: bytes) -> None:
     """Damage may look like an early end. In a header it may name another model."""
     for place in range(len(bare)):
-        with pytest.raises((FormatError, ModelError) if place < parse_header(bare)[1] else FormatError):
+        with pytest.raises((FormatError, ModelError) if place < parse_header(bare).size else FormatError):
             codec.decode(flipped(bare, place), model=model)
 
 
@@ -112,7 +114,7 @@ def test_damage_is_not_called_exact_by_a_preview(model: ContextModel, file: byte
         except DdpmError:
             continue
         assert not found.exact or np.array_equal(found.image, image)
-        assert found.exact or found.damaged or split(damaged, partial=True).missing
+        assert found.exact or found.damaged or split(damaged).missing
 
 
 def test_a_preview_of_all_steps_says_that_the_check_failed(model: ContextModel, small: bytes) -> None:
@@ -126,7 +128,7 @@ def test_a_preview_of_all_steps_says_that_the_check_failed(model: ContextModel, 
 def test_a_preview_ends_before_a_damaged_segment(model: ContextModel, tiled: bytes) -> None:
     """Of a tiled file, whole but for one bit: what the tile has up to there, and all of the other tile."""
     file = split(tiled)
-    image, (left, right) = np.asarray(codec.decode(tiled, model=model)), file.header.boxes()
+    image, (left, right) = np.asarray(codec.decode(tiled, model=model)), header_of(tiled).boxes()
     place = file.start
     for number, chunk in enumerate(file.chunks):
         if number % 2 and chunk:
@@ -144,6 +146,16 @@ def test_a_preview_of_a_damaged_first_segment_has_nothing_of_the_tile(model: Con
     found = decode_details(flipped(tiled, start + 1), partial=True, model=model)
     assert (found.steps_done, found.damaged) == (0, True)
     assert len(np.unique(np.asarray(found.image)[:, :6].reshape(-1, 3), axis=0)) == 1
+
+
+def test_a_later_chunk_that_is_cut_and_makes_no_sense_is_left_out(model: ContextModel, tiled: bytes) -> None:
+    """No checksum holds for what is there of it, and the chunks before it are whole."""
+    file = split(tiled)
+    number = next(n for n, chunk in enumerate(file.chunks) if n > 2 and len(chunk) > 6)
+    place = file.start + sum(map(len, file.chunks[:number]))
+    before = codec.decode(tiled[:place], partial=True, model=model)
+    for start in (b"\xff\xff\xff\xff\x7f", b"\x81\0", b"\x7f\x7f\x7f"):
+        assert codec.decode(tiled[:place] + start, partial=True, model=model) == before
 
 
 def test_a_preview_leaves_out_damaged_metadata(model: ContextModel, small: bytes) -> None:
@@ -189,8 +201,8 @@ def test_previews_ignore_bytes_after_the_end(model: ContextModel, file: bytes, w
 
 
 def test_missing_words_in_the_middle_are_found(model: ContextModel, bare: bytes) -> None:
-    header, start = parse_header(bare)
-    for place in range(start + header.state_bytes, len(bare), 4):
+    header = parse_header(bare)
+    for place in range(header.size + header.state_bytes, len(bare), 4):
         with pytest.raises(TruncatedError):
             codec.decode(bare[:place] + bare[place + 4 :], model=model)
 
@@ -200,10 +212,11 @@ def test_words_that_a_stream_lacks_or_has_too_many_are_found(
     request: pytest.FixtureRequest, model: ContextModel, name: str
 ) -> None:
     """Where the header agrees with the number of words: a decoder's state must end as the encoder's began."""
-    file = split(request.getfixturevalue(name))
+    whole = request.getfixturevalue(name)
+    file = split(whole)
     header, stream = file.header, file.payload
     for changed in (stream[:-4], stream[:12] + stream[16:], stream + bytes(4), stream[: header.state_bytes]):
-        data = assemble(header, file.alpha, changed, file.metadata)
+        data = assemble(header_of(whole), file.alpha, changed, file.metadata)
         with pytest.raises((ChecksumError, CorruptError)):
             codec.decode(data, model=model)
         found = decode_details(data, partial=True, model=model)
@@ -226,9 +239,9 @@ def test_two_files_in_one_are_refused(model: ContextModel, file: bytes) -> None:
     ],
 )  # fmt: skip
 def test_a_consistent_header_of_another_image_is_found(model: ContextModel, bare: bytes, claim: dict[str, Any]) -> None:
-    header, start = parse_header(bare)
+    claimed = pack_header(replace(header_of(bare), **claim))
     with pytest.raises(FormatError):
-        codec.decode(pack_header(replace(header, **claim)) + bare[start:], model=model)
+        codec.decode(claimed + bare[parse_header(bare).size :], model=model)
 
 
 def test_huge_claims_are_refused_at_once(model: ContextModel, bare: bytes) -> None:
@@ -280,7 +293,7 @@ def test_only_errors_of_the_library_escape(
     data = edited(request.getfixturevalue(name), changes)
     found = decoded_or_none(data, model, **options)
     if found is not None:
-        header, _ = parse_header(data)
+        header = parse_header(data)
         assert found.size == (header.width, header.height)
 
 
@@ -292,7 +305,8 @@ def test_any_body_behind_a_header_is_decoded_or_an_error(
 ) -> None:
     """A whole header is the way to what lies behind it: streams that no encoder writes."""
     data = request.getfixturevalue(name)
-    header, start = parse_header(data)
+    header = parse_header(data)
+    start = header.size
     body = body[: len(data) - start]
     found = decoded_or_none(data[:start] + body + data[start + len(body) :], model, partial=True, step=step)
     assert found is not None

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from ddpmcodec._native import LEVELS, MAX_EFFORT
 from ddpmcodec.codec.efforts import Coding, check_coding, macs_per_pixel, segments
-from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, LEVELS, MAX_EFFORT, Header
+from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, Header
 from ddpmcodec.models.context import EFFORTS, ContextModel
 
 

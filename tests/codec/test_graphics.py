@@ -10,15 +10,16 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from file_sections import split
 from PIL import Image, ImageDraw
 
 from ddpmcodec import archive, codec
+from ddpmcodec._native import CRC32_BYTES
 from ddpmcodec.codec import encoder, graphics
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.errors import ChecksumError, CorruptError, TruncatedError
-from ddpmcodec.format.ddpm import assemble, split
+from ddpmcodec.format.ddpm import assemble
 from ddpmcodec.format.header import Header
-from ddpmcodec.format.sections import CRC32_BYTES
 from ddpmcodec.images import Planes, to_planes
 from ddpmcodec.models.context import ContextModel
 

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from ddpmcodec import models
+from ddpmcodec._native import LEVELS
 from ddpmcodec.codec.information import info
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format.alpha import pack_alpha
 from ddpmcodec.format.ddpm import assemble
-from ddpmcodec.format.header import LEVELS, Header, Index
+from ddpmcodec.format.header import Header, Index
 from ddpmcodec.format.sections import Metadata, pack_metadata
 
 MODEL_ID = bytes.fromhex("0a1b2c3d")

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from ddpmcodec import codec
-from ddpmcodec._native import Container
+from ddpmcodec._native import MARK_BYTES, Container
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.stream_decoder import ProgressiveDecoder
 from ddpmcodec.codec.truncation import cut
 from ddpmcodec.errors import ChecksumError, FormatError, OutputError, TruncatedError
-from ddpmcodec.format.ddpm import MARK_BYTES, end_mark
+from ddpmcodec.format.ddpm import end_mark
 from ddpmcodec.models.context import ContextModel
 
 pytestmark = pytest.mark.usefixtures("no_webp", "one_thread")

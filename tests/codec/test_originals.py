@@ -8,16 +8,16 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from file_sections import split
 from jpegs import ARITHMETIC, encoded, jpeg_of, needs_libjxl, turned
 from PIL import Image, ImageCms
 
 import ddpmcodec.pillow_plugin  # noqa: F401
 from ddpmcodec import archive, codec
+from ddpmcodec._native import BLOCK_MARK
 from ddpmcodec.codec import originals
 from ddpmcodec.codec.reading import Reading, planes_of
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ImageError, OutputError
-from ddpmcodec.format.block_frame import MARK
-from ddpmcodec.format.ddpm import split
 from ddpmcodec.format.header import JPEG
 
 HEAD = 32  # bytes: header, CRC, length
@@ -188,10 +188,10 @@ def test_a_lost_block_is_named_beside_the_jpegs_that_are_restored() -> None:
     """Its names are lost with it, and the index is damaged."""
     jpegs = {f"{n}.jpg": jpeg_of(size=(740, 740), quality=60 + n) for n in range(3)}
     data = bytearray(archive.create([(name, BytesIO(jpeg)) for name, jpeg in jpegs.items()]))
-    blocks = [match.start() for match in re.finditer(re.escape(MARK), bytes(data))]
+    blocks = [match.start() for match in re.finditer(re.escape(BLOCK_MARK), bytes(data))]
     assert len(blocks) == 3
     data[12] ^= 1
-    data[blocks[1] + len(MARK) + 8] ^= 1
+    data[blocks[1] + len(BLOCK_MARK) + 8] ^= 1
     for original in (True, False):
         restored = archive.extract(bytes(data), original=original)
         assert {name for name, _ in islice(restored, 2)} == {"0.jpg", "2.jpg"}

@@ -8,6 +8,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from file_sections import split
 from jpegs import ARITHMETIC, encoded, jpeg_of, needs_libjxl, turned
 from PIL import Image, ImageFile
 
@@ -16,7 +17,7 @@ from ddpmcodec.codec import originals
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.stream_decoder import ProgressiveDecoder
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, ImageError, TruncatedError
-from ddpmcodec.format.ddpm import assemble, split
+from ddpmcodec.format.ddpm import assemble
 from ddpmcodec.format.header import JPEG, JPEG_XL, Header
 from ddpmcodec.format.jpeg_xl import size_of
 from ddpmcodec.format.varint import pack_varint

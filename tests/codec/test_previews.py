@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from file_sections import split
 from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec import codec
-from ddpmcodec._native import Container
+from ddpmcodec._native import LEVELS, Container
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.errors import ChecksumError, OutputError, TruncatedError
-from ddpmcodec.format.ddpm import split
-from ddpmcodec.format.header import LEVELS
 from ddpmcodec.format.sections import NO_METADATA
 from ddpmcodec.models.context import ContextModel
 from pictures import nearly_flat
@@ -108,8 +107,7 @@ def test_a_chunk_that_is_cut_shows_what_there_is_of_it(picture: Picture) -> None
     image = picture("RGB", 257, 256)
     data = codec.encode(image, effort=1)
     file = split(data)
-    assert file.header.index is not None
-    sizes = [file.start, *range(file.start + 50, file.start + file.header.index.lengths[0], 100)]
+    sizes = [file.start, *range(file.start + 50, file.start + file.header.chunk_lengths[0], 100)]
     assert len(sizes) > 3
     errors = [distance(codec.decode(data, max_bytes=size), image) for size in sizes]
     assert errors == sorted(errors, reverse=True)
@@ -241,7 +239,7 @@ def test_a_step_says_how_many_bytes_it_needs(model: ContextModel, file: bytes, s
 def test_a_file_cut_after_a_step_has_no_byte_too_many(model: ContextModel, file: bytes, step: int) -> None:
     """But the word that a decoder takes at the end of the step, and has no use for yet, and one before it."""
     cut = codec.truncate(file, step=step, model=model)
-    spare = 8 if split(file).header.index is None and step < steps_of(file) else 0
+    spare = 8 if not split(file).header.is_tiled and step < steps_of(file) else 0
     with pytest.raises((TruncatedError, ChecksumError)):
         codec.decode(cut[: -1 - spare], step=step, model=model)
 

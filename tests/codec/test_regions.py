@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from file_sections import split
 from PIL import Image
 
 from ddpmcodec import archive, codec
@@ -20,7 +21,7 @@ from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.stream_decoder import ProgressiveDecoder
 from ddpmcodec.content import FileView
 from ddpmcodec.errors import ChecksumError, ImageError, TruncatedError
-from ddpmcodec.format.ddpm import assemble, split
+from ddpmcodec.format.ddpm import assemble
 from ddpmcodec.format.header import Header, Index
 from ddpmcodec.models.context import ContextModel
 
@@ -100,17 +101,17 @@ def test_stored_files_have_parts_and_small_images_too() -> None:
 def test_no_more_is_read_than_the_tiles_that_a_part_touches(tiled: bytes, model: ContextModel) -> None:
     """Every byte that may be missing is damaged."""
     file = split(tiled)
-    index, header = file.header.index, file.header
-    assert index is not None
+    header = file.header
+    lengths = header.chunk_lengths
     damaged, place = bytearray(tiled), file.start + header.alpha_length
-    for n, length in enumerate(index.lengths):
+    for n, length in enumerate(lengths):
         if n % header.tile_count != 1 and length:  # of all tiles but the second one
             damaged[place : place + length] = bytes(length)
         place += length
     box = (70, 10, 120, 60)
     found = decode_details(bytes(damaged), box=box, model=model)
     assert np.array_equal(found.image, codec.decode(tiled, box=box, model=model))
-    others = sum(index.lengths) - sum(index.lengths[1 :: header.tile_count])
+    others = sum(lengths) - sum(lengths[1 :: header.tile_count])
     assert found.bytes_used == len(tiled) - others
     with pytest.raises(ChecksumError, match=r"1 of 1 tiles are damaged.* the tile at columns 0 to 63, rows 64 to 99"):
         codec.decode(bytes(damaged), box=(0, 70, 20, 80), model=model)

@@ -14,12 +14,12 @@ from PIL import Image
 
 import ddpmcodec
 from ddpmcodec import codec
+from ddpmcodec._native import LEVELS
 from ddpmcodec.codec import efforts, encoder
 from ddpmcodec.codec.batching import batches
 from ddpmcodec.codec.passes import SegmentCost
 from ddpmcodec.errors import ImageError, ModelError
 from ddpmcodec.format import tiles
-from ddpmcodec.format.header import LEVELS
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import thread_count, threads_of
 

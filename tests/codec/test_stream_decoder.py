@@ -10,13 +10,14 @@ import pytest
 from PIL import Image
 
 from ddpmcodec import codec
+from ddpmcodec._native import LANES, parse_header
 from ddpmcodec.codec import ProgressiveDecoder
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.efforts import segments, segments_of_steps
 from ddpmcodec.errors import ChecksumError, FormatError, ModelError, TruncatedError
 from ddpmcodec.format.header import Header, Index
-from ddpmcodec.format.header_bytes import crc16, pack_header, parse_header
-from ddpmcodec.format.streams import LANES, pack_chunk
+from ddpmcodec.format.header_bytes import crc16, pack_header
+from ddpmcodec.format.streams import pack_chunk
 from ddpmcodec.models.context import ContextModel
 
 
@@ -78,11 +79,10 @@ def test_previews_come_nearer(model: ContextModel, file: bytes) -> None:
 def test_every_segment_of_a_tiled_file_is_a_preview_when_its_last_byte_is_there(
     model: ContextModel, tiled: bytes
 ) -> None:
-    header, start = parse_header(tiled)
+    header = parse_header(tiled)
     previews = list(fed(ProgressiveDecoder(model=model), tiled, 1))
-    assert header.index is not None
-    lengths = np.array(header.index.lengths).reshape(header.segments, header.tile_count).sum(1)
-    ends = start + np.cumsum(lengths)
+    lengths = np.array(header.chunk_lengths).reshape(header.segments, header.tile_count).sum(1)
+    ends = header.size + np.cumsum(lengths)
     assert [size for size, _ in previews] == sorted({*ends.tolist()})
     steps = {segments_of_steps(header, step): step for step in range(1, header.levels + 1 + 1)}
     done = [(int((ends <= size).sum()), image) for size, image in previews]  # chunks may be empty
@@ -106,15 +106,16 @@ def test_alpha_and_metadata_arrive_as_in_the_file(model: ContextModel, small: by
 
 
 def test_a_stored_webp_shows_its_mean_colour_then_itself(webp: bytes) -> None:
-    header, start = parse_header(webp)
+    header = parse_header(webp)
     (first, flat), (last, image) = fed(ProgressiveDecoder(), webp, 1)
-    assert (first, last) == (start, len(webp))
+    assert (first, last) == (header.size, len(webp))
     assert flat.getextrema() == tuple((level, level) for level in (*header.mean_colour, 255))
     assert image == codec.decode(webp)
 
 
 def test_the_size_is_known_from_the_header_on(model: ContextModel, file: bytes) -> None:
-    header, start = parse_header(file)
+    header = parse_header(file)
+    start = header.size
     decoder = ProgressiveDecoder(model=model)
     assert decoder.feed(file[: start - 1]) is None
     assert decoder.size is None
@@ -145,7 +146,7 @@ def test_bytes_behind_the_end_are_refused(model: ContextModel, file: bytes) -> N
 
 
 def test_damage_is_found_when_its_segment_is_there(model: ContextModel, tiled: bytes) -> None:
-    _, start = parse_header(tiled)
+    start = parse_header(tiled).size
     broken = bytearray(tiled)
     broken[(start + len(tiled)) // 2] ^= 1
     decoder = ProgressiveDecoder(model=model)
@@ -164,7 +165,7 @@ def test_damage_of_a_single_stream_is_found_at_its_end(
     model: ContextModel, name: str, request: pytest.FixtureRequest
 ) -> None:
     data = bytearray(request.getfixturevalue(name))
-    _, start = parse_header(data)
+    start = parse_header(data).size
     data[(start + len(data)) // 2] ^= 1
     decoder = ProgressiveDecoder(model=model)
     with pytest.raises(FormatError, match="damaged"):

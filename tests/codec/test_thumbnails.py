@@ -12,10 +12,11 @@ import pytest
 from PIL import Image, ImageDraw, ImageOps
 
 from ddpmcodec import codec
+from ddpmcodec._native import MAX_WEBP_SIDE
 from ddpmcodec.codec import originals
 from ddpmcodec.errors import FormatError, ImageError
 from ddpmcodec.format.ddpm import assemble
-from ddpmcodec.format.header import MAX_WEBP_SIDE, Header
+from ddpmcodec.format.header import Header
 from ddpmcodec.models.context import ContextModel
 
 Picture = Callable[..., Image.Image]

@@ -1,5 +1,5 @@
-"""Files: parts come back; damage, bytes behind the end and a short file are three different errors; end marks fit the
-data in front of them, and no other."""
+"""Files: parts come back; damage, bytes after the end and a short file are three different errors; end marks fit the
+data before them, and no other."""
 
 from __future__ import annotations
 
@@ -9,23 +9,15 @@ import zlib
 from dataclasses import replace
 
 import pytest
+from file_sections import FileSections, header_of, split
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ddpmcodec._native import MARK_BYTES, Container
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
-from ddpmcodec.format.ddpm import (
-    MARK_BYTES,
-    Sections,
-    assemble,
-    begun_mark,
-    end_mark,
-    is_marked,
-    split,
-    without_end_mark,
-)
+from ddpmcodec.format.ddpm import assemble, end_mark, is_marked
 from ddpmcodec.format.header import Header, Index
 from ddpmcodec.format.header_bytes import crc16, pack_header
-from ddpmcodec.format.streams import Chunk
 
 MODEL_ID = bytes.fromhex("0a1b2c3d")
 PLAIN = Header("RGB", 32, 32, 2, 2, 1)
@@ -36,10 +28,6 @@ TILED = Header("RGBA", 400, 300, 2, 0, 0, MODEL_ID, index=Index(200, 300))
 
 def chunk(segment: int, tile: int) -> bytes:
     return bytes([16 * segment + tile]) * (1 + segment + tile)
-
-
-def whole(data: bytes) -> Chunk:
-    return Chunk(data, len(data))
 
 
 CHUNKS = tuple(chunk(segment, tile) for segment in range(SEGMENTS) for tile in range(TILES))
@@ -70,9 +58,7 @@ def test_sections_of_a_small_file_come_back(mode: str, metadata: bytes) -> None:
     data = assemble(replace(PLAIN, mode=mode), alpha, STREAM, metadata)
     found = split(data)
     assert (found.alpha, found.chunks, found.metadata) == (alpha, (STREAM,), metadata)
-    assert (found.missing, found.size) == (0, len(data))
-    assert found.payload == STREAM
-    assert (found.segments_of_tile(0), found.tile_is_cut(0), found.tile_is_damaged(0)) == (1, False, False)
+    assert (found.missing, found.payload) == (0, STREAM)
 
 
 def test_a_webp_payload_comes_back_and_carries_its_own_alpha() -> None:
@@ -84,15 +70,7 @@ def test_a_webp_payload_comes_back_and_carries_its_own_alpha() -> None:
 def test_tiles_come_back() -> None:
     found = split(TILED_FILE)
     assert (found.alpha, found.chunks, found.metadata) == (b"alpha", CHUNKS, b"meta")
-    assert found.header.index == Index(200, 300, tuple(map(len, CHUNKS)), tuple(map(crc16, CHUNKS)))
-    for tile in range(TILES):
-        assert found.tile_chunks(tile) == tuple(whole(chunk(segment, tile)) for segment in range(SEGMENTS))
-        assert (found.segments_of_tile(tile), found.tile_is_cut(tile)) == (SEGMENTS, False)
-
-
-def test_a_tiled_file_has_no_single_payload() -> None:
-    with pytest.raises(ValueError, match="not enough values"):
-        _ = split(TILED_FILE).payload
+    assert (found.header.tile_size, found.header.chunk_lengths) == ((200, 300), list(map(len, CHUNKS)))
 
 
 def test_tiles_are_boxes_row_by_row() -> None:
@@ -105,7 +83,7 @@ def test_tiles_are_boxes_row_by_row() -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_whole_file_is_whole(name: str) -> None:
-    split(FILES[name]).require_whole()
+    Container(FILES[name]).require_whole()
 
 
 def test_chunks_lie_segment_by_segment_behind_the_alpha() -> None:
@@ -122,9 +100,9 @@ def test_the_payload_is_what_the_header_says(header: Header, payload: bytes | li
 @pytest.mark.parametrize(
     ("header", "payload", "message"),
     [
-        (PLAIN, STREAM, "an alpha section of 5 bytes"),
-        (GRAPHIC, STREAM, "an alpha section of 5 bytes"),
-        (TILED, CHUNKS[1:], "an index of 15 lengths and 15 checks"),
+        (PLAIN, STREAM, "alpha_length"),
+        (GRAPHIC, STREAM, "alpha_length"),
+        (TILED, CHUNKS[1:], "index"),
     ],
 )
 def test_parts_that_the_header_has_no_place_for_are_refused(
@@ -150,23 +128,22 @@ def files(draw: st.DrawFn) -> tuple[Header, bytes, bytes | list[bytes], bytes]:
 def test_any_parts_come_back_from_any_prefix(
     parts: tuple[Header, bytes, bytes | list[bytes], bytes], data: st.DataObject
 ) -> None:
-    header, alpha, payload, metadata = parts
+    _, alpha, payload, metadata = parts
     whole = assemble(*parts)
     found = split(whole)
     assert (found.alpha, found.metadata, found.missing) == (alpha, metadata, 0)
     assert found.chunks == ((payload,) if isinstance(payload, bytes) else tuple(payload))
-    assert pack_header(found.header) == whole[: found.start]
-    cut = split(whole[: data.draw(st.integers(found.start, len(whole)))])
-    assert (cut.header, cut.start) == (found.header, found.start)
-    assert cut.size + cut.missing == len(whole)
-    for tile in range(header.tile_count):
-        chunks, expected = cut.tile_chunks(tile), found.tile_chunks(tile)
-        count = cut.segments_of_tile(tile)
-        assert chunks[:count] == expected[:count]
-        for beginning, chunk in zip(chunks[count:], expected[count:], strict=False):
-            assert 0 < len(beginning.data) < beginning.length == chunk.length
-            assert chunk.data.startswith(beginning.data)
-        assert not cut.tile_is_damaged(tile)
+    assert pack_header(header_of(whole)) == whole[: found.start]
+    size = data.draw(st.integers(found.start, len(whole)))
+    cut = split(whole[:size])
+    assert cut.missing == len(whole) - size
+    for part, own in zip(all_parts(cut), all_parts(found), strict=True):
+        assert own.startswith(part)
+    assert sum(map(len, all_parts(cut))) == size - found.start
+
+
+def all_parts(file: FileSections) -> list[bytes]:
+    return [file.alpha, *file.chunks, file.metadata]
 
 
 # --- short files
@@ -183,9 +160,9 @@ def test_a_file_that_is_cut_in_its_header_is_short(name: str) -> None:
 def test_every_cut_is_a_short_file(name: str) -> None:
     data = FILES[name]
     for size in range(split(data).start, len(data)):
-        found = split(data[:size])
+        found = Container(data[:size])
         assert (found.missing, found.size) == (len(data) - size, size)
-        with pytest.raises(TruncatedError, match=f"the file ends after {size} of {len(data)} bytes, inside .*: get"):
+        with pytest.raises(TruncatedError, match=f"after {size} of {len(data)} bytes"):
             found.require_whole()
 
 
@@ -203,8 +180,8 @@ def test_every_cut_is_a_short_file(name: str) -> None:
     ],
 )
 def test_the_error_says_where_a_file_is_cut(name: str, kept: int, part: str) -> None:
-    found = split(FILES[name][: split(FILES[name]).start + kept])
-    with pytest.raises(TruncatedError, match=f"inside {part}: get the rest, or decode a preview with partial=True"):
+    found = Container(FILES[name][: split(FILES[name]).start + kept])
+    with pytest.raises(TruncatedError, match=f"inside {part}: get the rest"):
         found.require_whole()
 
 
@@ -215,83 +192,36 @@ def test_a_prefix_keeps_what_is_there_of_each_part() -> None:
     assert split(SMALL_FILE[:-1]).metadata == b"met"
 
 
-def test_a_single_stream_says_whether_it_is_all_there() -> None:
-    start = split(SMALL_FILE).start + len(b"alpha")
-    for size in range(len(STREAM) + 1):
-        found = split(SMALL_FILE[: start + size])
-        whole = size == len(STREAM)
-        assert (found.tile_is_cut(0), found.segments_of_tile(0)) == (not whole, int(whole))
-        assert not found.tile_is_damaged(0)
-
-
-def test_a_tile_has_its_chunks_up_to_the_cut() -> None:
-    """One byte into the second segment of the second tile."""
-    found = split(TILED_FILE[: chunk_start(3) + 1])
-    assert found.chunks == (*CHUNKS[:3], chunk(1, 1)[:1], *[b""] * 12)
-    assert found.tile_chunks(0) == (whole(chunk(0, 0)), whole(chunk(1, 0)))
-    assert found.tile_chunks(1) == (whole(chunk(0, 1)), Chunk(chunk(1, 1)[:1], len(chunk(1, 1))))
-    assert [found.segments_of_tile(tile) for tile in range(TILES)] == [2, 1]
-    assert [found.tile_is_cut(tile) for tile in range(TILES)] == [True, True]
-
-
-def test_a_tile_whose_chunks_are_all_there_is_not_cut() -> None:
-    found = split(TILED_FILE[: chunk_start(15)])
-    assert [found.tile_is_cut(tile) for tile in range(TILES)] == [False, True]
-
-
-@pytest.mark.parametrize("tile", [-1, 2])
-def test_there_are_no_other_tiles(tile: int) -> None:
-    found = split(TILED_FILE)
-    for ask in (found.tile_chunks, found.segments_of_tile, found.tile_is_cut, found.tile_is_damaged):
-        with pytest.raises(IndexError, match=f"tile {tile} of 2"):
-            ask(tile)
-
-
 # --- damage
 
 
 @pytest.mark.parametrize("place", range(len(CHUNKS)))
 @pytest.mark.parametrize("bit", range(8))
-def test_a_damaged_chunk_ends_its_tile_and_no_other(place: int, bit: int) -> None:
+def test_a_damaged_chunk_is_reported_with_its_place(place: int, bit: int) -> None:
     segment, tile = divmod(place, TILES)
-    found = split(flipped(TILED_FILE, chunk_start(place), 1 << bit))
-    assert [found.tile_is_damaged(t) for t in range(TILES)] == [t == tile for t in range(TILES)]
-    assert [found.tile_is_cut(t) for t in range(TILES)] == [False, False]
-    assert found.segments_of_tile(tile) == segment
-    assert found.tile_chunks(tile) == tuple(whole(chunk(s, tile)) for s in range(segment))
-    assert found.tile_chunks(1 - tile) == split(TILED_FILE).tile_chunks(1 - tile)
-
-
-@pytest.mark.parametrize("place", range(len(CHUNKS)))
-def test_a_damaged_chunk_is_reported_with_its_place(place: int) -> None:
-    segment, tile = divmod(place, TILES)
-    message = (
-        f"1 of 2 tiles are damaged, the first in segment {segment + 1} of 8 of the tile at columns {200 * tile} to"
-        f" {200 * tile + 199}, rows 0 to 299: its checksum does not match; get the file again, or decode a preview"
-    )
-    with pytest.raises(ChecksumError, match=message):
-        split(flipped(TILED_FILE, chunk_start(place))).require_whole()
+    where = f"1 of 2 .*segment {segment + 1} of 8 .*columns {200 * tile} to {200 * tile + 199}, rows 0 to 299"
+    damaged = Container(flipped(TILED_FILE, chunk_start(place), 1 << bit))
+    for check in (damaged.require_whole, damaged.require_undamaged):
+        with pytest.raises(ChecksumError, match=where):
+            check()
 
 
 def test_damaged_tiles_are_counted() -> None:
     data = flipped(flipped(TILED_FILE, chunk_start(4)), chunk_start(1))
-    with pytest.raises(ChecksumError, match=r"2 of 2 tiles are damaged, the first in segment 3 of 8 of the tile at c"):
-        split(data).require_whole()
+    with pytest.raises(ChecksumError, match="2 of 2 tiles are damaged, the first in segment 3"):
+        Container(data).require_whole()
 
 
-def test_damage_in_front_of_a_cut() -> None:
-    """The first tile is damaged in its first segment, and the file ends in the second tile's second one."""
-    found = split(flipped(TILED_FILE, chunk_start(0))[: chunk_start(3) + 1])
-    assert [found.tile_is_damaged(tile) for tile in range(TILES)] == [True, False]
-    assert [found.tile_is_cut(tile) for tile in range(TILES)] == [False, True]
-    assert found.tile_chunks(0) == ()
+def test_a_missing_end_is_reported_before_damage() -> None:
+    found = Container(flipped(TILED_FILE, chunk_start(0))[: chunk_start(3) + 1])
     with pytest.raises(TruncatedError):
         found.require_whole()
+    with pytest.raises(ChecksumError, match="1 of 2"):
+        found.require_undamaged()
 
 
 def test_a_chunk_that_is_cut_is_not_checked() -> None:
-    found = split(flipped(TILED_FILE, chunk_start(15))[: chunk_start(15) + 2])
-    assert (found.tile_is_cut(1), found.tile_is_damaged(1)) == (True, False)
+    Container(flipped(TILED_FILE, chunk_start(15))[: chunk_start(15) + 2]).require_undamaged()
 
 
 @pytest.mark.parametrize("name", ["small", "webp", "tiled"])
@@ -316,53 +246,45 @@ def test_changed_bytes_raise_nothing_but_our_errors(name: str, data: st.DataObje
     for _ in range(data.draw(st.integers(1, 4))):
         changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
     try:
-        found = split(bytes(changed[: data.draw(st.integers(0, len(changed)))]))
-        found.require_whole()
+        Container(bytes(changed[: data.draw(st.integers(0, len(changed)))])).require_whole()
     except FormatError:
         return
-    assert isinstance(found, Sections)
 
 
-# --- bytes behind the end
+# --- bytes after the end
 
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("junk", [b"\0", b"abc", FILES["bare"], end_mark(FILES["bare"])])
-def test_bytes_behind_the_end_are_refused(name: str, junk: bytes) -> None:
-    data = FILES[name]
-    count = "1 byte follows" if len(junk) == 1 else f"{len(junk)} bytes follow"
-    message = f"{count} the end of the image: keep what precedes it, `head -c {len(data)}`"
-    with pytest.raises(FormatError, match=message) as found:
-        split(data + junk)
-    assert found.type is FormatError
-    assert replace(split(data + junk, partial=True), following=0) == split(data)
+def test_bytes_after_the_end_are_counted_and_in_no_part(name: str, junk: bytes) -> None:
+    found = Container(FILES[name] + junk)
+    assert (found.following, found.missing, found.is_lossy) == (len(junk), 0, False)
+    assert all_parts(split(FILES[name] + junk)) == all_parts(split(FILES[name]))
 
 
 # --- sections of unknown types
 
 
-def with_others(header: Header) -> bytes:
+def with_others() -> bytes:
     """A file with sections of later versions around its own."""
-    header = replace(header, others=((0x05, 3), (0x46, 4)), metadata_length=4, payload_length=len(STREAM))
-    return pack_header(header) + b"new" + STREAM + b"meta" + b"also"
+    start = pack_header(replace(PLAIN, metadata_length=4, payload_length=len(STREAM)))[:-4]
+    assert start.endswith(b"\1\x42\4")  # upright; metadata
+    header = start + b"\5\3" + b"\x46\4" + b"\0" + bytes([5 * 3])
+    return header + crc16(header).to_bytes(2, "little") + b"new" + STREAM + b"meta" + b"also"
 
 
-def test_sections_of_unknown_types_are_skipped_and_counted() -> None:
-    data = with_others(PLAIN)
+def test_sections_of_unknown_types_are_skipped() -> None:
+    data = with_others()
     found = split(data)
-    assert (found.payload, found.metadata, found.skipped) == (STREAM, b"meta", 7)
-    assert (found.missing, found.size) == (0, len(data))
-    with pytest.raises(FormatError, match="1 byte follows"):
-        split(data + b"\0")
+    assert (found.payload, found.metadata, found.missing) == (STREAM, b"meta", 0)
+    assert Container(data + b"\0").following == 1
 
 
 def test_a_cut_in_a_section_of_an_unknown_type_is_a_short_file() -> None:
-    data = with_others(PLAIN)
+    data = with_others()
     for size in range(split(data).start, len(data)):
-        found = split(data[:size])
-        assert (found.missing, found.size) == (len(data) - size, size)
-    with pytest.raises(TruncatedError, match="a section of an unknown type"):
-        split(data[:-1]).require_whole()
+        with pytest.raises(TruncatedError):
+            Container(data[:size]).require_whole()
 
 
 # --- the package
@@ -384,29 +306,35 @@ def test_golden_mark() -> None:
     assert end_mark(b"data") == b"\xddE" + zlib.crc32(b"data").to_bytes(4, "little")
 
 
-@given(st.binary(max_size=100))
-def test_what_is_marked_comes_back(data: bytes) -> None:
-    marked = data + end_mark(data)
-    assert len(marked) == len(data) + MARK_BYTES
-    assert is_marked(marked)
-    assert without_end_mark(marked) == data
+def cuts(name: str) -> range:
+    return range(split(FILES[name]).start, len(FILES[name]) - MARK_BYTES)
 
 
-@given(st.binary(max_size=40), st.data())
-def test_damage_leaves_no_mark(data: bytes, chosen: st.DataObject) -> None:
-    marked = bytearray(data + end_mark(data))
-    marked[chosen.draw(st.integers(0, len(marked) - 1))] ^= 1 << chosen.draw(st.integers(0, 7))
-    assert without_end_mark(bytes(marked)) is None
+@pytest.mark.parametrize("name", FILES)
+def test_a_marked_prefix_is_lossy_and_the_mark_is_in_no_part(name: str) -> None:
+    for size in cuts(name):
+        front = FILES[name][:size]
+        marked = front + end_mark(front)
+        assert len(marked) == size + MARK_BYTES
+        assert is_marked(marked)
+        found = Container(marked)
+        assert (found.is_lossy, found.size, found.missing) == (True, size, len(FILES[name]) - size)
+        assert all_parts(split(marked)) == all_parts(split(front))
 
 
-@given(st.binary(max_size=40))
-def test_a_part_of_a_mark_is_none(data: bytes) -> None:
-    marked = data + end_mark(data)
-    for cut in range(1, MARK_BYTES + 1):
-        assert without_end_mark(marked[:-cut]) is None
-        assert cut == MARK_BYTES or begun_mark(marked[:-cut]) == MARK_BYTES - cut
+@pytest.mark.parametrize("name", FILES)
+def test_a_part_of_a_mark_or_a_damaged_one_is_none(name: str) -> None:
+    for size in cuts(name):
+        front = FILES[name][:size]
+        marked = front + end_mark(front)
+        for data in [marked[:-cut] for cut in range(1, MARK_BYTES)] + [
+            flipped(marked, place) for place in range(size, len(marked))
+        ]:
+            assert not Container(data).is_lossy
 
 
-def test_other_ends_begin_none() -> None:
-    for data in (b"", b"data", b"data\xdd\xdc", b"data\xddF", b"data\xddE" + bytes(1)):
-        assert begun_mark(data) == 0
+@given(st.data())
+def test_damage_before_a_mark_leaves_no_mark(chosen: st.DataObject) -> None:
+    front = TILED_FILE[: chosen.draw(st.integers(chunk_start(1), len(TILED_FILE) - 1))]
+    place = chosen.draw(st.integers(chunk_start(0), len(front) - 1))
+    assert not Container(flipped(front + end_mark(front), place)).is_lossy

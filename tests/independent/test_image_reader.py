@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from file_sections import split
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 import ddpmcodec
 from ddpmcodec import _native
+from ddpmcodec._native import testing
 from ddpmcodec.codec import graphics, originals
 from ddpmcodec.codec.efforts import Coding, parts_of_segments, segments
 from ddpmcodec.codec.passes import new_pass, run
 from ddpmcodec.errors import FormatError
-from ddpmcodec.format import ddpm, tiles
-from ddpmcodec.format.alpha import unpack_alpha
-from ddpmcodec.format.sections import unpack_metadata
-from ddpmcodec.format.streams import join_lanes, pack_state, parse_stream
+from ddpmcodec.format import tiles
+from ddpmcodec.format.streams import pack_state
 from ddpmcodec.models.context import ContextModel
 from forgeries import forged_file
 from image_reader import (
@@ -84,28 +84,31 @@ def singles(context_model: ContextModel) -> dict[str, bytes]:
     return found | {"graphics": ddpmcodec.encode(drawing, **options)}
 
 
-def require_streams(file: ddpm.Sections) -> None:
-    """Raises FormatError unless every tile begins with states."""
-    if file.header.index is None:
-        parse_stream(file.payload, file.header.state_bytes)
-        return
-    for tile in range(file.header.tile_count):
-        join_lanes(file.tile_chunks(tile), parts_of_segments(file.header))
-
-
 def library_finds(data: bytes) -> bool:
     """Whether the library finds damage without a network."""
     try:
-        file = ddpm.split(data)
+        file = _native.Container(data)
         file.require_whole()
-        if not file.header.stored:
-            require_streams(file)
-        if file.header.has_alpha_section:
-            unpack_alpha(file.alpha, file.header.height, file.header.width)
-        unpack_metadata(file.metadata)
+        file.require_sound_sections()
+        lanes_of(data)
     except FormatError:
         return True
-    return False
+    return bool(file.following)
+
+
+def lanes_of(data: bytes) -> list[tuple[int, list[int]]]:
+    """State and words of the stream, or of the lanes of each tile, as the core reads them."""
+    file = split(data)
+    if file.header.stored:
+        return []
+    if not file.header.is_tiled:
+        return [testing.parse_stream(file.payload, file.header.state_bytes)]
+    parts, lanes = parts_of_segments(file.header), list[tuple[int, list[int]]]()
+    for tile in range(file.header.tile_count):
+        chunks = file.chunks[tile :: file.header.tile_count]
+        found = [testing.parse_chunk(c, len(c), k == 0, parts[k]) for k, c in enumerate(chunks)]
+        lanes += [(own[0][0], [word for _, words in own for word in words]) for own in zip(*found, strict=True)]
+    return lanes
 
 
 def reader_finds(data: bytes) -> bool:
@@ -159,9 +162,7 @@ def test_a_tiled_file_is_listed_and_checked(tiled: bytes) -> None:
     found = describe_image(image, len(tiled))
     assert found == listed(facts, found)
     assert list(check_image(image)) == []
-    parts = parts_of_segments(ddpm.split(tiled).header)
-    lanes = [lane for tile in range(image.tiles) for lane in join_lanes(ddpm.split(tiled).tile_chunks(tile), parts)]
-    assert streams(image) == [(lane.state, np.frombuffer(lane.words, "<u4").tolist()) for lane in lanes]
+    assert streams(image) == lanes_of(tiled)
 
 
 def test_sections_beside_the_pixels_are_read(tiled: bytes, context_model: ContextModel) -> None:
@@ -230,14 +231,14 @@ def test_a_header_that_only_the_stream_checks_is_read_alike(singles: dict[str, b
         damaged[bit // 8] ^= 1 << bit % 8
         assert reader_finds(bytes(damaged)) == library_finds(bytes(damaged)), bit
         if not reader_finds(bytes(damaged)):
-            image, header = read_image(bytes(damaged)), ddpm.split(bytes(damaged)).header
+            image, header = read_image(bytes(damaged)), _native.parse_header(bytes(damaged))
             assert (image.width, image.height, image.mode) == (header.width, header.height, header.mode)
             assert (image.effort, image.levels, image.model_id) == (header.effort, header.levels, header.model_id)
 
 
 def test_sections_of_unknown_types_are_skipped_by_both(singles: dict[str, bytes]) -> None:
     data = singles["metadata"]
-    file = ddpm.split(data)
+    file = split(data)
     for others in [((5, 3), (0x46, 2)), ((0x85, 3),), ((0xC6, 3),)]:
         parts = file_parts(data)
         parts.others = [(tag, bytes(length)) for tag, length in others]
@@ -246,7 +247,7 @@ def test_sections_of_unknown_types_are_skipped_by_both(singles: dict[str, bytes]
         assert reader_finds(changed) == library_finds(changed) == is_critical
         if not is_critical:
             image = read_image(changed)
-            assert (image.missing, image.chunks, image.metadata) == (0, file.chunks, ddpm.split(changed).metadata)
+            assert (image.missing, image.chunks, image.metadata) == (0, file.chunks, split(changed).metadata)
 
 
 def test_every_prefix_of_a_header_is_refused_and_so_are_bytes_behind_the_end(tiled: bytes) -> None:
@@ -254,8 +255,7 @@ def test_every_prefix_of_a_header_is_refused_and_so_are_bytes_behind_the_end(til
     for data in [tiled[:size] for size in range(start)] + [tiled + b"\0"]:
         with pytest.raises(Bad):
             read_image(data)
-        with pytest.raises(FormatError):
-            ddpm.split(data)
+        assert library_finds(data)
 
 
 @pytest.mark.parametrize("name", ["plain", "alpha", "metadata", "tiled"])

@@ -10,7 +10,6 @@ import torch
 
 from ddpmcodec import _native, codec
 from ddpmcodec.errors import ModelError
-from ddpmcodec.format import header
 from ddpmcodec.models.context import BAND_ROLES, ContextModel, pack, parse
 from ddpmcodec.training.networks import Contents
 from ddpmcodec.training.warm_start import of_all_steps
@@ -35,8 +34,8 @@ def older(older_data: bytes) -> ContextModel:
 
 
 def test_a_file_may_have_as_many_levels_as_a_schedule_has() -> None:
-    assert tuple(_native.SCHEDULES) == header.LEVELS
-    numbers = [number for levels in header.LEVELS for number, _ in _native.SCHEDULES[levels]]
+    assert tuple(_native.SCHEDULES) == _native.LEVELS
+    numbers = [number for levels in _native.LEVELS for number, _ in _native.SCHEDULES[levels]]
     assert numbers == list(range(len(numbers)))
 
 

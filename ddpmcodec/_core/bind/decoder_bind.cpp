@@ -12,6 +12,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "arrays.h"
+#include "python_source.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -19,53 +20,6 @@ using namespace nb::literals;
 namespace ddpm {
 
 namespace {
-
-using PyBytes = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-
-Bytes view_of(const PyBytes& data) { return {data.data(), data.size()}; }
-
-// Bytes that a Python object reads: `len(object)` of them, `bytes(object[a:b])`.
-class PythonSource : public Source {
-  public:
-    explicit PythonSource(nb::object object) : object_(std::move(object)), size_(nb::len(object_)) {}
-    ~PythonSource() override {
-        nb::gil_scoped_acquire locked;
-        object_.reset();
-    }
-
-    uint64_t size() const override { return size_; }
-    void read(uint64_t offset, std::span<uint8_t> out) const override {
-        nb::gil_scoped_acquire locked;
-        const nb::object part = object_[nb::slice(nb::int_(offset), nb::int_(offset + out.size()), nb::int_(1))];
-        const nb::bytes content = nb::steal<nb::bytes>(PyObject_Bytes(part.ptr()));
-        if (!content.is_valid()) throw nb::python_error();
-        if (content.size() != out.size()) throw Error(Fault::TRUNCATED, "the file became shorter while it was read");
-        std::copy_n(reinterpret_cast<const uint8_t*>(content.c_str()), out.size(), out.begin());
-    }
-
-  private:
-    nb::object object_;
-    const uint64_t size_;
-};
-
-// Bytes of a Python object that stays as it is.
-class BufferSource : public MemorySource {
-  public:
-    explicit BufferSource(PyBytes data) : MemorySource(view_of(data)), data_(std::move(data)) {}
-    ~BufferSource() override {
-        nb::gil_scoped_acquire locked;
-        data_ = PyBytes();
-    }
-
-  private:
-    PyBytes data_;
-};
-
-std::shared_ptr<const Source> source_of(const nb::object& data) {
-    PyBytes bytes;
-    if (nb::try_cast(data, bytes, false)) return std::make_shared<BufferSource>(std::move(bytes));
-    return std::make_shared<PythonSource>(data);
-}
 
 using Edges = std::tuple<int, int, int, int>;
 
@@ -75,8 +29,6 @@ std::unique_ptr<Decoder> make_decoder(const std::optional<Edges>& box, int scale
     if (box) plan.box = PixelBox{std::get<0>(*box), std::get<1>(*box), std::get<2>(*box), std::get<3>(*box)};
     return std::make_unique<Decoder>(plan);
 }
-
-nb::bytes bytes_of(Bytes data) { return nb::bytes(data.data(), data.size()); }
 
 const Header& header_of(const Decoder& decoder) {
     if (!decoder.header()) throw Error(Fault::ARGUMENT, "the header was not read");
@@ -149,8 +101,6 @@ void bind_batch(nb::module_& m) {
         .def_prop_ro("costs", [](const PyBatch& b) { return costs_of(b.batch.costs()); });
 }
 
-constexpr const char* STORED_NAMES[] = {"", "webp", "jpeg", "jxl"};  // of files that payloads are
-
 void bind_header(nb::module_& m) {
     nb::class_<Header>(m, "FileHeader", "The header of a .ddpm file, as it was read.")
         .def_prop_ro("mode", [](const Header& h) { return MODE_NAMES[int(h.mode)]; })
@@ -177,6 +127,7 @@ void bind_header(nb::module_& m) {
         .def_prop_ro("alpha_length", [](const Header& h) { return h.section(ALPHA).value_or(ByteRange{}).size(); })
         .def_prop_ro("metadata_length", [](const Header& h) { return h.section(METADATA).value_or(ByteRange{}).size(); })
         .def_ro("state_bytes", &Header::state_bytes)
+        .def_ro("payload_length", &Header::payload_length)
         .def_ro("covered", &Header::covered)
         .def_prop_ro("chunk_lengths", [](const Header& h) {
             std::vector<uint64_t> lengths;
@@ -241,7 +192,6 @@ void bind_decoder(nb::module_& m) {
     bind_batch(m);
     bind_container(m);
     m.attr("REDUCTIONS") = nb::tuple(nb::cast(std::vector<int>(std::begin(REDUCTIONS), std::end(REDUCTIONS))));
-    m.attr("MARK_BYTES") = MARK_BYTES;
     m.def("parse_alpha", &alpha_of, "section"_a, "height"_a, "width"_a, "The plane uint8 [H, W] of a whole alpha section.");
     m.def("parse_metadata", [](const PyBytes& section) { return metadata_of(parse_metadata(view_of(section))); }, "section"_a,
           "(ICC profile, EXIF, XMP) of a whole metadata section.");

@@ -1,8 +1,5 @@
 #include "errors.h"
 
-#include <nanobind/nanobind.h>
-
-#include "bytes.h"
 #include "kernels.h"
 
 namespace nb = nanobind;
@@ -11,32 +8,33 @@ namespace ddpm {
 
 namespace {
 
-void raise(const char* name, const std::exception& error) {
-    PyErr_SetString(nb::module_::import_("ddpmcodec.errors").attr(name).ptr(), error.what());
-}
+nb::object class_of(const char* name) { return nb::module_::import_("ddpmcodec.errors").attr(name); }
 
-void raise(const Error& error) {
-    switch (error.fault) {
-        case Fault::FORMAT: return raise("FormatError", error);
-        case Fault::TRUNCATED: return raise("TruncatedError", error);
-        case Fault::CHECKSUM: return raise("ChecksumError", error);
-        case Fault::CORRUPT: return raise("CorruptError", error);
-        case Fault::MODEL: return raise("ModelError", error);
-        case Fault::IMAGE: return raise("ImageError", error);
-        case Fault::ARGUMENT: return PyErr_SetString(PyExc_ValueError, error.what());
+nb::object class_of(Fault fault) {
+    switch (fault) {
+        case Fault::FORMAT: return class_of("FormatError");
+        case Fault::TRUNCATED: return class_of("TruncatedError");
+        case Fault::CHECKSUM: return class_of("ChecksumError");
+        case Fault::CORRUPT: return class_of("CorruptError");
+        case Fault::MODEL: return class_of("ModelError");
+        case Fault::IMAGE: return class_of("ImageError");
+        case Fault::ARGUMENT: break;
     }
+    return nb::borrow(PyExc_ValueError);
 }
 
 }  // namespace
+
+nb::object exception_of(const Error& error) { return class_of(error.fault)(error.what()); }
 
 void register_errors() {
     nb::register_exception_translator([](const std::exception_ptr& thrown, void*) {
         try {
             std::rethrow_exception(thrown);
         } catch (const UnknownKernels& error) {  // of whoever set the variable
-            raise("DdpmError", error);
+            PyErr_SetString(class_of("DdpmError").ptr(), error.what());
         } catch (const Error& error) {
-            raise(error);
+            PyErr_SetString(class_of(error.fault).ptr(), error.what());
         }
     });
 }

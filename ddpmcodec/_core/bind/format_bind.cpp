@@ -1,15 +1,19 @@
-// The reading side of the format, for tests: JSON, model files, archives.
+// The reading side of the format, for tests: JSON, model files, parts of files.
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
-#include "archive.h"
+#include "arrays.h"
+#include "chunks.h"
 #include "context_model.h"
+#include "inflate.h"
 #include "json.h"
 #include "known_answer.h"
-#include "source.h"
+#include "sections.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -70,61 +74,33 @@ std::vector<std::shared_ptr<Trained>> made_networks(const ContextModel& model, i
     return shared;
 }
 
-// --- archives: tuples and dicts, which tests compare with what Python reads
+// --- parts of files
 
-nb::tuple tuple_of(const Entry& entry) {
-    return nb::make_tuple(entry.name, MODE_NAMES[int(entry.mode)], entry.width, entry.height, entry.number, entry.length, entry.icc, entry.exif);
+// (plane, whether it varies, whether all of it is there and sound)
+nb::tuple alpha_of(const nb::bytes& section, bool is_cut, int height, int width, const std::tuple<int, int, int, int>& part) {
+    const auto [left, top, right, bottom] = part;
+    const PixelBox box{left, top, right, bottom};
+    Alpha alpha = parse_alpha(bytes_of(section), is_cut, width, height, box);
+    return nb::make_tuple(array_of(std::move(alpha.plane), {size_t(box.height()), size_t(box.width())}), alpha.varies, alpha.is_whole);
 }
 
-nb::object coding_of(const Block& block) {
-    if (!block.coding) return nb::none();
-    const BlockCoding& coding = *block.coding;
-    const bool is_stacked = block.kind() == BlockKind::BITS_BACK;
-    return nb::make_tuple(coding.effort, coding.levels, coding.model_number, coding.model_number ? nb::bytes("", 0) : python_bytes(coding.model_id),
-                          coding.latent_levels, is_stacked ? python_bytes(coding.latent_id) : nb::bytes("", 0), coding.profile);
-}
+nb::tuple tuple_of(const StreamStart& stream) { return nb::make_tuple(stream.state, stream.words); }
 
-nb::dict dict_of(const Block& block) {
-    nb::list entries, runs;
-    for (const Entry& entry : block.entries) entries.append(tuple_of(entry));
-    for (const Run& run : block.runs) runs.append(nb::make_tuple(run.images, run.check, run.initial, run.state_bytes, run.words));
-    nb::dict found;
-    found["entries"] = entries, found["runs"] = runs, found["coding"] = coding_of(block);
-    found["total"] = block.total, found["value_lengths"] = block.value_lengths, found["words"] = block.words;
-    return found;
+nb::list lanes_of(const nb::bytes& data, uint64_t length, bool is_first, int parts) {
+    nb::list lanes;
+    for (const StreamStart& lane : parse_chunk(bytes_of(data), length, is_first, parts).lanes) lanes.append(tuple_of(lane));
+    return lanes;
 }
-
-nb::list list_of(const std::vector<ByteRange>& ranges) {
-    nb::list list;
-    for (const ByteRange& range : ranges) list.append(nb::make_tuple(range.begin, range.end));
-    return list;
-}
-
-nb::dict archive_of(const nb::bytes& data) {
-    const MemorySource source(bytes_of(data));
-    const Archive archive = open_archive(source);
-    nb::list blocks, parts;
-    for (size_t k = 0; k < archive.places.size(); k++) {
-        const Parts own = archive.parts(k);
-        blocks.append(dict_of(archive.index.blocks[k]));
-        parts.append(nb::make_tuple(list_of(own.values), list_of(own.sections), list_of(own.streams), archive.places[k].is_intact));
-    }
-    nb::dict found;
-    found["blocks"] = blocks, found["parts"] = parts, found["total"] = archive.index.total();
-    found["missing"] = archive.missing(), found["following"] = archive.following(), found["index_bytes"] = archive.index_bytes;
-    found["damage"] = archive.damage ? nb::cast(std::string(archive.damage->what())) : nb::none();
-    return found;
-}
-
-void check_whole(const nb::bytes& data) { require_whole(open_archive(MemorySource(bytes_of(data)))); }
 
 }  // namespace
 
 void bind_format_testing(nb::module_& testing) {
     testing.def("parse_json", &json_of, "text"_a, "Fractions and large numbers become 0.5.");
-    testing.def("parse_block", [](const nb::bytes& head) { return dict_of(parse_block(bytes_of(head))); }, "head"_a);
-    testing.def("open_archive", &archive_of, "data"_a);
-    testing.def("require_whole", &check_whole, "data"_a);
+    testing.def("parse_alpha", &alpha_of, "section"_a, "is_cut"_a, "height"_a, "width"_a, "part"_a, "part: left, top, right, bottom.");
+    testing.def("parse_chunk", &lanes_of, "data"_a, "length"_a, "is_first"_a, "parts"_a, "State and words of each lane.");
+    testing.def("parse_stream", [](const nb::bytes& data, int state_bytes) { return tuple_of(parse_stream(bytes_of(data), state_bytes)); }, "data"_a,
+                "state_bytes"_a);
+    testing.def("inflated", [](const nb::bytes& data, uint64_t most) { return python_bytes(inflated(bytes_of(data), most, "the data")); }, "data"_a, "most"_a);
     testing.def("philox", [](uint64_t key, int count) {
         Philox numbers(key);
         std::vector<uint64_t> values;

@@ -6,6 +6,8 @@
 namespace nb = nanobind;
 
 namespace ddpm {
+void bind_archive(nb::module_& m);
+void bind_constants(nb::module_& m);
 void bind_kernels(nb::module_& m);
 void bind_coder(nb::module_& m);
 void bind_decoder(nb::module_& m);
@@ -20,6 +22,8 @@ NB_MODULE(_native, m) {
     nb::set_leak_warnings(false);  // models that are kept live as long as the process: no line on stderr for that
     m.def("version", [] { return DDPMCODEC_VERSION; }, "The version of ddpmcodec that this was compiled from.");
     ddpm::register_errors();
+    ddpm::bind_constants(m);
+    ddpm::bind_archive(m);
     ddpm::bind_kernels(m);
     ddpm::bind_coder(m);
     ddpm::bind_decoder(m);

@@ -199,8 +199,8 @@ void require_whole(const Archive& archive) {
     if (!std::ranges::all_of(archive.places, [](const BlockPlace& place) { return place.is_intact; }))
         refuse("the head of a block is damaged: extract its images, and archive them again");
     if (archive.following())
-        refuse(std::to_string(archive.following()) + " bytes follow the end of the archive: keep what is before them with `head -c " +
-               std::to_string(archive.end) + "`");
+        refuse(std::to_string(archive.following()) + (archive.following() == 1 ? " byte follows" : " bytes follow") +
+               " the end of the archive: keep what precedes it, `head -c " + std::to_string(archive.end) + "`");
 }
 
 }  // namespace ddpm

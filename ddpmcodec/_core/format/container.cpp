@@ -7,7 +7,6 @@ namespace ddpm {
 namespace {
 
 constexpr size_t FIRST_BYTES = 1 << 12;  // that are read for a header; a large index needs more
-constexpr uint8_t MARK[] = {0xDD, 'E'};
 
 Header header_of(const Source& source) {
     for (uint64_t size = FIRST_BYTES;; size *= 4) {
@@ -41,10 +40,10 @@ void Container::update(bool is_last) {
 bool Container::ends_in_mark(uint64_t size) const {
     constexpr uint64_t PIECE = 1 << 20;
     const std::vector<uint8_t> end = source_.bytes(size - MARK_BYTES, size);
-    if (!std::equal(std::begin(MARK), std::end(MARK), end.begin())) return false;
+    if (!std::equal(std::begin(END_MARK), std::end(END_MARK), end.begin())) return false;
     uint32_t check = 0;
     for (uint64_t at = 0; at < size - MARK_BYTES; at += PIECE) check = crc32(source_.bytes(at, std::min(at + PIECE, size - MARK_BYTES)), check);
-    ByteReader reader(Bytes(end).subspan(std::size(MARK)), "the end mark");
+    ByteReader reader(Bytes(end).subspan(std::size(END_MARK)), "the end mark");
     return holds(check, uint32_t(reader.integer(CRC32_BYTES)));
 }
 

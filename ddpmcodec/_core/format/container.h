@@ -8,7 +8,8 @@
 
 namespace ddpm {
 
-inline constexpr int MARK_BYTES = 6;  // of the mark at the end of a file that was cut on purpose
+inline constexpr uint8_t END_MARK[] = {0xDD, 'E'};  // begins the mark at the end of a file that was cut on purpose
+inline constexpr int MARK_BYTES = 2 + CRC32_BYTES;  // bytes of that mark
 
 enum class ChunkState { WHOLE, CUT, DAMAGED };
 

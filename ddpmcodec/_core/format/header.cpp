@@ -11,10 +11,6 @@ namespace ddpm {
 namespace {
 
 constexpr int SMALLEST_HEADER = 7;  // bytes: a short stream of a small square image
-constexpr int SQUARE = 8, TILED = 16, SECTIONS = 32, MODE_BITS = 7, VERSION_SHIFT = 6;  // third byte
-constexpr int EXTENDED = 8, LEVEL_BITS = 7, EFFORT_SHIFT = 4;                           // fourth byte
-constexpr int KIND_BITS = 15, DEPTH_SHIFT = 4;                                          // fifth byte, of extended headers
-constexpr int DEPTH = 8;                                                                // bits a sample
 
 [[noreturn]] void refuse(const std::string& message) { throw Error(Fault::FORMAT, message); }
 
@@ -38,13 +34,13 @@ Flags parse_coding(ByteReader& reader, Header& header) {
     header.mode = Mode(first & MODE_BITS);
     const uint8_t second = reader.byte();
     header.effort = second >> EFFORT_SHIFT, header.levels = second & LEVEL_BITS;
-    const Flags flags{bool(first & SQUARE), bool(first & TILED), bool(first & SECTIONS), bool(second & EXTENDED)};
+    const Flags flags{bool(first & SQUARE_FLAG), bool(first & TILED_FLAG), bool(first & SECTIONS_FLAG), bool(second & EXTENDED_FLAG)};
     if (!flags.extended) return flags;
     const uint8_t third = reader.byte();
     if ((third & KIND_BITS) >= KINDS) refuse("unknown kind of payload " + number(third & KIND_BITS) + ": the data is damaged, or a newer ddpmcodec is needed");
     header.kind = Kind(third & KIND_BITS);
     header.bits = (third >> DEPTH_SHIFT) + 1;
-    if (header.bits != DEPTH) refuse(number(header.bits) + " bits a sample: a newer ddpmcodec is needed");
+    if (header.bits != SAMPLE_BITS) refuse(number(header.bits) + " bits a sample: a newer ddpmcodec is needed");
     if (!header.is_stored()) refuse("an extended header says nothing new: the data is damaged");
     if (flags.tiled) refuse("a " + std::string(KIND_NAMES[int(header.kind)]) + " in tiles: the data is damaged");
     return flags;

@@ -11,6 +11,10 @@ namespace ddpm {
 
 inline constexpr uint8_t MAGIC[] = {0xDD, 0x0A}, ARCHIVE_MAGIC[] = {0xDD, 'A', '\r', '\n'};
 inline constexpr int VERSION = 1;
+inline constexpr int VERSION_SHIFT = 6, SQUARE_FLAG = 8, TILED_FLAG = 16, SECTIONS_FLAG = 32, MODE_BITS = 7;  // of the third byte of a header
+inline constexpr int EFFORT_SHIFT = 4, EXTENDED_FLAG = 8, LEVEL_BITS = 7;  // of the fourth
+inline constexpr int DEPTH_SHIFT = 4, KIND_BITS = 15;  // of the fifth, if EXTENDED_FLAG
+inline constexpr int SAMPLE_BITS = 8;
 inline constexpr int MAX_EFFORT = 3;
 inline constexpr int MODEL_ID_BYTES = 4;
 inline constexpr int LEAST_STATE_BYTES = 4, MOST_STATE_BYTES = 8;
@@ -36,6 +40,7 @@ inline bool has_alpha(Mode mode) { return mode == Mode::LA || mode == Mode::RGBA
 // Kinds of payloads, in the order of their numbers in files.
 enum class Kind : uint8_t { PIXELS, WEBP, JPEG, JPEG_XL };
 inline constexpr const char* KIND_NAMES[] = {"pixel stream", "WebP payload", "JPEG payload", "JPEG XL payload"};
+inline constexpr const char* STORED_NAMES[] = {"", "webp", "jpeg", "jxl"};  // of files that payloads are
 inline constexpr int KINDS = 4;
 
 // Types of sections, and the tags that these have.

@@ -17,9 +17,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from torch import Tensor
 
+from ddpmcodec._native import MAX_LATENT_LEVEL
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format import model_file
-from ddpmcodec.format.block import LEVEL_UNIT, MAX_LEVEL
+from ddpmcodec.format.block import LEVEL_UNIT
 from ddpmcodec.format.model_file import LARGEST_NUMBER
 from ddpmcodec.paper.bits_back import PRIOR_STD
 from ddpmcodec.paper.denoiser import IntegerPrediction, Latents, Prediction, Predictor, to_floats
@@ -178,7 +179,7 @@ def _known_answers(listed: Any) -> tuple[KnownAnswer, ...]:
         raise ValueError(f"known_answers must list 1 to {MAX_ANSWERS}")
     answers = tuple(KnownAnswer(*one) for one in listed)
     for seed, size, level, digest in answers:
-        numbers = ((seed, 0, MAX_SIZE), (size, 1, MAX_ANSWER_SIZE), (level, 1, MAX_LEVEL))
+        numbers = ((seed, 0, MAX_SIZE), (size, 1, MAX_ANSWER_SIZE), (level, 1, MAX_LATENT_LEVEL))
         small = all(type(number) is int and least <= number <= most for number, least, most in numbers)
         if not (small and isinstance(digest, str)):
             raise ValueError(f"an impossible known answer {str((seed, size, level))[:80]}")

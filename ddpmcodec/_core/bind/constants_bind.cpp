@@ -1,0 +1,73 @@
+// What the format fixes, for those who write it: Python has no copy of these numbers.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "archive.h"
+#include "block_search.h"
+#include "container.h"
+#include "python_source.h"
+#include "rans.h"
+#include "schedule.h"
+
+namespace nb = nanobind;
+
+namespace ddpm {
+
+namespace {
+
+template <class Names> nb::tuple names_of(const Names& names) { return nb::tuple(nb::cast(std::vector<std::string>(std::begin(names), std::end(names)))); }
+
+void bind_header_constants(nb::module_& m) {
+    m.attr("MAGIC") = bytes_of(MAGIC);
+    m.attr("VERSION") = VERSION;
+    m.attr("VERSION_SHIFT") = VERSION_SHIFT, m.attr("SQUARE_FLAG") = SQUARE_FLAG, m.attr("TILED_FLAG") = TILED_FLAG, m.attr("SECTIONS_FLAG") = SECTIONS_FLAG;
+    m.attr("MODES") = names_of(MODE_NAMES);
+    m.attr("EFFORT_SHIFT") = EFFORT_SHIFT, m.attr("EXTENDED_FLAG") = EXTENDED_FLAG;
+    m.attr("DEPTH_SHIFT") = DEPTH_SHIFT, m.attr("SAMPLE_BITS") = SAMPLE_BITS;
+    m.attr("KINDS") = names_of(STORED_NAMES);
+    m.attr("MAX_EFFORT") = MAX_EFFORT;
+    m.attr("MODEL_ID_BYTES") = MODEL_ID_BYTES;
+    m.attr("UPRIGHT") = UPRIGHT;
+    m.attr("ALPHA_TAG") = ALPHA, m.attr("METADATA_TAG") = METADATA;
+    m.attr("MAX_PIXELS") = MAX_PIXELS;
+    m.attr("MAX_CHUNKS") = MAX_CHUNKS;
+    m.attr("MAX_METADATA") = MAX_METADATA;
+    m.attr("MAX_WEBP_SIDE") = MAX_WEBP_SIDE;
+    m.attr("END_MARK") = bytes_of(END_MARK), m.attr("MARK_BYTES") = MARK_BYTES;
+}
+
+void bind_stream_constants(nb::module_& m) {
+    m.attr("LANES") = LANES;
+    m.attr("WORD_BYTES") = WORD_BYTES;
+    m.attr("LEAST_STATE_BYTES") = LEAST_STATE_BYTES, m.attr("STATE_SIZES") = STATE_SIZES;
+    m.attr("CHECK_BITS") = PRECISION;
+    m.attr("CRC16_BYTES") = CRC16_BYTES, m.attr("CRC32_BYTES") = CRC32_BYTES;
+    m.attr("MAX_VARINT_BYTES") = MAX_VARINT_BYTES;
+    m.attr("SEGMENTS_OF_LEVEL") = std::size(GROUPS), m.attr("SEGMENTS_OF_EXACT") = EXACT_SEGMENTS;
+    nb::list levels;
+    for (const Schedule& schedule : SCHEDULES) levels.append(schedule.levels);
+    m.attr("LEVELS") = nb::tuple(levels);
+}
+
+void bind_archive_constants(nb::module_& m) {
+    m.attr("ARCHIVE_MAGIC") = bytes_of(ARCHIVE_MAGIC), m.attr("BLOCK_MARK") = bytes_of(BLOCK_MARK);
+    m.attr("ARCHIVE_VERSION") = ARCHIVE_VERSION;
+    m.attr("MAX_IMAGES") = MAX_IMAGES;
+    m.attr("MAX_BLOCK_IMAGES") = MAX_BLOCK_IMAGES;
+    m.attr("MAX_STACKED_PIXELS") = MAX_STACKED_PIXELS;
+    m.attr("MAX_RUN_PIXELS") = MAX_RUN_PIXELS;
+    m.attr("MAX_LATENT_LEVELS") = MAX_LATENT_LEVELS;
+    m.attr("MAX_LATENT_LEVEL") = MAX_LATENT_LEVEL;
+    m.attr("MAX_NAME") = MAX_NAME, m.attr("MAX_LETTERS") = MAX_LETTERS;
+}
+
+}  // namespace
+
+void bind_constants(nb::module_& m) {
+    bind_header_constants(m);
+    bind_stream_constants(m);
+    bind_archive_constants(m);
+}
+
+}  // namespace ddpm
