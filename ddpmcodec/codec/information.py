@@ -85,7 +85,8 @@ def _metadata_sizes(file: _native.Container) -> dict[str, int] | None:
     """Return the bytes of the ICC profile, EXIF and XMP, as they were before compression: nothing if their section is
     cut, None if it is damaged."""
     length = file.header.metadata_length
-    section = file.bytes(file.header.end - length, file.header.end)
+    begin = file.header.payload[1]  # sections of unknown types may follow
+    section = file.bytes(begin, begin + length)
     if not length or len(section) < length:
         return {}
     try:

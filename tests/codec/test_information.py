@@ -17,6 +17,7 @@ from ddpmcodec.format.alpha import pack_alpha
 from ddpmcodec.format.ddpm import assemble
 from ddpmcodec.format.header import Header, Index
 from ddpmcodec.format.sections import Metadata, pack_metadata
+from repairs import file_parts
 
 MODEL_ID = bytes.fromhex("0a1b2c3d")
 BARE = assemble(Header("RGB", 10, 8, 1, 2, 0, MODEL_ID), b"", bytes(44), b"")
@@ -76,6 +77,12 @@ def test_facts_of_alpha_and_metadata() -> None:
 
 def test_damaged_metadata_are_none() -> None:
     assert info(FULL[:-1] + bytes([FULL[-1] ^ 1]))["metadata"] is None
+
+
+def test_metadata_are_found_before_a_section_of_an_unknown_type() -> None:
+    parts = file_parts(FULL)
+    parts.others = [(0x46, b"of a later version")]
+    assert info(parts.pack())["metadata"] == {"icc_profile": 7}
 
 
 def test_facts_of_tiles() -> None:
