@@ -21,7 +21,7 @@ from ddpmcodec.format.header_bytes import pack_header
 from pictures import drawing
 
 CLAIM = pack_header(Header("L", 16383, 16383, stored="webp", mean_colour=b"\x80", payload_length=9))
-SAID = "claims 16383 x 16383 pixels, and at most 178956970 are decoded: if you trust its origin, allow more with max_p"
+SAID = "claims 16383 x 16383 .*178956970"
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def little_memory() -> Iterator[None]:
 @pytest.mark.usefixtures("little_memory")
 def test_a_few_bytes_that_claim_many_pixels_are_refused_at_once(decode: Callable[[bytes], object]) -> None:
     assert len(CLAIM) < 20
-    with pytest.raises(ImageError, match=f"^(file 1: )?the header {SAID}ixels=N$"):
+    with pytest.raises(ImageError, match=f"^(file 1: )?the header {SAID}"):
         decode(CLAIM)
 
 
@@ -83,31 +83,31 @@ def test_the_limit_can_be_set(file: bytes) -> None:
     assert codec.decode(file, max_pixels=480).size == codec.decode(file, max_pixels=None).size == (24, 20)
     assert [image.size for image in codec.decode_many([file], max_pixels=480)] == [(24, 20)]
     for refused in (lambda: codec.decode(file, max_pixels=479), lambda: codec.decode_many([file], max_pixels=479)):
-        with pytest.raises(ImageError, match="claims 24 x 20 pixels, and at most 479 are decoded"):
+        with pytest.raises(ImageError, match=r"24 x 20 .*479"):
             refused()
 
 
 def test_of_an_archive_only_wanted_images_count() -> None:
     data = archive.create([("a.png", np.zeros((4, 4), np.uint8)), ("b.png", np.zeros((9, 4), np.uint8))])
     assert [name for name, _ in archive.extract(data, ["a.png"], max_pixels=16)] == ["a.png"]
-    with pytest.raises(ImageError, match=r"b.png claims 4 x 9 pixels, and at most 16 are decoded"):
+    with pytest.raises(ImageError, match=r"b\.png .*4 x 9 .*16"):
         archive.extract(data, max_pixels=16)
     with archive.open(data, max_pixels=16) as images:
         assert images["a.png"].size == (4, 4)
-        with pytest.raises(ImageError, match=r"b.png claims 4 x 9 pixels"):
+        with pytest.raises(ImageError, match=r"b\.png .*4 x 9"):
             images["b.png"]
 
 
 @pytest.mark.parametrize("value", ["1000", 2.5, True, [3]])
 def test_limits_are_whole_numbers(file: bytes, value: Any) -> None:
     for read in (lambda: codec.decode(file, max_pixels=value), lambda: archive.extract(file, max_pixels=value)):
-        with pytest.raises(TypeError, match="max_pixels must be a whole number, not"):
+        with pytest.raises(TypeError, match="max_pixels"):
             read()
 
 
 def test_limits_are_not_negative_and_numbers_of_numpy_are_numbers() -> None:
     check_limits(max_pixels=np.int32(3), step=np.uint8(0), bpp=np.float32(0.5))  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="max_pixels must be a number from 0 on, not -1"):
+    with pytest.raises(ValueError, match=r"max_pixels.*-1"):
         check_limits(max_pixels=-1)
 
 
@@ -125,5 +125,5 @@ def test_numbers_of_numpy_do_what_those_of_python_do() -> None:
 
 
 def test_names_are_a_list(file: bytes) -> None:
-    with pytest.raises(TypeError, match=r"extract\(\) takes a list of names: \['a.png'\]"):
+    with pytest.raises(TypeError, match=r"list of names.*'a\.png'"):
         archive.extract(file, "a.png")

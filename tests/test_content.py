@@ -63,7 +63,7 @@ def test_a_file_that_becomes_shorter_is_an_error(tmp_path: Path) -> None:
     view = FileView(path)
     os.truncate(path, 50)
     assert bytes(view[:50]) == bytes(50)
-    with pytest.raises(TruncatedError, match="became shorter"):
+    with pytest.raises(TruncatedError, match="shorter"):
         bytes(view[40:60])
 
 
@@ -92,9 +92,9 @@ def test_a_file_is_its_path_its_bytes_or_an_open_file(tmp_path: Path) -> None:
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none"):
-        with pytest.raises(DdpmError, match=rf"^{path}: cannot be read \(.*\); give the path of a file"):
+        with pytest.raises(DdpmError, match=f"^{path}: cannot be read"):
             content_of(path)
-    with pytest.raises(TypeError, match=r"^expected a path, bytes or a binary file, not int"):
+    with pytest.raises(TypeError, match="not int"):
         content_of(3)
 
 

@@ -50,9 +50,7 @@ def test_files_that_are_named_are_taken_whatever_their_names_are(tree: Callable[
 @pytest.mark.parametrize("names", [("a.png", "a.jpg"), ("x/a.png", "x/a.webp")])
 def test_two_files_of_one_output_are_refused(tree: Callable[..., Path], names: tuple[str, str]) -> None:
     folder = tree(*names)
-    with pytest.raises(
-        OutputError, match=r"a\.\w+ and .*a\.\w+ would both become .*a\.ddpm: rename them, or give keep_suffix=True"
-    ):
+    with pytest.raises(OutputError, match=r"a\.\w+ and .*a\.\w+ .*a\.ddpm.*keep_suffix"):
         pairs([folder], folder.parent / "out")
     kept = pairs([folder], folder.parent / "out", keep_suffix=True)
     assert [pair.output.relative_to(folder.parent / "out").as_posix() for pair in kept] == sorted(
@@ -70,7 +68,7 @@ def test_all_that_collide_are_named(tree: Callable[..., Path]) -> None:
 
 def test_two_folders_may_share_no_name(tree: Callable[..., Path]) -> None:
     folder = tree("x/a.png", "y/a.png")
-    with pytest.raises(OutputError, match=r"would both become out/a\.ddpm"):
+    with pytest.raises(OutputError, match=r"out/a\.ddpm"):
         pairs([folder / "x", folder / "y"], "out")
     assert len(pairs([folder / "x", folder / "y"])) == 2, "beside the inputs they are two"
 
@@ -102,7 +100,7 @@ def test_a_link_that_leads_nowhere_is_not_passed_over(tmp_path: Path) -> None:
 
 def test_inputs_are_several(tmp_path: Path) -> None:
     for one in ("img", tmp_path):
-        with pytest.raises(TypeError, match=r"inputs are several files and folders, not .*: give a list"):
+        with pytest.raises(TypeError, match="several files"):
             pairs(one)
 
 

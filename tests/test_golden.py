@@ -191,7 +191,7 @@ def make(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_a_folder_that_exists_is_never_touched(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(make, "GOLDEN", tmp_path)
     (tmp_path / "v1").mkdir()
-    with pytest.raises(SystemExit, match="golden files are never changed"):
+    with pytest.raises(SystemExit, match="golden files"):
         make.main("v1")
     assert not list((tmp_path / "v1").iterdir())
 
@@ -210,7 +210,7 @@ def test_streams_of_an_embedded_model_are_added_once(
     added = {entry["file"] for entry in manifest(tmp_path / "v9")["streams"]} - before.keys()
     assert added == after.keys() - before.keys()
     assert len(added) == len(before) - 4  # the model, the manifest and two pictures stay as they are
-    with pytest.raises(SystemExit, match=f"has streams of {models.THUMBNAIL}"):
+    with pytest.raises(SystemExit, match=models.THUMBNAIL):
         make.main("v9", models.THUMBNAIL)
 
 
@@ -223,7 +223,7 @@ def test_files_that_store_a_jpeg_are_added_once(make: Any, tmp_path: Path, monke
     make.main("v9", "jpegs")
     (entry,) = stored([tmp_path / "v9"])
     assert codec.decode_original(entry.data) == entry.original == jpeg
-    with pytest.raises(SystemExit, match="golden files are never changed"):
+    with pytest.raises(SystemExit, match="golden files"):
         make.main("v9", "jpegs")
 
 

@@ -70,7 +70,7 @@ def test_a_chunk_is_a_file_or_an_archive(photos: Chunk, no_webp: None) -> None:
 
 @pytest.mark.parametrize("chunk", [np.zeros((8, 8), np.uint16), np.zeros(64, np.uint8), np.zeros((0, 8, 8), np.uint8)])
 def test_other_chunks_are_refused(chunk: npt.NDArray[Any]) -> None:
-    with pytest.raises(ImageError, match=r"holds no images: uint8 of shape \(\.\.\., H, W\)"):
+    with pytest.raises(ImageError, match="uint8"):
         Ddpm().encode(chunk)
 
 
@@ -85,7 +85,7 @@ def test_damage_is_found(photos: Chunk) -> None:
 @pytest.mark.parametrize("names", [["0", "a"], ["1"], ["0", "1"]], ids=["names", "numbers", "sizes"])
 def test_archives_of_something_else_are_refused(names: list[str]) -> None:
     foreign = archive.create([(name, np.zeros((4, 4 + number), np.uint8)) for number, name in enumerate(names)])
-    with pytest.raises(FormatError, match="not one of a chunk's images"):
+    with pytest.raises(FormatError, match="chunk's images"):
         Ddpm().decode(foreign)
 
 
@@ -93,7 +93,7 @@ def test_archives_of_something_else_are_refused(names: list[str]) -> None:
 def test_lossy_chunks_are_refused_unless_they_are_allowed(photos: Chunk, no_webp: None, levels: int) -> None:
     data = Ddpm(levels=levels).encode(photos[0])
     lossy = truncate(data, bytes=len(data) // 2, mark=True)
-    with pytest.raises(FormatError, match="a chunk that was made lossy: give the codec lossy=True"):
+    with pytest.raises(FormatError, match="lossy=True"):
         Ddpm().decode(lossy)
     assert np.array_equal(Ddpm(lossy=True).decode(lossy), decode(lossy, as_array=True))
     with pytest.raises(TruncatedError):
@@ -123,7 +123,7 @@ def test_zarr_refuses_the_chunk_of_another_array(photos: Chunk, tmp_path: Path, 
     array = zarr.create_array(tmp_path, data=photos[0], chunks=(8, 10, 3), serializer=codec, compressors=None)
     (chunk,) = (tmp_path / "c").rglob("0/0/0")
     chunk.write_bytes(codec.codec.encode(images_of_another_array(photos)[name]))
-    with pytest.raises(FormatError, match=r"a chunk of shape \(8, 10, 3\) whose data is of shape .*: it is another"):
+    with pytest.raises(FormatError, match=r"\(8, 10, 3\)"):
         array[:]
 
 
@@ -147,10 +147,10 @@ def test_the_configuration_gives_the_codec_back(context_path: Path) -> None:
     assert codec.get_config() == {"id": "ddpm", "effort": 3, "levels": 5, "model": str(context_path), "lossy": False}
     assert get_codec(codec.get_config()) == codec
     assert DdpmCodec.from_dict(DdpmCodec(1, 5, lossy=True).to_dict()).codec == Ddpm(1, 5, lossy=True)
-    with pytest.raises(ValueError, match="effort must be 1, 2, 3, not 4"):
+    with pytest.raises(ValueError, match=r"effort.* 4"):
         Ddpm(effort=4)
     assert (Ddpm().levels, DdpmCodec().levels) == (0, 0)  # chunks are read whole
-    with pytest.raises(ValueError, match="levels must be 0, 2, 5, not 1"):
+    with pytest.raises(ValueError, match=r"levels.* 1"):
         Ddpm(levels=1)
 
 

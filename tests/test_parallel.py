@@ -131,7 +131,7 @@ def test_where_the_system_has_no_thread_more_it_is_a_want_of_memory(
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", limited)
-    with pytest.raises(MemoryError, match="can't start new thread"):
+    with pytest.raises(MemoryError, match="new thread"):
         run_all(lambda n: threading.Event().wait(0.01), range(9))
     assert torch.get_num_threads() == 2
 
@@ -255,5 +255,5 @@ def test_threads_come_back_after_an_error_too() -> None:
 
 @pytest.mark.parametrize(("count", "error"), [(0, ValueError), (-1, ValueError), (1025, ValueError), ("2", TypeError)])
 def test_numbers_of_threads_that_cannot_be_are_refused(count: Any, error: type[Exception]) -> None:
-    with pytest.raises(error, match="threads must be"), threads_of(count):
+    with pytest.raises(error, match="threads"), threads_of(count):
         raise AssertionError("it was taken")

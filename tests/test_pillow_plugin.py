@@ -141,7 +141,7 @@ def test_opening_reads_head_and_metadata_only() -> None:
 
 def test_decompression_bombs_are_refused_by_their_heads() -> None:
     head = pack_header(Header("RGB", 16383, 16383, stored="webp", mean_colour=b"rgb", payload_length=9))
-    with pytest.raises(Image.DecompressionBombError, match="268402689 pixels"):
+    with pytest.raises(Image.DecompressionBombError, match="268402689"):
         opened(head + bytes(9))
 
 
@@ -167,9 +167,9 @@ def test_saving_keeps_metadata_unless_others_are_given_or_none_are_wanted(data: 
 def test_saving_takes_effort_levels_and_model(context_path: Path, context_model: ContextModel, no_webp: None) -> None:
     facts = ddpmcodec.info(saved(picture(), effort=3, levels=5, model=context_path))
     assert (facts["effort"], facts["levels"], facts["model_id"]) == (3, 5, context_model.id[:4].hex())
-    with pytest.raises(ValueError, match="effort must be 1, 2, 3, not 9"):
+    with pytest.raises(ValueError, match=r"effort.* 9"):
         saved(picture(), effort=9)
-    with pytest.raises(ValueError, match="levels must be 0, 2, 5, not 1"):
+    with pytest.raises(ValueError, match=r"levels.* 1"):
         saved(picture(), levels=1)
 
 
@@ -185,7 +185,7 @@ def test_saving_takes_other_options_of_encode() -> None:
 def test_a_model_that_is_not_embedded_is_named_before_loading(context_path: Path, no_webp: None) -> None:
     image = picture()
     with opened(saved(image, model=context_path)) as found:
-        with pytest.raises(OSError, match="the embedded models are"):
+        with pytest.raises(OSError, match="embedded models"):
             found.load()
         found.model = context_path  # type: ignore[attr-defined]
         assert same(found, image)
@@ -219,10 +219,9 @@ def test_other_formats_are_not_taken() -> None:
 
 def test_a_cut_file_does_not_load(data: bytes) -> None:
     for size in (len(data) - 1, len(data) // 2):
-        expected = f"image file is truncated: the file ends after {size} of {len(data)} bytes"
         with opened(data[:size]) as image:
             for _ in range(2):
-                with pytest.raises(OSError, match=expected):
+                with pytest.raises(OSError, match=f"{size} of {len(data)} bytes"):
                     image.load()
 
 
@@ -235,7 +234,7 @@ def test_a_cut_file_loads_as_a_preview_where_pillow_is_asked_to(data: bytes, mon
 def test_a_damaged_file_does_not_load(data: bytes) -> None:
     broken = bytearray(data)
     broken[len(data) // 2] ^= 1
-    with opened(bytes(broken)) as image, pytest.raises(OSError, match="is damaged"):
+    with opened(bytes(broken)) as image, pytest.raises(OSError, match="damaged"):
         image.load()
 
 
@@ -285,7 +284,7 @@ def test_the_file_is_closed(data: bytes, tmp_path: Path) -> None:
         assert file.closed
     with Image.open(path) as image:
         pass
-    with pytest.raises(ValueError, match="operation on a closed image"):
+    with pytest.raises(ValueError, match="closed"):
         image.load()
     stream = io.BytesIO(data)
     Image.open(stream).load()
@@ -294,7 +293,7 @@ def test_the_file_is_closed(data: bytes, tmp_path: Path) -> None:
 
 def test_a_file_is_verified_without_decoding_it(data: bytes) -> None:
     opened(data).verify()
-    with pytest.raises(OSError, match="image file is truncated"):
+    with pytest.raises(OSError, match="truncated"):
         opened(data[:-1]).verify()
     for place in (len(data) - 1, parse_header(data).size):
         broken = bytearray(data)
@@ -303,7 +302,7 @@ def test_a_file_is_verified_without_decoding_it(data: bytes) -> None:
             opened(bytes(broken)).verify()
     image = opened(data)
     image.verify()
-    with pytest.raises(ValueError, match="operation on a closed image"):
+    with pytest.raises(ValueError, match="closed"):
         image.load()
 
 
@@ -331,7 +330,7 @@ def test_only_lossy_files_say_so(no_webp: None) -> None:
     damaged[len(lossy) // 2] ^= 1
     with opened(bytes(damaged)) as found:
         assert "lossy" not in found.info
-        with pytest.raises(OSError, match="image file is truncated"):
+        with pytest.raises(OSError, match="truncated"):
             found.load()
 
 

@@ -45,7 +45,7 @@ def test_every_damaged_byte_is_found(picture: bytes) -> None:
 def test_every_cut_is_found(picture: bytes) -> None:
     png.check(picture)
     for size in range(len(png.START), len(picture)):
-        with pytest.raises(ImageError, match="image file is truncated"):
+        with pytest.raises(ImageError, match="truncated"):
             png.check(picture[:size])
 
 
@@ -64,7 +64,7 @@ HALF = (b"IDAT", zlib.compress(12 * (b"\0" + b"abc" * 5)))
 def test_missing_rows_are_found_where_pillow_fills_them_with_zeros(rows: int) -> None:
     short = png_of(HEAD, (b"IDAT", zlib.compress(rows * ROW)))
     assert not np.asarray(Image.open(BytesIO(short)))[rows:].any()
-    with pytest.raises(ImageError, match="rows are missing"):
+    with pytest.raises(ImageError, match="rows"):
         load_image(short, "x")
 
 
@@ -97,7 +97,7 @@ def test_inflating_needs_little_memory() -> None:
     """Of 100 MB of zeros in 100 kB that claim to be rows."""
     bomb = png_of(png_head(10_000, 10_000, 8, 0), (b"IDAT", zlib.compress(bytes(10**8))))
     tracemalloc.start()
-    with pytest.raises(ImageError, match="rows are missing"):
+    with pytest.raises(ImageError, match="rows"):
         png.check_pixels(bomb)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -107,12 +107,12 @@ def test_inflating_needs_little_memory() -> None:
 @pytest.mark.parametrize(
     ("chunks", "problem"),
     [
-        ([HEAD, (b"QQQQ", b"x"), DATA], "critical chunk 'QQQQ' is unknown"),
-        ([HEAD, DATA, ONE_FRAME, *FIRST], "frames of an animation"),
-        ([HEAD, DATA, ONE_FRAME], "frames of an animation"),
-        ([HEAD, ONE_FRAME, (b"fcTL", FRAME), DATA, *SECOND], "frames of an animation"),
-        ([HEAD, DATA, *FIRST], "frames of an animation"),
-        ([HEAD, ONE_FRAME, (b"fcTL", SMALL), HALF], "smaller than the image"),
+        ([HEAD, (b"QQQQ", b"x"), DATA], "'QQQQ'"),
+        ([HEAD, DATA, ONE_FRAME, *FIRST], "animation"),
+        ([HEAD, DATA, ONE_FRAME], "animation"),
+        ([HEAD, ONE_FRAME, (b"fcTL", FRAME), DATA, *SECOND], "animation"),
+        ([HEAD, DATA, *FIRST], "animation"),
+        ([HEAD, ONE_FRAME, (b"fcTL", SMALL), HALF], "smaller"),
     ],
 )
 def test_chunks_that_make_a_file_more_than_one_image_are_refused(

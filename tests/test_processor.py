@@ -25,7 +25,7 @@ ROUNDING = {  # FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO in <fenv.h>
 }
 LIBRARY = ctypes.util.find_library("m")
 MODES = ROUNDING.get(platform.machine(), ()) if LIBRARY else ()
-REFUSED = r"does not round to nearest \(fesetround\): nothing can be coded exactly; set FE_TONEAREST"
+REFUSED = "fesetround"
 
 pytestmark = pytest.mark.usefixtures("no_webp")
 scene = (
@@ -80,7 +80,7 @@ def test_flushing_to_zero_is_found() -> None:
     if not torch.set_flush_denormal(True):
         pytest.skip("this processor cannot")
     try:
-        with pytest.raises(ModelError, match=r"flushes denormal numbers to zero \(torch.set_flush_denormal\)"):
+        with pytest.raises(ModelError, match="set_flush_denormal"):
             require_denormals()
     finally:
         torch.set_flush_denormal(False)

@@ -36,7 +36,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_as_many_blocks_are_kept_as_a_whole_number_says() -> None:
-    with pytest.raises(TypeError, match="kept_blocks must be a whole number, not None"):
+    with pytest.raises(TypeError, match="kept_blocks"):
         archive.open(archive.create([("a.png", np.zeros((4, 4), np.uint8))]), kept_blocks=None)  # type: ignore[arg-type]
 
 
@@ -141,7 +141,7 @@ def test_nothing_is_decoded_ahead_that_would_not_be_kept(path: Path, model: Cont
 
 
 def test_what_stands_in_the_way_of_all_images_is_an_error_at_once(path: Path, model: ContextModel) -> None:
-    with pytest.raises(ModelError, match="the archive was written with model"):
+    with pytest.raises(ModelError, match="written with"):
         (images := archive.open(path)).prefetch(list(images))
     images = archive.open(path, model=model)
     with pytest.raises(KeyError):
@@ -154,7 +154,7 @@ def test_what_stands_in_the_way_of_all_images_is_an_error_at_once(path: Path, mo
 
 def test_images_that_are_too_large_are_not_decoded_ahead(path: Path, model: ContextModel, decoded: list[int]) -> None:
     images = archive.open(path, model=model, max_pixels=10)
-    with pytest.raises(ImageError, match="claims 8 x 8 pixels, and at most 10 are decoded"):
+    with pytest.raises(ImageError, match="8 x 8"):
         images.prefetch(list(images))
     assert decoded == []
 
@@ -205,21 +205,21 @@ def test_errors_name_the_archive(path: Path, model: ContextModel) -> None:
     place = f"^{re.escape(str(path))}: "
     with archive.open(path) as images:
         for ask in (images.__getitem__, images.region, lambda name: images.prefetch([name])):
-            with pytest.raises(ModelError, match=f"{place}the archive was written with model"):
+            with pytest.raises(ModelError, match=f"{place}.*written with"):
                 ask("photo-000.png")
     data = bytearray(path.read_bytes())
     data[-9] ^= 1
     path.write_bytes(data)
     with archive.open(path, model=model) as images, archive.open(bytes(data), model=model) as nameless:
-        with pytest.raises(FormatError, match=rf"{place}1 of 25 images are lost \(drawing\.png\)"):
+        with pytest.raises(FormatError, match=rf"{place}1 of 25 .*drawing"):
             images["drawing.png"]
         with pytest.raises(FormatError, match=rf"{place}drawing\.png: .*file"):
             images.region("drawing.png", reduce=2)
-        with pytest.raises(FormatError, match=r"^1 of 25 images are lost"):
+        with pytest.raises(FormatError, match=r"^1 of 25 images"):
             nameless["drawing.png"]
     with (
         archive.open(path, model=model, max_pixels=100) as images,
-        pytest.raises(ImageError, match=rf"{place}drawing\.png claims 40 x 40 pixels"),
+        pytest.raises(ImageError, match=rf"{place}drawing.*40 x 40"),
     ):
         images["drawing.png"]
     path.write_bytes(b"none")
@@ -250,7 +250,7 @@ def test_of_a_cut_archive_what_is_there_is_found(several: tuple[Pictures, bytes]
 def test_a_file_that_becomes_shorter_is_an_error(path: Path, model: ContextModel) -> None:
     with archive.open(path, model=model) as images:
         path.write_bytes(path.read_bytes()[:100])
-        with pytest.raises(TruncatedError, match="became shorter since it was opened"):
+        with pytest.raises(TruncatedError, match="shorter"):
             images[next(iter(images))]
 
 
@@ -266,7 +266,7 @@ def test_a_file_that_becomes_shorter_while_an_image_is_decoded_is_an_error(
 
     monkeypatch.setattr(access, "restored", cut)
     images = archive.open(path, model=model)
-    with pytest.raises(TruncatedError, match="became shorter since it was opened"):
+    with pytest.raises(TruncatedError, match="shorter"):
         images[next(iter(images))]
 
 
@@ -279,7 +279,7 @@ def test_an_open_archive_stays_the_one_that_it_was(path: Path, model: ContextMod
 
 
 def test_a_folder_is_no_archive(tmp_path: Path) -> None:
-    with pytest.raises(DdpmError, match=r"cannot be read .*; give the path of a file"):
+    with pytest.raises(DdpmError, match="cannot be read"):
         archive.open(tmp_path)
 
 
@@ -287,26 +287,26 @@ def test_bytes_of_all_kinds_are_taken_and_text_is_not(several: tuple[Pictures, b
     for data in (bytearray(several[1]), memoryview(several[1])):
         with archive.open(data, model=model) as images:
             assert list(images) == list(several[0])
-    with pytest.raises(TypeError, match="expected a path, bytes or a binary file, not str"):
+    with pytest.raises(TypeError, match="not str"):
         archive.open(io.StringIO("text"))  # type: ignore[arg-type]
-    with pytest.raises(DdpmError, match=r"embedded null (byte|character)"):
+    with pytest.raises(DdpmError, match="embedded null"):
         archive.open("a\0b")
 
 
 def test_files_that_are_no_archives_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.ddpma"
-    with pytest.raises(DdpmError, match=r"x\.ddpma: cannot be read \(No such file or directory\)"):
+    with pytest.raises(DdpmError, match=r"x\.ddpma: cannot be read"):
         archive.open(path)
     path.write_bytes(b"")
     with pytest.raises(FormatError, match="the data ends"):
         archive.open(path)
     path.write_bytes(b"\x89PNG\r\n\x1a\n")
-    with pytest.raises(FormatError, match="not an archive: it starts with 89 50 4e 47"):
+    with pytest.raises(FormatError, match=r"not an archive.*89 50"):
         archive.open(path)
 
 
 def test_another_model_is_an_error(path: Path) -> None:
-    with archive.open(path) as images, pytest.raises(ModelError, match="the archive was written with model"):
+    with archive.open(path) as images, pytest.raises(ModelError, match="written with"):
         images["photo-000.png"]
 
 

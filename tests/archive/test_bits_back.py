@@ -92,7 +92,7 @@ def test_a_stack_that_is_too_small_raises_and_stays(missing: int) -> None:
     push_images(stack, np.stack(arrays(3)), context())
     words = stack.to_words()[:-missing]
     short = Stack.from_words(words)
-    with pytest.raises(TruncatedError, match="the ANS stack ends inside an image"):
+    with pytest.raises(TruncatedError, match="inside an image"):
         pop_images(short, (3, 8, 8, 3), context())
     assert np.array_equal(short.to_words(), words)
 
@@ -158,13 +158,14 @@ def test_a_stack_has_to_be_empty_at_its_end_and_whole(encoder: Encoder) -> None:
     block, (stream,) = block_of(images, encoded), encoded.streams
     numbers = range(len(block.runs))
     runs, fault = coder.decode(block, [stream + b"more"], numbers)
-    assert str(fault).startswith("words follow the last image of a block")
+    assert str(fault).startswith("words follow")
     assert not any(isinstance(run, FormatError) for run in runs.values())
     cut = coder.decode(block, [stream[:-5]], numbers).runs
     short = coder.decode(replace(block, words=block.words - 2), [stream[:-8]], numbers).runs
-    assert (type(cut[numbers[-1]]), str(cut[numbers[-1]])) == (TruncatedError, "the archive ends inside a block")
+    assert isinstance(cut[numbers[-1]], TruncatedError)
+    assert "inside a block" in str(cut[numbers[-1]])
     assert isinstance(short[numbers[-1]], ChecksumError)
-    assert "the words of a block end before its images do" in str(short[numbers[-1]])
+    assert "words of a block end" in str(short[numbers[-1]])
 
 
 # --- whole archives
@@ -235,12 +236,12 @@ def test_few_levels_begin_at_more_noise(gaussian_model: GaussianModel, steps: in
 
 @pytest.mark.parametrize("levels", [[], [4.0, 3.0], [0.0001], 1, np.arange(1, 5000)], ids=str)
 def test_levels_that_cannot_be_are_refused(gaussian_model: GaussianModel, levels: Any) -> None:
-    with pytest.raises(DdpmError, match="these noise levels cannot be: "):
+    with pytest.raises(DdpmError, match="noise levels"):
         create(crops(1), gaussian_model, bits_back=levels)
 
 
 def test_levels_that_are_no_numbers_are_refused(gaussian_model: GaussianModel) -> None:
-    with pytest.raises(TypeError, match="bits_back must be noise levels, or how many of them, not 'many'"):
+    with pytest.raises(TypeError, match=r"bits_back.*'many'"):
         create(crops(1), gaussian_model, bits_back="many")
 
 
@@ -248,7 +249,7 @@ def test_an_archive_of_another_model_is_refused(
     archived: bytes, gaussian_model: GaussianModel, make_tiny_gaussian: Callable[[int], Path]
 ) -> None:
     other = find_denoiser(make_tiny_gaussian(1))
-    with pytest.raises(ModelError, match=rf"and the given model is {other.id[:4].hex()}: decode with the model"):
+    with pytest.raises(ModelError, match=other.id[:4].hex()):
         archive.extract(archived, model=other)
     with pytest.raises(ModelError, match=gaussian_model.id[:4].hex()):
         archive.extract(archived)
@@ -311,18 +312,16 @@ def test_a_machine_that_computes_otherwise_is_refused(
     monkeypatch.setattr(numerics, "describe", lambda: {**here, "torch": "9.9"})
     assert whole(crops(9), archive.extract(profiled, model=denoiser))
     monkeypatch.setattr(numerics, "fingerprint", lambda *arguments: "0" * 64)
-    with pytest.raises(
-        ModelError, match=f"torch was {re.escape(torch.__version__)}, and is 9.9: decode on the machine"
-    ):
+    with pytest.raises(ModelError, match=f"{re.escape(torch.__version__)}.* 9\\.9"):
         archive.extract(profiled, model=denoiser)
 
 
 def test_another_network_of_the_paper_is_refused(profiled: bytes, gaussian_model: GaussianModel) -> None:
     expected = coding_of(profiled).latent_id.hex()
-    with pytest.raises(ModelError, match=f"was written with model {expected}, and the given model is"):
+    with pytest.raises(ModelError, match=f"{expected}.*given model"):
         archive.extract(profiled, model=paper(1))
     for nothing in (None, gaussian_model):
-        with pytest.raises(ModelError, match="the archive was written with a checkpoint of the paper's network"):
+        with pytest.raises(ModelError, match="checkpoint"):
             archive.extract(profiled, model=nothing)
 
 

@@ -86,7 +86,7 @@ def test_a_stream_has_to_end_where_it_began(coder: ContextCoder, more: bytes) ->
     images = arrays(4)
     found = encode_block(images, coder)
     run = replace(found.runs[0], words=found.runs[0].words + 1)
-    with pytest.raises(ChecksumError, match="decodes to other images"):
+    with pytest.raises(ChecksumError, match="other images"):
         blocks.decode_run(found.streams[0] + more, run, (8, 8, 3), coder)
 
 
@@ -107,7 +107,7 @@ def test_a_cut_stream_is_a_truncated_one(coder: ContextCoder) -> None:
     for size in range(0, len(found.streams[0]), 9):
         lost = decoded(images, found._replace(streams=(found.streams[0][:size],)), coder).runs[0]
         assert isinstance(lost, TruncatedError)
-        assert str(lost) == "the archive ends inside a block"
+        assert "inside a block" in str(lost)
 
 
 def test_everything_but_the_streams_takes_few_bytes(model: ContextModel) -> None:

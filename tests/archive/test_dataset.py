@@ -59,7 +59,7 @@ def test_workers_decode_the_same(photos: Pictures, path: Path, method: str, work
 def test_the_error_of_a_worker_is_that_of_the_archive(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[-3] ^= 1
-    with pytest.raises(ChecksumError, match=r"4 of 40 images are lost \(photo-036.png, .*the data is damaged"):
+    with pytest.raises(ChecksumError, match=r"4 of 40 .*photo-036.*damaged"):
         list(DataLoader(ArchiveDataset(bytes(data)), batch_size=7, num_workers=1, multiprocessing_context="fork"))
 
 
@@ -140,7 +140,7 @@ def test_a_file_that_cannot_be_decoded_is_an_error_when_it_is_asked_for(files: A
     files.images = archive.open(damaged(create(crops(12, 80, 70), None)))
     files.prefetch([9, 10, 11])
     assert [len(files[9]), len(files[10])] == [3, 3]
-    with pytest.raises(FormatError, match=r"1 of 12 images are lost \(photo-011.png\)"):
+    with pytest.raises(FormatError, match=r"1 of 12 .*photo-011"):
         files[11]
     files.prefetch(range(12))  # too many at a time
     assert len(files._ahead) == 0
@@ -161,7 +161,7 @@ def test_images_may_be_smaller(reduce: int, size: tuple[int, int]) -> None:
         assert all(
             torch.equal(small[i], to_tensor(images.region(name, reduce=reduce))) for i, name in enumerate(images)
         )
-    with pytest.raises(ValueError, match="reduce must be 1, 2, 4, 8, 16, not 3"):
+    with pytest.raises(ValueError, match=r"reduce.* 3"):
         ArchiveDataset(data, reduce=3)
 
 
@@ -178,7 +178,7 @@ def test_items_may_be_parts_of_images(files: ArchiveDataset[torch.Tensor]) -> No
 def test_images_that_are_too_large_are_refused(path: Path) -> None:
     dataset = ArchiveDataset(path, max_pixels=63)
     dataset.prefetch(range(40))
-    with pytest.raises(ImageError, match=r"photo-000.png claims 8 x 8 pixels, and at most 63 are decoded"):
+    with pytest.raises(ImageError, match=r"photo-000.* 8 x 8 .*63"):
         dataset[0]
     assert len(ArchiveDataset(path, max_pixels=64)[0]) == 3
 
@@ -187,7 +187,7 @@ def test_it_can_be_closed(path: Path) -> None:
     with ArchiveDataset(path) as dataset:
         assert len(dataset[0]) == 3
     dataset.close()
-    with pytest.raises(ValueError, match="the archive is closed"):
+    with pytest.raises(ValueError, match="closed"):
         dataset[0]
 
 

@@ -37,7 +37,7 @@ def test_one_alone_is_as_it_was(data: bytes) -> None:
 
 
 def test_names_must_differ(data: bytes) -> None:
-    with pytest.raises(ImageError, match=r"^archive 1 and archive 2 both hold photo-000\.png and \d+ more: leave one"):
+    with pytest.raises(ImageError, match=r"^archive 1 and archive 2 .*photo-000"):
         archive.join([data, data])
 
 
@@ -58,7 +58,7 @@ def test_what_is_not_whole_is_refused(data: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "text"),
-    [(b"data", "a list of archives, not bytes"), ([7], "expected a path, bytes or a binary file, not int")],
+    [(b"data", "not bytes"), ([7], "not int")],
 )
 def test_it_takes_a_list_of_bytes(wrong: Any, text: str) -> None:
     with pytest.raises(TypeError, match=text):
@@ -66,7 +66,7 @@ def test_it_takes_a_list_of_bytes(wrong: Any, text: str) -> None:
 
 
 def test_there_must_be_one() -> None:
-    with pytest.raises(ImageError, match="there is no archive to join: name one at least"):
+    with pytest.raises(ImageError, match="join"):
         archive.join([])
 
 
@@ -107,11 +107,11 @@ def test_by_bits_back_images_are_taken_out_too() -> None:
 
 
 def test_what_cannot_be_taken_out(data: bytes, pictures: Pictures, model: ContextModel) -> None:
-    with pytest.raises(DdpmError, match="there is no image 'x' in the archive"):
+    with pytest.raises(DdpmError, match="no image 'x'"):
         archive.remove(data, ["x"])
-    with pytest.raises(ImageError, match="no image would be left: remove the file itself"):
+    with pytest.raises(ImageError, match="no image"):
         archive.remove(data, [*pictures], model=model)
-    with pytest.raises(TypeError, match=r"remove\(\) takes a list of names: \['x'\]"):
+    with pytest.raises(TypeError, match=r"list of names.*'x'"):
         archive.remove(data, "x")
-    with pytest.raises(TruncatedError, match="bytes are missing at its end"):
+    with pytest.raises(TruncatedError, match="missing"):
         archive.remove(data[:-5], [next(iter(pictures))])

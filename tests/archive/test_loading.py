@@ -287,9 +287,9 @@ def test_processes_of_torch_distributed_share_the_images(path: Path, tmp_path: P
 def test_ranks_that_are_none_are_refused(path: Path) -> None:
     dataset = ArchiveDataset(path)
     for rank, world_size in ((2, 2), (-1, 2), (0, 0), (1, None)):
-        with pytest.raises(ValueError, match=f"rank must be from 0 on and below world_size, .*, not {rank}"):
+        with pytest.raises(ValueError, match=f"rank.*world_size.* {rank}"):
             loader(dataset, 2, rank=rank, world_size=world_size)
-    with pytest.raises(TypeError, match="world_size must be a whole number, not '2'"):
+    with pytest.raises(TypeError, match=r"world_size.*'2'"):
         loader(dataset, 2, rank=0, world_size="2")  # type: ignore[arg-type]
 
 
@@ -311,13 +311,13 @@ LOST = [f"photo-{number:03}.png" for number in range(36, 40)]
 
 def test_a_damaged_image_is_an_error_that_names_the_archive(damaged: Path) -> None:
     dataset = ArchiveDataset(damaged, transform=number_of)
-    with pytest.raises(ChecksumError, match=rf"^{re.escape(str(damaged))}: 4 of 40 images are lost \(photo-036.png"):
+    with pytest.raises(ChecksumError, match=f"^{re.escape(str(damaged))}: 4 of 40"):
         listed(loader(dataset, 4))
 
 
 def test_damaged_images_can_be_left_out_with_a_warning_for_each(damaged: Path) -> None:
     batches = loader(ArchiveDataset(damaged, transform=number_of), 8, on_error="warn")
-    with pytest.warns(UserWarning, match="is left out") as warned:
+    with pytest.warns(UserWarning, match="left out") as warned:
         assert sorted(joined(listed(batches))) == list(range(36))
     texts = sorted(str(warning.message) for warning in warned)
     assert [text[:13] for text in texts] == LOST
@@ -330,14 +330,14 @@ def test_damaged_files_can_be_left_out(drawings: Path) -> None:
     data = bytearray(drawings.read_bytes())
     data[-3] ^= 1
     batches = loader(ArchiveDataset(bytes(data), red), 8, on_error="warn")
-    with pytest.warns(UserWarning, match="119.png is left out: 1 of 120 images are lost"):
+    with pytest.warns(UserWarning, match="119.png .*1 of 120"):
         assert sorted(joined(listed(batches))) == list(range(119))
 
 
 def test_images_that_are_too_large_can_be_left_out() -> None:
     pictures = {f"{n}.png": Image.new("RGB", (65 + n, 64), (n, 0, 0)) for n in range(3)}
     dataset = ArchiveDataset(create(pictures, None), red, max_pixels=66 * 64)
-    with pytest.warns(UserWarning, match=r"2\.png is left out: 2\.png claims 67 x 64 pixels"):
+    with pytest.warns(UserWarning, match=r"2\.png .*67 x 64"):
         assert sorted(joined(listed(loader(dataset, 8, on_error="warn")))) == [0, 1]
 
 
@@ -355,12 +355,12 @@ def test_ranks_repeat_images_in_place_of_those_that_are_left_out(damaged: Path) 
 def test_a_rank_without_whole_images_is_an_error(damaged: Path) -> None:
     part = Subset(ArchiveDataset(damaged, transform=number_of), range(36, 40))
     assert listed(loader(part, 2, on_error="warn")) == []
-    with pytest.raises(FormatError, match="none of the 2 images of this share can be decoded: get the archive again"):
+    with pytest.raises(FormatError, match="none of the 2 images"):
         listed(loader(part, 2, rank=0, world_size=2, on_error="warn"))
 
 
 def test_other_ways_with_errors_are_refused(path: Path) -> None:
-    with pytest.raises(ValueError, match="on_error must be 'raise' or 'warn', not 'ignore'"):
+    with pytest.raises(ValueError, match=r"on_error.*'ignore'"):
         loader(ArchiveDataset(path), 2, on_error="ignore")  # type: ignore[arg-type]
 
 
@@ -368,12 +368,12 @@ def test_other_ways_with_errors_are_refused(path: Path) -> None:
 
 
 def test_what_the_order_excludes_is_refused(path: Path) -> None:
-    with pytest.raises(ValueError, match="a batch has 1 image or more, not 0"):
+    with pytest.raises(ValueError, match=r"batch.* 0"):
         loader(ArchiveDataset(path), 0)
-    with pytest.raises(TypeError, match="takes no sampler, shuffle"):
+    with pytest.raises(TypeError, match="sampler, shuffle"):
         loader(ArchiveDataset(path), 2, shuffle=True, sampler=None)
     for wrong in ([1], Subset([1], [0])):
-        with pytest.raises(TypeError, match="takes an ArchiveDataset or a Subset of one, not list"):
+        with pytest.raises(TypeError, match=r"ArchiveDataset.*list"):
             loader(wrong, 2)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"batch_size must be a whole number, not 2\.5"):
+    with pytest.raises(TypeError, match=r"batch_size.*2\.5"):
         loader(ArchiveDataset(path), 2.5)  # type: ignore[arg-type]

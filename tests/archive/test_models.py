@@ -24,22 +24,20 @@ def test_an_archive_of_another_model_is_refused(data: bytes, model: ContextModel
     other = find(tmp_path / "other.safetensors")
     with pytest.raises(ModelError) as raised:
         archive.extract(data, model=other)
-    assert str(raised.value) == (
-        f"the archive was written with model {model.id[:4].hex()}, and the given model 'other' is {other.id[:4].hex()}:"
-        " decode with the model that wrote it (model=PATH)"
-    )
-    with pytest.raises(ModelError, match="the archive was written with model"):
+    assert all(used.id[:4].hex() in str(raised.value) for used in (model, other))
+    assert "'other'" in str(raised.value)
+    with pytest.raises(ModelError, match="written with"):
         archive.extract(data)
 
 
 def test_files_in_an_archive_need_their_model_too(model: ContextModel) -> None:
     found = create(crops(1, 70, 60), model)
-    with pytest.raises(ModelError, match=f"the file was written with model {model.id[:4].hex()}"):
+    with pytest.raises(ModelError, match=f"written with .*{model.id[:4].hex()}"):
         archive.test(found)
 
 
 def test_a_model_that_is_nowhere_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no model of that name, and no file"):
+    with pytest.raises(ModelError, match="no model of that name"):
         create(crops(1), tmp_path / "nowhere.safetensors")
     (tmp_path / "noise").write_bytes(b"no model")
     with pytest.raises(ModelError, match="not a ddpmcodec model"):

@@ -24,13 +24,13 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_no_images_are_no_archive(model: ContextModel) -> None:
-    with pytest.raises(ImageError, match="there is no image to put into the archive"):
+    with pytest.raises(ImageError, match="no image"):
         create({}, model)
 
 
 def test_names_are_taken_once(model: ContextModel) -> None:
     image = crops(1)["photo-000.png"]
-    with pytest.raises(ImageError, match=r"a\.png: there is an image of this name already"):
+    with pytest.raises(ImageError, match=r"a\.png.*already"):
         archive.create([("a.png", image), ("a.png", image)], model=model)
 
 
@@ -41,9 +41,9 @@ HOSTILE = [*PATHS, "a\\b.png", "a\0b", "a\nb", "a\x9bb", "a\u2028b", "a\u202egnp
 @pytest.mark.parametrize("name", HOSTILE)
 def test_names_that_lead_out_of_a_folder_are_refused(model: ContextModel, name: str) -> None:
     data = create(crops(1), model)
-    with pytest.raises(ImageError, match="cannot be the name of an image in an archive"):
+    with pytest.raises(ImageError, match="name of an image"):
         create({name: crops(1)["photo-000.png"]}, model)
-    with pytest.raises(FormatError, match="it is not extracted"):
+    with pytest.raises(FormatError, match="not extracted"):
         archive.extract(renamed(data, name), model=model)
 
 
@@ -58,10 +58,10 @@ def renamed(data: bytes, name: str) -> bytes:
 
 def test_names_have_a_length(model: ContextModel, monkeypatch: pytest.MonkeyPatch) -> None:
     picture = crops(1)["photo-000.png"]
-    with pytest.raises(ImageError, match="cannot be the name of an image in an archive: it has more than 4096 bytes"):
+    with pytest.raises(ImageError, match=r"name of an image.*4096"):
         create({"é" * 2049: picture}, model)
     monkeypatch.setattr(writer, "MAX_LETTERS", 9)
-    with pytest.raises(ImageError, match="second: the names of an archive have 9 letters at most: make another one"):
+    with pytest.raises(ImageError, match=r"second.* 9 letters"):
         create({"first": picture, "second": picture}, model)
 
 
@@ -75,7 +75,7 @@ def test_other_names_are_good(name: str) -> None:
 
 
 def test_a_name_that_is_no_text_is_refused(model: ContextModel) -> None:
-    with pytest.raises(ImageError, match=r"udce4r': cannot be the name of .*: it is not UTF-8 here: rename the file"):
+    with pytest.raises(ImageError, match=r"udce4r.*UTF-8"):
         create({"b\udce4r": Image.new("L", (2, 2))}, model)
 
 
@@ -86,20 +86,20 @@ def test_what_cannot_be_coded_is_refused(model: ContextModel) -> None:
 
 @pytest.mark.parametrize("effort", [0, 4, 7])
 def test_efforts_that_are_not_there_are_refused(model: ContextModel, effort: int) -> None:
-    with pytest.raises(ValueError, match=f"effort must be 1, 2, 3, not {effort}"):
+    with pytest.raises(ValueError, match=f"effort.* {effort}"):
         create(crops(1), model, effort=effort)
 
 
 @pytest.mark.parametrize("levels", [1, 3, -2])
 def test_levels_that_are_not_there_are_refused(model: ContextModel, levels: int) -> None:
-    with pytest.raises(ValueError, match=f"levels must be 0, 2, 5, not {levels}"):
+    with pytest.raises(ValueError, match=f"levels.* {levels}"):
         create(crops(1), model, levels=levels)
 
 
 def test_a_result_that_does_not_decode_is_not_returned(model: ContextModel, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded = ContextCoder.encoded
     monkeypatch.setattr(ContextCoder, "encoded", lambda self, pixels: encoded(self, pixels ^ np.uint8(1)))
-    with pytest.raises(ChecksumError, match=r"a block does not decode \(.*\): this is a defect, please report it"):
+    with pytest.raises(ChecksumError, match=r"does not decode.*defect"):
         create(crops(10), model)
     assert create(crops(10), model, verify=False)
 
@@ -109,7 +109,7 @@ def test_a_result_that_decodes_to_something_else_is_not_returned(
 ) -> None:
     decode = blocks.decode_run
     monkeypatch.setattr(blocks, "decode_run", lambda *rest: decode(*rest)[::-1])
-    with pytest.raises(ChecksumError, match="a block does not decode to what was encoded: this is a defect"):
+    with pytest.raises(ChecksumError, match=r"encoded.*defect"):
         create(crops(10), model)
 
 
@@ -129,7 +129,7 @@ def test_images_with_good_names_are_extracted_beside_one_that_is_refused(model: 
     data = b"".join(map(bytes, assemble([Packed(bad, body)])))
     good = block.entries[1].name
     assert [name for name, _ in archive.extract(data, [good], model=model)] == [good]
-    with pytest.raises(FormatError, match="it is not extracted"):
+    with pytest.raises(FormatError, match="not extracted"):
         archive.extract(data, [good, "../up.png"], model=model)
 
 
@@ -150,7 +150,7 @@ def test_metadata_of_a_block_are_bounded(model: ContextModel, monkeypatch: pytes
     data = create(images, model)
     assert len(split(data).index.blocks) == 1
     monkeypatch.setattr(restorer, "MAX_BLOCK_METADATA", 1500)
-    with pytest.raises(CorruptError, match=r"1 of 3 .* lost .*: the metadata of a block take more than 1500 bytes"):
+    with pytest.raises(CorruptError, match=r"1 of 3 .*metadata.*1500"):
         list(archive.extract(data, model=model))
     monkeypatch.setattr(packing, "MAX_BLOCK_METADATA", 1500 + packing.MAX_METADATA)
     smaller = create(images, model)
@@ -164,9 +164,9 @@ READERS = (archive.names, archive.describe, archive.read_index, archive.extract,
 def test_what_is_no_file_is_no_archive(tmp_path: Path) -> None:
     for function in (*READERS, lambda data: archive.join([data])):
         for wrong in (None, [1, 2], 7):
-            with pytest.raises(TypeError, match=r"^expected a path, bytes or a binary file, not"):
+            with pytest.raises(TypeError, match="expected a path"):
                 function(wrong)  # type: ignore[operator, arg-type]
-        with pytest.raises(DdpmError, match=r"all\.ddpma: cannot be read \(No such file or directory\)"):
+        with pytest.raises(DdpmError, match=r"all\.ddpma: cannot be read"):
             function(tmp_path / "all.ddpma")  # type: ignore[operator, arg-type]
 
 
@@ -178,7 +178,7 @@ def test_an_archive_is_its_bytes_however_they_are_held(data: bytes, model: Conte
         assert archive.describe(holder) == archive.describe(data)
     for damaged_holder in (bytearray(damaged), memoryview(damaged), memoryview(damaged * 2)[: len(damaged)]):
         assert archive.names(damaged_holder) == archive.names(data)
-        with pytest.raises(ChecksumError, match="the index is damaged"):
+        with pytest.raises(ChecksumError, match="index"):
             list(archive.extract(damaged_holder, model=model))
 
 
@@ -186,25 +186,25 @@ def test_an_archive_is_its_bytes_however_they_are_held(data: bytes, model: Conte
 def test_what_is_no_model_is_refused(data: bytes, wrong: Any) -> None:
     images = [("a.png", np.zeros((4, 4), np.uint8))]
     for function in (archive.open, archive.extract, archive.test, lambda _, model: archive.create(images, model=model)):
-        with pytest.raises(TypeError, match="a model is a name, a path or a loaded model, not"):
+        with pytest.raises(TypeError, match="model"):
             function(data, model=wrong)
 
 
 @pytest.mark.parametrize("wrong", ["x.png", Image.new("L", (2, 2)), ("a.png", None, None)])
 def test_images_have_names(wrong: Any) -> None:
-    with pytest.raises(TypeError, match=rf"takes pairs of a name and an image, not {type(wrong).__name__}"):
+    with pytest.raises(TypeError, match=f"pairs.*{type(wrong).__name__}"):
         archive.create([wrong])
 
 
 def test_kept_blocks_are_a_number_of_them() -> None:
     data = archive.create({"a.png": np.zeros((2, 2), np.uint8)})
-    with pytest.raises(ValueError, match="kept_blocks must be a number from 0 on, not -1"):
+    with pytest.raises(ValueError, match=r"kept_blocks.*-1"):
         archive.open(data, kept_blocks=-1)
-    with pytest.raises(TypeError, match="kept_blocks must be a whole number, not 'x'"):
+    with pytest.raises(TypeError, match=r"kept_blocks.*'x'"):
         archive.open(data, kept_blocks="x")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", [None, 5, b"a.png"])
 def test_names_are_texts(name: object) -> None:
-    with pytest.raises(TypeError, match="the name of an image is a text, not"):
+    with pytest.raises(TypeError, match="name of an image"):
         archive.create([(name, np.zeros((2, 2), np.uint8))])  # type: ignore[list-item]

@@ -127,7 +127,7 @@ def test_images_come_by_name(pictures: Pictures, data: bytes, model: ContextMode
 
 
 def test_a_name_that_is_not_there_is_reported(data: bytes, model: ContextModel) -> None:
-    with pytest.raises(DdpmError, match="there is no image 'nobody' in the archive: `ddpmcodec archive list`"):
+    with pytest.raises(DdpmError, match="'nobody'"):
         archive.extract(data, ["tall.png", "nobody"], model=model)
 
 

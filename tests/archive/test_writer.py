@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import resource
 import signal
 import subprocess
@@ -51,7 +50,7 @@ def test_images_that_are_files_are_tiled() -> None:
     assert parse_header(bytes(file)).tile_count == 9
     assert bytes(file) == codec.encode(photo, effort=1, webp=False, tile=64)
     for tile in (7, 72, 2048):
-        with pytest.raises(ValueError, match="tile must be a multiple of 16 from 64 to 1024"):
+        with pytest.raises(ValueError, match=r"tile.*64 to 1024"):
             archive.Writer(tile=tile)
 
 
@@ -83,11 +82,11 @@ def test_names_are_taken_once(tmp_path: Path) -> None:
     data = archive.create(pictures)
     writer = archive.Writer()
     writer.add(second, drawing())
-    with pytest.raises(ImageError, match=f"^{second}: there is an image of this name already"):
+    with pytest.raises(ImageError, match=f"^{second}: .*already"):
         writer.add(second, drawing())
-    with pytest.raises(ImageError, match=f"^{second}: there is an image of this name already"):
+    with pytest.raises(ImageError, match=f"^{second}: .*already"):
         writer.copy(data)
-    with pytest.raises(DdpmError, match=r"^there is no image 'no\.png' in the archive"):
+    with pytest.raises(DdpmError, match=r"'no\.png'"):
         writer.copy(data, without=["no.png"])
     writer.copy(data, without=[second])
     assert archive.names(writer.to_bytes()) == [second, first]
@@ -157,31 +156,28 @@ def test_threads_make_the_same_archive(tmp_path: Path, threads: int) -> None:
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
-    wrong = re.escape(f"{tmp_path}: no temporary file can be written there (File too large): make room")
     with (
         largest_file(50_000),
         archive.Writer(spool=tmp_path, effort=1, levels=0, webp=False) as writer,
-        pytest.raises(OutputError, match=wrong),
+        pytest.raises(OutputError, match=f"{tmp_path}: .*File too large"),
     ):
         add_all(writer, noise(16))
     assert not os.listdir(tmp_path)
 
 
 def test_a_full_disk_is_named_for_a_few_bytes_too(tmp_path: Path) -> None:
-    wrong = "no temporary file can be written there (File too large): make room, or write the archive elsewhere"
     with largest_file(0), archive.Writer(spool=tmp_path) as writer:
         writer.add("a.png", drawing())
-        with pytest.raises(OutputError, match=re.escape(f"{tmp_path}: {wrong}")):
+        with pytest.raises(OutputError, match=f"{tmp_path}: .*File too large"):
             writer.pieces()
 
 
 def test_what_an_error_lost_is_not_missing_in_silence(tmp_path: Path) -> None:
-    lost = "an error before lost images of this archive: begin again"
     with archive.Writer(spool=tmp_path, effort=1, levels=0, webp=False) as writer:
         with largest_file(50_000), pytest.raises(OutputError):
             add_all(writer, noise(16))
         for again in (lambda: writer.save(tmp_path / "a.ddpma"), lambda: writer.add("a.png", drawing())):
-            with pytest.raises(DdpmError, match=lost):
+            with pytest.raises(DdpmError, match="begin again"):
                 again()
     assert not os.listdir(tmp_path)
 
@@ -211,7 +207,7 @@ def test_a_writer_that_is_closed_says_so(tmp_path: Path) -> None:
     with archive.Writer(spool=tmp_path) as writer:
         writer.add("a.png", drawing())
     for late in (writer.pieces, lambda: writer.add("b.png", drawing())):
-        with pytest.raises(ValueError, match="the writer of this archive is closed"):
+        with pytest.raises(ValueError, match="closed"):
             late()
 
 
@@ -221,16 +217,16 @@ def test_limits_hold_across_copies(monkeypatch: pytest.MonkeyPatch) -> None:
     for prefix in "ab":
         data = archive.create({f"{prefix}{number}.png": drawing() for number in range(2)})
         writer.copy(data)
-    with pytest.raises(ImageError, match=r"^b0\.png: there is an image of this name already"):
+    with pytest.raises(ImageError, match=r"^b0\.png: .*already"):
         writer.copy(data)
-    with pytest.raises(ImageError, match=r"^c0\.png: an archive holds 5 images at most"):
+    with pytest.raises(ImageError, match=r"^c0\.png: .* 5 images"):
         writer.copy(archive.create({f"c{number}.png": drawing() for number in range(2)}))
     writer.add("last.png", drawing())
     assert archive.test(writer.to_bytes()) == len(writer) == writer.index.total == 5
 
 
 def test_names_come_as_a_list() -> None:
-    with pytest.raises(TypeError, match=r"names come as a list: \['a\.png'\]"):
+    with pytest.raises(TypeError, match=r"list.*'a\.png'"):
         archive.Writer().copy(archive.create({"a.png": drawing()}), without="a.png")
 
 
@@ -242,13 +238,13 @@ def test_images_that_are_coded_again_stay_coded(tmp_path: Path) -> None:
 
 
 def test_a_spool_is_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=f"^{tmp_path}/none: no temporary file can be written there"):
+    with pytest.raises(OutputError, match=f"^{tmp_path}/none: .*temporary"):
         archive.Writer(spool=tmp_path / "none")
 
 
 def test_nothing_is_written_before_it_is_saved(tmp_path: Path) -> None:
     with archive.Writer(spool=tmp_path) as writer:
-        with pytest.raises(ImageError, match="there is no image to put into the archive"):
+        with pytest.raises(ImageError, match="no image"):
             writer.save(tmp_path / "a.ddpma")
         writer.add("a.png", drawing())
     assert not os.listdir(tmp_path)

@@ -142,4 +142,4 @@ def test_results_with_nothing_in_common_are_an_error(tmp_path: Path, capsys: pyt
     assert run(["bench", "compare", str(old), str(new)]) == 1
     stdout, stderr = capsys.readouterr()
     assert (stdout, "only in the old bpd: ddpmcodec e1, bits/dim" in stderr) == ("", True)
-    assert "have no measurement in common: nothing can be compared" in stderr
+    assert "no measurement in common" in stderr

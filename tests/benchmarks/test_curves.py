@@ -105,7 +105,7 @@ def test_the_program_for_ssimulacra2_gets_both_images() -> None:
 @pytest.mark.usefixtures("scorer")
 def test_a_program_that_fails_is_named(tmp_path: Path) -> None:
     (tmp_path / "scorer").write_text("#!/bin/sh\necho no memory >&2\nexit 3\n")
-    with pytest.raises(DdpmError, match=r"scorer: failed with exit code 3 \(no memory\): mend or remove it"):
+    with pytest.raises(DdpmError, match=r"scorer: .*code 3 .*no memory"):
         ssimulacra2(np.zeros((10, 10, 3), np.uint8), np.zeros((10, 10, 3), np.uint8))
 
 

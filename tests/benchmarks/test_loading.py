@@ -54,7 +54,7 @@ def test_images_of_different_sizes_come_back(store: Store) -> None:
 def test_images_that_are_lost_are_an_error(pictures: np.ndarray) -> None:
     whole = loading._baselines()[0]
     less = whole._replace(write=lambda folder, images: whole.write(folder, images[1:]))
-    with pytest.raises(ChecksumError, match="folder of PNG: an epoch has other images than were written"):
+    with pytest.raises(ChecksumError, match=r"folder of PNG: .*other images"):
         loading._measured(less, list(pictures), PLAN)
 
 

@@ -87,8 +87,7 @@ def test_images_that_are_stored_as_webp_are_left_out(
     assert ended.found["results"]["curves"][0]["points"][-1]["bpp"] == pytest.approx(8 * len(second) / SIZE)
     again = bench("rd", "--data", array, "--limit", 1, "--no-baselines", "-f", *QUICK)
     assert again.code == 1
-    message = "all images are stored as lossless WebP, whose files have no prefixes to measure: use other images"
-    assert message in again.stderr
+    assert "all images are stored as lossless WebP" in again.stderr
 
 
 def test_points_are_the_same_when_they_come_back_from_an_interrupted_run(
@@ -199,7 +198,7 @@ def test_a_result_is_not_overwritten_unless_asked(bench: Bench, array: Path, tmp
     (tmp_path / "out" / "bench-rd.json").write_text("{}")
     ended = bench("rd", "--data", array)
     assert ended.code == 1
-    assert "bench-rd.json: exists already: use -f to overwrite it" in ended.stderr
+    assert "bench-rd.json: exists already" in ended.stderr
 
 
 @pytest.fixture

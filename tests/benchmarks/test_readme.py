@@ -36,10 +36,10 @@ def test_a_marked_figure_is_the_picture_beside_the_result(results: Path) -> None
 @pytest.mark.parametrize(
     ("marker", "problem"),
     [
-        ("other/bpd table sizes", "has no such result; it has set/bpd"),
-        ("set/bpd table weights", "'weights' is not in the result; it has sizes"),
-        ("set/bpd figure sizes", "'sizes' is not in the result; it has bpd"),
-        ("set/bpd picture bpd", "does not end with <!-- /bench -->"),
+        ("other/bpd table sizes", "no such result"),
+        ("set/bpd table weights", "'weights'"),
+        ("set/bpd figure sizes", "'sizes'"),
+        ("set/bpd picture bpd", "<!-- /bench -->"),
     ],
 )
 def test_a_marker_that_names_nothing_is_an_error(results: Path, marker: str, problem: str) -> None:
@@ -51,7 +51,7 @@ def test_the_command_fills_in_and_checks(results: Path, tmp_path: Path, capsys: 
     (tmp_path / "README.md").write_text(MARKED)
     arguments = ["bench", "readme", str(tmp_path / "README.md"), "--results", str(results)]
     assert run([*arguments, "--check"]) == 1
-    assert "is not as in the results: run ddpmcodec bench readme" in capsys.readouterr().err
+    assert "bench readme" in capsys.readouterr().err
     assert (tmp_path / "README.md").read_text() == MARKED
     assert [run(arguments), run([*arguments, "--check"])] == [0, 0]
     assert "4.125" in (tmp_path / "README.md").read_text()
@@ -64,7 +64,7 @@ def test_the_command_takes_several_files_and_goes_on_after_one_that_is_wrong(
     wrong.write_text(MARKED.replace("set/bpd", "other/bpd"))
     right.write_text(MARKED)
     assert run(["bench", "readme", str(wrong), str(right), "--results", str(results)]) == 1
-    assert "has no such result; it has set/bpd" in capsys.readouterr().err
+    assert "no such result" in capsys.readouterr().err
     assert "4.125" in right.read_text()
 
 
@@ -118,5 +118,5 @@ def test_the_summary_has_sizes_and_times(measured: Path) -> None:
 
 def test_a_summary_without_a_result_says_which(measured: Path) -> None:
     (measured / "kodak" / "bench-speed.json").unlink()
-    with pytest.raises(DdpmError, match="the summary needs the result kodak/speed: measure it"):
+    with pytest.raises(DdpmError, match="kodak/speed"):
         summarised(measured)

@@ -37,7 +37,7 @@ def test_results_under_a_good_head_that_are_none_are_named(
     found = _results.read(results / "set" / "bench-bpd.json")
     damage(found)
     _results.write(tmp_path, found)
-    with pytest.raises(DdpmError, match=r"^bpd: its results are not those of this version \(.+\): measure again"):
+    with pytest.raises(DdpmError, match=r"^bpd: .*this version"):
         use(tmp_path)
 
 
@@ -115,5 +115,5 @@ def test_the_command_writes_report_html_and_overwrites_it_when_asked(
     assert run(["bench", "report", str(folder)]) == 0
     assert (folder / "report.html").read_text() == page(folder)
     assert run(["bench", "report", str(folder)]) == 1
-    assert "exists already: use -f to overwrite it" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
     assert run(["bench", "report", str(folder), "-f"]) == 0

@@ -42,7 +42,7 @@ def test_a_list_of_numbers_takes_one_line() -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, [math.nan], {"deep": [[-math.inf]]}])
 def test_nan_and_infinity_are_not_written(tmp_path: Path, value: object) -> None:
-    with pytest.raises(ValueError, match="Out of range float values"):
+    with pytest.raises(ValueError, match="Out of range"):
         _results.write(tmp_path, some(value=value))
     assert list(tmp_path.iterdir()) == []
 
@@ -60,7 +60,7 @@ def test_nan_and_infinity_are_not_written(tmp_path: Path, value: object) -> None
 def test_what_is_no_result_is_refused(tmp_path: Path, text: str, problem: str) -> None:
     path = tmp_path / "bench-bpd.json"
     path.write_text(text)
-    with pytest.raises(DdpmError, match=r"bench-bpd\.json: not a result of ddpmcodec bench") as caught:
+    with pytest.raises(DdpmError, match=r"bench-bpd\.json: not a result") as caught:
         _results.read(path)
     assert problem in str(caught.value)
 
@@ -74,7 +74,7 @@ def test_a_folder_of_results_is_read_with_the_folders_in_it(tmp_path: Path) -> N
 
 
 def test_a_folder_without_results_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DdpmError, match=r"no result files \(bench-\*\.json\) in it: name the --out folder"):
+    with pytest.raises(DdpmError, match="no result files"):
         _results.read_tree(tmp_path)
 
 

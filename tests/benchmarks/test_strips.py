@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def test_a_budget_below_the_header_is_refused(
     header = codec.info(codec.encode(Image.open(photo), effort=1, model=context_model))["header_bytes"]
     ended = bench("strips", photo, "--effort", 1, "--bytes", 3, "--no-baselines")
     assert ended.code == 1
-    assert ended.stderr.endswith(f"3 bytes are too few: the header alone takes {header}, give larger --bytes\n")
+    assert re.search(rf"\b3 bytes .* {header}\b.* --bytes", ended.stderr)
     assert not (tmp_path / "out" / "strip-photo.png").exists()
 
 
@@ -117,7 +118,7 @@ def test_an_interrupted_run_does_not_go_on_with_other_codecs(
         assert bench("strips", photo, "--no-baselines").code == 130
     ended = bench("strips", photo)
     assert ended.code == 1
-    assert "unfinished work of another command" in ended.stderr
+    assert "unfinished work" in ended.stderr
 
 
 # --- the picture

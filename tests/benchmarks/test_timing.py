@@ -34,7 +34,7 @@ def test_thumbnails_are_coded_in_batches_and_photographs_alone() -> None:
 
 def test_an_image_that_does_not_come_back_ends_the_run(pictures: np.ndarray) -> None:
     broken = Coder("broken", None, 1, lambda images: [b""] * len(images), lambda files: [pictures[0]] * len(files))
-    with pytest.raises(ChecksumError, match="broken: an image did not come back as it was: a defect"):
+    with pytest.raises(ChecksumError, match=r"broken: .*defect"):
         _timing.throughput(broken, list(pictures), 1, 1)
 
 
@@ -67,7 +67,7 @@ def test_what_a_decoder_takes_on_a_disk_is_that_of_all_its_packages() -> None:
 
 
 def test_a_command_that_fails_ends_the_benchmark_with_its_words(tmp_path: Path) -> None:
-    with pytest.raises(DdpmError, match=r"decode .*nothing\.ddpm failed: .*No such file"):
+    with pytest.raises(DdpmError, match=r"nothing\.ddpm failed"):
         _process.ddpmcodec("decode", tmp_path / "nothing.ddpm")
 
 

@@ -73,13 +73,13 @@ def test_kept_work_that_is_damaged_is_named(tmp_path: Path) -> None:
     Work(tmp_path, "bpd", IDENTITY).results(Squares().units(2), quiet=True)
     kept = tmp_path / "bench-bpd.partial.jsonl"
     kept.write_text(kept.read_text().replace('["0^2"', '["0^2'))
-    with pytest.raises(DdpmError, match=r"bench-bpd.partial.jsonl: is damaged \(.*\): delete it, and begin again"):
+    with pytest.raises(DdpmError, match=r"partial.jsonl: .*damaged"):
         Work(tmp_path, "bpd", IDENTITY)
 
 
 def test_unfinished_work_on_something_else_is_refused(tmp_path: Path) -> None:
     Work(tmp_path, "bpd", IDENTITY).results(Squares().units(1), quiet=True)
-    with pytest.raises(DdpmError, match=r"unfinished work of another command, data set or model: finish it"):
+    with pytest.raises(DdpmError, match="unfinished work"):
         Work(tmp_path, "bpd", {"dataset": "y"})
 
 

@@ -25,7 +25,7 @@ def test_a_folder_goes_there_and_back(ddpm: Callable, photos: Path, tiny_model: 
     made = ddpm("archive", "create", tmp_path / "a.ddpma", photos, "--model", tiny_model, *FAST)
     size = (tmp_path / "a.ddpma").stat().st_size
     assert (made.code, made.stdout) == (0, b"")
-    assert f"{photos}: left out 1 of 11 files that are no image by name: .txt\n" in made.stderr
+    assert f"{photos}: left out 1 of 11 files" in made.stderr
     assert f"ddpmcodec: 10 images -> {tmp_path / 'a.ddpma'}: {size} bytes, 4." in made.stderr
     done = ddpm("archive", "extract", tmp_path / "a.ddpma", "-o", tmp_path / "out", "--model", tiny_model)
     assert done.code == 0
@@ -137,9 +137,9 @@ def test_arrays_are_taken_as_training_takes_them(alone: Callable, tmp_path: Path
         np.savez(file, images[:2])
     np.save(tmp_path / "grey.npy", images[..., 0])
     ended = alone("archive", "create", "a.ddpma", "noise.npy", "more.NPZ", "grey.npy", "none.npy", *FAST, cwd=tmp_path)
-    assert (ended.code, "grey.npy: expected uint8 [N, H, W, 3]" in ended.stderr) == (1, True)
+    assert (ended.code, "grey.npy: expected uint8" in ended.stderr) == (1, True)
     found = dict(archive.extract(tmp_path / "a.ddpma"))
-    assert "none.npy: cannot be read (No such file" in ended.stderr
+    assert "none.npy: cannot be read" in ended.stderr
     assert list(found)[::10] == ["noise/00.png", "noise/10.png"]
     assert np.array_equal([np.asarray(found[f"noise/{n:02}.png"]) for n in range(11)], images)
     assert np.array_equal([np.asarray(found[f"more/{n}.png"]) for n in range(2)], images[:2])
@@ -159,7 +159,7 @@ def test_what_is_no_image_is_named_and_left_out(ddpm: Callable, photos: Path, ti
     arguments = (photos / "1.png", tmp_path / "bad.png", missing, "--model", tiny_model, *FAST)
     ended = ddpm("archive", "create", out, *arguments)
     assert ended.code == 1
-    assert f"{tmp_path / 'bad.png'}: not an image in a format that Pillow reads" in ended.stderr
+    assert f"{tmp_path / 'bad.png'}: not an image" in ended.stderr
     assert f"{missing}: No such file or directory" in ended.stderr
     assert ended.stderr.endswith("ddpmcodec: 2 of 3 files left out\n")
     assert archive.names(out.read_bytes()) == ["1.png"]
@@ -172,10 +172,11 @@ def test_bytes_behind_the_end_are_reported_and_all_is_extracted(
     assert ddpm("archive", "create", out, photos / "0.png", "--model", tiny_model, *FAST).code == 0
     out.write_bytes(out.read_bytes() + b"more")
     listed = ddpm("archive", "list", out)
-    assert (listed.code, listed.stderr.endswith(", 4 bytes behind the end\n")) == (0, True)
+    assert (listed.code, ", 4 bytes behind" in listed.stderr) == (0, True)
     ended = ddpm("archive", "extract", out, "-o", tmp_path / "out", "--model", tiny_model)
     assert (ended.code, files_below(tmp_path / "out")) == (3, ["0.png"])
-    assert "4 bytes follow the end of the archive: keep what precedes it, `head -c " in ended.stderr
+    assert "4 bytes follow" in ended.stderr
+    assert "`head -c " in ended.stderr
     assert ddpm("archive", "test", out, "--model", tiny_model).code == 3
 
 
@@ -197,7 +198,8 @@ def test_what_is_left_out_by_name_is_reported_by_its_endings(
         (tmp_path / "in" / name).write_bytes(b"")
     ended = ddpm("archive", "create", tmp_path / "a.ddpma", tmp_path / "in", "--model", tiny_model, *FAST)
     assert (ended.code, archive.names((tmp_path / "a.ddpma").read_bytes())) == (0, ["1.png"])
-    assert "left out 7 of 8 files that are no image by name: .aa, .bb, .cc, .dd, .ee, ...\n" in ended.stderr
+    assert "left out 7 of 8 files" in ended.stderr
+    assert ".aa, .bb, .cc, .dd, .ee, ...\n" in ended.stderr
 
 
 def test_a_name_that_cannot_be_is_left_out(ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path) -> None:
@@ -206,7 +208,7 @@ def test_a_name_that_cannot_be_is_left_out(ddpm: Callable, photos: Path, tiny_mo
         (tmp_path / "in" / name).write_bytes((photos / "1.png").read_bytes())
     ended = ddpm("archive", "create", tmp_path / "a.ddpma", tmp_path / "in", "--model", tiny_model, *FAST)
     assert ended.code == 1
-    assert "cannot be its name in an archive: it has a backslash" in ended.stderr
+    assert "backslash" in ended.stderr
     assert archive.names((tmp_path / "a.ddpma").read_bytes()) == ["good.png"]
 
 
@@ -225,17 +227,14 @@ def test_two_images_of_one_name_are_an_error(ddpm: Callable, photos: Path, tmp_p
     (tmp_path / "3.png").write_bytes((photos / "3.png").read_bytes())
     ended = ddpm("archive", "create", tmp_path / "a.ddpma", photos / "3.png", tmp_path / "3.png")
     assert ended.code == 1
-    assert ended.stderr == (
-        f"ddpmcodec: {tmp_path / '3.png'} and {photos / '3.png'} would both be 3.png: "
-        "archive the folder that holds them\n"
-    )
+    assert f"{tmp_path / '3.png'} and {photos / '3.png'} would both be 3.png" in ended.stderr
 
 
 def test_an_existing_archive_is_kept(ddpm: Callable, photos: Path, photos_ddpma: Path, tiny_model: Path) -> None:
     before = photos_ddpma.read_bytes()
     ended = ddpm("archive", "create", photos_ddpma, photos / "1.png", "--model", tiny_model, *FAST)
     assert (ended.code, photos_ddpma.read_bytes()) == (1, before)
-    assert "exists already: use -f" in ended.stderr
+    assert "exists already" in ended.stderr
     assert ddpm("archive", "create", "-f", photos_ddpma, photos / "1.png", "--model", tiny_model, *FAST).code == 0
     assert archive.names(photos_ddpma.read_bytes()) == ["1.png"]
 
@@ -244,8 +243,8 @@ def test_an_existing_archive_is_kept(ddpm: Callable, photos: Path, photos_ddpma:
     ("force", "among", "code", "said"),
     [
         (["-f"], True, 1, "is the input itself"),
-        (["-f"], False, 2, "archive create writes .ddpma files: name it"),
-        ([], False, 1, "exists already: use -f"),
+        (["-f"], False, 2, ".ddpma files: name it"),
+        ([], False, 1, "exists already"),
     ],
 )
 def test_an_archive_never_takes_the_place_of_an_image(
@@ -256,7 +255,8 @@ def test_an_archive_never_takes_the_place_of_an_image(
     image.write_bytes((photos / "1.png").read_bytes())
     ended = ddpm("archive", "create", *force, image, photos / "2.png", *([image] if among else []))
     assert (ended.code, image.read_bytes()) == (code, (photos / "1.png").read_bytes())
-    assert f"{image}: {said}" in ended.stderr
+    assert f"{image}: " in ended.stderr
+    assert said in ended.stderr
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
@@ -297,4 +297,4 @@ def test_an_image_with_too_much_metadata_is_named_and_left_out(ddpm: Callable, p
     drawing().save(folder / "heavy.webp", lossless=True, xmp=bytes(9_000_000))
     ended = ddpm("archive", "create", tmp_path / "a.ddpma", folder, "--effort", 1)
     assert (ended.code, "heavy.webp" in archive.names(tmp_path / "a.ddpma")) == (1, False)
-    assert f"{folder / 'heavy.webp'}: 9000005 bytes of ICC profile, EXIF and XMP are too many" in ended.stderr
+    assert f"{folder / 'heavy.webp'}: 9000005 bytes" in ended.stderr

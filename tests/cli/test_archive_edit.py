@@ -96,7 +96,7 @@ def test_with_force_images_take_the_place_of_those_of_their_names(
     (tmp_path / "1.png").write_bytes(b"no image")
     refused = ddpm("archive", "add", "-f", photos_ddpma, tmp_path / "1.png", photos / "2.png", *options)
     assert (refused.code, photos_ddpma.read_bytes()) == (1, now)
-    assert "it would have replaced 1.png: the archive is as it was" in refused.stderr
+    assert "replaced 1.png" in refused.stderr
 
 
 def test_an_archive_to_which_nothing_is_added_is_not_written(
@@ -134,7 +134,7 @@ def test_one_archive_is_nothing_to_join(ddpm: Callable, photos_ddpma: Path, tmp_
     shutil.copy(photos_ddpma, tmp_path / "new.ddpma")
     ended = ddpm("archive", "join", "-f", photos_ddpma, tmp_path / "new.ddpma")
     assert (ended.code, photos_ddpma.read_bytes()) == (2, before)
-    assert f"one archive is nothing to join: to add it to {photos_ddpma}, name both behind OUT" in ended.stderr
+    assert f"to add it to {photos_ddpma}" in ended.stderr
 
 
 def test_an_archive_that_somebody_else_changes_meanwhile_is_kept(
@@ -147,7 +147,7 @@ def test_an_archive_that_somebody_else_changes_meanwhile_is_kept(
     monkeypatch.setattr("ddpmcodec.archive.editing.join_into", meanwhile)
     ended = ddpm("archive", "join", "-f", photos_ddpma, photos_ddpma, "other.ddpma")
     assert (ended.code, photos_ddpma.read_bytes()) == (1, b"of somebody else")
-    assert "another program has written it meanwhile: run the command again" in ended.stderr
+    assert "another program" in ended.stderr
 
 
 def test_an_archive_that_somebody_else_changes_while_it_is_written_is_kept(
@@ -159,7 +159,7 @@ def test_an_archive_that_somebody_else_changes_while_it_is_written_is_kept(
     monkeypatch.setattr("ddpmcodec.files.os.fsync", lambda descriptor: photos_ddpma.write_bytes(b"of somebody else"))
     ended = ddpm("archive", "join", "-f", photos_ddpma, photos_ddpma, other)
     assert (ended.code, photos_ddpma.read_bytes()) == (1, b"of somebody else")
-    assert "another program has written it meanwhile: run the command again" in ended.stderr
+    assert "another program" in ended.stderr
 
 
 def test_of_two_commands_that_add_at_once_none_loses_what_the_other_added(tmp_path: Path) -> None:

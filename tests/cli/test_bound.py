@@ -78,11 +78,8 @@ def test_what_it_refuses(ddpm: Any, tmp_path: Path, tiny_unet: Path) -> None:
     for name, size in (("a.png", (8, 8)), ("b.png", (8, 9))):
         Image.new("RGB", size).save(folder / name)
     ended = ddpm("bound", folder)
-    assert (ended.code, ended.stderr) == (
-        1,
-        f"ddpmcodec: {folder}: image 2 has another size than the first: choose images of one size\n",
-    )
+    assert (ended.code, f"{folder}: image 2 has another size" in ended.stderr) == (1, True)
     ended = ddpm("bound", folder, "--limit", 1, "--model", tiny_unet.parent, "--levels", 21)
     assert ended.code == 2
-    assert "--levels: can keep 2 to 20 of 20 noise levels, not 21" in ended.stderr
+    assert "--levels: can keep 2 to 20 " in ended.stderr
     assert ddpm("bound", tmp_path / "nowhere").code == 1

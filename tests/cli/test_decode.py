@@ -56,8 +56,7 @@ def test_the_extension_picks_the_format(decode: Any, file: Path, pixels: np.ndar
 def test_a_format_that_loses_pixels_is_reported(decode: Any, file: Path, extension: str) -> None:
     out = file.with_name(f"out.{extension}")
     name = Image.registered_extensions()[f".{extension}"]
-    said = f"ddpmcodec: {out}: {name} does not keep every pixel as it was: .png does\n"
-    assert decode(file, "-o", out).stderr == said
+    assert f"{out}: {name} does not keep every pixel" in decode(file, "-o", out).stderr
     assert decode(file, "-fo", out, "-q").stderr == ""
     assert decode(file, "-o", file.with_name("out.webp")).stderr == ""
 
@@ -65,7 +64,7 @@ def test_a_format_that_loses_pixels_is_reported(decode: Any, file: Path, extensi
 def test_an_unknown_extension_is_refused_before_decoding(decode: Any, file: Path) -> None:
     ended = decode(file, "-o", file.with_name("out.xyz"))
     assert ended.code == 1
-    assert "no image format that Pillow writes has the extension .xyz: use .png" in ended.stderr
+    assert "extension .xyz" in ended.stderr
 
 
 def test_several_files_go_into_a_folder_but_those_that_are_none(
@@ -96,7 +95,7 @@ def test_an_output_that_exists_is_refused_unless_forced_and_the_input_always(
 def test_no_binary_data_on_a_terminal(on_terminal: Any, file: Path) -> None:
     ended = on_terminal("decode", file, "-o", "-")
     assert ended.code == 1
-    assert ended.stderr == (f"ddpmcodec: {file}: no binary data to a terminal: name a file with -o, or use a pipe\n")
+    assert f"{file}: no binary data to a terminal" in ended.stderr
 
 
 def test_progress_is_shown_to_a_person_who_watches(file: Path) -> None:
@@ -128,14 +127,15 @@ def test_what_follows_the_end_is_left_out_of_previews(ddpm: Any, tmp_path: Path,
     tail = tmp_path / "tail.ddpm"
     tail.write_bytes(webp + b"\n")
     refused = ddpm("decode", tail)
-    assert (refused.code, "1 byte follows the end of the image: keep" in refused.stderr) == (3, True)
-    assert f"`head -c {len(webp)}`, or decode with --partial" in refused.stderr
+    assert (refused.code, "1 byte follows" in refused.stderr) == (3, True)
+    assert f"`head -c {len(webp)}`" in refused.stderr
+    assert "--partial" in refused.stderr
     shown = ddpm("decode", tail, "--partial")
     assert (shown.code, shown.stderr.splitlines()[1]) == (
         0,
         f"ddpmcodec: {tail}: left out 1 byte behind the end",
     )
-    assert "complete  yes, and 1 byte behind the end: only previews ignore that" in ddpm("info", tail).stdout.decode()
+    assert "complete  yes, and 1 byte behind" in ddpm("info", tail).stdout.decode()
     assert ddpm("thumbnail", tail, "-o", tmp_path / "small.png").code == 0
     tail.with_suffix(".png").rename(tmp_path / "photo.png")
     again = ddpm("encode", tmp_path / "photo.png", "-o", tail, "--skip-existing")
@@ -173,7 +173,7 @@ def test_verbose_prints_what_the_steps_cost(decode: Any, file: Path, webp: bytes
 def test_a_damaged_file_is_not_called_a_preview(decode: Any, pixels: np.ndarray, no_webp: None) -> None:
     coded = codec.encode(pixels)
     ended = decode("-", "--partial", stdin=coded[:-1] + bytes([coded[-1] ^ 1]))
-    assert ended.stderr.endswith("damaged: not the image that was encoded, get the file again\n")
+    assert "not the image that was encoded" in ended.stderr
 
 
 def test_a_preview_says_where_all_pixels_are_exact_but_metadata_or_alpha_damaged(
@@ -190,8 +190,7 @@ def test_a_preview_says_where_all_pixels_are_exact_but_metadata_or_alpha_damaged
         data[place] ^= 1
         (tmp_path / "a.ddpm").write_bytes(data)
         ended = ddpm("decode", tmp_path / "a.ddpm", "--partial", "-o", tmp_path / "a.png", "-f")
-        said = f"damaged: all pixels are exact but {what}, left out: get the file again"
-        assert (ended.code, said in ended.stderr) == (0, True), ended.stderr
+        assert (ended.code, f"exact but {what}" in ended.stderr) == (0, True), ended.stderr
         assert np.array_equal(np.asarray(Image.open(tmp_path / "a.png").convert("RGB")), pixels)
         listed = ddpm("decode", tmp_path / "a.ddpm", "--partial", "-o", tmp_path / "a.png", "-f", "--json").stdout
         assert json.loads(listed.splitlines()[0])["left_out"] == [what]
@@ -200,7 +199,7 @@ def test_a_preview_says_where_all_pixels_are_exact_but_metadata_or_alpha_damaged
 def test_a_bilevel_image_is_not_kept_by_jpeg(decode: Any, tmp_path: Path, pixels: np.ndarray) -> None:
     (tmp_path / "a.ddpm").write_bytes(codec.encode(Image.fromarray(pixels).convert("1")))
     ended = decode(tmp_path / "a.ddpm", "-o", tmp_path / "a.jpg")
-    assert "JPEG does not keep every pixel as it was: .png does" in ended.stderr
+    assert "JPEG does not keep every pixel" in ended.stderr
 
 
 def test_of_a_cut_webp_the_mean_colour_is_shown(decode: Any, webp: bytes, drawing: np.ndarray) -> None:
@@ -222,16 +221,15 @@ def test_max_bytes_and_step_are_previews(decode: Any, file: Path, coded: bytes) 
 
 
 @pytest.mark.parametrize("options", [[], ["--partial"]])
-@pytest.mark.parametrize(
-    ("data", "message"), [(b"", "the data ends inside the header"), (b"\x89PNG\r\n\x1a\n", "not a ddpmcodec file")]
-)
+@pytest.mark.parametrize(("data", "message"), [(b"", "header"), (b"\x89PNG\r\n\x1a\n", "not a ddpmcodec file")])
 def test_foreign_and_empty_files_are_3(
     decode: Any, tmp_path: Path, names: Any, data: bytes, message: str, options: list[str]
 ) -> None:
     (tmp_path / "x.ddpm").write_bytes(data)
     ended = decode(tmp_path / "x.ddpm", *options)
     assert ended.code == 3
-    assert ended.stderr.startswith(f"ddpmcodec: {tmp_path / 'x.ddpm'}: {message}")
+    assert ended.stderr.startswith(f"ddpmcodec: {tmp_path / 'x.ddpm'}: ")
+    assert message in ended.stderr
     assert names(tmp_path) == ["x.ddpm"]
 
 
@@ -268,8 +266,8 @@ def test_a_model_that_is_not_embedded_is_4_naming_its_id(
 def test_another_model_is_4_naming_both(decode: Any, file: Path, foreign: Path, other_model: Path) -> None:
     ended = decode(foreign, "--model", "photo")
     assert ended.code == 4
-    assert f"the file was written with model {codec.info(foreign.read_bytes())['model_id']}" in ended.stderr
-    assert "and the given model 'photo' is" in ended.stderr
+    assert codec.info(foreign.read_bytes())["model_id"] in ended.stderr
+    assert "'photo'" in ended.stderr
     assert decode(file, "--model", other_model, "-o", "-").code == 0  # which names an embedded one
 
 
@@ -293,7 +291,7 @@ def test_a_disk_that_fills_up_is_1_and_keeps_the_old_file(decode: Any, tmp_path:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert ended.code == 1
-    assert ended.stderr == (f"ddpmcodec: {tmp_path / 'x.png'}: cannot be written (File too large): it is as it was\n")
+    assert f"{tmp_path / 'x.png'}: cannot be written (File too large)" in ended.stderr
     assert (tmp_path / "x.png").read_bytes() == b"old"
     assert names(tmp_path) == ["x.ddpm", "x.png"]
 
@@ -304,7 +302,7 @@ def test_a_full_disk_behind_standard_output_is_1(file: Path) -> None:
     with open("/dev/full", "wb") as full:
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert ended.returncode == 1
-    assert ended.stderr == "ddpmcodec: standard output: cannot be written (No space left on device)\n"
+    assert "standard output: cannot be written (No space left on device)" in ended.stderr
 
 
 def test_what_a_format_does_not_keep_of_metadata_is_said(ddpm: Any, photo: Path) -> None:
@@ -314,7 +312,7 @@ def test_what_a_format_does_not_keep_of_metadata_is_said(ddpm: Any, photo: Path)
         image.save(photo, icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(), exif=exif)
     assert ddpm("encode", photo).code == 0
     ended = ddpm("decode", photo.with_suffix(".ddpm"), "-o", photo.with_suffix(".bmp"))
-    said = f"ddpmcodec: {photo.with_suffix('.bmp')}: BMP does not keep ICC profile, EXIF: .png does\n"
-    assert (ended.code, ended.stderr) == (0, said)
+    assert ended.code == 0
+    assert f"{photo.with_suffix('.bmp')}: BMP does not keep ICC profile, EXIF" in ended.stderr
     for suffix in (".png", ".webp", ".tif"):
         assert ddpm("decode", photo.with_suffix(".ddpm"), "-f", "-o", photo.with_suffix(suffix)).stderr == ""

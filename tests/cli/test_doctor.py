@@ -94,7 +94,7 @@ def test_damaged_and_missing_models_are_named_with_what_to_do(tmp_path: Path) ->
 
 def test_a_core_of_another_version_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_native, "version", lambda: "0.0.9")
-    with pytest.raises(DdpmError, match=r"core is of version 0\.0\.9, the rest of .*: install ddpmcodec again$"):
+    with pytest.raises(DdpmError, match=r"version 0\.0\.9"):
         _health.require_own_core()
 
 
@@ -103,4 +103,4 @@ def test_a_coder_that_computes_something_else_is_a_problem(monkeypatch: pytest.M
     known_answer.require.cache_clear()
     (found,) = (check for check in _health.checks() if check.problem)
     assert (found.name, found.exit_code) == ("coder", 4)
-    assert "this process does not compute what every other does" in str(found.problem)
+    assert "does not compute" in str(found.problem)

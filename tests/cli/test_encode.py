@@ -49,7 +49,8 @@ def test_an_output_that_is_named_as_an_image_is_refused(encode: Any, photo: Path
     out = photo.parent / "small.JPG"
     ended = encode(photo, "-o", out)
     assert (ended.code, ended.stdout) == (2, b"")
-    assert f"{out}: encode writes .ddpm files: name it {out.with_suffix('.ddpm')}" in ended.stderr
+    assert f"{out}: " in ended.stderr
+    assert str(out.with_suffix(".ddpm")) in ended.stderr
     assert not out.exists()
 
 
@@ -103,7 +104,7 @@ def test_efforts_and_levels_are_those_of_the_codec(
 @pytest.mark.parametrize("given", ["1", "3", "6", "-1", "two", ""])
 def test_levels_that_there_are_not_are_wrong_usage(encode: Any, photo: Path, given: str) -> None:
     ended = encode(photo, "--levels", given)
-    assert (ended.code, f"{given!r} is not one of '0', '2', '5'" in ended.stderr) == (2, True)
+    assert (ended.code, f"{given!r} is not one of" in ended.stderr) == (2, True)
 
 
 def test_an_output_that_exists_is_refused_unless_forced(encode: Any, photo: Path, coded: bytes) -> None:
@@ -111,7 +112,7 @@ def test_an_output_that_exists_is_refused_unless_forced(encode: Any, photo: Path
     out.write_bytes(b"old")
     ended = encode(photo)
     assert ended.code == 1
-    assert ended.stderr == (f"ddpmcodec: {out}: exists already: use -f to overwrite it, or name another output\n")
+    assert f"{out}: exists already" in ended.stderr
     assert out.read_bytes() == b"old"
     assert encode(photo, "-f").code == 0
     assert out.read_bytes() == coded
@@ -131,7 +132,7 @@ def test_an_output_that_appears_meanwhile_is_kept_unless_forced(
     monkeypatch.setattr(codec, "encode", slow)
     ended = encode(photo, *(["-f"] if force else []))
     assert (ended.code, out.read_bytes()) == ((0, coded) if force else (1, b"theirs"))
-    assert (f"{out}: exists already, and did not when the work began: it was kept" in ended.stderr) == (not force)
+    assert (f"{out}: exists already" in ended.stderr) == (not force)
 
 
 @pytest.mark.parametrize("options", [[], ["-f"], ["--skip-existing"]], ids=str)
@@ -139,7 +140,7 @@ def test_a_file_of_ours_is_said_to_be_one(alone: Any, photo: Path, options: list
     assert alone("encode", photo).code == 0
     file = photo.with_suffix(".ddpm")
     ended, before = alone("encode", file, *options), file.read_bytes()
-    assert (ended.code, "is a .ddpm file already" in ended.stderr, file.read_bytes()) == (1, True, before)
+    assert (ended.code, ".ddpm file already" in ended.stderr, file.read_bytes()) == (1, True, before)
 
 
 def test_the_input_is_never_overwritten(encode: Any, photo: Path) -> None:
@@ -156,10 +157,8 @@ def test_two_inputs_do_not_share_an_output(encode: Any, photo: Path) -> None:
     Image.open(BytesIO(photo.read_bytes())).save(twin)
     ended = encode(photo, twin, "-f")
     assert ended.code == 1
-    assert (
-        f"{photo} and {twin} would both become {photo.with_suffix('.ddpm')}: rename one, give --keep-suffix"
-        in ended.stderr
-    )
+    assert f"{photo} and {twin} would both become {photo.with_suffix('.ddpm')}" in ended.stderr
+    assert "--keep-suffix" in ended.stderr
     assert not photo.with_suffix(".ddpm").exists(), "neither of both"
     assert encode(photo, twin, "--keep-suffix").code == 0
     assert photo.with_name(f"{photo.name}.ddpm").is_file()
@@ -169,9 +168,9 @@ def test_two_inputs_do_not_share_an_output(encode: Any, photo: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "the file is empty"),
+        (b"", "empty"),
         (b"text", "not an image"),
-        (b"\xdd\n", "is a .ddpm file already: decode"),
+        (b"\xdd\n", ".ddpm file already"),
     ],
 )
 def test_what_is_not_an_image_is_1_and_writes_nothing(
@@ -180,7 +179,8 @@ def test_what_is_not_an_image_is_1_and_writes_nothing(
     (tmp_path / "x.png").write_bytes(data)
     ended = encode(tmp_path / "x.png")
     assert ended.code == 1
-    assert ended.stderr.startswith(f"ddpmcodec: {tmp_path / 'x.png'}: {message}")
+    assert ended.stderr.startswith(f"ddpmcodec: {tmp_path / 'x.png'}: ")
+    assert message in ended.stderr
     assert names(tmp_path) == ["x.png"]
 
 
@@ -189,7 +189,7 @@ def test_an_image_that_cannot_be_coded_is_named_on_standard_input_too(encode: An
     Image.new("CMYK", (4, 4)).save(stream, "JPEG")
     ended = encode("-", stdin=stream.getvalue())
     assert (ended.code, ended.stdout) == (1, b"")
-    assert ended.stderr.startswith("ddpmcodec: standard input: colour mode CMYK is not supported")
+    assert ended.stderr.startswith("ddpmcodec: standard input: colour mode CMYK")
 
 
 def test_a_result_that_does_not_decode_is_3_and_writes_nothing(
@@ -199,7 +199,7 @@ def test_a_result_that_does_not_decode_is_3_and_writes_nothing(
     monkeypatch.setattr(encoder, "encode_tiles", lambda pixels, *a, **k: original(pixels ^ 1, *a, **k))
     ended = encode(photo)
     assert ended.code == 3
-    assert f"ddpmcodec: {photo}: image 1 of 1 does not decode to what was encoded: nothing was kept" in ended.stderr
+    assert f"ddpmcodec: {photo}: image 1 of 1 does not decode" in ended.stderr
     assert names(photo.parent) == ["photo.png"]
     assert encode(photo, "--no-verify").code == 0
 
@@ -224,9 +224,7 @@ def test_what_is_not_a_model_is_4(ddpm: Any, photo: Path, names: Any, model: str
 def test_a_full_disk_is_1(encode: Any, photo: Path) -> None:
     ended = encode(photo, "-o", "/dev/full")
     assert ended.code == 1
-    assert ended.stderr == (
-        "ddpmcodec: /dev/full: cannot be written (No space left on device): nothing was kept of it\n"
-    )
+    assert "/dev/full: cannot be written (No space left on device)" in ended.stderr
 
 
 def test_another_process_with_one_thread_writes_the_same_bytes(photo: Path, coded: bytes) -> None:
@@ -260,9 +258,7 @@ def test_images_are_removed_once_their_files_are_written(photo: Path, ddpm: Any)
 def test_nothing_is_removed_where_the_file_goes_nowhere(photo: Path, ddpm: Any) -> None:
     ended = ddpm("encode", photo, "--rm", "-o", os.devnull)
     assert (ended.code, photo.exists()) == (1, True)
-    assert (
-        ended.stderr == f"ddpmcodec: {os.devnull}: is no file, and --rm would remove the image: name a file with -o\n"
-    )
+    assert f"{os.devnull}: is no file, and --rm" in ended.stderr
 
 
 def test_a_file_named_like_standard_input_is_not_removed_for_it(
@@ -292,18 +288,20 @@ def test_colours_that_no_file_keeps_are_named_and_the_image_is_not_removed(ddpm:
     assert "gAMA" not in ddpm("encode", linear, "-f", "-q").stderr + ddpm("encode", linear, "-f", "--strip").stderr
     refused = ddpm("encode", linear, "-f", "--rm")
     assert (refused.code, linear.exists()) == (1, True)
-    assert "linear.png: gAMA is not kept, so its colours may look wrong: leave out --rm" in refused.stderr
+    assert "linear.png: gAMA is not kept" in refused.stderr
+    assert "--rm" in refused.stderr
     assert ddpm("encode", linear, "-f", "--rm", "--strip").code == 0
 
 
 def test_bytes_after_the_end_of_an_image_are_named_and_the_image_is_not_removed(ddpm: Any, photo: Path) -> None:
     photo.write_bytes(photo.read_bytes() + b"notes")
-    assert "photo.png: 5 bytes after its end are not kept" in ddpm("encode", photo).stderr
+    assert "photo.png: 5 bytes after" in ddpm("encode", photo).stderr
     refused = ddpm("encode", photo, "-f", "--rm")
     assert (refused.code, photo.exists()) == (1, True)
-    assert "photo.png: 5 bytes after its end are not kept: leave out --rm" in refused.stderr
+    assert "photo.png: 5 bytes after" in refused.stderr
+    assert "--rm" in refused.stderr
     archived = ddpm("archive", "create", photo.with_name("a.ddpma"), photo)
-    assert "photo.png: 5 bytes after its end are not kept" in archived.stderr
+    assert "photo.png: 5 bytes after" in archived.stderr
 
 
 ROW = b"\0" + b"abc" * 10
@@ -358,10 +356,8 @@ def test_a_format_that_is_not_known_to_arrive_whole_needs_a_word(ddpm: Any, phot
     Image.open(photo).convert("RGB").save(other, quality=90)
     ended = ddpm("encode", other, "--effort", 1)
     assert ended.code == 1
-    assert ended.stderr == (
-        f"ddpmcodec: {other}: what Pillow reads of AVIF files may not be all that is in them: convert it to PNG first,"
-        " or give --any-format\n"
-    )
+    assert f"{other}: what Pillow reads of AVIF files" in ended.stderr
+    assert "--any-format" in ended.stderr
     assert ddpm("encode", other, "--effort", 1, "--any-format").code == 0
 
 
@@ -371,7 +367,7 @@ def test_a_lossy_webp_grows_which_is_said_once_and_it_is_not_removed(encode: Any
         image.resize((240, 200)).save(photo.with_name("b.webp"), quality=5)
     ended = encode(photo.with_name("a.webp"), photo.with_name("b.webp"), "-e", 1, "--rm")
     assert ended.code == 0
-    assert ended.stderr.count("a lossy WebP grows, as its pixels are coded") == 1
+    assert ended.stderr.count("a lossy WebP grows") == 1
     assert ended.stderr.count(" is kept, as ") == 2
     assert photo.with_name("a.webp").exists()
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)

@@ -114,13 +114,11 @@ def test_test_takes_a_tree(ddpm: Any, file: Path, coded: bytes) -> None:
     (folder / "a.ddpm").write_bytes(coded[:-1])
     assert ddpm("test", "-r", folder).code == 3
     refused = ddpm("test", folder)
-    assert (refused.code, refused.stderr) == (
-        1, f"ddpmcodec: {folder}: is a folder: use -r to test all files below it\n",
-    )  # fmt: skip
+    assert (refused.code, f"{folder}: is a folder: use -r" in refused.stderr) == (1, True)  # fmt: skip
     (file.parent / "empty").mkdir()
     ended = ddpm("test", "-r", file.parent / "empty")
     assert ended.code == 1
-    assert ended.stderr == f"ddpmcodec: {file.parent / 'empty'}: there is no file of ddpmcodec in it\n"
+    assert f"{file.parent / 'empty'}: there is no file" in ended.stderr
 
 
 def test_programs_are_told_which_files_are_sound(ddpm: Any, file: Path, coded: bytes) -> None:

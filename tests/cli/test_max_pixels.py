@@ -11,8 +11,6 @@ from PIL import Image
 
 from ddpmcodec import archive
 
-SAID = "and at most 100 are decoded: if you trust its origin, allow more with --max-pixels N\n"
-
 
 @pytest.mark.parametrize("command", ["decode", "test"])
 def test_a_file_that_claims_more_is_refused(ddpm: Callable, file: Path, names: Callable, command: str) -> None:
@@ -20,7 +18,7 @@ def test_a_file_that_claims_more_is_refused(ddpm: Callable, file: Path, names: C
     ended = ddpm(*arguments, "--max-pixels", 100)
     assert (ended.code, ended.stdout) == (1, b"")
     assert ended.stderr.startswith(f"ddpmcodec: {file}: the header claims ")
-    assert ended.stderr.endswith(SAID)
+    assert "--max-pixels N" in ended.stderr
     assert names(file.parent) == [file.name]
     assert ddpm(*arguments, "--max-pixels", 10_000_000).code == 0
 
@@ -31,7 +29,8 @@ def test_of_an_archive_the_image_is_named(ddpm: Callable, tmp_path: Path) -> Non
     file.write_bytes(archive.create(images))
     for arguments in (("extract", file, "-o", out), ("test", file)):
         ended = ddpm("archive", *arguments, "--max-pixels", 100)
-        assert (ended.code, ended.stderr) == (1, f"ddpmcodec: {file}: b.png claims 10 x 11 pixels, {SAID}")
+        assert (ended.code, f"{file}: b.png claims 10 x 11 pixels" in ended.stderr) == (1, True)
+        assert "--max-pixels N" in ended.stderr
         assert not out.exists()
     assert ddpm("archive", "extract", file, "a.png", "-o", out, "--max-pixels", 100).code == 0
 
@@ -44,7 +43,7 @@ def test_an_image_to_encode_is_measured_by_the_option_and_not_by_pillow(
     out = tmp_path / "out.ddpma"
     outputs = [out] if command[0] == "archive" else []
     ended = ddpm(*command, *outputs, photo, "--max-pixels", 100)
-    assert (ended.code, f"{photo}: the image claims 24 x 20 pixels, {SAID}" in ended.stderr) == (1, True)
+    assert (ended.code, f"{photo}: the image claims 24 x 20 pixels" in ended.stderr) == (1, True)
     other = jpeg.rename(tmp_path / "other.jpg")
     assert ddpm(*command, *outputs, photo, other, "-f").code == 0
     assert Image.MAX_IMAGE_PIXELS == 50

@@ -28,35 +28,34 @@ def test_of_files_to_decode_no_suffix_can_be_kept(ddpm: Any, tree: Path) -> None
     for folder in (tree, tree / "below"):
         (folder / "x.ddpm").write_bytes(b"")
     ended = ddpm("decode", tree / "x.ddpm", tree / "below" / "x.ddpm", "-o", tree.parent / "out")
-    assert f"would both become {tree.parent / 'out/x.png'}: rename one, or give them different" in ended.stderr
+    assert f"would both become {tree.parent / 'out/x.png'}" in ended.stderr
 
 
 def test_a_folder_needs_r_and_files_beside_it_are_done(ddpm: Any, tree: Path, photo: Path) -> None:
     ended = ddpm("encode", tree, photo)
     assert (ended.code, photo.with_suffix(".ddpm").is_file()) == (1, True)
-    assert f"ddpmcodec: {tree}: is a folder: use -r to encode all files below it\n" in ended.stderr
+    assert f"ddpmcodec: {tree}: is a folder: use -r" in ended.stderr
 
 
 def test_a_folder_without_images_is_an_error(ddpm: Any, tmp_path: Path) -> None:
     ended = ddpm("decode", "-r", tmp_path)
-    assert (ended.code, ended.stderr) == (1, f"ddpmcodec: {tmp_path}: there is no .ddpm file in it\n")
+    assert (ended.code, f"{tmp_path}: there is no .ddpm file" in ended.stderr) == (1, True)
 
 
 def test_with_r_the_output_is_a_folder(ddpm: Any, tree: Path) -> None:
     for output in ("-", tree / "a.png"):
         ended = ddpm("encode", "-r", tree, "-o", output)
-        assert (ended.code, f"with -r, -o must be a folder, which {output} is not" in ended.stderr) == (2, True)
+        assert (ended.code, f"-o must be a folder, which {output} is not" in ended.stderr) == (2, True)
 
 
 def test_an_archive_is_sent_to_its_own_command(ddpm: Any, photo: Path) -> None:
     made = photo.with_name("a.ddpm")
     refused = ddpm("archive", "create", made, photo)
-    assert (refused.code, "is the name of a file of one image: name it a.ddpma" in refused.stderr) == (2, True)
+    assert (refused.code, "name it a.ddpma" in refused.stderr) == (2, True)
     assert ddpm("archive", "create", f"{made}a", photo).code == 0
     Path(f"{made}a").rename(made)
     ended = ddpm("decode", made)
-    said = f"ddpmcodec: {made}: an archive, not a .ddpm file: use the commands of `ddpmcodec archive`\n"
-    assert (ended.code, ended.stderr) == (3, said)
+    assert (ended.code, f"{made}: an archive" in ended.stderr) == (3, True)
     assert ddpm("test", made).stdout.decode() == f"{made}: ok, 1 image\n"
     assert ddpm("info", made).stdout.decode().startswith(f"{made}: {made.stat().st_size} bytes, ")
     assert json.loads(ddpm("info", made, "--json").stdout)["images"][0]["name"] == photo.name
@@ -77,7 +76,7 @@ def test_names_of_archives_are_patterns(ddpm: Any, tree: Path, tmp_path: Path) -
     assert ddpm("archive", "extract", tmp_path / "a.ddpma", "?.png", "-o", tmp_path / "out").code == 0
     assert files_below(tmp_path / "out") == ["a.png", "b.png"]
     for command in (["list"], ["extract", "-o", tmp_path / "none"]):
-        for name, said in (("z*", "no image's name matches 'z*'"), ("z.png", "there is no image 'z.png'")):
+        for name, said in (("z*", "'z*'"), ("z.png", "'z.png'")):
             ended = ddpm("archive", command[0], tmp_path / "a.ddpma", name, *command[1:])
             assert (ended.code, ended.stdout) == (1, b"")
             assert said in ended.stderr
@@ -131,7 +130,7 @@ def test_an_empty_name_is_not_the_current_folder(ddpm: Any, tree: Path, argument
         before = files_below(tree)
         ended = ddpm(*arguments)
         assert (ended.code, files_below(tree)) == (2, before)
-        assert "the name is empty: name a file or a folder" in ended.stderr
+        assert "the name is empty" in ended.stderr
 
 
 def test_a_file_that_is_named_twice_is_coded_once(ddpm: Any, tree: Path) -> None:
@@ -164,7 +163,7 @@ def test_names_with_their_suffixes_kept_lead_back(ddpm: Any, tree: Path) -> None
     assert files_below(tree.parent / "back") == ["a.png", "e.JPEG.png"]
     assert ddpm("decode", "--original", out / "e.JPEG.ddpm", "-o", f"{tree.parent / 'jpeg'}/").code == 0
     assert (tree.parent / "jpeg" / "e.JPEG").read_bytes() == (tree / "e.JPEG").read_bytes()
-    assert "--original restores the JPEG itself" in ddpm("decode", out / "e.JPEG.ddpm", "-o", out / "e.jpg").stderr
+    assert "--original" in ddpm("decode", out / "e.JPEG.ddpm", "-o", out / "e.jpg").stderr
 
 
 def test_suffixes_in_upper_case_lead_back(alone: Any, tree: Path) -> None:

@@ -67,8 +67,9 @@ def test_a_full_disk_is_an_error_of_one_line(file: Path, arguments: str, unbuffe
     with FULL.open("w") as full:
         words = [*COMMAND, *arguments.format(file).split()]
         ended = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, env=environment, check=False)
-    said = "ddpmcodec: standard output: cannot be written (No space left on device)\n"
-    assert (ended.returncode, ended.stderr) == (1, said)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("ddpmcodec: standard output: cannot be written")
+    assert ended.stderr.count("\n") == 1
 
 
 @pytest.mark.skipif(os.name != "posix", reason="no limit of a file's size")
@@ -78,7 +79,7 @@ def test_an_output_that_fits_in_part_is_an_error(file: Path, tmp_path: Path, unb
     script = f'ulimit -f 1; "{sys.executable}" -m ddpmcodec.cli decode "{file}" -o - > "{tmp_path / "a.png"}"'
     environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
     ended = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=environment, check=False)
-    assert (ended.returncode, "standard output: cannot be written (File too large)" in ended.stderr) == (1, True)
+    assert (ended.returncode, "standard output: cannot be written" in ended.stderr) == (1, True)
 
 
 def test_inputs_may_be_pipes(ddpm: Any, file: Path, tmp_path: Path) -> None:

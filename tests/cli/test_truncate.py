@@ -58,7 +58,7 @@ def test_a_webp_has_one_step(ddpm: Any, webp: bytes) -> None:
     header = codec.info(webp)["header_bytes"]
     least = ddpm("truncate", "-", "--step", 0, "--no-mark", "-o", "-", stdin=webp)
     assert least.stdout == webp[:header]
-    assert "of a file that holds a WebP (encode with --no-webp to keep more) the mean colour is left" in least.stderr
+    assert "--no-webp" in least.stderr
     assert ddpm("truncate", "-", "--bytes", len(webp) - 1, "--no-mark", "-o", "-", stdin=webp).stdout == least.stdout
 
 
@@ -92,11 +92,11 @@ def test_the_original_is_measured_against_where_it_is_given(ddpm: Any, photo: Pa
         ddpm("truncate", "-", "--psnr", 20, "-o", "-", stdin=marked),
     ):
         assert (alone.code, alone.stdout) == (3, b"")
-        assert "does not hold the image to compare with: name that with --original IMAGE" in alone.stderr
+        assert "--original IMAGE" in alone.stderr
     Image.fromarray(pixels[1:]).save(photo)
     other = ddpm("truncate", cut, "--psnr", 30, "--original", photo, "-o", "-")
     assert (other.code, other.stdout) == (1, b"")
-    assert "the original is 24 x 19 with 3 colour channel(s), the file 24 x 20 with 3" in other.stderr
+    assert "the original is 24 x 19 " in other.stderr
 
 
 def test_a_quality_that_is_not_reached_is_an_error_with_the_best(
@@ -132,17 +132,14 @@ def test_pixels_are_limited_where_previews_are_decoded(ddpm: Any, coded: bytes) 
 
 def test_an_original_without_psnr_is_wrong_usage(ddpm: Any, coded: bytes) -> None:
     ended = ddpm("truncate", "-", "--bytes", 100, "--original", "x.png", "-o", "-", stdin=coded)
-    assert (ended.code, "--original goes with --psnr, which alone measures" in ended.stderr) == (2, True)
+    assert (ended.code, "--original goes with --psnr" in ended.stderr) == (2, True)
 
 
 def test_too_few_bytes_are_an_error_with_the_least_number(ddpm: Any, file: Path, names: Any) -> None:
     header = codec.info(file.read_bytes())["header_bytes"]
     ended = ddpm("truncate", file, "--bytes", 3, "-o", file.with_name("small.ddpm"))
     assert ended.code == 1
-    assert (
-        ended.stderr
-        == f"ddpmcodec: {file}: 3 bytes are too few: the header and the mark take {header + 6}, ask for more\n"
-    )
+    assert re.search(rf"{file}: 3 bytes .* {header + 6}\b", ended.stderr)
     assert names(file.parent) == ["file.ddpm"]
 
 
@@ -198,7 +195,7 @@ def test_a_preview_never_takes_the_place_of_an_image(ddpm: Any, file: Path) -> N
     image.write_bytes(b"an image")
     ended = ddpm("truncate", file, "--bytes", 60, "-f", "-o", image)
     assert (ended.code, image.read_bytes()) == (2, b"an image")
-    assert "truncate writes .ddpm files: name it" in ended.stderr
+    assert ".ddpm files: name it" in ended.stderr
 
 
 @pytest.mark.parametrize("option", ["--bpp", "--psnr"])
@@ -213,4 +210,4 @@ def test_numbers_are_finite(ddpm: Any, file: Path, option: str, value: str) -> N
 def test_what_is_no_number_of_bytes_is_wrong_usage(ddpm: Any, file: Path, given: str) -> None:
     ended = ddpm("truncate", file, "--bytes", given, "-o", "-")
     assert ended.code == 2
-    assert "-3 is not in the range" in ended.stderr or f"'{given}' is not a number of bytes, such as" in ended.stderr
+    assert "-3 is not in the range" in ended.stderr or f"'{given}' is not a number of bytes" in ended.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -68,11 +69,8 @@ def test_every_flipped_byte_of_a_tiled_file_is_found_and_the_tile_named(model: C
             with pytest.raises(ChecksumError) as found:
                 codec.decode(flipped(tiled, place + offset), model=model)
             columns = ("0 to 5", "6 to 11")[tile]
-            assert str(found.value) == (
-                f"1 of 2 tiles are damaged, the first in segment {segment + 1} of {len(file.chunks) // 2} of the tile"
-                f" at columns {columns}, rows 0 to 7: its checksum does not match;"
-                " get the file again"
-            )
+            where = f"segment {segment + 1} of {len(file.chunks) // 2} of the tile at columns {columns}, rows 0 to 7"
+            assert re.search(rf"^1 of 2 tiles .*{where}", str(found.value))
         place += len(chunk)
     for place in range(file.start):
         with pytest.raises(FormatError):
@@ -160,7 +158,7 @@ def test_a_later_chunk_that_is_cut_and_makes_no_sense_is_left_out(model: Context
 
 def test_a_preview_leaves_out_damaged_metadata(model: ContextModel, small: bytes) -> None:
     damaged = flipped(small, len(small) - 1)
-    with pytest.raises(ChecksumError, match="the metadata section is damaged"):
+    with pytest.raises(ChecksumError, match="metadata section"):
         codec.decode(damaged, model=model)
     found, whole = decode_details(damaged, partial=True, model=model), codec.decode(small, model=model)
     assert (found.steps_done, found.exact, found.damaged) == (found.steps, False, True)
@@ -186,7 +184,7 @@ def test_a_preview_leaves_out_damaged_alpha(model: ContextModel, small: bytes) -
 def test_bytes_after_the_end_are_refused(model: ContextModel, file: bytes, webp: bytes, junk: bytes) -> None:
     for data in (file, webp):
         for behind in (junk, end_mark(data)):
-            with pytest.raises(FormatError, match="the end of the image: keep what precedes it"):
+            with pytest.raises(FormatError, match="end of the image"):
                 codec.decode(data + behind, model=model)
 
 
@@ -249,7 +247,7 @@ def test_huge_claims_are_refused_at_once(model: ContextModel, bare: bytes) -> No
     start = bytearray(bare[: bare.index(model.id[:4]) + 4]) + b"\x80\x80\x80\x80\x08" + b"\x81\x80\x80\x80\x08"
     began = time.perf_counter()
     for _ in range(10):
-        with pytest.raises(FormatError, match="the header claims 2147483648 x 2147483649 pixels"):
+        with pytest.raises(FormatError, match="2147483648 x 2147483649"):
             codec.decode(start + bytes(40), model=model)
     assert time.perf_counter() - began < 1
     claimed = assemble(Header("RGB", 1 << 11, 1 << 10, 2, 2, 0, model.id[:4]), b"", bytes(8), b"")
@@ -323,20 +321,20 @@ def test_random_data_behind_the_magic_is_an_error(context_path: Path, data: byte
 @pytest.mark.parametrize("wrong", [None, 7, [1], io.StringIO("text"), np.zeros(9, np.uint8)])
 def test_other_kinds_of_data_are_refused(wrong: Any) -> None:
     name = "str" if isinstance(wrong, io.StringIO) else type(wrong).__name__
-    with pytest.raises(TypeError, match=f"^expected a path, bytes or a binary file, not {name}$"):
+    with pytest.raises(TypeError, match=f"not {name}$"):
         codec.decode_many([wrong])
     for function in READERS:
-        with pytest.raises(TypeError, match=f"^expected a path, bytes or a binary file, not {name}$"):
+        with pytest.raises(TypeError, match=f"not {name}$"):
             function(wrong)
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     for function in READERS:
-        with pytest.raises(DdpmError, match=r"nothing\.ddpm: cannot be read \(No such file .*\); give the path"):
+        with pytest.raises(DdpmError, match=r"nothing\.ddpm: cannot be read"):
             function(tmp_path / "nothing.ddpm")
         with pytest.raises(DdpmError, match="cannot be read"):
             function(tmp_path)
-    with pytest.raises(TypeError, match=r"decode_many\(\) takes a list of files, not str"):
+    with pytest.raises(TypeError, match=r"decode_many.*str"):
         codec.decode_many("photo.ddpm")  # type: ignore[arg-type]
 
 

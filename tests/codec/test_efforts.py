@@ -28,15 +28,15 @@ def test_a_coding_has_a_step_for_each_level_and_one_to_exact_pixels(levels: int)
 
 @pytest.mark.parametrize(("effort", "levels"), [(0, 2), (4, 2), (-1, 2), (2, 1), (2, -1), (2, 6)])
 def test_others_are_refused(effort: int, levels: int) -> None:
-    with pytest.raises(ValueError, match=r"effort must be 1, 2, 3, not|levels must be 0, 2, 5, not"):
+    with pytest.raises(ValueError, match=r"effort|levels"):
         check_coding(effort, levels)
 
 
 @pytest.mark.parametrize("wrong", ["2", None, 2.0, True])
 def test_they_are_whole_numbers(wrong: Any) -> None:
-    with pytest.raises(TypeError, match=f"effort must be a whole number, not {wrong!r}"):
+    with pytest.raises(TypeError, match=f"effort .*{wrong!r}"):
         check_coding(wrong, 2)
-    with pytest.raises(TypeError, match=f"levels must be a whole number, not {wrong!r}"):
+    with pytest.raises(TypeError, match=f"levels .*{wrong!r}"):
         check_coding(2, wrong)
 
 

@@ -280,7 +280,7 @@ def test_a_damaged_payload_is_found_and_shows_the_mean_colour(webp: bytes) -> No
 def test_a_wrong_check_of_the_pixels_is_found(webp: bytes) -> None:
     start = split(webp).start
     damaged = webp[:start] + bytes([webp[start] ^ 1]) + webp[start + 1 :]
-    with pytest.raises(ChecksumError, match="decodes to another image than was encoded"):
+    with pytest.raises(ChecksumError, match="another image"):
         codec.decode(damaged)
 
 

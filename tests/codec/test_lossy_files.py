@@ -43,7 +43,7 @@ def test_the_mark_counts(file: bytes) -> None:
     start = codec.info(file)["header_bytes"]
     made = codec.truncate(file, bytes=start + MARK_BYTES, mark=True)
     assert made[:-MARK_BYTES] == file[:start]
-    with pytest.raises(OutputError, match=f"the header and the mark take {start + MARK_BYTES}, ask for more"):
+    with pytest.raises(OutputError, match=f"take {start + MARK_BYTES}"):
         codec.truncate(file, bytes=start + MARK_BYTES - 1, mark=True)
 
 
@@ -79,7 +79,7 @@ def test_damage_is_not_marked(tiled: bytes) -> None:
     place = codec.info(tiled)["header_bytes"] + 20
     flipped = bytearray(tiled)
     flipped[place] ^= 1
-    with pytest.raises(ChecksumError, match=r"1 of 2 tiles are damaged, .* get the file again"):
+    with pytest.raises(ChecksumError, match="1 of 2 tiles"):
         codec.truncate(bytes(flipped), bytes=len(tiled) - 1, mark=True)
     assert codec.truncate(bytes(flipped), bytes=place, mark=True), "what is damaged is not kept"
     assert codec.truncate(bytes(flipped), bytes=len(tiled) - 1) == flipped[:-1]

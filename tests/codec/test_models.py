@@ -23,16 +23,14 @@ def test_another_model_is_refused_naming_both(model: ContextModel, other_model: 
     other = registry.find(other_model)
     with pytest.raises(ModelError) as found:
         codec.decode(bare, model=other_model)
-    assert str(found.value) == (
-        f"the file was written with model {model.id[:4].hex()}, and the given model 'other' is {other.id[:4].hex()}:"
-        " decode with the model that wrote it (model=PATH)"
-    )
+    assert all(used.id[:4].hex() in str(found.value) for used in (model, other))
+    assert "'other'" in str(found.value)
     assert found.value.exit_code == 4
 
 
 @pytest.mark.parametrize("options", [{"partial": True}, {"step": 1}, {"max_bytes": 40}])
 def test_a_preview_needs_its_model_too(other_model: Path, bare: bytes, options: dict[str, Any]) -> None:
-    with pytest.raises(ModelError, match="the given model 'other' is"):
+    with pytest.raises(ModelError, match="'other'"):
         codec.decode(bare, model=other_model, **options)
 
 
@@ -49,7 +47,7 @@ def test_two_models_in_one_call_are_distinguished(
     picture: Picture, model: ContextModel, other_model: Path, no_webp: None
 ) -> None:
     files = [codec.encode(picture("L", 4, 4), model=chosen) for chosen in (model, other_model)]
-    with pytest.raises(ModelError, match=r"the given model 'tiny' is"):
+    with pytest.raises(ModelError, match="'tiny'"):
         codec.decode_many(files, model=model)
 
 
@@ -83,11 +81,9 @@ def test_images_larger_than_thumbnails_have_the_model_for_photographs() -> None:
 def test_a_missing_model_is_an_error(picture: Picture, tmp_path: Path) -> None:
     with pytest.raises(ModelError) as found:
         codec.encode(picture(), model=tmp_path / "no.safetensors")
-    assert str(found.value) == (
-        f"{tmp_path / 'no.safetensors'}: no model of that name, and no file (No such file or directory);"
-        f" embedded models: {', '.join(models.names())}"
-    )
-    with pytest.raises(ModelError, match="unheard: no model of that name"):
+    assert str(found.value).startswith(f"{tmp_path / 'no.safetensors'}: no model of that name")
+    assert str(found.value).endswith(", ".join(models.names()))
+    with pytest.raises(ModelError, match="unheard"):
         codec.encode(picture(), model="unheard")
 
 

@@ -111,7 +111,7 @@ def test_pixels_are_coded_where_that_is_asked_for_and_of_images() -> None:
     for data in (encoded(jpeg, pixels=True), encoded(jpeg, strip=True), codec.encode(expected)):
         assert codec.info(data)["coding"] == "context model"
         assert codec.decode(data).tobytes() == expected.tobytes()
-        with pytest.raises(OutputError, match="holds no JPEG, but the pixels of an image: decode them"):
+        with pytest.raises(OutputError, match="no JPEG"):
             codec.decode_original(data)
     assert [*codec.decode(encoded(jpeg, strip=True)).getexif().values()] == [3]  # the orientation alone
 
@@ -122,7 +122,7 @@ def test_without_imagecodecs_pixels_are_coded_and_what_it_coded_is_an_error(monk
     monkeypatch.setattr(originals, "transcoder", lambda: None)
     assert codec.info(encoded(jpeg))["coding"] == "context model"
     for read in (codec.decode, codec.decode_original):
-        with pytest.raises(DdpmError, match=r"needs imagecodecs: pip install 'ddpmcodec\[jpeg\]'") as found:
+        with pytest.raises(DdpmError, match=r"imagecodecs.*pip install") as found:
             read(data)
         assert found.type is DdpmError
     assert codec.decode(data[: len(data) // 2], partial=True).size == (200, 150)
@@ -132,7 +132,7 @@ def test_without_imagecodecs_pixels_are_coded_and_what_it_coded_is_an_error(monk
 @pytest.mark.parametrize(
     ("jpeg", "text"),
     [
-        (jpeg_of("CMYK"), "colour mode CMYK is not supported"),
+        (jpeg_of("CMYK"), "CMYK"),
         (jpeg_of()[:-500], "truncated"),
         (jpeg_of()[:300], "cannot be read|not an image"),
     ],
@@ -166,10 +166,10 @@ def test_an_archive_gives_the_jpegs_that_it_was_given(monkeypatch: pytest.Monkey
             assert image.tobytes() == Image.open(BytesIO(jpegs[name])).tobytes()
     pixels = archive.create([("a.jpg", BytesIO(jpegs["b.JPG"]))], pixels=True)
     assert isinstance(dict(archive.extract(pixels, original=True))["a.jpg"], Image.Image)
-    with pytest.raises(ValueError, match="give reduce or original"):
+    with pytest.raises(ValueError, match="reduce or original"):
         archive.extract(data, original=True, reduce=2)
     monkeypatch.setattr(originals, "transcoder", lambda: None)
-    with pytest.raises(DdpmError, match="needs imagecodecs"):
+    with pytest.raises(DdpmError, match="imagecodecs"):
         dict(archive.extract(data, ["trip/a.jpg"], original=True))
 
 
@@ -180,7 +180,7 @@ def test_a_damaged_jpeg_in_an_archive_costs_no_other() -> None:
     data[place] ^= 255
     restored = archive.extract(bytes(data), original=True)
     assert dict(islice(restored, 2)) == {name: jpegs[name] for name in ("0.jpg", "2.jpg")}
-    with pytest.raises(FormatError, match=r"^1 of 3 images are lost \(1\.jpg\): "):
+    with pytest.raises(FormatError, match=r"^1 of 3 .*1\.jpg"):
         next(restored)
 
 
@@ -195,11 +195,11 @@ def test_a_lost_block_is_named_beside_the_jpegs_that_are_restored() -> None:
     for original in (True, False):
         restored = archive.extract(bytes(data), original=original)
         assert {name for name, _ in islice(restored, 2)} == {"0.jpg", "2.jpg"}
-        with pytest.raises(FormatError, match=r"^1 of 3 images are lost \(number 2, whose names are lost"):
+        with pytest.raises(FormatError, match=r"^1 of 3 .*number 2"):
             next(restored)
     named = archive.extract(bytes(data), ["0.jpg"], original=True)
     assert next(named) == ("0.jpg", jpegs["0.jpg"])
-    with pytest.raises(FormatError, match="1 of 3 images are lost, none of them asked for: make"):
+    with pytest.raises(FormatError, match=r"1 of 3 .*asked for"):
         next(named)
 
 

@@ -38,7 +38,7 @@ def test_a_prefix_shows_the_mean_colour_upright_and_loses_nothing_that_was_said(
         for read in (codec.decode, codec.decode_original):
             with pytest.raises(TruncatedError):
                 read(data[:size])
-    with pytest.raises(FormatError, match="1 byte follows the end"):
+    with pytest.raises(FormatError, match="1 byte"):
         codec.decode_original(data + b"x")
     lossy = codec.truncate(data, bytes=start + 50, mark=True)
     assert codec.decode(lossy).size == (200, 150)
@@ -96,7 +96,7 @@ def test_a_bomb_gets_no_more_memory_than_its_size_allows() -> None:
     """Whether it says what it holds or less."""
     jpeg = padded(jpeg_of(), 20)
     bomb = originals.transcoder().jpegxl_encode_jpeg(jpeg)  # type: ignore[union-attr]
-    for length, text in ((len(jpeg), f"{len(bomb)} bytes claim to be {len(jpeg)}"), (9999, "does not decode")):
+    for length, text in ((len(jpeg), f"{len(bomb)} .*{len(jpeg)}"), (9999, "does not decode")):
         with pytest.raises(CorruptError, match=text):
             codec.decode_original(forged(JPEG_XL, bomb, length, check=zlib.crc32(jpeg)))
 
@@ -116,7 +116,7 @@ def huge_png() -> bytes:
 
 @pytest.mark.parametrize(
     ("stored", "text"),
-    [(huge_jpeg(), "is 13000 x 13000 RGB"), (huge_png(), "is none"), (b"no JPEG", "is none")],
+    [(huge_jpeg(), "13000 x 13000"), (huge_png(), "is none"), (b"no JPEG", "is none")],
     ids=["a JPEG of another size", "another format", "no image"],
 )
 def test_what_a_jpeg_claims_is_checked_before_there_are_pixels(
@@ -126,7 +126,7 @@ def test_what_a_jpeg_claims_is_checked_before_there_are_pixels(
     data = forged(JPEG, stored, len(stored), (10, 10))
     monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: pytest.fail("pixels are decoded"))
     for box in (None, (0, 0, 2, 2)):
-        with pytest.raises(CorruptError, match=f"the JPEG inside the file {text}"):
+        with pytest.raises(CorruptError, match=f"JPEG inside .*{text}"):
             codec.decode(data, max_pixels=100, box=box)
     assert decode_details(data, partial=True, max_pixels=100).damaged
 
@@ -140,21 +140,21 @@ def test_what_a_payload_claims_is_checked_before_it_is_decoded() -> None:
         (forged(JPEG_XL, small, len(jpeg), (150, 200), check), "200 x 150 pixels"),
         (forged(JPEG_XL, small[12:], len(jpeg), check=check), "no JPEG XL container"),
         (forged(JPEG_XL, b"", 0), "no JPEG XL container"),
-        (forged(JPEG_XL, small, 1 << 31, check=check), r"claims 2147483648 bytes \(at most"),
-        (assemble(Header("RGB", 9, 9, stored=JPEG, mean_colour=b"abc"), b"", b"abc", b""), "has no beginning"),
+        (forged(JPEG_XL, small, 1 << 31, check=check), "2147483648"),
+        (assemble(Header("RGB", 9, 9, stored=JPEG, mean_colour=b"abc"), b"", b"abc", b""), "beginning"),
     ):
         with pytest.raises(CorruptError, match=text):
             codec.decode_original(data)
         with pytest.raises(CorruptError, match=text):
             codec.decode(data)
     for data in (forged(JPEG_XL, small, len(jpeg) + 1, check=check), forged(JPEG_XL, small, len(jpeg), check=1)):
-        with pytest.raises(ChecksumError, match="is not the one that was encoded"):
+        with pytest.raises(ChecksumError, match="not the one"):
             codec.decode_original(data)
-    with pytest.raises(CorruptError, match="the JPEG inside the file is 200 x 150 RGB"):
+    with pytest.raises(CorruptError, match="200 x 150 RGB"):
         codec.decode(forged(JPEG, jpeg, len(jpeg), (150, 200)))
-    with pytest.raises(CorruptError, match="the JPEG inside the file"):
+    with pytest.raises(CorruptError, match="JPEG inside"):
         codec.decode(forged(JPEG, b"no JPEG", 7))
-    with pytest.raises(ImageError, match="at most 1000 are decoded"):
+    with pytest.raises(ImageError, match="1000"):
         codec.decode_original(forged(JPEG, jpeg, len(jpeg)), max_pixels=1000)
 
 

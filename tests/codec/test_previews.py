@@ -63,7 +63,7 @@ def test_what_lacks_words_and_yet_comes_to_an_end_is_a_prefix(cut: int) -> None:
 
 def test_a_prefix_of_the_header_says_how_much_is_needed(model: ContextModel, file: bytes) -> None:
     for size in range(codec.info(file)["header_bytes"]):
-        with pytest.raises(TruncatedError, match=r"at least \d+ are needed"):
+        with pytest.raises(TruncatedError, match=r"at least \d+"):
             codec.decode(file[:size], partial=True, model=model)
 
 
@@ -155,26 +155,26 @@ def test_max_bytes_is_a_prefix_and_implies_partial(model: ContextModel, file: by
 
 @pytest.mark.parametrize("limit", [{"max_bytes": -1}, {"step": -1}])
 def test_negative_limits_are_refused(model: ContextModel, file: bytes, limit: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match=r"must be a number from 0 on, not -1"):
+    with pytest.raises(ValueError, match=r"number.*-1"):
         codec.decode(file, model=model, **limit)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("limit", [{"max_bytes": "100"}, {"max_bytes": 2.5}, {"step": "1"}, {"step": True}])
 def test_limits_are_whole_numbers(model: ContextModel, file: bytes, limit: dict[str, Any]) -> None:
     ((name, value),) = limit.items()
-    with pytest.raises(TypeError, match=f"{name} must be a whole number, not {value!r}"):
+    with pytest.raises(TypeError, match=f"{name}.*{value!r}"):
         codec.decode(file, model=model, **limit)
 
 
 def test_rates_are_numbers(file: bytes) -> None:
-    with pytest.raises(TypeError, match="bpp must be a number, not '4'"):
+    with pytest.raises(TypeError, match=r"bpp.*'4'"):
         codec.truncate(file, bpp="4")  # type: ignore[arg-type]
     assert codec.truncate(file, bpp=np.float32(32)) == codec.truncate(file, bpp=32)
 
 
 @pytest.mark.parametrize("limit", [{"bytes": -1}, {"step": -1}, {"bpp": -0.5}, {"bpp": float("nan")}])
 def test_files_are_not_cut_to_less_than_nothing(model: ContextModel, file: bytes, limit: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"must be a number from 0 on, not"):
+    with pytest.raises(ValueError, match="number from 0"):
         codec.truncate(file, model=model, **limit)
 
 
@@ -262,8 +262,7 @@ def test_a_cut_file_can_be_cut_again(bare: bytes) -> None:
 
 def test_a_cut_shorter_than_the_header_is_refused(bare: bytes) -> None:
     header = codec.info(bare)["header_bytes"]
-    text = f"{header - 1} bytes are too few: the header alone takes {header}, ask for more"
-    with pytest.raises(OutputError, match=text):
+    with pytest.raises(OutputError, match=f"{header - 1} .*{header}"):
         codec.truncate(bare, bytes=header - 1)
 
 
@@ -283,5 +282,5 @@ def test_a_step_that_is_there_can_be_cut_to_again(model: ContextModel, file: byt
     "limits", [{}, {"bytes": 50, "step": 1}, {"bytes": 50, "bpp": 1.0, "step": 1}, {"bpp": 1.0, "psnr": 30}]
 )
 def test_truncate_takes_exactly_one_limit(bare: bytes, limits: dict[str, Any]) -> None:
-    with pytest.raises(TypeError, match="exactly one of bytes, bpp, step and psnr"):
+    with pytest.raises(TypeError, match="bytes, bpp, step and psnr"):
         codec.truncate(bare, **limits)

@@ -113,7 +113,7 @@ def test_no_more_is_read_than_the_tiles_that_a_part_touches(tiled: bytes, model:
     assert np.array_equal(found.image, codec.decode(tiled, box=box, model=model))
     others = sum(lengths) - sum(lengths[1 :: header.tile_count])
     assert found.bytes_used == len(tiled) - others
-    with pytest.raises(ChecksumError, match=r"1 of 1 tiles are damaged.* the tile at columns 0 to 63, rows 64 to 99"):
+    with pytest.raises(ChecksumError, match=r"1 of 1 tiles .*columns 0 to 63, rows 64 to 99"):
         codec.decode(bytes(damaged), box=(0, 70, 20, 80), model=model)
     shown = decode_details(bytes(damaged), box=(0, 70, 90, 80), model=model, partial=True)
     assert (shown.exact, shown.damaged, shown.image.size) == (False, True, (90, 10))
@@ -139,7 +139,7 @@ def test_a_file_is_read_where_it_is_needed(tiled: bytes, model: ContextModel, tm
     assert (found.exact, found.image) == (True, codec.decode(tiled, box=box, model=model))
     view = FileView(path)
     os.truncate(path, file.start + len(file.alpha))
-    with pytest.raises(TruncatedError, match="became shorter"):
+    with pytest.raises(TruncatedError, match="shorter"):
         decode_details(view, box=box, model=model)
 
 
@@ -157,7 +157,7 @@ def test_a_part_of_a_cut_file_is_a_preview_on_request(tiled: bytes, model: Conte
 
 @pytest.mark.parametrize("box", [(0, 0, 151, 5), (5, 5, 5, 9), (-1, 0, 4, 4), (9, 9, 4, 12), (0, 100, 4, 101)])
 def test_a_box_that_is_not_inside_is_refused(tiled: bytes, box: Any) -> None:
-    with pytest.raises(ImageError, match="is not inside of the image of 150 x 100 pixels"):
+    with pytest.raises(ImageError, match=r"not inside .*150 x 100"):
         codec.decode(tiled, box=box)
 
 
@@ -165,15 +165,15 @@ def test_what_is_no_box_or_scale_is_refused(tiled: bytes) -> None:
     for box in ((1, 2, 3), (1, 2, 3.5, 4), "1234"):
         with pytest.raises(TypeError):
             codec.decode(tiled, box=box)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="reduce must be 1, 2, 4, 8, 16, not 3"):
+    with pytest.raises(ValueError, match=r"reduce.* 3"):
         codec.decode(tiled, reduce=3)
-    with pytest.raises(ValueError, match="give reduce or step"):
+    with pytest.raises(ValueError, match="reduce or step"):
         codec.decode(tiled, reduce=2, step=1)
 
 
 def test_the_limit_of_pixels_counts_what_is_decoded(tiled: bytes, model: ContextModel) -> None:
     assert codec.decode(tiled, box=(1, 1, 9, 9), model=model, max_pixels=TILE**2).size == (8, 8)
-    with pytest.raises(ImageError, match="at most 4096 are decoded"):
+    with pytest.raises(ImageError, match="4096"):
         codec.decode(tiled, box=(60, 1, 70, 9), model=model, max_pixels=TILE**2)
 
 
@@ -284,7 +284,7 @@ def test_parts_of_images_of_an_archive(picture: Picture, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("side", [60, 1040, 0, -64, 65, 72])
 def test_sides_of_tiles_that_are_none_are_refused(picture: Picture, side: int) -> None:
-    with pytest.raises(ValueError, match="tile must be a multiple of 16 from 64 to 1024"):
+    with pytest.raises(ValueError, match=r"tile.*64 to 1024"):
         codec.encode(picture(), tile=side)
     with pytest.raises(TypeError):
         codec.encode(picture(), tile=64.0)  # type: ignore[arg-type]

@@ -301,7 +301,7 @@ def test_the_package_offers_the_functions() -> None:
         assert name in dir(ddpmcodec)
         assert name in dir(codec)
     for package in (ddpmcodec, codec):
-        with pytest.raises(AttributeError, match="has no attribute 'transmogrify'"):
+        with pytest.raises(AttributeError, match="'transmogrify'"):
             package.transmogrify  # noqa: B018
 
 
@@ -313,22 +313,22 @@ def test_every_error_of_the_library_is_in_the_package() -> None:
 
 
 def test_an_image_that_cannot_be_coded_is_refused(model: ContextModel) -> None:
-    with pytest.raises(ImageError, match="colour mode CMYK"):
+    with pytest.raises(ImageError, match="CMYK"):
         codec.encode(Image.new("CMYK", (4, 4)), model=model)
 
 
 def test_of_many_images_the_one_that_cannot_be_coded_is_numbered(picture: Picture, model: ContextModel) -> None:
-    with pytest.raises(ImageError, match=r"image 2: .*colour mode CMYK"):
+    with pytest.raises(ImageError, match=r"image 2: .*CMYK"):
         codec.encode_many([picture(), Image.new("CMYK", (2, 2))], model=model)
 
 
 def test_files_that_are_no_images_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "no.png").write_bytes(b"no image")
-    with pytest.raises(ImageError, match=r"no\.png: not an image in a format that Pillow reads"):
+    with pytest.raises(ImageError, match=r"no\.png: not an image"):
         codec.encode(tmp_path / "no.png")
-    with pytest.raises(ImageError, match=r"missing\.png: cannot be read \(No such file or directory\)"):
+    with pytest.raises(ImageError, match=r"missing\.png: cannot be read"):
         codec.encode(tmp_path / "missing.png")
-    with pytest.raises(ImageError, match="the file: the file is empty"):
+    with pytest.raises(ImageError, match=r"the file: .*empty"):
         codec.encode(BytesIO())
 
 
@@ -337,21 +337,20 @@ def test_files_that_are_no_images_are_refused_by_name(tmp_path: Path) -> None:
     [(b"bytes", "bytes"), ([1, 2], "list"), (None, "NoneType"), (7, "int")],
 )
 def test_other_kinds_of_images_are_refused(wrong: Any, kind: str) -> None:
-    text = rf"encode\(\) takes a Pillow image, a uint8 array or tensor, a path or a binary file, not {kind}"
-    with pytest.raises(TypeError, match=text):
+    with pytest.raises(TypeError, match=f"uint8 .*not {kind}"):
         codec.encode(wrong)
-    with pytest.raises(TypeError, match=text):
+    with pytest.raises(TypeError, match=f"uint8 .*not {kind}"):
         codec.encode_many([wrong])
 
 
 def test_what_encode_would_lose_or_misread_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("text")
-    with (tmp_path / "a.txt").open() as file, pytest.raises(TypeError, match=r"a\.txt gives str: open it with 'rb'"):
+    with (tmp_path / "a.txt").open() as file, pytest.raises(TypeError, match=r"a\.txt .*'rb'"):
         codec.encode(file)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"takes no masked array, .*: give image\.filled\(\) of it"):
+    with pytest.raises(TypeError, match="masked array"):
         codec.encode(np.ma.masked_array(np.zeros((2, 2), np.uint8), np.eye(2)))
     coded = codec.encode(np.zeros((2, 2), np.uint8))
-    with pytest.raises(ImageError, match=r"the file: is a \.ddpm file already"):
+    with pytest.raises(ImageError, match=r"the file: .*already"):
         codec.encode(BytesIO(coded))
 
 
@@ -363,9 +362,9 @@ def test_a_matrix_is_an_array() -> None:
 
 @pytest.mark.parametrize("model", [5, b"photo", ["photo"]])
 def test_a_model_is_a_name_a_path_or_a_loaded_one(model: Any) -> None:
-    with pytest.raises(TypeError, match="a model is a name, a path or a loaded model, not"):
+    with pytest.raises(TypeError, match="model"):
         codec.encode(np.zeros((2, 2), np.uint8), model=model)
-    with pytest.raises(ModelError, match="the name of the model is empty"):
+    with pytest.raises(ModelError, match="name of the model"):
         codec.encode(np.zeros((2, 2), np.uint8), model="")
 
 
@@ -378,11 +377,11 @@ def test_many_images_are_a_list_of_them(wrong: Any) -> None:
 @pytest.mark.parametrize(("shape", "dtype"), [((4, 4), "f4"), ((4, 4, 5), "u1"), ((4,), "u1"), ((4, 4), "?")])
 def test_other_arrays_are_refused(shape: tuple[int, ...], dtype: str) -> None:
     wrong: Any = np.zeros(shape, dtype)
-    with pytest.raises(ImageError, match="is not an image: uint8 of shape"):
+    with pytest.raises(ImageError, match="uint8"):
         codec.encode(wrong)
 
 
 @pytest.mark.parametrize("wrong", [{"effort": 4}, {"levels": 3}])
 def test_other_efforts_and_levels_are_refused(picture: Picture, wrong: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match=r"effort must be 1, 2, 3, not 4|levels must be 0, 2, 5, not 3"):
+    with pytest.raises(ValueError, match=r"effort.* 4|levels.* 3"):
         codec.encode(picture(), **wrong)  # type: ignore[arg-type]

@@ -126,7 +126,7 @@ def test_the_size_is_known_from_the_header_on(model: ContextModel, file: bytes) 
 
 def test_a_decoder_that_is_closed_too_early_says_how_much_is_missing(model: ContextModel, file: bytes) -> None:
     decoder = ProgressiveDecoder(model=model)
-    with pytest.raises(TruncatedError, match="the data ends inside the header"):
+    with pytest.raises(TruncatedError, match="header"):
         decoder.close()
     decoder.feed(file[:-1])
     with pytest.raises(TruncatedError, match=f"{len(file) - 1} of {len(file)} bytes"):
@@ -151,7 +151,7 @@ def test_damage_is_found_when_its_segment_is_there(model: ContextModel, tiled: b
     broken[(start + len(tiled)) // 2] ^= 1
     decoder = ProgressiveDecoder(model=model)
     before = list[int]()
-    with pytest.raises(ChecksumError, match="the data is damaged"):
+    with pytest.raises(ChecksumError, match="damaged"):
         before.extend(size for size, _ in fed(decoder, bytes(broken), 1))
     assert max(before) < len(tiled)
     assert not decoder.complete
@@ -173,7 +173,7 @@ def test_damage_of_a_single_stream_is_found_at_its_end(
 
 
 def test_a_model_that_is_missing_is_named(file: bytes) -> None:
-    with pytest.raises(ModelError, match="the file was written with model"):
+    with pytest.raises(ModelError, match="written with"):
         ProgressiveDecoder().feed(file)
 
 
@@ -191,5 +191,5 @@ def test_what_an_index_claims_takes_no_memory(model: ContextModel) -> None:
 
 
 def test_it_is_fed_with_bytes() -> None:
-    with pytest.raises(TypeError, match=r"feed\(\) takes bytes, not str"):
+    with pytest.raises(TypeError, match="bytes, not str"):
         ProgressiveDecoder().feed("text")  # type: ignore[arg-type]

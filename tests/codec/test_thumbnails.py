@@ -149,7 +149,7 @@ def test_what_is_no_file_or_size_is_refused(picture: Picture) -> None:
     data = codec.encode(picture("RGB", 10, 10), effort=1)
     with pytest.raises(FormatError):
         codec.thumbnail(b"no file")
-    with pytest.raises(ImageError, match="at most 10 are decoded"):
+    with pytest.raises(ImageError, match="at most 10 "):
         codec.thumbnail(data, max_pixels=10)
     for size, error in ((0, ValueError), (-1, ValueError), (2.5, TypeError)):
         with pytest.raises(error):

@@ -29,7 +29,7 @@ def test_a_result_that_does_not_decode_is_not_returned(
         return encode_tiles(pixels ^ 1, *arguments, **options)
 
     monkeypatch.setattr(encoder, "encode_tiles", off_by_one)
-    with pytest.raises(ChecksumError, match="image 1 of 2 does not decode to what was encoded: nothing was kept of it"):
+    with pytest.raises(ChecksumError, match="image 1 of 2"):
         codec.encode_many([picture()] * 2, model=model)
     assert codec.encode(picture(), model=model, verify=False)
 
@@ -44,7 +44,7 @@ def test_a_coder_whose_states_are_off_by_one_is_found(
         return [Tile([state + 1 for state in tile.states], tile.words) for tile in encode_tiles(*arguments, **options)]
 
     monkeypatch.setattr(encoder, "encode_tiles", moved)
-    with pytest.raises(ChecksumError, match="an encoded image does not decode"):
+    with pytest.raises(ChecksumError, match="encoded image"):
         codec.encode(picture(), model=model)
 
 
@@ -58,7 +58,7 @@ def test_a_result_that_cannot_be_read_is_not_returned(
         return [Tile(tile.states, [[*own[:-1], own[-1][:-4]] for own in tile.words]) for tile in found]
 
     monkeypatch.setattr(encoder, "encode_tiles", shortened)
-    with pytest.raises(ChecksumError, match="an encoded image does not decode"):
+    with pytest.raises(ChecksumError, match="encoded image"):
         codec.encode(picture(), model=model)
 
 
@@ -69,5 +69,5 @@ def test_the_decoders_state_must_end_as_the_encoders_began(
     check = passes.stream_check
     monkeypatch.setattr(passes, "stream_check", lambda *arguments: check(*arguments) ^ 1)
     data = codec.encode(picture(), model=model, verify=False, webp=False)
-    with pytest.raises(ChecksumError, match="decodes to another image than was encoded"):
+    with pytest.raises(ChecksumError, match="another image"):
         codec.decode(data, model=model)

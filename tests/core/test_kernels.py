@@ -94,7 +94,7 @@ def test_what_is_not_a_number_is_the_same_everywhere(kernel: str) -> None:
 
 def test_an_unknown_kernel_is_refused() -> None:
     before = native.kernel()
-    with pytest.raises(DdpmError, match=r"no kernels 'mmx' on this processor; possible here: .*plain"):
+    with pytest.raises(DdpmError, match=r"'mmx'.*plain"):
         native.use_kernel("mmx")
     assert native.kernel() == before
 
@@ -109,7 +109,7 @@ def test_the_environment_chooses_kernels() -> None:
     for name in native.kernels():
         assert kernel_under(name).stdout.strip() == name
     assert kernel_under("").stdout.strip() == native.kernels()[0]
-    assert "DDPMCODEC_KERNELS: no kernels 'mmx' on this processor; possible here:" in kernel_under("mmx").stderr
+    assert "DDPMCODEC_KERNELS: no kernels 'mmx'" in kernel_under("mmx").stderr
 
 
 @pytest.mark.parametrize(
@@ -118,20 +118,20 @@ def test_the_environment_chooses_kernels() -> None:
         (
             "stem.weight",
             lambda a: a.astype(np.int16),
-            r"stem.weight: expected int8 \(64, 96\) in one piece, found int16 \(64, 96\)",
+            r"stem.weight: .*\(64, 96\) .*int16",
         ),
-        ("stem.weight", lambda a: a[:, ::2], r"stem.weight: expected int8 \(64, 48\) in one piece"),
-        ("stem.factor", lambda a: a.astype(np.float64), r"stem.factor: expected float32 \(64\) in one piece"),
-        ("block0.weight", lambda a: a[:, :63].copy(), "block0.weight: its inputs are not the width, and what others"),
+        ("stem.weight", lambda a: a[:, ::2], r"stem.weight: .*\(64, 48\)"),
+        ("stem.factor", lambda a: a.astype(np.float64), r"stem.factor: .*float32 \(64\)"),
+        ("block0.weight", lambda a: a[:, :63].copy(), "block0.weight: .*width"),
         (
             "block1.weight",
             lambda a: a[:, :48].copy(),
-            r"block1.weight: expected int8 \(64, 64\) .*, found int8 \(64, 48\)",
+            r"block1.weight: .*\(64, 64\) .*\(64, 48\)",
         ),
-        ("block2.factor", lambda a: None, r"block2.factor: expected float32 \(64\) in one piece, found NoneType"),
-        ("skip.weight", lambda a: a[:, 16:].copy(), r"skip.weight: expected int8 \(30, 96\) .*, found int8 \(30, 80\)"),
-        ("skip.factor", lambda a: a[1:].copy(), r"skip.factor: expected float32 \(30\) "),
-        ("head.bias", lambda a: a[:2], r"head.bias: expected float32 \(3, 30\) "),
+        ("block2.factor", lambda a: None, r"block2.factor: .*NoneType"),
+        ("skip.weight", lambda a: a[:, 16:].copy(), r"skip.weight: .*\(30, 96\) .*\(30, 80\)"),
+        ("skip.factor", lambda a: a[1:].copy(), r"skip.factor: .*float32 \(30\)"),
+        ("head.bias", lambda a: a[:2], r"head.bias: .*float32 \(3, 30\)"),
     ],
 )
 def test_tensors_that_do_not_fit_are_refused(name: str, change: Any, message: str) -> None:
@@ -143,9 +143,9 @@ def test_tensors_that_do_not_fit_are_refused(name: str, change: Any, message: st
 
 def test_what_is_missing_or_too_large_is_refused() -> None:
     for name in ("head.factor", "skip.weight", "skip.factor"):
-        with pytest.raises(ValueError, match=f"there is no tensor {name}"):
+        with pytest.raises(ValueError, match=f"tensor {name}"):
             testing.Network({other: tensor for other, tensor in network().items() if other != name})
-    with pytest.raises(ValueError, match="weights: expected 1 or more outputs"):
+    with pytest.raises(ValueError, match=r"weights.*outputs"):
         testing.Network(network(inputs=0))
     shapes = [
         {"width": 24},
@@ -157,5 +157,5 @@ def test_what_is_missing_or_too_large_is_refused() -> None:
         {"inputs": 528},
     ]
     for shape in shapes:
-        with pytest.raises(ValueError, match=r"network: the (width|depth|number of inputs|number of outputs) is "):
+        with pytest.raises(ValueError, match=r"width|depth|number of inputs|number of outputs"):
             testing.Network(network(**shape))

@@ -180,10 +180,10 @@ def test_learning_leaves_the_network_that_it_began_with(kernel: str) -> None:
 def test_what_a_learner_cannot_learn_from_is_refused() -> None:
     start, rows = testing.Network(network()), rows_of(8, 64)
     for blocks in (0, 4):
-        with pytest.raises(ValueError, match=r"the blocks that learn are not 1 \.\. the depth"):
+        with pytest.raises(ValueError, match="blocks that learn"):
             testing.Learner(start, blocks, 8)
     for kept in ([], [rows] * 2):
-        with pytest.raises(ValueError, match="one array for each block that learns"):
+        with pytest.raises(ValueError, match="block that learns"):
             testing.Learner(start, 1, 8).step(0, np.ones((8, 30), F), kept, rows, [1, 1, 1, 1])
 
 

@@ -182,5 +182,5 @@ def test_weights_stay_where_no_component_is_likelier() -> None:
 
 def test_what_is_no_mixture_is_refused() -> None:
     for wrong in (([], 0, 1, [], []), ([1], 0, 1, [0, 0], [1]), ([1], 0, 1, [0], [128]), ([1], 0, 1, [0], [-1])):
-        with pytest.raises(ValueError, match=r"components|a mean and a scale|no such scale"):
+        with pytest.raises(ValueError, match=r"components|scale"):
             testing.cumulative(*wrong)

@@ -16,19 +16,19 @@ from ddpmcodec import _native as native
 
 @pytest.mark.parametrize("shape", [(0, 4, 4, 3), (1, 0, 4, 3), (1, 4, 0, 3), (1, 4, 4, 2), (1, 4, 4, 4)])
 def test_images_that_cannot_be_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"images have one channel or three|sides of an image are"):
+    with pytest.raises(ValueError, match=r"one channel or three|sides"):
         new_pass(shape, 0)
 
 
 @pytest.mark.parametrize(("streams", "threads"), [(0, 1), (1, 0)])
 def test_layouts_that_cannot_be_are_refused(streams: int, threads: int) -> None:
-    with pytest.raises(ValueError, match="one stream and one thread or more"):
+    with pytest.raises(ValueError, match="one stream"):
         new_pass((3, 4, 4, 3), 0, Layout(streams), threads)
 
 
 def test_networks_of_other_roles_are_refused() -> None:
     for levels, own in ((0, networks(2)[:1]), (2, networks(2)[::-1]), (2, networks(0)), (0, [])):
-        with pytest.raises(ValueError, match=r"networks of other roles|a pass takes the network"):
+        with pytest.raises(ValueError, match=r"roles|a pass takes"):
             native.Pass(own, levels, (1, 4, 4, 3), streams=1, learns=False, threads=1)
 
 
@@ -36,7 +36,7 @@ def test_a_pass_begins_with_pixels_or_words() -> None:
     coder = new_pass((1, 4, 4, 3), 0)
     with pytest.raises(RuntimeError, match="begins with"):
         coder.advance(1, 1)
-    with pytest.raises(ValueError, match="another shape"):
+    with pytest.raises(ValueError, match="shape"):
         coder.encode(picture(4, 5))
     with pytest.raises(ValueError, match="as many states"):
         coder.decode([1 << 24, 1 << 24], [words_of(b"")] * 2)
@@ -47,7 +47,7 @@ def test_a_pass_codes_once() -> None:
     coder = new_pass(pixels.shape, 0)
     coder.encode(pixels)
     for begin in (lambda: coder.encode(pixels), lambda: coder.decode([1 << 24], [words_of(b"")])):
-        with pytest.raises(RuntimeError, match="a pass codes once"):
+        with pytest.raises(RuntimeError, match="once"):
             begin()
 
 
@@ -62,7 +62,7 @@ def test_streams_that_are_not_there_are_refused(stream: int) -> None:
 
 
 def test_no_network_is_refused() -> None:
-    with pytest.raises(ValueError, match="a network is None"):
+    with pytest.raises(ValueError, match="None"):
         native.Pass([None], 0, (1, 4, 4, 3), streams=1, learns=False, threads=1)
 
 
@@ -98,7 +98,7 @@ def test_after_an_error_nothing_is_coded_any_more() -> None:
     with pytest.raises(MemoryError):
         coder.advance(END, END)
     assert (coder.ended, coder.advance(END, END), coder.is_exact) == (True, 0, False)
-    with pytest.raises(RuntimeError, match="nothing is packed before all is coded"):
+    with pytest.raises(RuntimeError, match="packed"):
         coder.stream(0, CHECK)
 
 
@@ -120,7 +120,7 @@ def test_after_an_error_nothing_is_coded_any_more() -> None:
 )
 def test_one_thread_at_a_time_uses_a_pass(use: Callable[[Any], object]) -> None:
     coder = failing_pass(Failing(use))
-    with pytest.raises(RuntimeError, match="another thread uses this pass"):
+    with pytest.raises(RuntimeError, match="another thread"):
         coder.advance(END, END)
     assert coder.ended
 
@@ -151,13 +151,13 @@ def test_a_pass_whose_memory_ran_out_codes_nothing() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 0, 4, 3), (1, 4, 0, 3)])
 def test_training_takes_no_empty_images(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="images have a row and a column"):
+    with pytest.raises(ValueError, match="row and a column"):
         native.pixel_positions(np.zeros(shape, np.uint8), 0, [(0, 0, 1, 1)])
-    with pytest.raises(ValueError, match="images have a row and a column"):
+    with pytest.raises(ValueError, match="row and a column"):
         native.band_positions(np.zeros(shape, np.uint8), 2, 1.0, 1, 4, 0)
 
 
 @pytest.mark.parametrize("level", [-1, 7, 2**31 - 1])
 def test_training_takes_no_other_levels(level: int) -> None:
-    with pytest.raises(ValueError, match=f"there is no noise level {level}"):
+    with pytest.raises(ValueError, match=f"noise level {level}"):
         native.pixel_positions(np.zeros((1, 4, 4, 3), np.uint8), level, [(0, 0, 4, 4)])

@@ -76,7 +76,7 @@ def test_it_sees_noise_of_any_size_alike() -> None:
 
 @pytest.mark.parametrize("variance", [-1.0, float("nan")])
 def test_variances_are_not_negative(variance: float) -> None:
-    with pytest.raises(ValueError, match="a variance is negative"):
+    with pytest.raises(ValueError, match="variance"):
         native.squares(np.zeros((4, 4, 3), F), np.full((4, 4, 3), variance, F))
 
 
@@ -146,16 +146,16 @@ def test_other_networks_correct_nothing() -> None:
     inputs, outputs, _ = native.contract("direct", 1)
     other = native.ContextNetwork.make(network(16, 1, inputs, outputs, 1), "direct", 1)
     mean, variance = estimate(4, 4)
-    with pytest.raises(ValueError, match="a network of previews is needed"):
+    with pytest.raises(ValueError, match="previews"):
         native.corrected(other, mean, variance)
 
 
 def test_a_network_of_previews_is_the_cores_own() -> None:
-    with pytest.raises(ValueError, match="the core's own"):
+    with pytest.raises(ValueError, match="core's own"):
         native.ContextNetwork.wrap(object(), "preview", 1, 1)
 
 
 @pytest.mark.parametrize("shown", [0, 16])
 def test_blocks_see_all_around(shown: int) -> None:
-    with pytest.raises(ValueError, match="previews show all activations to all around"):
+    with pytest.raises(ValueError, match="activations"):
         made(network(48, 2, INPUTS, OUTPUTS, 1, shown=shown, neighbours=8))

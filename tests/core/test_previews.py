@@ -189,9 +189,9 @@ def test_a_small_image_is_the_mean_of_the_large_one_and_needs_no_finer_band(
 
 def test_a_pass_without_noise_levels_has_no_small_image(networks: dict[str, list[Any]]) -> None:
     known_pass = decoder(networks, picture(8, 8), 0)
-    with pytest.raises(ValueError, match="has no bands"):
+    with pytest.raises(ValueError, match="bands"):
         native.reduced(known_pass, 1)
-    with pytest.raises(ValueError, match="halvings must be 1 or more, not 0"):
+    with pytest.raises(ValueError, match=r"halvings.* 0"):
         native.reduced(decoder(networks, picture(8, 8), 2), 0)
 
 
@@ -216,7 +216,7 @@ def test_threads_change_nothing(size: tuple[int, int], networks: dict[str, list[
 
 
 def test_previews_are_of_one_image(networks: dict[str, list[Any]]) -> None:
-    with pytest.raises(ValueError, match="previews are of one image"):
+    with pytest.raises(ValueError, match="one image"):
         decoder(networks, picture(16, 12, images=3), 2)
 
 

@@ -45,11 +45,11 @@ def test_levels_fall_to_exact_pixels_and_bands_to_the_finest(levels: int) -> Non
 
 @pytest.mark.parametrize("levels", [1, 3, 4, 6, -1])
 def test_other_numbers_of_levels_are_refused(levels: int) -> None:
-    with pytest.raises(ValueError, match=f"there is no schedule of {levels} noise levels"):
+    with pytest.raises(ValueError, match=f"schedule of {levels}"):
         native.segments(levels, 8, 8)
 
 
 @pytest.mark.parametrize(("height", "width"), [(0, 5), (5, -1), (1 << 30, 1), (1, (1 << 28) + 1)])
 def test_sides_that_no_image_has_are_refused(height: int, width: int) -> None:
-    with pytest.raises(ValueError, match=r"sides of an image are 1 to 2\^28 pixels"):
+    with pytest.raises(ValueError, match="sides of an image"):
         native.segments(2, height, width)

@@ -91,5 +91,5 @@ def test_a_check_of_more_than_24_bits_is_refused() -> None:
 
 @pytest.mark.parametrize(("start", "freq"), [(0, 0), (1, WHOLE), (WHOLE, 1)])
 def test_symbols_that_are_no_part_of_the_whole_are_refused(start: int, freq: int) -> None:
-    with pytest.raises(RuntimeError, match="no part of the whole"):
+    with pytest.raises(RuntimeError, match="part of the whole"):
         testing.packed([start], [freq], [1], 0)

@@ -72,10 +72,10 @@ def test_names_are_as_long_as_paths_are_at_most() -> None:
     ("profile", "complaint"),
     [
         ({"torch": "2" * 5000}, "4096"),
-        ({"threads": [1]}, "a profile that is none"),
-        ({"threads": True}, "a profile that is none"),
-        ({"threads": 1.5}, "a profile that is none"),
-        ({"threads": None}, "a profile that is none"),
+        ({"threads": [1]}, "profile"),
+        ({"threads": True}, "profile"),
+        ({"threads": 1.5}, "profile"),
+        ({"threads": None}, "profile"),
     ],
 )
 def test_profiles_are_few_words_and_numbers(profile: dict[str, Any], complaint: str) -> None:
@@ -143,7 +143,7 @@ def test_a_head_with_more_or_less_of_it_is_refused() -> None:
     for length in range(len(packed)):
         with pytest.raises(FormatError, match="contradicts"):
             parse_head(packed[:length])
-    with pytest.raises(FormatError, match="bytes follow its end"):
+    with pytest.raises(FormatError, match="follow"):
         parse_head(packed + b"\0")
 
 
@@ -202,11 +202,11 @@ def test_a_head_with_other_noise_levels_is_refused() -> None:
 def test_claims_are_checked_before_anything_is_allocated() -> None:
     """A head that claims what would take gigabytes."""
     for numbers, problem in [
-        ([1, 0, 1 << 30], "1073741824 numbers where 512 are the most"),
+        ([1, 0, 1 << 30], "1073741824 .*512"),
         ([1, 0, 512], "the data ends"),
-        ([1, 3, 1], "a block of kind 3"),
+        ([1, 3, 1], "kind 3"),
         ([1, 0, 1, 0, 5, 1, 1], "number of 5"),
-        ([1, 1, 1, 0, 1, 4, 4, 0, 0, 0, 2, 2, 1, 1 << 30], "1073741824 numbers where 1 are the most"),
+        ([1, 1, 1, 0, 1, 4, 4, 0, 0, 0, 2, 2, 1, 1 << 30], "1073741824 .*1 "),
     ]:
         with pytest.raises(FormatError, match=problem):
             parse_head(b"".join(map(pack_varint, numbers)))

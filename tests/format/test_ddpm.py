@@ -93,7 +93,7 @@ def test_chunks_lie_segment_by_segment_behind_the_alpha() -> None:
 
 @pytest.mark.parametrize(("header", "payload"), [(PLAIN, [STREAM]), (TILED, STREAM)])
 def test_the_payload_is_what_the_header_says(header: Header, payload: bytes | list[bytes]) -> None:
-    with pytest.raises(ValueError, match="one with an index a list of chunks"):
+    with pytest.raises(ValueError, match="chunks"):
         assemble(header, b"", payload, b"")
 
 
@@ -152,7 +152,7 @@ def all_parts(file: FileSections) -> list[bytes]:
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_that_is_cut_in_its_header_is_short(name: str) -> None:
     for size in range(split(FILES[name]).start):
-        with pytest.raises(TruncatedError, match="the data ends inside the header"):
+        with pytest.raises(TruncatedError, match="header"):
             split(FILES[name][:size])
 
 
@@ -162,26 +162,26 @@ def test_every_cut_is_a_short_file(name: str) -> None:
     for size in range(split(data).start, len(data)):
         found = Container(data[:size])
         assert (found.missing, found.size) == (len(data) - size, size)
-        with pytest.raises(TruncatedError, match=f"after {size} of {len(data)} bytes"):
+        with pytest.raises(TruncatedError, match=f"{size} of {len(data)}"):
             found.require_whole()
 
 
 @pytest.mark.parametrize(
     ("name", "kept", "part"),
     [
-        ("small", 3, "the alpha section"),
-        ("small", 5, "the pixel stream"),
-        ("small", 5 + 16, "the metadata section"),
-        ("webp", 13, "the WebP payload"),
-        ("tiled", 4, "the alpha section"),
-        ("tiled", 5, "segment 1 of 8 of the tile at columns 0 to 199, rows 0 to 299"),
-        ("tiled", 5 + 1 + 2 + 2 + 1, "segment 2 of 8 of the tile at columns 200 to 399, rows 0 to 299"),
-        ("tiled", 5 + sum(map(len, CHUNKS)) + 3, "the metadata section"),
+        ("small", 3, "alpha"),
+        ("small", 5, "pixel stream"),
+        ("small", 5 + 16, "metadata"),
+        ("webp", 13, "WebP"),
+        ("tiled", 4, "alpha"),
+        ("tiled", 5, "segment 1 of 8 .*columns 0 to 199, rows 0 to 299"),
+        ("tiled", 5 + 1 + 2 + 2 + 1, "segment 2 of 8 .*columns 200 to 399, rows 0 to 299"),
+        ("tiled", 5 + sum(map(len, CHUNKS)) + 3, "metadata"),
     ],
 )
 def test_the_error_says_where_a_file_is_cut(name: str, kept: int, part: str) -> None:
     found = Container(FILES[name][: split(FILES[name]).start + kept])
-    with pytest.raises(TruncatedError, match=f"inside {part}: get the rest"):
+    with pytest.raises(TruncatedError, match=f"inside .*{part}"):
         found.require_whole()
 
 
@@ -208,7 +208,7 @@ def test_a_damaged_chunk_is_reported_with_its_place(place: int, bit: int) -> Non
 
 def test_damaged_tiles_are_counted() -> None:
     data = flipped(flipped(TILED_FILE, chunk_start(4)), chunk_start(1))
-    with pytest.raises(ChecksumError, match="2 of 2 tiles are damaged, the first in segment 3"):
+    with pytest.raises(ChecksumError, match=r"2 of 2 .*segment 3"):
         Container(data).require_whole()
 
 

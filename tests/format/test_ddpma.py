@@ -75,7 +75,7 @@ def test_a_stack_is_one_stream() -> None:
     [(RUNS, (STREAMS[0], b"1234567")), (RUNS, (STREAMS[0], b"1" * 10)), (FILES, (b"word",)), (RUNS, (b"1", b"2"))],
 )
 def test_streams_that_are_none_are_not_written(block: Block, streams: tuple[bytes, ...]) -> None:
-    with pytest.raises(ValueError, match="a state and whole words for each run, or one stack"):
+    with pytest.raises(ValueError, match="state"):
         packed(block, [], [b"", b""], streams)
 
 
@@ -83,7 +83,7 @@ def test_every_prefix_has_the_parts_it_reaches() -> None:
     data = example()
     for size in range(len(data)):
         if size < split(data).index_bytes:
-            with pytest.raises(TruncatedError, match="the data ends inside the header"):
+            with pytest.raises(TruncatedError, match="header"):
                 split(data[:size])
         else:
             found = split(data[:size])
@@ -120,7 +120,7 @@ def test_what_no_head_describes_is_counted() -> None:
     second = data.find(BLOCK_MARK, data.find(BLOCK_MARK) + 1)
     found = split(b"\0" + data[1:second] + b"\0" + data[second + 1 :])
     assert (found.index.total, [entry.name for entry in found.index.entries]) == (4, ["a.png", "b.png"])
-    with pytest.raises(DdpmError, match=r"there is no image 'c\.png' in the archive, of which 2 images are lost"):
+    with pytest.raises(DdpmError, match=r"'c\.png'.* 2 images"):
         find_images(found.index, ["c.png"])
 
 
@@ -160,7 +160,7 @@ def test_two_blocks_must_not_have_one_name() -> None:
 
 
 def test_an_index_without_all_images_is_refused() -> None:
-    with pytest.raises(FormatError, match="an archive of 1 images, and a block with others"):
+    with pytest.raises(FormatError, match="1 images"):
         assembled([packed(Block((Entry("a", "L", 1, 1, 5),)), [], [b"file"])])
 
 

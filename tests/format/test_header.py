@@ -193,7 +193,7 @@ def test_a_damaged_grid_is_not_taken_for_a_file_that_ends_in_its_index() -> None
 def test_every_cut_of_a_header_says_how_much_is_missing(header: Header) -> None:
     packed = pack_header(header)
     for size in range(len(packed)):
-        with pytest.raises(TruncatedError, match=f"after {size} bytes: at least (\\d+) are needed") as found:
+        with pytest.raises(TruncatedError, match=f"{size} bytes: at least (\\d+)") as found:
             parse_header(packed[:size])
         least = int(str(found.value).split("at least ")[1].split()[0])
         assert size < least <= len(packed)
@@ -201,7 +201,7 @@ def test_every_cut_of_a_header_says_how_much_is_missing(header: Header) -> None:
 
 def test_an_index_is_asked_for_at_once() -> None:
     packed = pack_header(LARGE)
-    with pytest.raises(TruncatedError, match=f"at least {len(packed)} are needed"):
+    with pytest.raises(TruncatedError, match=f"at least {len(packed)} "):
         parse_header(packed[:16])
 
 

@@ -56,7 +56,7 @@ def start(flags: int = 0, kind: int = 0, width: int = 32, height: int = 32, rest
 
 
 def test_foreign_data_is_refused_with_what_was_found() -> None:
-    with pytest.raises(FormatError, match=r"not a ddpmcodec file: it starts with 89 50, not dd 0a"):
+    with pytest.raises(FormatError, match=r"89 50.*dd 0a"):
         parse_header(b"\x89PNG\r\n\x1a\n" + bytes(20))
 
 
@@ -88,7 +88,7 @@ def test_what_this_version_does_not_know_is_refused(places: dict[int, int], word
 
 
 def test_an_equal_height_is_left_out() -> None:
-    with pytest.raises(FormatError, match="says twice that a side has 32 pixels"):
+    with pytest.raises(FormatError, match="32 pixels"):
         parse_header(bytes.fromhex("dd0a 41 20 01 20 20") + BODY)
 
 
@@ -126,7 +126,7 @@ def test_lists_of_sections_that_a_reader_refuses(listed: bytes, word: str) -> No
 
 
 def test_an_upright_jpeg_has_no_sections_and_never_metadata() -> None:
-    with pytest.raises(FormatError, match="no sections"):
+    with pytest.raises(FormatError, match="sections"):
         parse_header(start(SECTIONS_FLAG, 2, rest=b"rgb\1\0\x08"))
     with pytest.raises(FormatError, match="JPEG"):
         parse_header(start(SECTIONS_FLAG, 2, rest=b"rgb\1\x42\1\0\x08"))
@@ -150,7 +150,7 @@ def test_a_stream_with_alpha_has_an_alpha_section(mode: int) -> None:
 def test_absurd_sizes_are_refused_before_anything_is_allocated(flags: int, kind: int, width: int, height: int) -> None:
     tracemalloc.start()
     try:
-        with pytest.raises(FormatError, match=f"claims {width} x {height} pixels"):
+        with pytest.raises(FormatError, match=f"{width} x {height}"):
             parse_header(start(flags, kind, width, height, pack_varint(1) + pack_varint(1) + pack_varint(255)))
         assert tracemalloc.get_traced_memory()[1] < 100_000
     finally:
@@ -175,7 +175,7 @@ def test_absurd_grids_are_refused(tile: tuple[int, int], message: str) -> None:
 @pytest.mark.parametrize("length", [0, 3 * 2048 - 1, 7 * 2048 + 1, MAX_VARINT])
 def test_an_index_of_an_absurd_length_is_refused(length: int) -> None:
     rest = b"".join(map(pack_varint, (1 << 10, 1 << 10, length)))
-    with pytest.raises(FormatError, match=f"claims an index of {length} bytes for 2048 chunks"):
+    with pytest.raises(FormatError, match=f"{length} bytes .*2048 chunks"):
         parse_header(start(TILED_FLAG, 0, 1 << 14, 1 << 14, rest))
 
 
@@ -184,7 +184,7 @@ def test_a_claimed_index_is_not_read_beyond_the_data() -> None:
     head = start(TILED_FLAG, 0, 1 << 14, 1 << 14, b"".join(map(pack_varint, (64, 32, 3 * chunks))))
     tracemalloc.start()
     try:
-        with pytest.raises(TruncatedError, match=f"at least {len(head) + 3 * chunks + 2} are needed"):
+        with pytest.raises(TruncatedError, match=f"at least {len(head) + 3 * chunks + 2} "):
             parse_header(head + bytes(1000))
         assert tracemalloc.get_traced_memory()[1] < 100_000
     finally:
@@ -194,8 +194,8 @@ def test_a_claimed_index_is_not_read_beyond_the_data() -> None:
 @pytest.mark.parametrize(
     ("entries", "message"),
     [
-        (b"\x81\x01\0\0" + 14 * b"\1\0\0" + b"\1\0", "holds fewer than 16 chunks"),
-        (16 * b"\1\0\0" + b"\0", "holds more than 16 chunks"),
+        (b"\x81\x01\0\0" + 14 * b"\1\0\0" + b"\1\0", "fewer than 16 chunks"),
+        (16 * b"\1\0\0" + b"\0", "more than 16 chunks"),
         (b"\x81\x00\0\0" + 15 * b"\1\0\0", "16 chunks"),
     ],
 )
@@ -214,7 +214,7 @@ def test_one_stream_for_a_large_image_is_refused() -> None:
 def test_a_webp_file_may_be_as_large_as_that_format_allows() -> None:
     header = replace(GRAPHIC, width=16383, height=16383)
     assert parse_header(pack_header(header)).width == 16383
-    with pytest.raises(FormatError, match="sides of 16383"):
+    with pytest.raises(FormatError, match="16383"):
         pack_header(replace(GRAPHIC, width=16384, height=1))
 
 

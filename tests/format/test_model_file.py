@@ -46,11 +46,11 @@ def test_every_flipped_bit_is_found(sealed: bytes) -> None:
                 facts = facts_of(bytes(changed))
             except (ValueError, LookupError):
                 continue  # no model at all
-            with pytest.raises(ModelError, match=r"^m: the model file (is damaged|carries no hash)"):
+            with pytest.raises(ModelError, match=r"^m: .*(damaged|no hash)"):
                 check_seal(bytes(changed), facts, "m")
 
 
 @pytest.mark.parametrize("value", [None, 7, "", "0", [BLANK]])
 def test_other_seals_are_none(sealed: bytes, value: object) -> None:
-    with pytest.raises(ModelError, match="carries no hash of itself; export the model again"):
+    with pytest.raises(ModelError, match="no hash"):
         check_seal(sealed, {"sha256": value}, "m")

@@ -40,7 +40,7 @@ def test_every_flipped_bit_of_metadata_is_found() -> None:
     for bit in range(8 * len(section)):
         damaged = bytearray(section)
         damaged[bit // 8] ^= 1 << bit % 8
-        with pytest.raises(ChecksumError, match="metadata section is damaged"):
+        with pytest.raises(ChecksumError, match="metadata section"):
             parse_metadata(bytes(damaged))
 
 
@@ -76,7 +76,7 @@ def test_no_other_error_comes_out(section: bytes) -> None:
 
 
 def test_too_much_metadata_is_refused_with_a_remedy() -> None:
-    with pytest.raises(ImageError, match=r"strip=True"):
+    with pytest.raises(ImageError, match="strip"):
         pack_metadata(Metadata(bytes(MAX_METADATA)))
 
 

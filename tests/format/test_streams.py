@@ -58,7 +58,7 @@ def test_golden_states() -> None:
 
 @pytest.mark.parametrize("state", [0, LEAST_STATE - 1, MOST_STATE + 1])
 def test_no_other_state_is_written(state: int) -> None:
-    with pytest.raises(ValueError, match=f"a state is {LEAST_STATE} to {MOST_STATE}, got {state}"):
+    with pytest.raises(ValueError, match=f"state.*{state}"):
         pack_state(state)
 
 
@@ -125,7 +125,7 @@ def test_a_chunk_that_is_cut_holds_the_beginning_of_every_lane(states: list[int]
     head = len(data) - sum(map(len, chain.from_iterable(parts)))
     for size in range(len(data)):
         if size < head:
-            with pytest.raises(TruncatedError, match="the data ends inside"):
+            with pytest.raises(TruncatedError, match="ends inside"):
                 parse_chunk(data[:size], True, len(parts), len(data))
             continue
         found = parse_chunk(data[:size], True, len(parts), len(data))
@@ -143,7 +143,7 @@ def test_a_chunk_that_is_cut_holds_the_beginning_of_every_lane(states: list[int]
 
 def test_a_chunk_has_all_lanes() -> None:
     for parts, states in (([[b""] * 4, [b""] * 3], []), ([[b""] * 4], [LEAST_STATE] * 2)):
-        with pytest.raises(ValueError, match="every part of a chunk has 4 lanes, and a chunk as many states, or none"):
+        with pytest.raises(ValueError, match="4 lanes"):
             pack_chunk(parts, states)
 
 

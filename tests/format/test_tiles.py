@@ -82,6 +82,6 @@ def test_every_plan_of_the_largest_images_is_within_the_limits(width: int, heigh
 
 def test_tiles_that_are_too_many_are_the_callers_mistake() -> None:
     """Not that of a file: the exit code is 1, not 3."""
-    with pytest.raises(ImageError, match=r"^1078140 chunks of tiles, where 1048576 are possible: take larger tiles$"):
+    with pytest.raises(ImageError, match=r"^1078140 chunks"):
         plan_index(2_300_000, 1, 30, 64)
     assert plan_index(2_200_000, 1, 30, 64) == Index(64, 1)

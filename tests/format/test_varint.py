@@ -44,24 +44,24 @@ def test_what_is_read_is_the_only_encoding(data: bytes) -> None:
 
 @pytest.mark.parametrize("data", [b"\x80\x00", b"\xff\xff\xff\xff\xff\x01", b"\x81\x80\x00"])
 def test_overlong_varints_are_refused(data: bytes) -> None:
-    with pytest.raises(FormatError, match="of the header is longer than it needs to be"):
+    with pytest.raises(FormatError, match="longer"):
         Reader(data).varint()
 
 
 @pytest.mark.parametrize("value", [-1, MAX_VARINT + 1])
 def test_numbers_that_do_not_fit_are_not_written(value: int) -> None:
-    with pytest.raises(ValueError, match=f"0 to {MAX_VARINT}, got {value}"):
+    with pytest.raises(ValueError, match=f"{MAX_VARINT}, got {value}"):
         pack_varint(value)
 
 
 def test_reading_past_the_end_says_what_is_needed() -> None:
     reader = Reader(b"abc", "the index")
     assert reader.take(2) == b"ab"
-    with pytest.raises(TruncatedError, match="ends inside the index, after 3 bytes: at least 6 are needed"):
+    with pytest.raises(TruncatedError, match=r"the index, .*at least 6 "):
         reader.take(4)
     assert reader.take(1) == b"c"
 
 
 def test_a_varint_that_is_cut_is_truncated() -> None:
-    with pytest.raises(TruncatedError, match="after 1 bytes: at least 12 are needed"):
+    with pytest.raises(TruncatedError, match="at least 12 "):
         Reader(b"\x80", least=12).varint()

@@ -83,7 +83,7 @@ def test_every_cut_of_a_gif_is_an_error() -> None:
 def test_between_blocks_of_a_gif_there_are_zeros_at_most() -> None:
     file = FILES["GIF"]
     assert load_image(file[:-1] + b"\0;", "x").size == (24, 20)
-    with pytest.raises(ImageError, match="must begin a block"):
+    with pytest.raises(ImageError, match="begin a block"):
         load_image(file[:-1] + b"x;", "x")
 
 

@@ -107,7 +107,7 @@ def test_formats_that_run_programs_are_not_opened(monkeypatch: pytest.MonkeyPatc
     stream = BytesIO()
     picture("RGB").save(stream, "EPS")
     monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_: pytest.fail("a program is run"))
-    with pytest.raises(ImageError, match=r"^x: not an image in a format that Pillow reads without other programs"):
+    with pytest.raises(ImageError, match=r"^x: not an image"):
         load_image(stream.getvalue(), "x")
     assert ".eps" not in opened_extensions()
     assert {".png", ".jpg", ".webp", ".tif", ".gif"} <= opened_extensions()
@@ -128,7 +128,7 @@ DEEP = {
 
 @pytest.mark.parametrize("data", DEEP.values(), ids=DEEP.keys())
 def test_more_than_8_bits_are_refused_also_where_pillow_would_cut_them(data: bytes) -> None:
-    with pytest.raises(ImageError, match=r"^x.png: more than 8 bits per sample are not supported: convert"):
+    with pytest.raises(ImageError, match=r"^x.png: .*8 bits"):
         load_image(data, "x.png")
 
 
@@ -142,19 +142,19 @@ def test_fewer_bits_are_accepted(depth: int) -> None:
     [("CMYK", "RGB"), ("YCbCr", "RGB"), ("LAB", "RGB"), ("HSV", "RGB"), ("La", "LA"), ("RGBa", "RGBA")],
 )
 def test_other_colour_modes_are_refused(mode: str, remedy: str) -> None:
-    with pytest.raises(ImageError, match=f"colour mode {mode} is not supported: convert it to {remedy} first"):
+    with pytest.raises(ImageError, match=f"{mode} .*{remedy}"):
         to_planes(Image.new(mode, (4, 4)))
 
 
 def test_a_cmyk_file_is_refused_by_name() -> None:
-    with pytest.raises(ImageError, match=r"^x.jpg: colour mode CMYK"):
+    with pytest.raises(ImageError, match=r"^x.jpg: .*CMYK"):
         load_image(stored(Image.new("CMYK", (4, 4)), "JPEG"), "x.jpg")
 
 
 @pytest.mark.parametrize("file_format", ["GIF", "TIFF", "WEBP", "PNG"])
 def test_several_frames_are_refused(file_format: str) -> None:
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "green", "blue")]
-    with pytest.raises(ImageError, match=r"^x: 3 frames: an animation or a multi-page image; save each frame"):
+    with pytest.raises(ImageError, match=r"^x: 3 frames"):
         load_image(stored(frames[0], file_format, save_all=True, append_images=frames[1:]), "x")
 
 
@@ -166,10 +166,10 @@ def test_the_photograph_of_a_camera_file_with_two_views_is_coded() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "x: the file is empty"),
-        (b"this is text, not an image", "x: not an image in a format that Pillow reads"),
-        (stored(picture("RGB"), "PNG")[:600], "x: the image cannot be read"),
-        (stored(picture("RGB"), "JPEG")[:300], "x: the image cannot be read"),
+        (b"", "x: .*empty"),
+        (b"this is text, not an image", "x: not an image"),
+        (stored(picture("RGB"), "PNG")[:600], "x: .*cannot be read"),
+        (stored(picture("RGB"), "JPEG")[:300], "x: .*cannot be read"),
         (stored(picture("RGB"), "PNG")[:20], "x: "),
     ],
 )
@@ -194,12 +194,12 @@ def test_an_image_that_pillow_has_only_opened_is_read() -> None:
     end = start + 12 + int.from_bytes(whole[start : start + 4], "big")
     moved = whole[:start] + whole[end:-12] + whole[start:end] + whole[-12:]
     assert to_planes(Image.open(BytesIO(moved))).metadata.exif == exif()
-    with pytest.raises(ImageError, match=r"^the image cannot be read \(image file is truncated"):
+    with pytest.raises(ImageError, match="truncated"):
         to_planes(Image.open(BytesIO(whole[:600])))
 
 
 def test_a_decompression_bomb_is_refused() -> None:
-    with pytest.raises(ImageError, match=r"^x: the image cannot be read .*decompression bomb"):
+    with pytest.raises(ImageError, match=r"^x: .*decompression bomb"):
         load_image(png(0, 8, 1, side=30000), "x")
 
 
@@ -226,15 +226,13 @@ def test_a_single_channel_is_grey() -> None:
     ],
 )
 def test_other_arrays_are_refused(array: Any) -> None:
-    with pytest.raises(
-        ImageError, match=r"is not an image: uint8 of shape \(H, W\) or \(H, W, C\) is, with 1 to 4 channels"
-    ):
+    with pytest.raises(ImageError, match="uint8"):
         to_planes(array)
 
 
 @pytest.mark.parametrize("empty", [Image.new("RGB", (0, 4)), np.zeros((4, 0, 3), np.uint8)])
 def test_images_without_pixels_are_refused(empty: Any) -> None:
-    with pytest.raises(ImageError, match="pixels: 1 to 268435456 pixels can be coded"):
+    with pytest.raises(ImageError, match="268435456"):
         to_planes(empty)
 
 
@@ -250,7 +248,7 @@ def test_the_extension_picks_the_format(name: str, file_format: str) -> None:
 
 @pytest.mark.parametrize("name", ["a.xyz", "a.psd", "a.ddpm"])
 def test_an_extension_that_is_not_written_is_refused(name: str) -> None:
-    with pytest.raises(OutputError, match=f"{name}: no image format that Pillow writes has the extension"):
+    with pytest.raises(OutputError, match=f"{name}: .*extension"):
         image_format(name)
 
 
@@ -260,7 +258,7 @@ def test_formats_that_can_keep_the_pixels_do(file_format: str) -> None:
 
 
 def test_a_format_that_cannot_hold_the_image_is_an_error() -> None:
-    with pytest.raises(OutputError, match=r"JPEG cannot hold this image .*RGBA.*: use .png"):
+    with pytest.raises(OutputError, match=r"JPEG .*RGBA"):
         save_image(picture("RGBA"), "JPEG")
 
 
@@ -268,7 +266,7 @@ def test_a_format_that_cannot_hold_the_image_is_an_error() -> None:
 def test_exif_that_is_none_is_an_error_of_our_own(file_format: str) -> None:
     image = picture("RGB")
     image.info["exif"] = b"Exif\0\0junk that is no EXIF"
-    with pytest.raises(OutputError, match=f"{file_format} cannot hold this image .*: use .png"):
+    with pytest.raises(OutputError, match=f"{file_format} cannot hold"):
         save_image(image, file_format)
 
 
@@ -282,5 +280,5 @@ def test_a_file_that_pillow_refuses_is_not_known_to_be_kept(monkeypatch: pytest.
 
 def test_of_a_file_larger_than_pillow_takes_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(ImageError, match=r"^x: the image cannot be read .*set PIL\.Image\.MAX_IMAGE_PIXELS higher"):
+    with pytest.raises(ImageError, match=r"^x: .*MAX_IMAGE_PIXELS"):
         load_image(stored(picture("RGB"), "PNG"), "x")

@@ -203,7 +203,7 @@ def test_the_same_files_are_taken_where_nothing_is_left_out(kind: str) -> None:
 @pytest.mark.parametrize("file_format", ["JPEG2000", "AVIF", "ICO", "TGA", "PCX", "DDS"])
 def test_formats_whose_readers_may_leave_something_out_need_a_word(file_format: str) -> None:
     data = stored(file_format)
-    with pytest.raises(ImageError, match=f"^photo: what Pillow reads of {file_format} files may not be all"):
+    with pytest.raises(ImageError, match=f"^photo: .*{file_format}"):
         load_image(data, "photo")
     assert load_image(data, "photo", any_format=True).format == file_format
 
@@ -232,7 +232,7 @@ def test_exif_of_a_png_is_kept_also_where_it_is_text() -> None:
     data = png(8, PIXELS[..., 0], (b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(text)))
     assert to_planes(load_image(data, "x")).metadata.exif == exif.tobytes()
     broken = png(8, PIXELS[..., 0], (b"tEXt", b"Raw profile type exif\0\nexif\n 3\nxyz"))
-    with pytest.raises(ImageError, match="its EXIF cannot be read"):
+    with pytest.raises(ImageError, match="EXIF"):
         to_planes(load_image(broken, "x"))
 
 

@@ -93,7 +93,7 @@ def test_an_architecture_that_nothing_registers_has_a_name(
 ) -> None:  # fmt: skip
     monkeypatch.setattr(architectures, "_registered", {})
     monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: [])
-    with pytest.raises(ModelError, match="architecture 'linear' are needed, which nothing registers here: import"):
+    with pytest.raises(ModelError, match="'linear'"):
         parse(linear_file, "others")
 
 
@@ -116,22 +116,22 @@ def test_an_installed_package_registers_by_its_entry_point(monkeypatch: pytest.M
 def test_a_package_that_cannot_be_imported_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "broken_networks.py").write_text("1 / 0\n")
     install(tmp_path, "broken_networks", monkeypatch)
-    with pytest.raises(ModelError, match="broken_networks, which has them, cannot be imported \\(ZeroDivisionError"):
+    with pytest.raises(ModelError, match=r"broken_networks.*ZeroDivisionError"):
         find("linear")
 
 
 def test_a_name_that_is_taken_is_refused() -> None:
     for name in ("linear", "residual"):
-        with pytest.raises(ValueError, match=f"an architecture '{name}' is there already"):
+        with pytest.raises(ValueError, match=f"'{name}' .*already"):
             register(name)(type("Another", (), {}))
 
 
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        (lambda rows: np.zeros((len(rows), 17), np.float32), r"must be int32 \[1, 17\]"),
-        (lambda rows: np.zeros((len(rows), 16), np.int32), r"must be int32 \[1, 17\]"),
-        (lambda rows: None, r"must be int32 \[1, 17\]"),
+        (lambda rows: np.zeros((len(rows), 17), np.float32), r"int32 \[1, 17\]"),
+        (lambda rows: np.zeros((len(rows), 16), np.int32), r"int32 \[1, 17\]"),
+        (lambda rows: None, r"int32 \[1, 17\]"),
     ],
 )
 def test_outputs_of_another_kind_are_refused(found: Any, said: str) -> None:
@@ -156,7 +156,7 @@ def test_an_error_of_a_network_ends_the_coding(model: ContextModel, monkeypatch:
 def test_a_network_that_answers_otherwise_is_refused(linear_file: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     before = find("linear").outputs  # type: ignore[attr-defined]
     monkeypatch.setattr(find("linear"), "outputs", lambda *asked: before(*asked) + 1)
-    with pytest.raises(ModelError, match="do not compute here what they must"):
+    with pytest.raises(ModelError, match="do not compute"):
         parse(linear_file, "others").networks(1, 0)
 
 
@@ -168,14 +168,14 @@ def test_a_network_whose_answers_depend_on_how_many_are_asked_for_is_not_exporte
     facts = context.parse(linear_file, "linear").facts
     components = {key: own["components"] for key, own in facts.items()}
     named = {key: own["architecture"] for key, own in facts.items() if "architecture" in own}
-    with pytest.raises(ModelError, match=r"network 1\.band1, .* computes something else where it is asked for fewer"):
+    with pytest.raises(ModelError, match=r"1\.band1, .*fewer"):
         pack(load(linear_file), components, "others", named=named)
 
 
 def test_tensors_that_do_not_fit_are_refused(linear_file: bytes) -> None:
-    with pytest.raises(ModelError, match="a network of the role direct: weights do not fit"):
+    with pytest.raises(ModelError, match="direct: weights"):
         context.network_of(tensors_of(linear_file, "1.direct"), "direct", 3, find("linear"))
-    with pytest.raises(ModelError, match="a network of the role direct: 'weight'"):
+    with pytest.raises(ModelError, match="direct: 'weight'"):
         context.network_of({}, "direct", 2, find("linear"))
 
 

@@ -32,7 +32,7 @@ def forged(path: Path, key: str, change: Callable[[NDArray[Any]], NDArray[Any]])
 def test_numbers_that_are_none_or_too_large_are_refused(context_path: Path, kind: type[np.floating[Any]]) -> None:
     for number in (np.nan, np.inf) if kind is np.float16 else (np.nan, np.inf, 1e30):
         data = forged(context_path, FACTOR, lambda tensor, number=number: np.full_like(tensor, number, kind))
-        with pytest.raises(ModelError, match=rf"{FACTOR} holds numbers beyond"):
+        with pytest.raises(ModelError, match=f"{FACTOR} .*beyond"):
             parse(data, "forged")
 
 
@@ -40,14 +40,14 @@ def test_a_signalling_nan_is_refused(context_path: Path) -> None:
     """Whose cast to more bits is an invalid operation."""
     signalling = np.array(0x7F800001, np.uint32).view(np.float32)
     data = forged(context_path, FACTOR, lambda tensor: np.full_like(tensor, signalling))
-    with pytest.raises(ModelError, match=rf"{FACTOR} holds numbers beyond"):
+    with pytest.raises(ModelError, match=f"{FACTOR} .*beyond"):
         parse(data, "forged")
 
 
 @pytest.mark.parametrize(("key", "kind"), [(FACTOR, np.float64), (FACTOR, np.float16), (WEIGHT, np.float32)])
 def test_tensors_of_another_type_are_refused(context_path: Path, key: str, kind: type) -> None:
     model = parse(forged(context_path, key, lambda tensor: tensor.astype(kind)), "forged")
-    with pytest.raises(ModelError, match=r"the role direct: stem\.\w+: expected \w+ \(.*\) in one piece, found"):
+    with pytest.raises(ModelError, match=r"direct: stem\.\w+: expected"):
         model.networks(1, 0)
 
 
@@ -61,7 +61,7 @@ def test_types_that_numpy_lacks_are_refused(context_path: Path, kind: str) -> No
     header[FACTOR] = factor | {"dtype": kind, "shape": [(stop - begin) // (2 if kind == "BF16" else 1)]}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    with pytest.raises(ModelError, match=r"^forged: the model file is damaged"):
+    with pytest.raises(ModelError, match=r"^forged: .*damaged"):
         parse(seal(len(text).to_bytes(8, "little") + text + data[end:]), "forged")
 
 
@@ -85,9 +85,9 @@ def test_an_effort_may_lack_a_network_of_previews() -> None:
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"same_as": "2.direct"}, "cannot equal 2.direct, of another role"),
-        ({"same_as": "3.preview"}, "which the file does not hold"),
-        ({"answer": "?"}, "does not say what network 2.preview is"),
+        ({"same_as": "2.direct"}, "2.direct, of another role"),
+        ({"same_as": "3.preview"}, "does not hold"),
+        ({"answer": "?"}, "2.preview"),
     ],
 )
 def test_entries_of_networks_of_previews_are_checked(entry: dict[str, str], message: str) -> None:
@@ -99,5 +99,5 @@ def test_entries_of_networks_of_previews_are_checked(entry: dict[str, str], mess
 def test_a_network_of_previews_is_of_no_other_architecture() -> None:
     entry = {"components": 1, "answer": "?", "architecture": "linear", "conditions": 1}
     model = parse(of_photo(lambda networks: networks.update({"1.preview": entry, "2.preview": entry})), "forged")
-    with pytest.raises(ModelError, match="a network of the role preview"):
+    with pytest.raises(ModelError, match="preview"):
         model.networks(1, 2)

@@ -32,7 +32,7 @@ def test_a_damaged_model_is_refused(embedded: Path) -> None:
     data = bytearray(models.read("other"))
     data[-1] ^= 1
     models.path("other").write_bytes(data)
-    with pytest.raises(ModelError, match=r"other.safetensors: the embedded model is damaged, or not the one that ids"):
+    with pytest.raises(ModelError, match=r"other.safetensors: .*damaged"):
         find_denoiser("other")
     find_denoiser(models.GAUSSIAN)
 
@@ -41,7 +41,7 @@ def test_a_model_that_is_not_listed_is_refused_until_it_is(embedded: Path) -> No
     models.path("new").write_bytes(models.path("other").read_bytes())
     models.names.cache_clear()
     models.ids.cache_clear()
-    with pytest.raises(ModelError, match=r"whoever replaced it: `python -m ddpmcodec\.models` writes the list"):
+    with pytest.raises(ModelError, match=r"python -m ddpmcodec.models"):
         find_denoiser("new")
     models.write_ids()
     assert find_denoiser("new").id == models.ids()["other"]
@@ -49,7 +49,7 @@ def test_a_model_that_is_not_listed_is_refused_until_it_is(embedded: Path) -> No
 
 def test_a_model_that_is_gone_is_named(embedded: Path) -> None:
     models.path("other").unlink()
-    with pytest.raises(ModelError, match=r"other.safetensors: cannot be read \(No such file"):
+    with pytest.raises(ModelError, match=r"other.safetensors: cannot be read"):
         find_denoiser("other")
 
 

@@ -59,14 +59,14 @@ def test_a_network_of_another_architecture_keeps_its_conditions(linear_file: byt
     conditions = {f"1.{role}": OLDEST for role in BAND_ROLES}
     older = parse(pack(tensors, components, "older", named=named, conditions=conditions), "older")
     assert older.facts["1.band2"]["conditions"] == OLDEST
-    with pytest.raises(ModelError, match="do not know the schedule of 5 noise levels"):
+    with pytest.raises(ModelError, match="schedule of 5"):
         older.networks(1, 5)
     again = parse(pack(older.tensors, components, "older", named=named, conditions=conditions), "older")
     assert again.facts == older.facts
 
 
 def test_it_says_which_schedule_it_does_not_know(older: ContextModel) -> None:
-    with pytest.raises(ModelError, match="older: its networks do not know the schedule of 5 noise levels"):
+    with pytest.raises(ModelError, match=r"older: .*schedule of 5"):
         codec.encode(IMAGE, levels=5, model=older)
 
 
@@ -76,7 +76,7 @@ def test_conditions_are_those_of_whole_steps(context_model: ContextModel) -> Non
         for name, tensor in context_model.tensors.items()
     }
     components = {key: facts["components"] for key, facts in context_model.facts.items()}
-    with pytest.raises(ModelError, match="biases of 23 conditions, which no network of this role has"):
+    with pytest.raises(ModelError, match="23 conditions"):
         pack(tensors, components, "odd")
 
 

@@ -41,10 +41,10 @@ def test_the_model_of_a_file_is_found_by_its_number(context_model: ContextModel)
     assert written_with(models.NUMBERS["cifar10"], b"", None) is find("cifar10")
     assert written_with(0, context_model.short_id, context_model) is context_model
     assert written_with(models.NUMBERS["cifar10"], b"", context_model) is find("cifar10")  # a model given is one more
-    with pytest.raises(ModelError, match=r"the archive was written with model .* and the embedded models are"):
+    with pytest.raises(ModelError, match=r"written with .*embedded models"):
         written_with(0, context_model.short_id, None, "archive")
     for given in None, context_model:
-        with pytest.raises(ModelError, match="model number 99 of a newer version, which this one lacks: install the"):
+        with pytest.raises(ModelError, match=r"number 99 .*newer"):
             written_with(99, b"", given)
 
 
@@ -61,13 +61,13 @@ def test_an_embedded_model_that_is_missing_is_named(monkeypatch: pytest.MonkeyPa
     name, ids = models.THUMBNAIL, models.ids()
     monkeypatch.setattr(models, "names", lambda: (name,))
     monkeypatch.setattr(models, "ids", lambda: {name: ids[name]})
-    with pytest.raises(ModelError, match=rf"written with model .*, and the embedded models are \w+ \({name}\): "):
+    with pytest.raises(ModelError, match=rf"embedded models are \w+ \({name}\): "):
         written_with(models.NUMBERS[models.PHOTO], b"", None)
 
 
 @pytest.mark.parametrize("source", ["nonsense", "0123456789abcdef"])
 def test_what_is_neither_a_name_nor_a_file_is_named(source: str) -> None:
-    with pytest.raises(ModelError, match=f"^{source}: no model of that name, and no file .*; embedded models: "):
+    with pytest.raises(ModelError, match=f"^{source}: no model of that name"):
         find(source)
 
 

@@ -224,7 +224,7 @@ def test_a_thousand_levels_need_hardly_more_initial_bits_than_32() -> None:
 
 
 def test_a_stack_without_initial_bits_is_an_error(gaussian_model: GaussianModel) -> None:
-    with pytest.raises(TruncatedError, match="the ANS stack ends"):
+    with pytest.raises(TruncatedError, match="stack ends"):
         encode(Stack.empty(), crops(1), gaussian_model, LEVELS)
 
 
@@ -245,7 +245,7 @@ def test_latents_are_markov() -> None:
 
 @pytest.mark.parametrize("levels", [[0], [5, 5], [7, 3], [1, 1 << 27]])
 def test_levels_must_increase(levels: list[int]) -> None:
-    with pytest.raises(ValueError, match="noise levels must increase, from 1 to at most 67108864: "):
+    with pytest.raises(ValueError, match="67108864"):
         hierarchy(levels)
 
 

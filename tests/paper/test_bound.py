@@ -225,9 +225,9 @@ def test_it_is_json_also_for_a_single_image(coupled: GaussianData) -> None:
 
 def test_no_images_and_falling_levels_are_errors(coupled: GaussianData) -> None:
     pixels = draws(coupled, n=1, side=2)
-    with pytest.raises(ValueError, match="images are a tensor"):
+    with pytest.raises(ValueError, match="tensor"):
         bound_of(coupled, LEVELS, pixels[:0])
-    with pytest.raises(ValueError, match="noise levels must increase"):
+    with pytest.raises(ValueError, match="increase"):
         evaluate(coupled, pixels, LEVELS[::-1], torch.Generator(), prior_std=127.5)
 
 

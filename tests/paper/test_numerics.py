@@ -144,7 +144,7 @@ def test_the_last_bit_of_one_weight_changes_the_fingerprint(denoiser: PaperDenoi
 def test_levels_are_those_of_the_schedule(denoiser: PaperDenoiser) -> None:
     levels = schedule.cosine(30)
     other = PaperDenoiser(denoiser.unet, levels)
-    with pytest.raises(ModelError, match="is none of the 30"):
+    with pytest.raises(ModelError, match="of the 30"):
         fingerprint(other, LEVELS)
     found = fingerprint(other, levels[:2].tolist())
     assert found != fingerprint(other, levels[1:3].tolist())
@@ -171,11 +171,8 @@ def test_another_fingerprint_is_refused_with_what_differs(denoiser: PaperDenoise
     found, here = fingerprint(denoiser, LEVELS), describe()
     with pytest.raises(ModelError) as caught:
         check(denoiser, "ab" * 32, here | {"torch": "1.0", "processor": "vax"}, LEVELS)
-    assert str(caught.value) == (
-        "the network does not compute here what it computed where the file was written: its fingerprint was "
-        f"abababababababab, and is {found[:16]}; processor was vax, and is {here['processor']}; "
-        f"torch was 1.0, and is {here['torch']}: decode on the machine that wrote the file, or one like it"
-    )
+    facts = ("abababababababab", found[:16], "vax", str(here["processor"]), "1.0", str(here["torch"]))
+    assert all(fact in str(caught.value) for fact in facts)
 
 
 def test_differences_in_words() -> None:

@@ -163,9 +163,7 @@ def test_a_level_is_found_to_a_thousandth(t: int) -> None:
 
 @pytest.mark.parametrize("s_t", [0.5, 1.28, 2.0, 30000.0, math.inf, math.nan])
 def test_a_level_that_was_not_trained_on_is_refused(s_t: float) -> None:
-    with pytest.raises(
-        ModelError, match=r"^noise level \S+ is none of the 1000, from 1.27\d+ to 200\d\d.*choose steps"
-    ):
+    with pytest.raises(ModelError, match="of the 1000"):
         PaperDenoiser(random_network())(torch.zeros(1, 3, 4, 4), s_t)
 
 
@@ -184,7 +182,7 @@ def test_all_levels_to_code_at_may_be_fewer_than_there_are() -> None:
     denoiser = PaperDenoiser(random_network(), schedule.cosine(1000))
     assert (denoiser.coding_levels(1000).size, denoiser.coding_levels(998).size) == (998, 998)
     for T in (1, 1001):
-        with pytest.raises(ValueError, match=f"can keep 2 to 998 of 998 noise levels, not {T}"):
+        with pytest.raises(ValueError, match=f"998 .*not {T}"):
             denoiser.coding_levels(T)
 
 
@@ -224,9 +222,9 @@ def test_a_denoiser_does_not_drop_out() -> None:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"variance": "learned"}, "the network predicts no variance: choose 'large' or 'small'"),
-        ({"variance": "fixed"}, "one of large, small, learned, not fixed"),
-        ({"levels": [3.0]}, "at least two noise levels"),
+        ({"variance": "learned"}, "predicts no variance"),
+        ({"variance": "fixed"}, "not fixed"),
+        ({"levels": [3.0]}, "two noise levels"),
     ],
 )
 def test_what_cannot_be_is_refused(options: dict[str, Any], complaint: str) -> None:

@@ -174,18 +174,17 @@ def test_images_of_any_mode_are_seen_in_colour(folder: Path) -> None:
 
 
 def test_a_missing_folder_and_one_of_few_images_are_errors(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="nowhere: there is no such folder: name one of images"):
+    with pytest.raises(ImageError, match=r"nowhere: .*no such folder"):
         ImageFolder(tmp_path / "nowhere")
     few = save(tmp_path / "few", pictures(9))
     (few / "notes.txt").write_text("not an image, and left out")
-    with pytest.raises(ImageError, match="few: 9 images: at least 10 are needed, and thousands to compare"):
+    with pytest.raises(ImageError, match="few: 9 images"):
         ImageFolder(few)
 
 
 def test_an_image_of_another_size_is_named(folder: Path, weights: Path) -> None:
     Image.new("RGB", (9, 8)).save(folder / "017.png")
-    message = "017.png: 9 x 8 pixels, but 000.png has 8 x 8: all images of a folder must have one size"
-    with pytest.raises(ImageError, match=message):
+    with pytest.raises(ImageError, match=r"017.png: 9 x 8 .*000.png .*8 x 8"):
         measure(folder, folder, weights)
 
 
@@ -199,8 +198,7 @@ def test_a_file_that_is_no_image_is_named(folder: Path, weights: Path) -> None:
 
 
 def test_missing_weights_are_an_error(folder: Path, tmp_path: Path) -> None:
-    said = r"no\.pth: cannot read the weights \(No such file or directory\); check weights=\.{3}$"
-    with pytest.raises(ModelError, match=said):
+    with pytest.raises(ModelError, match=r"no\.pth: .*weights="):
         measure(folder, folder, tmp_path / "no.pth")
 
 
@@ -216,7 +214,7 @@ class Trap:
 
 def test_a_pickle_is_refused_and_not_run(folder: Path, tmp_path: Path) -> None:
     torch.save(Trap(tmp_path / "sprung"), tmp_path / "trap.pth")
-    with pytest.raises(ModelError, match=r"trap\.pth: not a PyTorch file of weights alone: get torch-fidelity's own"):
+    with pytest.raises(ModelError, match=r"trap\.pth: not a PyTorch file"):
         measure(folder, folder, tmp_path / "trap.pth")
     assert not (tmp_path / "sprung").exists()
     torch.load(tmp_path / "trap.pth", weights_only=False)
@@ -226,13 +224,13 @@ def test_a_pickle_is_refused_and_not_run(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"weights", b"PK\3\4", pickle.dumps([1, 2], 2), pickle.dumps({"a": 1}, 2)])
 def test_what_is_not_weights_is_an_error(folder: Path, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "bad.pth").write_bytes(content)
-    with pytest.raises(ModelError, match=r"bad\.pth: not a PyTorch file of weights alone: get torch-fidelity's own"):
+    with pytest.raises(ModelError, match=r"bad\.pth: not a PyTorch file"):
         measure(folder, folder, tmp_path / "bad.pth")
 
 
 def test_weights_of_another_network_are_an_error(folder: Path, tmp_path: Path) -> None:
     torch.save({"linear.bias": torch.zeros(3)}, tmp_path / "other.pth")
-    with pytest.raises(ModelError, match=r"other\.pth: not the weights of random-features: get torch-fidelity's own"):
+    with pytest.raises(ModelError, match=r"other\.pth: .*random-features"):
         measure(folder, folder, tmp_path / "other.pth")
 
 
@@ -240,5 +238,5 @@ def test_without_torch_fidelity_the_error_says_how_to_get_it(
     folder: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
-    with pytest.raises(DdpmError, match=r"sample quality needs torch-fidelity: pip install 'ddpmcodec\[quality\]'"):
+    with pytest.raises(DdpmError, match=r"torch-fidelity.*pip install"):
         measure(folder, folder, weights)

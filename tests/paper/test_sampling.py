@@ -115,7 +115,7 @@ def test_ddim_without_fresh_noise_keeps_the_noise_it_has(generator: torch.Genera
 
 @pytest.mark.parametrize("eta", [-0.1, 1.1, math.nan])
 def test_eta_is_from_0_to_1(eta: float) -> None:
-    with pytest.raises(ValueError, match=f"eta of DDIM must be 0 to 1, not {eta:g}"):
+    with pytest.raises(ValueError, match=f"eta .*{eta:g}"):
         ddim(eta)
 
 
@@ -289,7 +289,7 @@ def test_the_papers_network_is_asked_at_its_own_levels(tiny_unet: Path) -> None:
     np.testing.assert_array_equal(found.sampling_levels(7), respace(ddpm_linear(20, 1e-3, 0.3), 7))
     for level in found.sampling_levels(20):
         assert found(torch.zeros(1, 3, 4, 4), float(level)).mean.isfinite().all()
-    with pytest.raises(ValueError, match="can keep 2 to 20 of 20 noise levels, not 21"):
+    with pytest.raises(ValueError, match="20 noise levels, not 21"):
         found.sampling_levels(21)
 
 

@@ -86,13 +86,13 @@ def test_checking_leaves_the_caller_a_writable_list() -> None:
 @pytest.mark.parametrize(
     ("levels", "message"),
     [
-        ([], "at least one number"),
+        ([], "one number"),
         ([[1.0, 2.0]], r"shape \(1, 2\)"),
         ([0.0, 1.0], "positive and finite"),
         ([1.0, math.nan], "positive and finite"),
         ([1.0, math.inf], "positive and finite"),
-        ([1.0, 2.0, 2.0], "s_3 = 2 follows s_2 = 2"),
-        ([1.0, 3.0, 2.0], "s_3 = 2 follows s_2 = 3"),
+        ([1.0, 2.0, 2.0], "s_3 = 2"),
+        ([1.0, 3.0, 2.0], "s_3 = 2"),
     ],
 )
 def test_levels_that_are_no_schedule_are_refused(levels: list[float], message: str) -> None:
@@ -102,20 +102,20 @@ def test_levels_that_are_no_schedule_are_refused(levels: list[float], message: s
 
 def test_rounded_levels_are_whole_units() -> None:
     assert rounded([0.6, 1.0, 400.0]).tolist() == [614 / 1024, 1, 400]
-    with pytest.raises(ValueError, match=r"2 noise levels from 1 to .* grey levels are too many"):
+    with pytest.raises(ValueError, match="too many"):
         rounded([1.0001, 1.0002])
-    with pytest.raises(ValueError, match="noise levels must increase"):
+    with pytest.raises(ValueError, match="increase"):
         rounded([2.0, 1.0])
 
 
 def test_impossible_schedules_are_refused() -> None:
     with pytest.raises(ValueError, match="betas in"):
         ddpm_linear(beta_end=1.0)
-    with pytest.raises(ValueError, match="offset >= 0, got T = 10, offset = -1"):
+    with pytest.raises(ValueError, match="T = 10, offset = -1"):
         cosine(10, offset=-1)
     with pytest.raises(ValueError, match="0 < s_1 < s_T"):
         log_linear(2, 1, 5)
-    with pytest.raises(ValueError, match="can keep 2 to 3 of 3 noise levels, not 4"):
+    with pytest.raises(ValueError, match="3 noise levels, not 4"):
         respace([1, 2, 3], 4)
 
 

@@ -72,7 +72,7 @@ def test_a_gradient_that_is_no_number_changes_nothing(monkeypatch: pytest.Monkey
     trainer = trainer_of(roles=("direct",))
     before = {name: value.clone() for name, value in trainer.networks["direct"].state_dict().items()}
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda parameters, norm: torch.tensor(float("nan")))
-    with pytest.raises(TrainingError, match="the gradient is no number"):
+    with pytest.raises(TrainingError, match="gradient"):
         trainer.update()
     assert trainer.step == 0
     assert all(torch.equal(value, before[name]) for name, value in trainer.networks["direct"].state_dict().items())
@@ -172,5 +172,5 @@ def test_a_run_goes_on_without_what_it_began_with() -> None:
 def test_roles_are_those_that_there_are() -> None:
     assert ContextSettings((), roles=["direct"]).roles == ContextSettings((), roles="direct").roles == ("direct",)  # type: ignore[arg-type]
     for wrong in (("foo",), ("direct", "band4"), ()):
-        with pytest.raises(TrainingError, match="roles are some of direct, last, band1, band2, band3, not"):
+        with pytest.raises(TrainingError, match=r"roles.*band1"):
             ContextSettings((), roles=wrong)

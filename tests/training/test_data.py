@@ -70,7 +70,7 @@ def test_an_archive_holds_images_of_all_modes_in_their_order(tmp_path: Path, gra
 def test_a_damaged_archive_is_refused(tmp_path: Path, gradients: Pixels) -> None:
     data = archive.create([("a.png", gradients[0])])
     (tmp_path / "a.ddpma").write_bytes(data[:-30])
-    with pytest.raises(TrainingError, match=r"a\.ddpma: 1 of 1 images are lost \(a\.png\): the archive ends"):
+    with pytest.raises(TrainingError, match=r"a\.ddpma: 1 of 1 .*a\.png"):
         load_images(tmp_path / "a.ddpma")
 
 
@@ -106,26 +106,26 @@ def test_torchvision_reads_its_cifar10(cifar10: Path, gradients: Pixels) -> None
 
 def test_without_torchvision_the_error_says_what_to_install(cifar10: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torchvision.datasets", None)
-    with pytest.raises(TrainingError, match=r"reading CIFAR-10 needs torchvision; pip install 'ddpmcodec\[data\]'"):
+    with pytest.raises(TrainingError, match=r"torchvision.*pip install"):
         load_images(cifar10)
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"nothing: no such file or folder: name images"):
+    with pytest.raises(TrainingError, match=r"nothing: .*no such file"):
         load_images(tmp_path / "nothing")
-    with pytest.raises(TrainingError, match=r"no images found \(looked for .bmp, .jpeg"):
+    with pytest.raises(TrainingError, match="no images"):
         load_images(tmp_path)
 
 
 def test_an_unreadable_image_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    with pytest.raises(TrainingError, match=r"broken.png: not an image in a format that Pillow reads.*; or remove it"):
+    with pytest.raises(TrainingError, match=r"broken.png: not an image"):
         load_images(tmp_path)
 
 
 def test_an_image_of_16_bits_is_refused_as_it_would_become_white(tmp_path: Path) -> None:
     Image.fromarray(np.full((40, 40), 33000, np.uint16)).save(tmp_path / "deep.png")
-    with pytest.raises(TrainingError, match=r"deep.png: more than 8 bits per sample .*; or remove it"):
+    with pytest.raises(TrainingError, match=r"deep.png: .*8 bits"):
         load_images(tmp_path)
 
 
@@ -134,7 +134,7 @@ def test_an_image_of_16_bits_is_refused_as_it_would_become_white(tmp_path: Path)
 )
 def test_other_arrays_are_refused(tmp_path: Path, array: NDArray[np.generic]) -> None:
     np.save(tmp_path / "a.npy", array)
-    with pytest.raises(TrainingError, match=r"a.npy: expected uint8 \[N, H, W, 3\], found"):
+    with pytest.raises(TrainingError, match=r"a\.npy: .*uint8"):
         load_images(tmp_path / "a.npy")
 
 
@@ -144,7 +144,7 @@ def test_other_files_and_pickles_are_refused(tmp_path: Path) -> None:
     (tmp_path / "zip").write_bytes(b"PK\3\4" + bytes(30))
     np.save(tmp_path / "objects.npy", np.array([{}], object), allow_pickle=True)
     for name in ("text", "empty", "zip", "objects.npy"):
-        with pytest.raises(TrainingError, match=rf"{name}: not a .npy or .npz array .*: name one, or a folder"):
+        with pytest.raises(TrainingError, match=f"{name}: not a .npy"):
             load_images(tmp_path / name)
 
 
@@ -193,7 +193,7 @@ def test_large_images_give_more_crops_and_small_ones_none() -> None:
 
 
 def test_a_crop_that_fits_nowhere_is_refused() -> None:
-    with pytest.raises(TrainingError, match="no training image is at least 5x5; train on smaller crops"):
+    with pytest.raises(TrainingError, match="5x5"):
         Crops(numbered(3), 5, seed=0)
 
 
@@ -300,7 +300,7 @@ def test_images_that_are_held_out_are_not_trained_on_in_another_set(arrays: tupl
     sets, held_out, notes, _ = image_sets((*arrays, arrays[0]), hold_out=4)
     assert ([len(found) for found in sets], len(held_out)) == ([6, 3, 6], 4)
     assert notes == ["4 training images are held out, too, and left out"]
-    with pytest.raises(TrainingError, match="all images of a data set are held out, too: name others to evaluate on"):
+    with pytest.raises(TrainingError, match="held out"):
         image_sets(arrays, validate=arrays[0])
 
 
@@ -311,7 +311,7 @@ def test_a_digest_knows_images_and_their_order(arrays: tuple[str, str]) -> None:
 
 @pytest.mark.parametrize("hold_out", [0, 10, 11])
 def test_something_must_be_left(arrays: tuple[str, str], hold_out: int) -> None:
-    with pytest.raises(TrainingError, match=f"10 images, of which hold_out=... keeps {hold_out}: "):
+    with pytest.raises(TrainingError, match=f"10 images, .*hold_out=... keeps {hold_out}"):
         image_sets(arrays, hold_out=hold_out)
 
 
@@ -321,7 +321,7 @@ def test_crops_are_as_large_as_the_images_of_a_set_allow() -> None:
 
 
 def test_too_small_images_are_refused() -> None:
-    with pytest.raises(TrainingError, match="no training image is at least 8x8"):
+    with pytest.raises(TrainingError, match="8x8"):
         crops_of([noise(3, 7)], 32, 0)
 
 

@@ -109,7 +109,7 @@ def test_pixels_cost_what_the_paper_says(schedule: NoiseSchedule) -> None:
 
 
 def test_the_bound_needs_two_levels() -> None:
-    with pytest.raises(ValueError, match="the bound needs at least two noise levels, found one"):
+    with pytest.raises(ValueError, match="two noise levels"):
         NoiseSchedule(ddpm_linear(1))
 
 

@@ -174,7 +174,7 @@ def test_a_loss_that_is_no_number_changes_nothing(settings: DdpmSettings) -> Non
     with torch.no_grad():
         trainer.network.conv_out.bias[0] = float("inf")
     before = {name: tensor.clone() for name, tensor in trainer.network.state_dict().items()}
-    with pytest.raises(TrainingError, match=r"the loss is inf after 0 steps: go back to the last save \(resume=True\)"):
+    with pytest.raises(TrainingError, match="loss is inf"):
         trainer.update()
     assert same(trainer.network.state_dict(), before)
     assert all(tensor.isfinite().all() for tensor in trainer.averaged.state_dict().values())

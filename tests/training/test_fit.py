@@ -48,7 +48,7 @@ def test_a_network_learns_and_codes_images(network: str, gradients: np.ndarray, 
 def test_a_run_goes_on(pictures: Path, tmp_path: Path) -> None:
     options = OPTIONS | {"network": "linear", "effort": 1, "roles": ("direct", "band1")}
     first = fit(pictures, tmp_path / "run", hours=0.02, **options)
-    with pytest.raises(TrainingError, match="holds a training run already; go on with resume=True"):
+    with pytest.raises(TrainingError, match="holds a training run"):
         fit(pictures, tmp_path / "run", hours=0.04, **options)
     longer = fit(pictures, tmp_path / "run", hours=0.04, resume=True, **options)
     assert longer.id != first.id
@@ -58,27 +58,27 @@ def test_a_run_begins_as_another_of_its_architecture(pictures: Path, tmp_path: P
     options = OPTIONS | {"network": "linear", "effort": 1, "roles": ("direct",), "hours": 0.02}
     fit(pictures, tmp_path / "first", **options)
     fit(pictures, tmp_path / "second", start=str(tmp_path / "first"), **options)
-    with pytest.raises(TrainingError, match=r"'linear', can only begin as the run .*: give start=\.{3} the folder"):
+    with pytest.raises(TrainingError, match=r"'linear'.*start="):
         fit(pictures, tmp_path / "third", start=str(tmp_path / "first" / "model.safetensors"), **options)
-    with pytest.raises(TrainingError, match="its network direct does not grow to one of size 1"):
+    with pytest.raises(TrainingError, match=r"direct .*size 1"):
         fit(pictures, tmp_path / "third", start=str(tmp_path / "first"), **options | {"network": "residual"})
 
 
 def test_a_run_does_not_go_on_with_other_images(pictures: Path, gradients: np.ndarray, tmp_path: Path) -> None:
     options = OPTIONS | {"effort": 1, "roles": ("direct",), "hours": 0.02}
     fit(pictures, tmp_path / "run", **options)
-    with pytest.raises(TrainingError, match="its run was started with data="):
+    with pytest.raises(TrainingError, match="data="):
         fit(tmp_path, tmp_path / "run", resume=True, **options)
     fit(gradients, tmp_path / "array", **options)
     fit(gradients, tmp_path / "array", resume=True, **options)
-    with pytest.raises(TrainingError, match="its run was started with other images"):
+    with pytest.raises(TrainingError, match="other images"):
         fit(gradients[1:], tmp_path / "array", resume=True, **options)
 
 
 def test_the_images_of_a_run_that_another_process_trains_stay(gradients: np.ndarray, tmp_path: Path) -> None:
     """Before its first save the run has no state yet."""
     np.save(tmp_path / "images.npy", gradients)
-    with alone_in(tmp_path), pytest.raises(TrainingError, match="another process trains there"):
+    with alone_in(tmp_path), pytest.raises(TrainingError, match="another process"):
         fit(gradients[1:], tmp_path, **OPTIONS)
     assert np.array_equal(np.load(tmp_path / "images.npy"), gradients)
 
@@ -90,14 +90,14 @@ def test_a_base_is_looked_at_before_anything_is_trained(gradients: np.ndarray, t
 
 
 def test_an_unknown_architecture_is_named_before_anything_is_written(pictures: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="architecture 'cubic' are needed"):
+    with pytest.raises(ModelError, match="'cubic'"):
         fit(pictures, tmp_path / "run", network="cubic", **OPTIONS)
     assert not (tmp_path / "run").exists()
 
 
 def test_an_architecture_that_only_codes_cannot_be_trained() -> None:
     architectures.register("fixed")(type("Fixed", (), {}))
-    with pytest.raises(TrainingError, match="architecture 'fixed' have no `trainable`"):
+    with pytest.raises(TrainingError, match=r"'fixed' .*trainable"):
         trainable(shape_of(1, "direct", "fixed"))
 
 
@@ -106,20 +106,18 @@ def test_a_class_that_cannot_code_is_named_before_the_hours(
 ) -> None:
     code = architectures.find("linear").outputs  # type: ignore[attr-defined]
     monkeypatch.setattr(architectures.find("linear"), "outputs", lambda *asked: code(*asked).astype(np.int64))
-    with pytest.raises(
-        ModelError, match=r"'linear' cannot code .* as direct \(ValueError: .*, not int64 \(\d+, 24\)\): mend"
-    ):
+    with pytest.raises(ModelError, match=r"'linear' .*as direct .*int64"):
         fit(gradients, tmp_path / "run", network="linear", effort=1, roles=("direct",), hours=1, **OPTIONS)
 
 
 def test_settings_that_there_are_not_are_named(gradients: np.ndarray, tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match=r"^fit\(\) takes no epochs: settings are validate, hold_out, hours"):
+    with pytest.raises(TypeError, match=r"no epochs.*validate"):
         fit(gradients, tmp_path / "run", epochs=3)
     assert not (tmp_path / "run").exists()
 
 
 def test_settings_that_make_no_run_leave_no_folder(gradients: np.ndarray, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"^effort=4: give an effort from 1 to 3$"):
+    with pytest.raises(TrainingError, match="effort=4"):
         fit(gradients, tmp_path / "run", effort=4)
     assert not (tmp_path / "run").exists()
 

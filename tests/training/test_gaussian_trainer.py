@@ -228,7 +228,7 @@ def test_of_each_image_held_out_a_crop_is_evaluated(settings: GaussianSettings, 
 
 
 def test_crops_must_fit_the_network(settings: GaussianSettings) -> None:
-    with pytest.raises(TrainingError, match=r"crops of 14 pixels: crop=\.{3} must be a multiple of 4"):
+    with pytest.raises(TrainingError, match=r"14 pixels.*crop="):
         crops_and_held_out(replace(settings, crop=14))
 
 
@@ -289,7 +289,7 @@ def test_a_state_with_settings_of_older_versions_goes_on(settings: GaussianSetti
 
 def test_another_network_cannot_go_on_from_a_state(settings: GaussianSettings, whole: Whole) -> None:
     other = replace(settings, architecture=replace(settings.architecture, width=4))
-    with pytest.raises(TrainingError, match="its run was started with width=8, not 4"):
+    with pytest.raises(TrainingError, match="width=8, not 4"):
         start(other, whole[1], resume=True, chosen=["architecture"])
 
 
@@ -307,7 +307,7 @@ def test_a_run_starts_from_the_averaged_network_of_another(settings: GaussianSet
 
 def test_a_run_cannot_start_from_another_network(settings: GaussianSettings, whole: Whole) -> None:
     wider = replace(settings.architecture, width=12)
-    with pytest.raises(TrainingError, match=r"whole: its network is \{'width': 8, .*\}, not \{'width': 12"):
+    with pytest.raises(TrainingError, match=r"whole: .*'width': 8, .*'width': 12"):
         made(replace(settings, start=str(whole[1]), architecture=wider))
 
 
@@ -335,7 +335,7 @@ def test_the_time_that_a_run_took_is_not_in_its_model(whole: Whole) -> None:
 
 def test_an_exported_model_is_no_state(tmp_path: Path, tiny_gaussian: Path) -> None:
     (tmp_path / state.FILE).write_bytes(tiny_gaussian.read_bytes())
-    with pytest.raises(TrainingError, match=r"state.safetensors: not the state of such a run"):
+    with pytest.raises(TrainingError, match=r"state.safetensors: not the state"):
         averaged_network(tmp_path)
 
 
@@ -353,7 +353,7 @@ def test_a_run_cannot_start_from_what_is_no_network(settings: GaussianSettings) 
 
 def test_a_run_goes_on_without_what_it_began_with(settings: GaussianSettings) -> None:
     gone = replace(settings, start="a model that is gone")
-    with pytest.raises(ModelError, match="a model that is gone: there is no such file or folder"):
+    with pytest.raises(ModelError, match="no such file"):
         made(gone)
     first = made(settings)
     second = GaussianTrainer(gone, *crops_and_held_out(gone)[:2], compiled=False, begins=False)

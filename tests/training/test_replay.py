@@ -159,7 +159,7 @@ def test_parts_of_bands_are_no_larger_than_asked_for(gradients: Pixels) -> None:
 
 @pytest.mark.parametrize("share", [float("nan"), -0.1, 1.1])
 def test_a_share_of_positions_is_a_fraction(gradients: Pixels, share: float) -> None:
-    with pytest.raises(ValueError, match=f"a share of the positions is 0 to 1, not {share}"):
+    with pytest.raises(ValueError, match=f"share .*{share}"):
         bands_of(gradients, 2, share)
 
 

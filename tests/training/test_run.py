@@ -122,7 +122,7 @@ def test_sigterm_saves_and_ends_the_run(tmp_path: Path) -> None:
 def test_a_loss_that_is_no_number_ends_the_run_without_a_save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = Counter()
     monkeypatch.setattr(trainer, "update", lambda: {"loss": float("nan")})
-    with pytest.raises(TrainingError, match=r"the loss is nan after 0 steps: go back to the last save \(resume=True\)"):
+    with pytest.raises(TrainingError, match="loss is nan"):
         run.run(trainer, tmp_path, lambda _: None)
     assert not state.exists(tmp_path)
 
@@ -160,7 +160,7 @@ def test_a_full_disk_keeps_the_last_save(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(trainer, "state", lambda: State({"weights": torch.zeros(50_000)}, {}))
     with (
         full_disk(),
-        pytest.raises(OutputError, match=r"state.safetensors: cannot be written \(File too large\): it is as it was"),
+        pytest.raises(OutputError, match=r"state.safetensors: .*File too large"),
     ):
         run.run(trainer, tmp_path, lambda _: None)
     after = contents(tmp_path)
@@ -173,7 +173,7 @@ def test_a_log_that_cannot_grow_keeps_whole_lines(tmp_path: Path) -> None:
     (tmp_path / run.LOG).write_bytes(before)
     with (
         full_disk(),
-        pytest.raises(OutputError, match=r"log.jsonl: cannot be written \(File too large\): it is as it was"),
+        pytest.raises(OutputError, match=r"log.jsonl: .*File too large"),
     ):
         run.run(Counter(), tmp_path, lambda _: None)
     assert contents(tmp_path) == {run.LOG: before}
@@ -200,7 +200,7 @@ def test_a_resumed_run_keeps_its_settings_but_for_changes(out: Path) -> None:
 
 def test_a_file_is_no_folder_for_a_run(tmp_path: Path) -> None:
     (tmp_path / "run").touch()
-    with pytest.raises(TrainingError, match="run: is a file: name a folder for the run"):
+    with pytest.raises(TrainingError, match="run: is a file"):
         settings_of(tmp_path / "run", Settings(), resume=False)
 
 
@@ -209,26 +209,26 @@ def test_a_folder_without_a_run_takes_the_settings_as_they_are(tmp_path: Path) -
 
 
 def test_a_folder_without_a_run_and_no_data_make_none(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="nope: there is no run to go on with; to begin one, name images with data"):
+    with pytest.raises(TrainingError, match=r"nope: .*no run"):
         settings_of(tmp_path / "nope", Settings(data=()), resume=True)
 
 
 def test_another_run_is_not_gone_on_with_unasked(out: Path) -> None:
-    with pytest.raises(TrainingError, match="holds a training run already; go on with resume=True, or choose another"):
+    with pytest.raises(TrainingError, match="holds a training run"):
         settings_of(out, Settings(), resume=False)
 
 
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"rate": 0.1}, "rate=0.5, not 0.1: leave rate=... out, or train in another folder"),
+        ({"rate": 0.1}, "rate=0.5, not 0.1"),
         ({"start": "x"}, "start=None, not x"),
         ({"data": ("c",)}, "data=a, b, not c"),
         ({"network": Inner(width=9)}, "width=8, not 9"),
     ],
 )
 def test_other_settings_are_refused(out: Path, changed: dict[str, Any], said: str) -> None:
-    with pytest.raises(TrainingError, match=f"its run was started with {said}"):
+    with pytest.raises(TrainingError, match=f"started with {said}"):
         settings_of(out, replace(Settings(), **changed), resume=True, chosen=list(changed), changes=["steps"])
 
 
@@ -249,7 +249,7 @@ def test_a_state_whose_settings_are_of_other_types_is_refused(out: Path, changed
     saved = state.read(out)
     saved.facts["settings"] |= changed
     state.write(out, saved)
-    with pytest.raises(TrainingError, match="not the state of such a run"):
+    with pytest.raises(TrainingError, match="not the state"):
         saved_settings(out, Settings)
 
 
@@ -266,7 +266,7 @@ def test_a_state_without_such_settings_is_refused(out: Path) -> None:
     saved = state.read(out)
     del saved.facts["settings"]["rate"]
     state.write(out, saved)
-    with pytest.raises(TrainingError, match="not the state of such a run"):
+    with pytest.raises(TrainingError, match="not the state"):
         saved_settings(out, Settings)
 
 
@@ -274,7 +274,7 @@ def test_a_folder_is_trained_in_by_one_process_at_a_time(tmp_path: Path) -> None
     out = tmp_path / "new" / "run"
     with run.alone_in(out):
         with (
-            pytest.raises(TrainingError, match="another process trains there: wait until it is done, or name another"),
+            pytest.raises(TrainingError, match="another process"),
             run.alone_in(out),
         ):
             raise AssertionError
@@ -305,8 +305,8 @@ def test_other_images_than_before_are_noted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("loss", "norm", "said"),
     [
-        (float("nan"), 1.0, "the loss is nan after 3 steps: go back to the last save"),
-        (0.5, float("inf"), "the gradient is no number where the loss is 0.5 after 3 steps: go back to the last save"),
+        (float("nan"), 1.0, "loss is nan"),
+        (0.5, float("inf"), "gradient .*0.5"),
     ],
 )
 def test_what_is_no_number_ends_a_run(loss: float, norm: float, said: str) -> None:

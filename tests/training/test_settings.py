@@ -60,7 +60,7 @@ def test_settings_that_make_no_run_are_refused(changed: dict[str, Any], said: st
 
 
 def test_a_gaussian_model_has_two_objectives() -> None:
-    with pytest.raises(TrainingError, match=r"^objective='hybrid': give one of bound, simple$"):
+    with pytest.raises(TrainingError, match="objective='hybrid'"):
         GaussianSettings(("data",), objective="hybrid")  # type: ignore[arg-type]
 
 

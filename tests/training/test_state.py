@@ -28,7 +28,7 @@ def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_what_is_no_state_is_named(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / state.FILE).write_bytes(content)
-    with pytest.raises(TrainingError, match=r"state.safetensors: not the state of such a run \(.*: name a folder that"):
+    with pytest.raises(TrainingError, match=r"state.safetensors: not the state"):
         state.read(tmp_path)
 
 
@@ -39,9 +39,7 @@ def test_flipped_bits_are_found(tmp_path: Path) -> None:
         damaged = bytearray(written)
         damaged[place] ^= 1 << place % 8
         (tmp_path / state.FILE).write_bytes(damaged)
-        with pytest.raises(
-            TrainingError, match=r"state.safetensors: (is damaged: its hash does not match|not the state)"
-        ):
+        with pytest.raises(TrainingError, match=r"state.safetensors: (is damaged|not the state)"):
             state.read(tmp_path)
     for end in range(len(written)):
         (tmp_path / state.FILE).write_bytes(written[:end])
@@ -51,7 +49,7 @@ def test_flipped_bits_are_found(tmp_path: Path) -> None:
 
 def test_a_state_without_its_hash_is_refused(tmp_path: Path) -> None:
     (tmp_path / state.FILE).write_bytes(save({"a": torch.ones(3)}, {"ddpmcodec": '{"step": 3}'}))
-    with pytest.raises(TrainingError, match=r"state.safetensors: is damaged: its hash does not match"):
+    with pytest.raises(TrainingError, match=r"state.safetensors: .*hash"):
         state.read(tmp_path)
 
 

@@ -44,7 +44,7 @@ def test_webp_ends_with_a_lossless_file(picture: np.ndarray) -> None:
 
 
 def test_what_a_format_cannot_hold_is_an_error() -> None:
-    with pytest.raises(ImageError, match=r"^WEBP cannot hold this image \(.*\): compare with another codec$"):
+    with pytest.raises(ImageError, match=r"^WEBP cannot hold"):
         CODECS["webp"].encode(Image.new("L", (16_384, 1)), 50)
 
 

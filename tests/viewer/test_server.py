@@ -294,7 +294,5 @@ def test_a_port_that_is_taken_is_an_error() -> None:
     with listen(0) as taken:
         address, port = taken.getsockname()
         assert address == "127.0.0.1"
-        with pytest.raises(
-            DdpmError, match=rf"^port {port} cannot be used \(.*in use.*\): name another --port, or none$"
-        ):
+        with pytest.raises(DdpmError, match=f"port {port} .*--port"):
             listen(port)

@@ -89,7 +89,7 @@ def test_a_cut_file_without_an_original_says_what_to_do(coded: bytes) -> None:
     stripes = cut.decode_whole(ignore)
     assert stripes[-1].end == 400
     assert cut.measure(cut.picture("preview", 400, ignore))["psnr"] is None
-    with pytest.raises(ImageError, match="no original to compare with: the file is cut off or damaged; use --original"):
+    with pytest.raises(ImageError, match=r"no original .*--original"):
         cut.picture("jpeg", 400, ignore)
 
 
@@ -102,27 +102,25 @@ def test_a_damaged_file_is_said_to_be_damaged(coded: bytes) -> None:
 
 
 def test_another_size_of_the_original_is_refused(coded: bytes) -> None:
-    with pytest.raises(ImageError, match="the original is 9 x 8, the file 48 x 32: name the image that it was encoded"):
+    with pytest.raises(ImageError, match=r"9 x 8, .*48 x 32"):
         ViewedFile("photo.ddpm", coded, original=Image.new("RGB", (9, 8)))
 
 
 def test_too_many_pixels_are_refused(coded: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(viewed_file, "MOST_PIXELS", 1000)
-    with pytest.raises(
-        ImageError, match="48 x 32 pixels are too many to view, at most 1000 are shown: decode previews"
-    ):
+    with pytest.raises(ImageError, match=r"48 x 32 .*1000"):
         ViewedFile("photo.ddpm", coded)
 
 
 def test_a_few_bytes_that_claim_many_pixels_are_refused_at_once() -> None:
     header = Header("RGB", 8192, 8192, effort=2, levels=2, model_number=2, index=plan_index(8192, 8192, 22))
     file = assemble(header, b"", [b""] * (header.tile_count * header.segments), b"")
-    with pytest.raises(ImageError, match="bytes are too few of an image that claims 8192 x 8192 pixels: give more"):
+    with pytest.raises(ImageError, match="8192 x 8192"):
         ViewedFile("huge.ddpm", file)
 
 
 def test_files_of_other_models_need_them(foreign: bytes, other_model: Path) -> None:
-    with pytest.raises(ModelError, match="decode with the model that wrote it"):
+    with pytest.raises(ModelError, match="model that wrote it"):
         ViewedFile("foreign.ddpm", foreign)
     assert ViewedFile("foreign.ddpm", foreign, model=other_model).picture("preview", 10**6, ignore).facts["exact"]
 

@@ -21,7 +21,7 @@ def test_a_build_deletes_what_an_earlier_one_left(build: Any, dist: Path, tmp_pa
 
 def test_other_files_are_left(build: Any, dist: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(SystemExit, match="holds other files than a build's: name another folder"):
+    with pytest.raises(SystemExit, match="other files"):
         build.assemble(tmp_path, dist / "ddpmcodec.wasm")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 

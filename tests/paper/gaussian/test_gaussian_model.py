@@ -138,15 +138,13 @@ def test_metadata_must_be_an_object(exported: bytes) -> None:
 
 
 def test_another_format_asks_for_another_version(exported: bytes) -> None:
-    with pytest.raises(ModelError, match=r"this.safetensors: model format 2, this version reads 1; update ddpmcodec"):
+    with pytest.raises(ModelError, match=r"this.safetensors: model format 2"):
         parse(with_metadata(exported, format=2))
 
 
 @pytest.mark.parametrize("kind", ["context", "photo"])
 def test_another_kind_is_refused(exported: bytes, kind: str) -> None:
-    with pytest.raises(
-        ModelError, match=f"this.safetensors: a model of kind '{kind}'; one of kind 'gaussian' is needed"
-    ):
+    with pytest.raises(ModelError, match=f"this.safetensors: .*'{kind}'.*'gaussian'"):
         parse(with_metadata(exported, kind=kind, format=2))
 
 
@@ -191,12 +189,12 @@ def test_other_tensors_under_a_seal_make_another_model_or_none(exported: bytes) 
     ("change", "complaint"),
     [
         ({"name": None}, "'name'"),
-        ({"known_answers": []}, "must list 1 to 64"),
+        ({"known_answers": []}, "1 to 64"),
         ({"known_answers": [[1, 2]]}, "missing 2 required"),
         ({"known_answers": None}, "'known_answers'"),
         ({"architecture": {"width": -1}}, "impossible sizes"),
-        ({"known_answers": {"a": 1}}, "must list 1 to 64"),
-        ({"known_answers": [3]}, "must be an iterable"),
+        ({"known_answers": {"a": 1}}, "1 to 64"),
+        ({"known_answers": [3]}, "iterable"),
         ({"known_answers": [[-1, 10, 2400, ""]]}, "an impossible known answer"),
         ({"known_answers": [[1 << 200, 10, 2400, ""]]}, "an impossible known answer"),
         ({"known_answers": [[0, 1 << 40, 2400, ""]]}, "an impossible known answer"),
@@ -215,7 +213,7 @@ def test_other_tensors_under_a_seal_make_another_model_or_none(exported: bytes) 
     ],
 )
 def test_metadata_that_make_no_sense_are_refused(exported: bytes, change: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(ModelError, match=rf"this.safetensors: the model is damaged \(.*{complaint}.*\)"):
+    with pytest.raises(ModelError, match=f"this.safetensors: .*damaged .*{complaint}"):
         parse(with_metadata(exported, **change))
 
 
@@ -226,15 +224,15 @@ def test_metadata_that_make_no_sense_are_refused(exported: bytes, change: dict[s
         ({"extra": torch.zeros(1)}, "extra is .*expected None"),
         ({"stem_bias": torch.zeros(3)}, r"stem.bias is \(torch.float32, \[3\]\)"),
         ({"stem_bias": torch.full((8,), torch.nan)}, "stem.bias is not finite"),
-        ({"stem_factor": torch.full((8,), 3e38)}, "stem.factor has numbers above 1048576"),
-        ({"stem_bias": torch.full((8,), -2e6)}, "stem.bias has numbers above 1048576"),
+        ({"stem_factor": torch.full((8,), 3e38)}, "stem.factor .*1048576"),
+        ({"stem_bias": torch.full((8,), -2e6)}, "stem.bias .*1048576"),
         ({"descend_weight": torch.zeros(12, 8, 2, 2)}, "descend.weight is .*float32"),
     ],
 )
 def test_tensors_that_the_network_cannot_take_are_refused(
     exported: bytes, change: dict[str, torch.Tensor | None], complaint: str
 ) -> None:
-    with pytest.raises(ModelError, match=rf"the model is damaged \({complaint}"):
+    with pytest.raises(ModelError, match=f"damaged .*{complaint}"):
         parse(with_tensors(exported, **change))
 
 
@@ -244,14 +242,14 @@ def test_tensors_that_the_network_cannot_take_are_refused(
 def test_sums_that_could_round_are_refused() -> None:
     largest = torch.full((2, 1040, 1, 1), 127)  # 127 x 127 x 1040 < 2^24 < 127 x 127 x 1041
     model_file.check_sums({"x.weight": largest})
-    with pytest.raises(ModelError, match=r"x.weight: sums may reach 16790289, at or above 2\^24"):
+    with pytest.raises(ModelError, match=r"x.weight: .*16790289"):
         model_file.check_sums({"x.weight": torch.nn.functional.pad(largest, (0, 0, 0, 0, 0, 1), value=-127)})
 
 
 def test_a_flipped_weight_is_found_by_the_known_answer(exported: bytes) -> None:
     weight = load(exported)["stem.weight"].clone()
     weight.view(-1)[weight.abs().argmax()] *= -1
-    with pytest.raises(ModelError, match="does not compute exactly on this machine"):
+    with pytest.raises(ModelError, match="exactly"):
         parse(with_tensors(exported, stem_weight=weight))
 
 
@@ -259,7 +257,7 @@ def test_a_wrong_answer_is_reported_with_what_was_found(exported: bytes) -> None
     first, *others = metadata_of(exported)["known_answers"]
     *of, right = first
     wrong = with_metadata(exported, known_answers=[[*of, "0" * 64], *others])
-    with pytest.raises(ModelError, match=rf"must give {'0' * 16}, found {right[:16]}, .*PyTorch version"):
+    with pytest.raises(ModelError, match=f"{'0' * 16}, found {right[:16]}"):
         parse(wrong)
 
 
@@ -279,7 +277,7 @@ def test_a_wrong_fast_path_is_passed_over(exported: bytes, monkeypatch: pytest.M
 
 def test_a_machine_that_computes_nothing_right_is_refused(exported: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predictors, "candidates", lambda *a: [lambda: OffByOne(*a)])
-    with pytest.raises(ModelError, match="please report the processor and the PyTorch version"):
+    with pytest.raises(ModelError, match="report the processor"):
         parse(exported)
 
 

@@ -69,7 +69,7 @@ def test_constants_of_a_level_never_change() -> None:
 
 @pytest.mark.parametrize("level", [0, -5])
 def test_a_level_without_noise_is_refused(gaussian_model: GaussianModel, level: int) -> None:
-    with pytest.raises(ValueError, match=f"at least 1/1024 grey level, got {level}"):
+    with pytest.raises(ValueError, match=f"1/1024 .*{level}"):
         gaussian_model.predict(np.zeros((1, 2, 2, 3), np.int64), 1.0, level)
 
 
@@ -214,5 +214,5 @@ def test_numbers_of_any_size_are_rounded_into_the_coders_range() -> None:
 
 
 def test_latents_of_other_channels_are_refused(gaussian_model: GaussianModel) -> None:
-    with pytest.raises(ValueError, match=r"latents must be \[N, H, W, 3\], got \[2, 4, 5, 1\]"):
+    with pytest.raises(ValueError, match=r"latents .*\[2, 4, 5, 1\]"):
         gaussian_model.predict(np.zeros((2, 4, 5, 1), np.int64), 1 / 128, 700)
