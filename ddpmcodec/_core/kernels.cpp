@@ -76,7 +76,7 @@ void Network::require_sizes() const {
     const size_t w = width, n = head.padded_outputs, s = conditions;
     require(is(stem, width, inputs) && is(head, outputs, width), "weights do not fit the width");
     require(is(skip, outputs, inputs), "weights do not fit the inputs and outputs");
-    require(stem_factor.size() == w && head_factor.size() == n && skip_factor.size() == n,
+    require((stem_factor.size() == w || stem_factor.size() == s * w) && head_factor.size() == n && skip_factor.size() == n,
             "factors do not fit the outputs");
     require(stem_bias.size() == s * w && head_bias.size() == s * n, "biases do not fit the conditions and outputs");
     require((int)blocks.size() == depth && (int)block_factor.size() == depth, "blocks do not fit the depth");
@@ -84,6 +84,14 @@ void Network::require_sizes() const {
         require(is(blocks[k], width, block_inputs()) && block_factor[k].size() == w, "a block does not fit the width");
     }
 }
+
+void Network::set_gains(const float* gains) {
+    const std::vector<float> factor = stem_factor;
+    stem_factor.resize(size_t(conditions) * width);
+    for (size_t k = 0; k < stem_factor.size(); k++) stem_factor[k] = factor[k % width] * gains[k];
+}
+
+void Network::add_block_bias(const float* biases) { block_bias.emplace_back(biases, biases + size_t(conditions) * width); }
 
 Scratch::Scratch(const Network& network)
     : sums_stride(rounded_up(network.width > network.outputs ? network.width : network.outputs, VECTOR)),
@@ -133,7 +141,7 @@ void run(const Network& network, const InputRows& inputs, int32_t* outputs, Scra
     const float* head_bias = network.head_bias.data() + (size_t)inputs.condition * network.head.padded_outputs;
     int32_t* sums = scratch.sums.data();
     Rows rows{sums, scratch.trunk.data(), scratch.activation.data(), scratch.sums_stride, scratch.activation_stride,
-              0, width};
+              0, width, nullptr};
     auto multiply = [&](const Packed& weights) {
         product(rows.activation, rows.activation_stride, rows.count, weights, sums, rows.sums_stride);
     };
@@ -142,12 +150,14 @@ void run(const Network& network, const InputRows& inputs, int32_t* outputs, Scra
         const uint8_t* seen = inputs.rows + first * inputs.stride;
         product(seen, inputs.stride, rows.count, network.skip, scratch.skip_sums.data(), scratch.skip_stride);
         product(seen, inputs.stride, rows.count, network.stem, sums, rows.sums_stride);
-        kernels.after_stem(rows, network.stem.offset.data(), network.stem_factor.data(), stem_bias);
+        rows.shift = network.shift(0, inputs.condition);
+        kernels.after_stem(rows, network.stem.offset.data(), network.stem_factor_in(inputs.condition), stem_bias);
         for (int k = 0; k < network.depth; k++) {
             if (network.shown) exchange(rows, network.shown, k, shown ? shown + first : nullptr);
             const int number = k - (network.depth - kept.blocks);
             if (number >= 0) keep(rows, network.block_inputs(), kept.places + first, kept.block[number]);
             multiply(network.blocks[k]);
+            rows.shift = network.shift(k + 1, inputs.condition);
             kernels.after_block(rows, network.block_factor[k].data());
         }
         if (kept.head) keep(rows, width, kept.places + first, kept.head);

@@ -99,9 +99,10 @@ struct Sizes {
 // [conditions][...] in one piece.
 struct Network : Sizes {
     Packed stem;  // its sums are too large by its `offset`
-    std::vector<float> stem_factor, stem_bias;  // [width], [conditions][width]
+    std::vector<float> stem_factor, stem_bias;  // [width], or by condition if there are gains; [conditions][width]
     std::vector<Packed> blocks;  // [width][block_inputs]
     std::vector<std::vector<float>> block_factor;  // [depth][width]
+    std::vector<std::vector<float>> block_bias;    // [depth][conditions][width], added to the trunk for what a block sees; or none
     Packed head;
     std::vector<float> head_factor, head_bias;  // [padded outputs], [conditions][padded outputs]
     Packed skip;                                // from the inputs; its sums are too large by its `offset`
@@ -110,6 +111,17 @@ struct Network : Sizes {
     // Throws std::invalid_argument where sizes are not as they must be: width and inputs are multiples of 16 up to 512,
     // `shown` is one up to the width, and in previews the width.
     void require_sizes() const;
+
+    // Multiplies the stem's sums by gains [conditions][width].
+    void set_gains(const float* gains);
+    // Adds biases [conditions][width] before the next block that has none.
+    void add_block_bias(const float* biases);
+
+    bool has_gains() const { return stem_factor.size() > size_t(width); }
+    const float* stem_factor_in(int condition) const { return &stem_factor[has_gains() ? size_t(condition) * width : 0]; }
+    const float* shift(int block, int condition) const {  // null: none
+        return size_t(block) < block_bias.size() ? &block_bias[block][size_t(condition) * width] : nullptr;
+    }
 };
 
 // How many activations are shown, by the inputs of a block; -1 where it cannot be.

@@ -179,20 +179,22 @@ void pack_columns(const Weights& packed, int first, int last, const uint8_t* x, 
 // ---- Rows of a network
 
 // One row each, as functions: their arguments are known not to overlap, which makes them vectors.
+template <bool SHIFTED>
 void after_stem_row(const int32_t* DDPM_RESTRICT sums, const int32_t* DDPM_RESTRICT offset,
-                    const float* DDPM_RESTRICT factor, const float* DDPM_RESTRICT bias, float* DDPM_RESTRICT trunk,
-                    uint8_t* DDPM_RESTRICT activation, int width) {
+                    const float* DDPM_RESTRICT factor, const float* DDPM_RESTRICT bias, const float* DDPM_RESTRICT shift,
+                    float* DDPM_RESTRICT trunk, uint8_t* DDPM_RESTRICT activation, int width) {
     for (int c = 0; c < width; c++) {
         trunk[c] = (float)(sums[c] - offset[c]) * factor[c] + bias[c];
-        activation[c] = activation_of(trunk[c]);
+        activation[c] = activation_of(SHIFTED ? trunk[c] + shift[c] : trunk[c]);
     }
 }
 
-void after_block_row(const int32_t* DDPM_RESTRICT sums, const float* DDPM_RESTRICT factor, float* DDPM_RESTRICT trunk,
-                     uint8_t* DDPM_RESTRICT activation, int width) {
+template <bool SHIFTED>
+void after_block_row(const int32_t* DDPM_RESTRICT sums, const float* DDPM_RESTRICT factor, const float* DDPM_RESTRICT shift,
+                     float* DDPM_RESTRICT trunk, uint8_t* DDPM_RESTRICT activation, int width) {
     for (int c = 0; c < width; c++) {
         trunk[c] = trunk[c] + (float)sums[c] * factor[c];
-        activation[c] = activation_of(trunk[c]);
+        activation[c] = activation_of(SHIFTED ? trunk[c] + shift[c] : trunk[c]);
     }
 }
 
@@ -208,17 +210,19 @@ void after_head_row(const int32_t* DDPM_RESTRICT sums, const float* DDPM_RESTRIC
 
 void after_stem(const Rows& given, const int32_t* offset, const float* factor, const float* bias) {
     const Rows rows = given;  // a copy, which no activation that is written may change
+    const auto after_row = rows.shift ? after_stem_row<true> : after_stem_row<false>;
     for (int m = 0; m < rows.count; m++) {
-        after_stem_row(rows.sums + m * rows.sums_stride, offset, factor, bias, rows.trunk + (size_t)m * rows.width,
-                       rows.activation + m * rows.activation_stride, rows.width);
+        after_row(rows.sums + m * rows.sums_stride, offset, factor, bias, rows.shift, rows.trunk + (size_t)m * rows.width,
+                  rows.activation + m * rows.activation_stride, rows.width);
     }
 }
 
 void after_block(const Rows& given, const float* factor) {
     const Rows rows = given;
+    const auto after_row = rows.shift ? after_block_row<true> : after_block_row<false>;
     for (int m = 0; m < rows.count; m++) {
-        after_block_row(rows.sums + m * rows.sums_stride, factor, rows.trunk + (size_t)m * rows.width,
-                        rows.activation + m * rows.activation_stride, rows.width);
+        after_row(rows.sums + m * rows.sums_stride, factor, rows.shift, rows.trunk + (size_t)m * rows.width,
+                  rows.activation + m * rows.activation_stride, rows.width);
     }
 }
 
@@ -239,6 +243,20 @@ void differences(const int16_t* source, size_t stride, int rows, const int16_t* 
     int16_t repeated[WINDOW_ROW + 2];
     for (int k = 0; k < WINDOW_ROW; k += 3) repeated[k] = centre[0], repeated[k + 1] = centre[1], repeated[k + 2] = centre[2];
     for (int i = 0; i < rows; i++) differences_of_row(source + i * stride, repeated, out + i * length);
+}
+
+void weigh(const int16_t* weights, const uint16_t* places, const int16_t* values, int count, int32_t* sums) {
+    int32_t linear[LINEAR], sizes[WEIGHED - LINEAR];
+    for (int i = 0; i < LINEAR; i++) linear[i] = sums[i];
+    for (int i = LINEAR; i < WEIGHED; i++) sizes[i - LINEAR] = sums[i];
+    for (int k = 0; k < count; k++) {
+        const int16_t* DDPM_RESTRICT row = weights + (size_t)places[k] * WEIGHED;
+        const int16_t value = values[k], size = (int16_t)(value < 0 ? -value : value);
+        DDPM_VECTORISE for (int i = 0; i < LINEAR; i++) linear[i] += value * row[i];
+        DDPM_VECTORISE for (int i = 0; i < WEIGHED - LINEAR; i++) sizes[i] += size * row[LINEAR + i];
+    }
+    for (int i = 0; i < LINEAR; i++) sums[i] = linear[i];
+    for (int i = LINEAR; i < WEIGHED; i++) sums[i] = sizes[i - LINEAR];
 }
 
 // ---- Learning
@@ -335,7 +353,7 @@ void adam_step(const int32_t* DDPM_RESTRICT sums, const int32_t* DDPM_RESTRICT e
 
 constexpr Kernels table_of(const char* name, int input_unit, decltype(Kernels::product) product) {
     return {name, GROUP, (int)sizeof(Weight), input_unit, product, pack_row, pack_columns, after_stem, after_block, after_head,
-            differences, quantise_row, quantise_columns, backward, adam_step};
+            differences, weigh, quantise_row, quantise_columns, backward, adam_step};
 }
 
 }  // namespace

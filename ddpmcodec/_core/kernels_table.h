@@ -34,6 +34,7 @@ constexpr int VECTOR = 16;      // outputs that lie side by side in packed weigh
 constexpr int ROW_UNIT = 64;    // rows of activations can be read up to a multiple of so many bytes
 constexpr int LARGEST_WIDTH = 512;
 constexpr int LARGEST_BLOCK = 1024;  // inputs of a block: its own activations, and those that others show
+constexpr int WEIGHED = 24, LINEAR = 8;  // sums that `weigh` adds to; of values, not of sizes
 constexpr float LARGEST_ACTIVATION = 255.0f;
 constexpr float LARGEST_WEIGHT = 127.0f;
 constexpr float LARGEST_GRADIENT = 127.0f;  // in eight bits
@@ -63,6 +64,7 @@ struct Rows {
     uint8_t* activation;
     size_t sums_stride, activation_stride;
     int count, width;
+    const float* shift = nullptr;  // [width], added to the trunk for activations alone; null: nothing is
 };
 
 // What becomes outputs: sums of the head, and of the skip layer, which are too large by `skip_offset`.
@@ -106,6 +108,9 @@ struct Kernels {
     // Inputs of rows of a window: differences from a pixel. source: int16 [rows][stride]; centre: int16 [3]; out: uint8, each row
     // `length` behind the one before it. WINDOW_ROW values of each row are read and written.
     void (*differences)(const int16_t* source, size_t stride, int rows, const int16_t* centre, uint8_t* out, size_t length);
+    // Adds to WEIGHED sums those of values times their weights, of which the first LINEAR are of values, the others of their sizes.
+    // weights: int16 [places][WEIGHED]. Exact while sums fit int32.
+    void (*weigh)(const int16_t* weights, const uint16_t* places, const int16_t* values, int count, int32_t* sums);
     // Rounds gradients of one position to eight bits, 128 plus -127 .. 127 units. Returns the unit.
     float (*quantise_row)(const float* gradients, int count, uint8_t* row);
     // Rounds gradients of outputs [first, last) at `count` positions to eight bits, each output's in its own unit.

@@ -119,7 +119,7 @@ std::vector<int32_t> convolved(const Network& network, const uint8_t* inputs, si
             for (int x = 0; x < width; x += BLOCK_ROWS) {
                 const size_t first = size_t(y) * width + x;
                 work(first, y, x, Rows{scratch.sums.data(), &trunk[first * channels], &activations[at(y, x)], scratch.sums_stride, channels,
-                                       std::min(BLOCK_ROWS, width - x), network.width});
+                                       std::min(BLOCK_ROWS, width - x), network.width, nullptr});
             }
     };
     visit(seen, [&](size_t first, int, int, const Rows& rows) {

@@ -61,11 +61,13 @@ def depth_of(params: Params) -> int:
 
 def reference(params: Params, rows: Any, condition: int) -> tuple[Any, list[Any], Any]:
     """Outputs, and what the blocks and the head see, of rows that are alone: nobody shows them anything."""
-    trunk = times(rows.astype(np.int64) - 128, params["stem.weight"]).astype(F) * params["stem.factor"]
+    gain = params["stem.gain"][condition] if "stem.gain" in params else F(1)
+    trunk = times(rows.astype(np.int64) - 128, params["stem.weight"]).astype(F) * (params["stem.factor"] * gain)
     trunk = trunk + params["stem.bias"][condition]
     blocks = []
     for k in range(depth_of(params)):
-        own, seen = activated(trunk), params[f"block{k}.weight"].shape[1]
+        shift = params[f"block{k}.bias"][condition] if f"block{k}.bias" in params else F(0)
+        own, seen = activated(trunk + shift), params[f"block{k}.weight"].shape[1]
         blocks.append(np.pad(own, ((0, 0), (0, seen - own.shape[1]))))
         trunk = trunk + times(blocks[k], params[f"block{k}.weight"]).astype(F) * params[f"block{k}.factor"]
     head = activated(trunk)

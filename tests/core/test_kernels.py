@@ -64,6 +64,25 @@ def test_networks_compute_what_numpy_does(
     assert len(np.unique(head)) > 100 or head.size < 1000  # neither all at one bound, nor at the other
 
 
+def test_conditions_have_gains_of_the_stem_and_biases_of_blocks(kernel: str) -> None:
+    params, rows = network(), rows_of(50)
+    r = np.random.default_rng(3)
+    params["stem.gain"] = r.uniform(0.3, 2, (3, 64)).astype(F)
+    params |= {f"block{k}.bias": r.normal(0, 60, (3, 64)).astype(F) for k in range(3)}
+    computed = testing.Network(params)
+    for condition in range(3):
+        assert np.array_equal(computed.outputs(rows, condition), reference(params, rows, condition)[0])
+
+
+def test_sums_of_listed_values_are_exact(kernel: str) -> None:
+    r = np.random.default_rng(4)
+    weights, places = r.integers(-500, 500, (70, 24), np.int16), r.permutation(70)[:41].astype(np.uint16)
+    values = r.integers(-32767, 32768, 41).astype(np.int16)
+    expected = values.astype(np.int64) @ weights[places]
+    expected[8:] = np.abs(values.astype(np.int64)) @ weights[places, 8:]
+    assert np.array_equal(testing.weighed(weights, places, values), expected)
+
+
 def test_the_skip_layer_is_linear_in_the_inputs(kernel: str) -> None:
     params = network()
     params |= {"head.factor": np.zeros(30, F), "head.bias": np.zeros((3, 30), F)}

@@ -69,7 +69,22 @@ Network any_network(const nb::dict& tensors) {
     Sizes sizes;
     sizes.inputs = length(tensors, "stem.weight", 1), sizes.outputs = length(tensors, "head.weight", 0);
     sizes.conditions = length(tensors, "stem.bias", 0);
-    return network_of(tensors, sizes);
+    Network network = network_of(tensors, sizes);
+    const Tensors source{tensors};
+    if (tensors.contains("stem.gain")) network.set_gains(source.biases("stem.gain", network.conditions, network.width));
+    auto bias = [&] { return "block" + std::to_string(network.block_bias.size()) + ".bias"; };
+    while (tensors.contains(nb::str(bias().c_str()))) network.add_block_bias(source.biases(bias(), network.conditions, network.width));
+    network.require_sizes();
+    return network;
+}
+
+// int32 [24]: of values int16 [N] times int16 [N, 24], the last 16 of sizes of values.
+Out<int32_t> weighed(const Matrix<int16_t>& weights, const std::vector<uint16_t>& places, const std::vector<int16_t>& values) {
+    require(weights.shape(1) == WEIGHED && places.size() == values.size(), "24 weights of each place, and a value for each");
+    for (const uint16_t place : places) require(place < weights.shape(0), "no such place");
+    std::vector<int32_t> sums(WEIGHED);
+    kernels().weigh(weights.data(), places.data(), values.data(), int(places.size()), sums.data());
+    return array_of(std::move(sums), {size_t(WEIGHED)});
 }
 
 Out<int32_t> outputs_of(const Network& network, const Matrix<uint8_t>& inputs, int condition) {
@@ -142,6 +157,7 @@ Out<float> weights_of(const LearningLayer& layer) { return array_of(layer.weight
 void bind_testing_kernels(nb::module_& m) {
     m.def("product", &product_of, "x"_a, "w"_a);
     m.def("differences", &differences_of, "window"_a, "centre"_a);
+    m.def("weighed", &weighed, "weights"_a, "places"_a, "values"_a);
     nb::class_<Network>(m, "Network", "A network in integers.")
         .def(nb::new_(&any_network), "tensors"_a)
         .def("outputs", &outputs_of, "rows"_a, "condition"_a)
