@@ -1,11 +1,10 @@
 #include "context_model.h"
 
-#include <cstring>
 #include <limits>
 #include <set>
-#include <type_traits>
 
 #include "known_answer.h"
+#include "network_tensors.h"
 
 namespace ddpm {
 
@@ -95,56 +94,6 @@ std::map<std::string, NetworkFacts> facts_of(const Json& metadata, const std::st
 }
 
 // --- networks
-
-// What `network_of` asks: the tensors of one network. Throws std::invalid_argument if a tensor is missing, or has another type or shape.
-class NetworkTensors {
-  public:
-    NetworkTensors(const TensorMap& tensors, std::string key) : tensors_(tensors), prefix_(key + ".") {}
-
-    const int8_t* weights(const std::string& name, int outputs, int inputs) {
-        return reinterpret_cast<const int8_t*>(tensor(name, "I8", {outputs, inputs}).data.data());
-    }
-    const float* factors(const std::string& name, int count) { return floats(tensor(name, "F32", {count})); }
-    const float* biases(const std::string& name, int conditions, int count) { return floats(tensor(name, "F32", {conditions, count})); }
-
-    bool has(const std::string& name) const { return tensors_.contains(prefix_ + name); }
-
-    int side(const std::string& name, size_t axis) const {
-        const Tensor& found = find(name);
-        if (axis >= found.shape.size()) throw std::invalid_argument(name + ": a tensor of " + std::to_string(found.shape.size()) + " sides");
-        return found.shape[axis];
-    }
-
-  private:
-    const Tensor& find(const std::string& name) const {
-        const auto found = tensors_.find(prefix_ + name);
-        if (found == tensors_.end()) throw std::invalid_argument("there is no tensor " + name);
-        return found->second;
-    }
-
-    const Tensor& tensor(const std::string& name, const std::string& type, const std::vector<int>& shape) const {
-        const Tensor& found = find(name);
-        if (found.type != type || found.shape != shape)
-            throw std::invalid_argument(name + ": expected " + described(type, shape) + ", found " + described(found.type, found.shape));
-        return found;
-    }
-
-    static std::string described(const std::string& type, const std::vector<int>& shape) {
-        std::string text = type + " (";
-        for (const int side : shape) text += (text.back() == '(' ? "" : ", ") + std::to_string(side);
-        return text + ")";
-    }
-
-    const float* floats(const Tensor& tensor) {
-        aligned_.resize(tensor.data.size() / sizeof(float));
-        if (!aligned_.empty()) std::memcpy(aligned_.data(), tensor.data.data(), tensor.data.size());
-        return aligned_.data();
-    }
-
-    const TensorMap& tensors_;
-    const std::string prefix_;
-    std::vector<float> aligned_;
-};
 
 // A network of the core's own, whose tensors say its width, its depth, and what is shown.
 Network network_of(NetworkTensors tensors, Role role, int components) {
