@@ -309,6 +309,9 @@ class Pass:
 def segments(levels: int, height: int, width: int) -> list[tuple[int, int, int, int, int]]:
     """(step, level, finest band, positions, parts) of each."""
 
+def jpeg_answers(data: bytes, source: str) -> dict[str, str]:
+    """What the networks of a model of JPEG coefficients compute, as hashes by `<effort>.<role>`."""
+
 def contract(role: str, components: int) -> tuple[int, int, int]:
     """Inputs, outputs and conditions of a network."""
 

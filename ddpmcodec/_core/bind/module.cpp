@@ -10,11 +10,13 @@ void bind_archive(nb::module_& m);
 void bind_constants(nb::module_& m);
 void bind_kernels(nb::module_& m);
 void bind_coder(nb::module_& m);
+void bind_coefficients(nb::module_& m);
 void bind_decoder(nb::module_& m);
 void bind_previews(nb::module_& m);
 void bind_stack(nb::module_& m);
 void bind_testing(nb::module_& m);
 void bind_format_testing(nb::module_& testing);
+void bind_coefficients_testing(nb::module_& testing);
 }  // namespace ddpm
 
 NB_MODULE(_native, m) {
@@ -26,10 +28,12 @@ NB_MODULE(_native, m) {
     ddpm::bind_archive(m);
     ddpm::bind_kernels(m);
     ddpm::bind_coder(m);
+    ddpm::bind_coefficients(m);
     ddpm::bind_decoder(m);
     ddpm::bind_previews(m);
     ddpm::bind_stack(m);
     ddpm::bind_testing(m);
     nb::module_ testing = nb::cast<nb::module_>(m.attr("testing"));
     ddpm::bind_format_testing(testing);
+    ddpm::bind_coefficients_testing(testing);
 }

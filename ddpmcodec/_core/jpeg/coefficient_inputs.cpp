@@ -1,0 +1,142 @@
+#include "coefficient_inputs.h"
+
+#include <bit>
+#include <cmath>
+
+#include "coefficient_tables.h"
+#include "inputs.h"
+
+namespace ddpm {
+
+namespace {
+
+constexpr int ON = 16;              // how far above ZERO an input is that is on
+constexpr int OWN = SEEN_BLOCKS / 2;
+constexpr int WINDOW_REACH = 2, WINDOW_SIDE = 2 * WINDOW_REACH + 1, WINDOW = WINDOW_SIDE * WINDOW_SIDE;
+constexpr int STEP_RANKS[] = {0, 1, 5, 14, 27, 40};  // whose steps are inputs
+constexpr int INSIDE = 0, STEPS_AT = INSIDE + SEEN_BLOCKS, GRID_AT = STEPS_AT + 1 + int(std::size(STEP_RANKS)), GOES_ON = GRID_AT + OTHER_GRID,
+              OWN_WINDOW = GOES_ON + SEEN_BLOCKS, OTHERS = OWN_WINDOW + WINDOW;
+constexpr int OTHER_INPUTS = WINDOW + SEEN_BLOCKS;  // of luma, and of Cb
+static_assert(OTHERS + PREDICTED + MAGNITUDES <= LUMA_INPUTS && OTHERS + 2 * OTHER_INPUTS + PREDICTED + MAGNITUDES <= CHROMA_INPUTS);
+
+constexpr float LEAST_MAGNITUDE = 0.02f;
+constexpr float MOST_PREDICTED = 1 << 21;  // 1/64
+
+// Tables by the exponent and the first 7 bits of the mantissa of floats from 2^-6 on.
+constexpr int TABLE_SHIFT = 16, FIRST_BUCKET = (127 - 6) << 7;
+
+// 24 asinh(x), rounded, within -127 .. 127.
+inline int asinh_input(float x) {
+    const int bucket = int((std::bit_cast<uint32_t>(x) & 0x7FFFFFFF) >> TABLE_SHIFT) - FIRST_BUCKET;
+    if (bucket < 0) return 0;
+    const int size = bucket < int(std::size(ASINH_INPUT)) ? ASINH_INPUT[bucket] : 127;
+    return x < 0 ? -size : size;
+}
+
+// 16 ln(x), rounded, at most 127; x is 2^-6 or more.
+inline int log_input(float x) {
+    const uint32_t bucket = (std::bit_cast<uint32_t>(x) >> TABLE_SHIFT) - FIRST_BUCKET;
+    return bucket < std::size(LOG_INPUT) ? LOG_INPUT[bucket] : 127;
+}
+
+int step_input(int step) {
+    return LEAST_STEP_INPUT + int(std::upper_bound(std::begin(STEP_INPUT), std::end(STEP_INPUT), step) - std::begin(STEP_INPUT));
+}
+
+// The integer nearest to |x| < 2^22, ties to even.
+inline int32_t nearest(float x) { return std::bit_cast<int32_t>(x + 12582912.0f) - 0x4B400000; }
+
+}  // namespace
+
+CoefficientInputs::CoefficientInputs(const CoefficientNetwork& network, JpegRole role, int condition, const JpegComponent& component,
+                                     const SeenPlanes& seen, ChromaGrid grid)
+    : seen_(seen), rank_(rank_of(condition)), unit_(1.0f / float(step_of(component, rank_))),
+      row_(size_t(rounded_up(network.network.inputs, ROW_UNIT)), uint8_t(ZERO)) {
+    for (int j = 0; j < SEEN_BLOCKS; j++) around_[j] = (j / 3 - 1) * ptrdiff_t(seen.own->stride) + j % 3 - 1;
+    std::fill_n(&row_[INSIDE], SEEN_BLOCKS, uint8_t(ZERO + ON));
+    row_[STEPS_AT] = uint8_t(ZERO + step_input(step_of(component, rank_)));
+    for (size_t k = 0; k < std::size(STEP_RANKS); k++) row_[STEPS_AT + 1 + k] = uint8_t(ZERO + step_input(step_of(component, STEP_RANKS[k])));
+    if (grid != OTHER_GRID) row_[size_t(GRID_AT + grid)] = uint8_t(ZERO + ON);
+    add_windows(role, rank_);
+    const int network_condition = role == JpegRole::CR ? JPEG_CONDITIONS + condition : condition;
+    weighed_ = network.predictors.spread(network_condition, weights_);
+    for (int lane = 0; lane < WEIGHED; lane++) factors_[lane] = network.predictors.factors(network_condition)[lane] * unit_;
+}
+
+// The frequencies around that of a rank, in the own block those of lower ranks.
+void CoefficientInputs::add_windows(JpegRole role, int rank) {
+    const bool is_chroma = role != JpegRole::LUMA;
+    luma_around_ = OTHERS + WINDOW, cb_around_ = luma_around_ + OTHER_INPUTS;
+    sums_ = OTHERS + (is_chroma ? 2 * OTHER_INPUTS : 0);
+    for (int k = 0; k < WINDOW; k++) {
+        const int u = ZIGZAG.row[rank] + k / WINDOW_SIDE - WINDOW_REACH, v = ZIGZAG.column[rank] + k % WINDOW_SIDE - WINDOW_REACH;
+        if (u < 0 || v < 0 || u >= BLOCK_SIDE || v >= BLOCK_SIDE) continue;
+        const uint8_t near = ZIGZAG.rank[u][v];
+        if (near < rank) own_.push_back({uint8_t(OWN_WINDOW + k), near});
+        luma_.push_back({uint8_t(OTHERS + k), near});
+        cb_.push_back({uint8_t(OTHERS + OTHER_INPUTS + k), near});
+    }
+}
+
+int32_t CoefficientInputs::gather(int column, int row, uint8_t* inputs) {
+    const size_t at = seen_.own->at(column, row);
+    std::copy(row_.begin(), row_.end(), inputs);
+    gather_surroundings(column, row, at, inputs);
+    gather_window(*seen_.own, at, own_, inputs);
+    gather_others(at, inputs);
+    listed_ = 0;
+    for (int j = 0; j < SEEN_BLOCKS; j++) list(*seen_.own, size_t(ptrdiff_t(at) + around_[j]), j);
+    if (seen_.luma) list(*seen_.luma, at, LUMA_BLOCK);
+    if (seen_.cb) list(*seen_.cb, at, CB_BLOCK);
+    int32_t sums[WEIGHED] = {};
+    kernels().weigh(weights_.data(), places_, values_, listed_, sums);
+    for (int k = 0; k < PREDICTED; k++) inputs[sums_ + k] = uint8_t(ZERO + asinh_input(float(sums[k]) * factors_[k]));
+    for (int k = 0; k < MAGNITUDES; k++)
+        inputs[sums_ + PREDICTED + k] = uint8_t(ZERO + log_input(float(sums[LINEAR + k]) * factors_[LINEAR + k] + LEAST_MAGNITUDE));
+    const float predicted = float(sums[0]) * factors_[0] * 64.0f;
+    return nearest(std::min(std::max(predicted, -MOST_PREDICTED), MOST_PREDICTED));
+}
+
+// Which blocks around are inside, and go on.
+void CoefficientInputs::gather_surroundings(int column, int row, size_t at, uint8_t* inputs) const {
+    const CoefficientPlane& own = *seen_.own;
+    for (int j = 0; j < SEEN_BLOCKS; j++)
+        if (j != OWN && own.goes_on[size_t(ptrdiff_t(at) + around_[j])]) inputs[GOES_ON + j] = uint8_t(ZERO + ON);
+    if (column > 0 && row > 0 && column < own.columns - 1 && row < own.rows - 1) return;
+    for (int j = 0; j < SEEN_BLOCKS; j++) {
+        const int x = column + j % 3 - 1, y = row + j / 3 - 1;
+        if (x < 0 || y < 0 || x >= own.columns || y >= own.rows) inputs[INSIDE + j] = ZERO;
+    }
+}
+
+void CoefficientInputs::gather_window(const CoefficientPlane& plane, size_t at, const std::vector<WindowEntry>& window, uint8_t* inputs) const {
+    const int16_t* block = plane.block(at);
+    for (const WindowEntry& entry : window)
+        if (block[entry.rank]) inputs[entry.input] = uint8_t(ZERO + asinh_input(float(block[entry.rank]) * unit_));
+}
+
+// What chroma sees of luma and of Cb besides sums: windows, and the coded frequency around.
+void CoefficientInputs::gather_others(size_t at, uint8_t* inputs) const {
+    auto gather = [&](const CoefficientPlane* plane, const std::vector<WindowEntry>& window, int first_around) {
+        if (!plane) return;
+        gather_window(*plane, at, window, inputs);
+        for (int j = 0; j < SEEN_BLOCKS; j++) {
+            const int16_t value = plane->block(size_t(ptrdiff_t(at) + around_[j]))[rank_];
+            if (value) inputs[first_around + j] = uint8_t(ZERO + asinh_input(float(value) * unit_));
+        }
+    };
+    gather(seen_.luma, luma_, luma_around_);
+    gather(seen_.cb, cb_, cb_around_);
+}
+
+// Lists the coefficients of a block that have weights.
+void CoefficientInputs::list(const CoefficientPlane& plane, size_t at, int block) {
+    const int16_t* values = plane.block(at);
+    for (uint64_t left = plane.nonzero[at] & weighed_[size_t(block)]; left; left &= left - 1) {
+        const int rank = std::countr_zero(left);
+        places_[listed_] = uint16_t(block * BLOCK_VALUES + rank);
+        values_[listed_++] = values[rank];
+    }
+}
+
+}  // namespace ddpm

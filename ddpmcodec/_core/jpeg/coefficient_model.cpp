@@ -1,0 +1,249 @@
+#include "coefficient_model.h"
+
+#include <set>
+
+#include "coefficient_inputs.h"
+#include "environment.h"
+#include "header.h"
+#include "known_answer.h"
+#include "logistic_table.h"
+#include "network_tensors.h"
+
+namespace ddpm {
+
+namespace {
+
+constexpr const char* KIND = "jpeg";
+constexpr const char *LUMA = "luma", *CHROMA = "chroma";
+constexpr int STORED_EFFORTS = 2;       // higher ones use the networks of the last
+constexpr int SUM_WEIGHTS = 64;         // of a predictor, at most
+constexpr int NO_WEIGHT = 255;          // in a sum of sizes
+constexpr int MOST_WEIGHT = 65535;      // of a sum: times the largest coefficient that fits int32
+constexpr float GAIN_UNIT = 1.0f / 4096, BIAS_UNIT = 1.0f / 32;
+
+[[noreturn]] void refuse(const std::string& source, const std::string& message) { throw Error(Fault::MODEL, source + ": " + message); }
+
+// The tensors of a network whose gains and biases are integers.
+class CoefficientTensors : public NetworkTensors {
+  public:
+    using NetworkTensors::NetworkTensors;
+
+    // Those of the stem are stored as integers, those of the head as they are.
+    const float* biases(const std::string& name, int conditions, int count) {
+        return name == "head.bias" ? NetworkTensors::biases(name, conditions, count) : scaled(name, conditions, count, BIAS_UNIT);
+    }
+
+    const float* scaled(const std::string& name, int conditions, int count, float unit) {
+        const int16_t* integers = aligned(tensor(name, "I16", {conditions, count}), integers_);
+        floats_.resize(integers_.size());
+        for (size_t k = 0; k < floats_.size(); k++) floats_[k] = float(integers[k]) * unit;
+        return floats_.data();
+    }
+
+    std::vector<uint8_t> bytes(const std::string& name, const std::vector<int>& shape) const {
+        const Bytes data = tensor(name, "U8", shape).data;
+        return {data.begin(), data.end()};
+    }
+    std::vector<int16_t> integers(const std::string& name, const std::vector<int>& shape) {
+        aligned(tensor(name, "I16", shape), integers_);
+        return integers_;
+    }
+    std::vector<float> floats(const std::string& name, int conditions, int count) {
+        NetworkTensors::biases(name, conditions, count);
+        return floats_;
+    }
+
+  private:
+    std::vector<int16_t> integers_;
+};
+
+Network coefficient_network(CoefficientTensors& tensors, int inputs, int conditions) {
+    Sizes sizes;
+    sizes.inputs = inputs, sizes.outputs = COEFFICIENT_OUTPUTS, sizes.conditions = conditions;
+    sizes.width = tensors.side("stem.weight", 0);
+    while (sizes.depth <= LARGEST_DEPTH && tensors.has("block" + std::to_string(sizes.depth) + ".weight")) sizes.depth++;
+    if (sizes.width < 1 || sizes.width > LARGEST_WIDTH || sizes.depth > LARGEST_DEPTH)
+        throw std::invalid_argument("a network has up to 8 blocks of a width up to 512");
+    Network network = network_of<CoefficientTensors>(tensors, sizes);
+    network.set_gains(tensors.scaled("stem.gain", conditions, sizes.width, GAIN_UNIT));
+    for (int k = 0; k < sizes.depth; k++)
+        network.add_block_bias(tensors.scaled("block" + std::to_string(k) + ".bias", conditions, sizes.width, BIAS_UNIT));
+    return network;
+}
+
+// A weight of a sum of sizes: 2^(14 - code/16).
+int16_t magnitude_weight(uint8_t code) {
+    return code == NO_WEIGHT ? int16_t(0) : int16_t(((SIXTEENTH_POWER[code & 15] >> (code >> 4)) + (1 << 15)) >> 16);
+}
+
+// Sums of each condition. gaps: from one entry to the next.
+struct StoredSums {
+    int count, first_lane;
+    std::vector<uint8_t> gaps;
+    std::vector<int16_t> weights;
+    std::vector<float> factors;
+
+    void add_to(Predictors& predictors, int condition) const {
+        for (int sum = 0; sum < count; sum++) {
+            const size_t number = size_t(condition * count + sum), first = number * SUM_WEIGHTS;
+            std::vector<Predictors::Weight> placed;
+            int entry = 0;
+            for (size_t k = first; k < first + SUM_WEIGHTS; k++, entry++) {
+                entry += gaps[k];
+                if (weights[k]) placed.push_back({entry, weights[k]});
+            }
+            predictors.add(first_lane + sum, placed, factors[number]);
+        }
+    }
+};
+
+StoredSums linear_sums(CoefficientTensors& tensors, int conditions) {
+    const std::vector<int> shape = {conditions, PREDICTED, SUM_WEIGHTS};
+    return {PREDICTED, 0, tensors.bytes("linear.gap", shape), tensors.integers("linear.weight", shape),
+            tensors.floats("linear.factor", conditions, PREDICTED)};
+}
+
+StoredSums magnitude_sums(CoefficientTensors& tensors, int conditions) {
+    const std::vector<int> shape = {conditions, MAGNITUDES, SUM_WEIGHTS};
+    const std::vector<uint8_t> codes = tensors.bytes("magnitude.weight", shape);
+    StoredSums sums{MAGNITUDES, LINEAR, tensors.bytes("magnitude.gap", shape), {}, tensors.floats("magnitude.factor", conditions, MAGNITUDES)};
+    for (const uint8_t code : codes) sums.weights.push_back(magnitude_weight(code));
+    for (const float factor : sums.factors)
+        if (factor < 0) throw std::invalid_argument("magnitude.factor: a factor below zero");
+    return sums;
+}
+
+Predictors predictors_of(CoefficientTensors& tensors, bool is_luma, int conditions) {
+    Predictors predictors(is_luma ? SEEN_BLOCKS : MOST_SEEN_BLOCKS);
+    const StoredSums linear = linear_sums(tensors, conditions), magnitudes = magnitude_sums(tensors, conditions);
+    for (int c = 0; c < conditions; c++) {
+        predictors.begin_condition();
+        linear.add_to(predictors, c);
+        magnitudes.add_to(predictors, c);
+    }
+    return predictors;
+}
+
+// --- known answers
+
+constexpr int ANSWER_ROWS = 24;
+constexpr uint64_t SEED = 1;
+
+void hash_network(const Network& network, int condition, Sha256& hash) {
+    Philox numbers(SEED);
+    const size_t stride = size_t(rounded_up(network.inputs, ROW_UNIT));
+    std::vector<uint8_t> rows(ANSWER_ROWS * stride);
+    for (size_t row = 0; row < ANSWER_ROWS; row++)
+        for (size_t k = 0; k < size_t(network.inputs); k++) rows[row * stride + k] = uint8_t(numbers.next());
+    std::vector<int32_t> outputs(size_t(ANSWER_ROWS * network.outputs));
+    Scratch scratch(network);
+    run(network, {condition, rows.data(), stride, ANSWER_ROWS}, outputs.data(), scratch);
+    hash.add({reinterpret_cast<const uint8_t*>(outputs.data()), outputs.size() * sizeof(int32_t)});
+}
+
+void hash_sums(const Predictors& predictors, int condition, Sha256& hash) {
+    Philox numbers(SEED);
+    std::vector<int16_t> weights, values;
+    std::vector<uint16_t> places;
+    predictors.spread(condition, weights);
+    for (int entry = 0; entry < predictors.entries(); entry++) {
+        places.push_back(uint16_t(entry));
+        values.push_back(int16_t(int(numbers.next() % (2 * LARGEST_DEQUANTISED + 1)) - LARGEST_DEQUANTISED));
+    }
+    int32_t sums[WEIGHED] = {};
+    kernels().weigh(weights.data(), places.data(), values.data(), predictors.entries(), sums);
+    hash.add({reinterpret_cast<const uint8_t*>(sums), sizeof sums});
+    hash.add({reinterpret_cast<const uint8_t*>(predictors.factors(condition)), WEIGHED * sizeof(float)});
+}
+
+}  // namespace
+
+void Predictors::add(int lane, const std::vector<Weight>& weights, float factor) {
+    int64_t total = 0;
+    Condition& condition = conditions_.back();
+    for (const Weight& weight : weights) {
+        if (weight.entry >= entries()) throw std::invalid_argument("a predictor weighs an entry that there is not");
+        total += std::abs(int(weight.weight));
+        condition.weights.push_back({lane, weight});
+    }
+    if (total > MOST_WEIGHT) throw std::invalid_argument("the weights of a predictor are larger than 65535 in total");
+    condition.factor[lane] = factor;
+}
+
+std::vector<uint64_t> Predictors::spread(int condition, std::vector<int16_t>& weights) const {
+    std::vector<uint64_t> weighed(size_t(blocks_), 0);
+    weights.assign(size_t(entries() * WEIGHED), 0);
+    for (const auto& [lane, weight] : conditions_[size_t(condition)].weights) {
+        weights[size_t(weight.entry * WEIGHED + lane)] = weight.weight;
+        weighed[size_t(weight.entry / BLOCK_VALUES)] |= uint64_t(1) << weight.entry % BLOCK_VALUES;
+    }
+    return weighed;
+}
+
+std::string answer_of(const CoefficientNetwork& network) {
+    const IeeeArithmetic arithmetic;
+    const int conditions = network.network.conditions;
+    Sha256 hash;
+    for (const int condition : std::set{0, conditions / 2, conditions - 1}) {
+        hash_network(network.network, condition, hash);
+        hash_sums(network.predictors, condition, hash);
+    }
+    return hex(hash.digest());
+}
+
+// --- the file
+
+CoefficientModel::CoefficientModel(Bytes data, const std::string& source, int number, const Digest* known_id)
+    : data_(data.begin(), data.end()), file_(parse_model_file(data_, source, KIND, known_id)), id_(known_id ? *known_id : sha256(data_)),
+      number_(number) {
+    const Json* name = file_.metadata.find("name");
+    name_ = name && name->text() ? *name->text() : "None";
+}
+
+std::shared_ptr<const CoefficientModel> CoefficientModel::parse(Bytes data, const std::string& source, int number, const Digest* known_id) {
+    return std::shared_ptr<const CoefficientModel>(new CoefficientModel(data, source, number, known_id));
+}
+
+CoefficientNetworks CoefficientModel::networks(int effort) const {
+    if (effort < 1 || effort > MAX_EFFORT) throw Error(Fault::ARGUMENT, "effort " + std::to_string(effort) + " (1 to " + std::to_string(MAX_EFFORT) + " are possible)");
+    const std::string prefix = std::to_string(std::min(effort, STORED_EFFORTS)) + ".";
+    return {network(prefix + LUMA), network(prefix + CHROMA)};
+}
+
+std::map<std::string, std::string> CoefficientModel::answers() const {
+    std::map<std::string, std::string> answers;
+    for (int effort = 1; effort <= STORED_EFFORTS; effort++)
+        for (const char* role : {LUMA, CHROMA}) {
+            const std::string key = std::to_string(effort) + "." + role;
+            answers[key] = answer_of(*made(key));
+        }
+    return answers;
+}
+
+CoefficientModel::Shared CoefficientModel::network(const std::string& key) const {
+    const std::lock_guard lock(mutex_);
+    Shared& network = made_[key];
+    if (network) return network;
+    const Json* networks = file_.metadata.find("networks");
+    const Json* entry = networks ? networks->find(key) : nullptr;
+    const Json* answer = entry ? entry->find("answer") : nullptr;
+    Shared fresh = made(key);
+    if (!answer || !answer->text() || answer_of(*fresh) != *answer->text())
+        refuse(name_, "its networks do not compute here what they must: the file is damaged, or this machine's arithmetic differs; files would"
+                      " not decode elsewhere");
+    return network = fresh;
+}
+
+CoefficientModel::Shared CoefficientModel::made(const std::string& key) const {
+    const bool is_luma = key.ends_with(LUMA);
+    const int conditions = is_luma ? JPEG_CONDITIONS : 2 * JPEG_CONDITIONS;
+    try {
+        CoefficientTensors tensors(file_.tensors, key);
+        Network network = coefficient_network(tensors, is_luma ? LUMA_INPUTS : CHROMA_INPUTS, conditions);
+        return std::make_shared<const CoefficientNetwork>(CoefficientNetwork{std::move(network), predictors_of(tensors, is_luma, conditions)});
+    } catch (const std::invalid_argument& error) {
+        refuse(name_, "the network " + key + ": " + error.what() + "; export the model again");
+    }
+}
+
+}  // namespace ddpm

@@ -1,0 +1,217 @@
+#include "coefficient_pass.h"
+
+#include <bit>
+#include <cmath>
+
+#include "environment.h"
+#include "header.h"
+#include "streams.h"
+
+namespace ddpm {
+
+namespace {
+
+constexpr int DELAY_OF_ROWS = 2;  // waves that a row is behind the row above
+constexpr int LUMA = 0, CB = 1;   // components
+
+// How many columns or rows of luma there are to one of chroma, where that is 1 or 2; else 0.
+int ratio_of(int luma, int chroma) { return luma == chroma ? 1 : luma == 2 * chroma ? 2 : 0; }
+
+ChromaGrid grid_of(int across, int down) {
+    if (!across || !down) return OTHER_GRID;
+    return ChromaGrid(across * down == 1 ? FULL_GRID : across * down == 2 ? HALF_GRID : QUARTER_GRID);
+}
+
+bool has_same_blocks(const CoefficientPlane& a, const CoefficientPlane& b) { return a.columns == b.columns && a.rows == b.rows; }
+
+}  // namespace
+
+CoefficientChunk parse_coefficient_chunk(Bytes data, bool is_first) {
+    CoefficientChunk chunk;
+    ByteReader reader(data, "a chunk of coefficients");
+    if (is_first) {
+        const int bytes = reader.byte();
+        if (bytes < LEAST_STATE_BYTES || bytes > MOST_STATE_BYTES)
+            throw Error(Fault::CORRUPT, "a chunk claims a state of " + std::to_string(bytes) + " bytes (4 to 8 are possible): the data is damaged");
+        chunk.state = reader.integer(bytes);
+        if (chunk.state < LEAST_STATE || chunk.state >> 63)
+            throw Error(Fault::CORRUPT, "a chunk begins with a state that no encoder writes: the data is damaged");
+    }
+    chunk.words.reserve(reader.left() / WORD_BYTES);
+    while (reader.left() >= WORD_BYTES) chunk.words.push_back(uint32_t(reader.integer(WORD_BYTES)));
+    return chunk;
+}
+
+CoefficientPass::CoefficientPass(CoefficientNetworks networks, Coefficients& tile) : networks_(std::move(networks)), tile_(tile) {
+    if (tile.components.empty() || tile.components.size() > MOST_JPEG_COMPONENTS) throw std::invalid_argument("a tile has one to four components");
+    for (const JpegComponent& component : tile.components) {
+        const size_t values = size_t(component.columns) * size_t(component.rows) * BLOCK_VALUES;
+        if (component.columns < 1 || component.rows < 1 || component.values.size() != values)
+            throw std::invalid_argument("a component has one block or more, and 64 values of each");
+        planes_.emplace_back(component.columns, component.rows);
+    }
+    if (planes_.size() == 1) {
+        grid_ = QUARTER_GRID;  // as most files that networks are trained on
+        return;
+    }
+    const int across = ratio_of(planes_[LUMA].columns, planes_[CB].columns), down = ratio_of(planes_[LUMA].rows, planes_[CB].rows);
+    grid_ = grid_of(across, down);
+    if (grid_ == HALF_GRID || grid_ == QUARTER_GRID) luma_grid_.emplace(planes_[LUMA], across, down);
+}
+
+void CoefficientPass::encode() {
+    if (has_begun_) throw std::logic_error("a pass codes once");
+    is_encoding_ = has_begun_ = true;
+}
+
+void CoefficientPass::decode(CoefficientChunk first, bool is_cut) {
+    if (has_begun_) throw std::logic_error("a pass codes once");
+    has_begun_ = true;
+    reader_.state = first.state;
+    reader_.words = std::move(first.words);
+    reader_.strict = is_cut;
+}
+
+void CoefficientPass::extend(const std::vector<uint32_t>& words) { reader_.words.insert(reader_.words.end(), words.begin(), words.end()); }
+
+bool CoefficientPass::advance(int segment, Clock::time_point deadline) {
+    if (!has_begun_) throw std::logic_error("a pass begins with encode() or decode()");
+    const IeeeArithmetic arithmetic;
+    segment = std::min(segment, JPEG_SEGMENTS);
+    while (done_ < segment && !ended_) {
+        if (!inputs_) plan_step();
+        code_wave();
+        if (ended_) break;
+        const CoefficientPlane& plane = planes_[size_t(steps_[step_].component)];
+        if (++wave_ == plane.columns + DELAY_OF_ROWS * (plane.rows - 1)) finish_step();
+        if (Clock::now() >= deadline) break;
+    }
+    return done_ >= segment || ended_;
+}
+
+// --- from step to step
+
+// Chroma sees luma, and Cr also Cb, if their blocks are in the same places.
+SeenPlanes CoefficientPass::seen_by(int component) const {
+    SeenPlanes seen{&planes_[size_t(component)]};
+    if (jpeg_role(component) == JpegRole::LUMA) return seen;
+    const CoefficientPlane* luma = luma_grid_ ? &luma_grid_->plane() : grid_ == FULL_GRID ? &planes_[LUMA] : nullptr;
+    if (luma && has_same_blocks(*luma, *seen.own)) seen.luma = luma;
+    if (jpeg_role(component) == JpegRole::CR && has_same_blocks(planes_[CB], *seen.own)) seen.cb = &planes_[CB];
+    return seen;
+}
+
+void CoefficientPass::plan_step() {
+    if (steps_.empty())
+        for (int component = 0; component < int(planes_.size()); component++) {
+            if (const int flag = flag_of(done_); flag >= 0) steps_.push_back({component, BLOCK_VALUES + flag, false});
+            for (int rank = SEGMENT_STARTS[done_]; rank < SEGMENT_STARTS[done_ + 1]; rank++) steps_.push_back({component, rank, false});
+            steps_.back().is_last = true;
+        }
+    const Step& step = steps_[step_];
+    const JpegRole role = jpeg_role(step.component);
+    network_ = role == JpegRole::LUMA ? networks_.luma.get() : networks_.chroma.get();
+    inputs_.emplace(*network_, role, step.condition, tile_.components[size_t(step.component)], seen_by(step.component), grid_);
+    std::optional<Scratch>& scratch = scratch_[role != JpegRole::LUMA];
+    if (!scratch) scratch.emplace(network_->network);
+    wave_ = 0;
+}
+
+void CoefficientPass::finish_step() {
+    const Step step = steps_[step_];
+    inputs_.reset();
+    if (step.component == LUMA && step.is_last && luma_grid_) luma_grid_->add(SEGMENT_STARTS[done_], SEGMENT_STARTS[done_ + 1]);
+    if (++step_ < steps_.size()) return;
+    steps_.clear();
+    step_ = 0;
+    if (is_encoding_) ends_.push_back(symbols_.size());
+    done_++;
+}
+
+// --- a wave
+
+void CoefficientPass::code_wave() {
+    gather_wave();
+    if (positions_.empty()) return;
+    const Step& step = steps_[step_];
+    const Network& network = network_->network;
+    const int condition = jpeg_role(step.component) == JpegRole::CR ? JPEG_CONDITIONS + step.condition : step.condition;
+    outputs_.resize(positions_.size() * COEFFICIENT_OUTPUTS);
+    Scratch& scratch = *scratch_[jpeg_role(step.component) != JpegRole::LUMA];
+    run(network, {condition, rows_.data(), size_t(inputs_->stride()), int(positions_.size())}, outputs_.data(), scratch);
+    const CoefficientCoder coder(is_encoding_ ? &symbols_ : nullptr, is_encoding_ ? nullptr : &reader_);
+    for (size_t k = 0; k < positions_.size() && !ended_; k++) {
+        code_block(coder, k);
+        ended_ = reader_.ended;
+    }
+}
+
+void CoefficientPass::gather_wave() {
+    const CoefficientPlane& plane = planes_[size_t(steps_[step_].component)];
+    const int first = std::max(0, (wave_ - plane.columns + DELAY_OF_ROWS) / DELAY_OF_ROWS), end = std::min(plane.rows, wave_ / DELAY_OF_ROWS + 1);
+    const size_t stride = size_t(inputs_->stride());
+    rows_.resize(std::max(rows_.size(), size_t(std::max(end - first, 0)) * stride));
+    positions_.clear();
+    for (int row = first; row < end; row++) {
+        const int column = wave_ - DELAY_OF_ROWS * row;
+        if (!plane.goes_on[plane.at(column, row)]) continue;
+        const int32_t predicted = inputs_->gather(column, row, &rows_[positions_.size() * stride]);
+        positions_.push_back({column, row, predicted});
+    }
+}
+
+void CoefficientPass::code_block(const CoefficientCoder& coder, size_t number) {
+    const Step& step = steps_[step_];
+    const Position& position = positions_[number];
+    JpegComponent& component = tile_.components[size_t(step.component)];
+    CoefficientPlane& plane = planes_[size_t(step.component)];
+    const size_t at = plane.at(position.column, position.row);
+    int16_t* block = component.block(position.column, position.row);
+    const int32_t* outputs = &outputs_[number * COEFFICIENT_OUTPUTS];
+    const int rank = rank_of(step.condition);
+    if (step.condition >= BLOCK_VALUES) {
+        const bool goes_on = is_encoding_ && std::any_of(block + rank, block + BLOCK_VALUES, [](int16_t value) { return value != 0; });
+        plane.goes_on[at] = coder.flag(outputs, goes_on);
+        return;
+    }
+    const int value = coder.coefficient(outputs, position.predicted, block[rank]);
+    if (!is_encoding_) block[rank] = int16_t(value);
+    if (value) plane.set(at, rank, value * step_of(component, rank));
+}
+
+// --- the stream
+
+// CRC-32 of all coefficients, of which a stream keeps 24 bits.
+uint32_t CoefficientPass::check() const {
+    uint32_t crc = 0;
+    for (const JpegComponent& component : tile_.components)
+        crc = crc32({reinterpret_cast<const uint8_t*>(component.values.data()), component.values.size() * sizeof(int16_t)}, crc);
+    return crc % CHECKS;
+}
+
+bool CoefficientPass::has_ended_well() const {
+    return !is_encoding_ && done_ == JPEG_SEGMENTS && !ended_ && reader_.state == LEAST_STATE + check() && reader_.position == reader_.words.size();
+}
+
+std::vector<std::vector<uint8_t>> CoefficientPass::chunks() const {
+    if (!is_encoding_ || done_ < JPEG_SEGMENTS) throw std::logic_error("nothing is packed before all is coded");
+    const Stream stream = packed(symbols_, ends_, check());
+    std::vector<std::vector<uint8_t>> chunks;
+    for (const std::vector<uint32_t>& words : stream.words) {
+        std::vector<uint8_t>& chunk = chunks.emplace_back();
+        const int state_bytes = chunks.size() > 1 ? 0 : std::max(LEAST_STATE_BYTES, (int(std::bit_width(stream.state)) + 7) / 8);
+        if (state_bytes) chunk.push_back(uint8_t(state_bytes));
+        for (int k = 0; k < state_bytes; k++) chunk.push_back(uint8_t(stream.state >> (8 * k)));
+        for (const uint32_t word : words)
+            for (int k = 0; k < WORD_BYTES; k++) chunk.push_back(uint8_t(word >> (8 * k)));
+    }
+    return chunks;
+}
+
+double CoefficientPass::bits() const {
+    double total = 0;
+    for (size_t k = 0; k < symbols_.size(); k++) total += PRECISION - std::log2(double(symbols_[k].freq));
+    return total;
+}
+
+}  // namespace ddpm

@@ -1,0 +1,29 @@
+// Luma as chroma sees it: on the grid of chroma, which may have half of its columns and rows.
+#pragma once
+#include "coefficient_plane.h"
+
+namespace ddpm {
+
+// The blocks of luma that a block of chroma covers make one block by means of pairs of pixels. That is linear in coefficients, so that
+// each that becomes known is added on its own, in integers.
+class LumaGrid {
+  public:
+    // across, down: columns and rows of luma to one of chroma, 1 or 2.
+    LumaGrid(const CoefficientPlane& luma, int across, int down);
+
+    const CoefficientPlane& plane() const { return plane_; }
+
+    // Adds luma's coefficients of ranks [first, end).
+    void add(int first, int end);
+
+  private:
+    void add_block(int column, int row, uint64_t ranks);
+
+    const CoefficientPlane& luma_;
+    const int across_, down_;
+    CoefficientPlane plane_;
+    std::vector<int16_t> weights_;  // [down][across][rank of luma][rank], 2^-13
+    std::vector<int32_t> sums_;     // [blocks][rank], 2^-13
+};
+
+}  // namespace ddpm

@@ -1,0 +1,38 @@
+"""Models of JPEG coefficients as files: networks of luma and of chroma, of two efforts, in integers.
+
+    <effort>.<luma|chroma>.<layer>.<tensor>
+
+`_core/jpeg/coefficient_model.cpp` reads them. The metadata hold the sha256 of what each network computes for seeded
+inputs: a machine that computes something else must not code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ddpmcodec import _native
+from ddpmcodec.format import model_file
+
+KIND = "jpeg"
+NETWORKS = ("1.luma", "1.chroma", "2.luma", "2.chroma")
+
+
+def pack(tensors: Mapping[str, NDArray[Any]], name: str, training: Mapping[str, Any] | None = None) -> bytes:
+    """Return the bytes of a model file.
+
+    Parameters:
+        tensors: those of all networks, by their names in the file.
+        name: what messages call the model.
+        training: facts about its making, kept in the metadata.
+
+    Raises:
+        ModelError: if a tensor is missing, or has another type or shape.
+    """
+    facts: dict[str, Any] = {"training": dict(training or {})}
+    unanswered = model_file.pack(tensors, KIND, name, facts)
+    answers = _native.jpeg_answers(unanswered, name)
+    facts["networks"] = {key: {"answer": answers[key]} for key in NETWORKS}
+    return model_file.pack(tensors, KIND, name, facts)
