@@ -44,9 +44,9 @@ def test_peak_memory_is_that_of_the_command_and_not_of_this_process() -> None:
 
 
 def test_processor_seconds_are_those_of_the_command() -> None:
-    ended = _process.run("python3", "-c", "sum(range(10**7))")
-    assert ended.processor_seconds > 0.02
-    assert _process.run("sleep", "0.2").processor_seconds < 0.1
+    """A command that sleeps for longer takes less of the processor."""
+    works = _process.run("python3", "-c", "sum(range(10**7))")
+    assert _process.run("sleep", "1").processor_seconds < works.processor_seconds
 
 
 def test_a_batch_of_thumbnails_is_of_pieces_of_the_images(pictures: np.ndarray) -> None:
