@@ -119,13 +119,6 @@ def test_the_table_of_layers_is_of_the_parts_that_there_are_and_imports_point_do
     assert all(lines.index(name) < lines.index(other) for name, allowed in LAYERS.items() for other in allowed)
 
 
-def test_the_names_of_modules_say_which_is_meant() -> None:
-    """No two of the library have one name, but for those that mean the same of two things."""
-    names = [module.rpartition(".")[2] for module in sources() if part_of(f"{module}.") not in ("benchmarks", "cli")]
-    twice = {name for name in names if names.count(name) > 1} - {"__init__", "__main__", "originals", "trainable"}
-    assert not twice
-
-
 WITHOUT_EXTRAS = """
 import io, sys
 for name in ("torch", "scipy"):
