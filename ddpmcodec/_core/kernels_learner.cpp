@@ -1,4 +1,4 @@
-// Online learning of a network's last blocks and head: which part of it each thread does, and in which order.
+// Online learning of a network's last layers: which part of it each thread does, and in which order.
 #include "kernels_learner.h"
 
 #include <algorithm>
@@ -64,16 +64,17 @@ BackwardLayer::BackwardLayer(int outputs, int inputs, int most_positions, const 
       units(most_positions, 0.0f),
       sums((size_t)most_positions * inputs, 0) {}
 
-Learner::Learner(Network& network, int blocks, int most_positions)
+Learner::Learner(Network& network, int blocks, int most_positions, bool learns_skip)
     : network_(network),
       kernels_(*network.stem.kernels),
       most_(most_positions >= 1 && most_positions <= LARGEST_POSITIONS
                 ? most_positions
                 : throw std::invalid_argument("learner: the most positions of a step are not 1 .. 60000")),
       trunk_((size_t)most_positions * network.width) {
-    if (blocks < 1 || blocks > network.depth) throw std::invalid_argument("learner: the blocks that learn are not 1 .. the depth");
+    if (blocks < 0 || blocks > network.depth) throw std::invalid_argument("learner: the blocks that learn are not 0 .. the depth");
     for (int k = network.depth - blocks; k < network.depth; k++) layers_.emplace_back(network.blocks[k], most_positions);
     layers_.emplace_back(network.head, most_positions);
+    if (learns_skip) skip_.emplace(network.skip, most_positions);
     for (int i = 1; i <= blocks; i++) backward_.emplace_back(layers_[i].outputs, network.width, most_positions, kernels_);
     const size_t biases = (size_t)network.conditions * network.outputs;
     bias_.first_moment.assign(biases, 0.0f);
@@ -100,10 +101,14 @@ void Learner::prepare(int condition, int count, int thread, int threads) {
         beta_powers_[0] *= BETA1, bias[0] *= BETA1;
         beta_powers_[1] *= BETA2, bias[1] *= BETA2;
     }
-    for (size_t i = 0; i < layers_.size(); i++) {
-        LearningLayer& layer = layers_[i];
+    auto set_columns = [&](LearningLayer& layer) {
         const Share columns(layer.width / VECTOR, 1, thread, threads);
         layer.columns.set_columns(count, columns.first, columns.last, layer.kept.data(), layer.width, SIGN);
+    };
+    if (skip_) set_columns(*skip_);
+    for (size_t i = 0; i < layers_.size(); i++) {
+        LearningLayer& layer = layers_[i];
+        set_columns(layer);
         if (i == 0) continue;
         const Share back(network_.width / VECTOR, 1, thread, threads);
         const auto* weights = reinterpret_cast<const uint8_t*>(layer.quantised.data());
@@ -142,24 +147,29 @@ void Learner::learn(int condition, int count, const Rates& rates, int thread, in
         const int first = std::max(outputs.first - start, 0), last = std::min(outputs.last - start, layers_[i].outputs);
         if (first >= last) continue;
         const bool is_head = i == blocks();
-        adam_step(i, count, is_head ? rates.head : i == blocks() - 1 ? rates.block : rates.inner, first, last);
-        if (is_head) adam_step_of_bias(condition, count, rates.bias, first, last);
+        LayerGradients& gradients = layers_[i].gradients;
+        kernels_.quantise_columns(gradients.columns(), count, first, last);
+        const float rate = is_head ? rates.head : i == blocks() - 1 ? rates.block : rates.inner;
+        adam_step(layers_[i], packed(i), gradients, true, {count, rate, first, last});
+        if (!is_head) continue;
+        if (skip_) adam_step(*skip_, network_.skip, gradients, false, {count, rates.skip, first, last});
+        adam_step_of_bias(condition, count, rates.bias, first, last);
     }
 }
 
-// Moves outputs of a layer.
-void Learner::adam_step(int number, int count, float rate, int first, int last) {
-    LearningLayer& layer = layers_[number];
-    LayerGradients& gradients = layer.gradients;
-    kernels_.quantise_columns(gradients.columns(), count, first, last);
+// Moves outputs of a layer. gradients: by its sums; by those of the skip layer they have other factors, which Adam divides out. has_offset: the
+// layer saw numbers from 0 on, whose columns are 128 less; the skip layer saw numbers that stand for themselves less 128.
+void Learner::adam_step(LearningLayer& layer, Packed& packed, const LayerGradients& gradients, bool has_offset, const Moved& moved) {
+    const auto [count, rate, first, last] = moved;
     kernels_.product(gradients.rows.data() + first * gradients.row_stride, gradients.row_stride, last - first, layer.columns.over(count),
                      layer.sums.data() + (size_t)first * layer.width, layer.width);
     const float step_size = step_size_of(rate, beta_powers_);
     for (int o = first; o < last; o++) {
         const size_t start = (size_t)o * layer.width;
+        const int32_t total = has_offset ? gradients.totals[o] : 0;
         const LearnedRow row{&layer.weights[start], &layer.first_moment[start], &layer.second_moment[start], &layer.quantised[start], step_size};
-        kernels_.adam_step(layer.sums.data() + start, layer.columns.offset.data(), gradients.totals[o], gradients.units[o], row, layer.width);
-        packed(number).set_row(o, row.quantised);
+        kernels_.adam_step(layer.sums.data() + start, layer.columns.offset.data(), total, gradients.units[o], row, layer.width);
+        packed.set_row(o, row.quantised);
     }
 }
 

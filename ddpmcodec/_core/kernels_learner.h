@@ -1,4 +1,4 @@
-// Online learning: a network's head and last blocks go on learning from the image that is coded.
+// Online learning: a network's head, last blocks and skip layer go on learning from the image that is coded.
 //
 // Both sides take one step of gradient descent on their code length after some positions, by backpropagation through
 // these layers (Adam, Kingma & Ba 2015, with a short memory of gradients). Weights move in fractions of their integers; the
@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 
 #include "kernels.h"
 
@@ -14,6 +15,7 @@ namespace ddpm {
 // How far a weight or a bias moves where all gradients agree, in steps between integers (of a bias: of an output).
 struct Rates {
     float head, block, inner, bias;  // block: the last one; inner: those before it
+    float skip = 0.0f;
 };
 
 // Gradients of the code length by a layer's sums, at the positions of this step.
@@ -65,14 +67,17 @@ struct LearningBias {
 
 class Learner {
 public:
-    // Changes the head and the last `blocks` blocks of `network`, which must be a copy of the learner's own, and outlive it.
-    Learner(Network& network, int blocks, int most_positions);
+    // Changes the head, the last `blocks` blocks, and perhaps the skip layer of `network`, which must be a copy of the learner's own, and
+    // outlive it.
+    Learner(Network& network, int blocks, int most_positions, bool learns_skip = false);
 
     // The caller writes for each position k of this step: gradients of the code length by the head's sums (those by outputs,
-    // times head_factor), and, in k's place of `kept`, what the blocks that learn and the head saw.
+    // times head_factor), and, in k's place of `kept`, what the blocks that learn and the head saw; and its inputs, if the skip
+    // layer learns.
     float* gradients(int k) { return head().gradients.values.data() + (size_t)k * head().gradients.stride; }
     void clear_gradients(int k) { std::fill_n(gradients(k), network_.outputs, 0.0f); }  // of a position that teaches nothing
     Kept kept(const int* places);
+    uint8_t* inputs(int k) { return skip_->kept.data() + (size_t)k * skip_->width; }  // what the skip layer saw, if it learns
 
     int most_positions() const { return most_; }
     int blocks() const { return (int)layers_.size() - 1; }
@@ -91,7 +96,12 @@ private:
     void prepare(int condition, int count, int thread, int threads);
     void backward(int count, int thread, int threads);
     void learn(int condition, int count, const Rates& rates, int thread, int threads);
-    void adam_step(int layer, int count, float rate, int first, int last);
+    struct Moved {
+        int count;         // positions
+        float rate;
+        int first, last;   // outputs
+    };
+    void adam_step(LearningLayer& layer, Packed& packed, const LayerGradients& gradients, bool has_offset, const Moved& moved);
     void adam_step_of_bias(int condition, int count, float rate, int first, int last);
 
     Network& network_;
@@ -100,6 +110,7 @@ private:
     std::vector<LearningLayer> layers_;    // blocks, then the head
     std::vector<BackwardLayer> backward_;  // from each layer but the first to the one before it
     std::vector<float> trunk_;             // gradients by the trunk [most][width]
+    std::optional<LearningLayer> skip_;
     LearningBias bias_;
     float beta_powers_[2] = {1.0f, 1.0f};  // BETA1 and BETA2 to the number of steps
 };

@@ -56,11 +56,13 @@ class Learner:
         depth = depth_of(params)
         self.names = [f"block{k}" for k in range(depth - learning, depth)]
         self.blocks = [Layer(params[f"{name}.weight"]) for name in self.names]
-        self.head = Layer(params["head.weight"])
+        self.head, self.skip = Layer(params["head.weight"]), Layer(params["skip.weight"])
         self.biases = [Adam(bias) for bias in params["head.bias"]]
 
-    def step(self, condition: int, gradients: Any, blocks: list[Any], head: Any, *rates: float) -> None:
-        of_head, of_block, of_inner, of_bias = map(F, rates)
+    def step(
+        self, condition: int, gradients: Any, blocks: list[Any], head: Any, rates: tuple[float, ...], inputs: Any
+    ) -> None:  # fmt: skip
+        of_head, of_block, of_inner, of_bias, of_skip = map(F, rates)
         width = head.shape[1]
         trunk, by_sums, weights, seen = np.zeros(head.shape, F), gradients, self.params["head.weight"], head
         for k in reversed(range(len(self.names))):
@@ -74,6 +76,8 @@ class Learner:
             )  # fmt: skip
             self.blocks[k].learn(by_sums, blocks[k], of_block if k == len(self.names) - 1 else of_inner)
         self.head.learn(gradients, head, of_head)
+        for rows in inputs:
+            self.skip.learn(gradients, rows.astype(np.int64) - 128, of_skip)
         total = np.zeros(gradients.shape[1], F)
         for row in gradients:
             total = total + row
@@ -81,17 +85,19 @@ class Learner:
         for name, block in zip(self.names, self.blocks, strict=True):
             self.params[f"{name}.weight"] = rounded(block.weights).astype(np.int8)
         self.params["head.weight"] = rounded(self.head.weights).astype(np.int8)
+        self.params["skip.weight"] = rounded(self.skip.weights).astype(np.int8)
         self.params["head.bias"] = np.stack([bias.weights for bias in self.biases])
 
 
 class Step(NamedTuple):
-    """What a learner takes: gradients of positions, and what the last blocks and the head see of them."""
+    """What a learner takes: gradients of positions, and what the layers that learn see of them."""
 
     condition: int
     gradients: Any
     blocks: list[Any]
     head: Any
-    rates: tuple[float, float, float, float] = (0.4, 0.9, 0.7, 5.0)
+    rates: tuple[float, ...] = (0.4, 0.9, 0.7, 5.0, 0.3)
+    inputs: tuple[Any, ...] = ()
 
 
 class Lesson(NamedTuple):
@@ -105,7 +111,7 @@ class Lesson(NamedTuple):
     def learner(self, threads: int = 1) -> Any:
         """The learner after the steps."""
         most = max(len(step.gradients) for step in self.steps)
-        learner = testing.Learner(testing.Network(self.params), self.learning, most)
+        learner = testing.Learner(testing.Network(self.params), self.learning, most, bool(self.steps[0].inputs))
         for step in self.steps:
             learner.step(*step, threads=threads)
         return learner
@@ -113,7 +119,13 @@ class Lesson(NamedTuple):
 
 @cache
 def lesson(
-    width: int = 64, depth: int = 3, learning: int = 2, inputs: int = 96, outputs: int = 30, shown: int = 0
+    width: int = 64,
+    depth: int = 3,
+    learning: int = 2,
+    inputs: int = 96,
+    outputs: int = 30,
+    shown: int = 0,
+    learns_skip: bool = False,
 ) -> Lesson:
     """Steps of several numbers of positions, once for all kernels."""
     params = network(width, depth, inputs, outputs, shown=shown)
@@ -124,12 +136,13 @@ def lesson(
         gradients = (r.normal(size=(count, outputs)) * params["head.factor"]).astype(F)
         gradients[:, 3] = 0  # an output that nothing depends on
         gradients[0] = 0  # a position
-        _, blocks, head = reference(expected.params, rows_of(count, inputs), i % 2)
+        rows = rows_of(count, inputs)
+        _, blocks, head = reference(expected.params, rows, i % 2)
         blocks = blocks[depth - learning :]
         for block in blocks:
             block[:, width:] = r.integers(0, 256, (count, 3 * shown))  # what others show
-        steps.append(Step(i % 2, gradients, blocks, head))
-        expected.step(i % 2, gradients, blocks, head, *steps[-1].rates)
+        steps.append(Step(i % 2, gradients, blocks, head, inputs=(rows,) if learns_skip else ()))
+        expected.step(*steps[-1])
     return Lesson(params, learning, steps, expected)
 
 
@@ -163,6 +176,16 @@ def test_learning_computes_what_numpy_does(
     assert not np.array_equal(outputs_then, reference(taught.params, rows, 2)[0])
 
 
+@pytest.mark.parametrize("learning", [0, 2])
+def test_the_skip_layer_learns_with_the_head(kernel: str, learning: int) -> None:
+    taught, rows = lesson(learning=learning, outputs=10, learns_skip=True), rows_of(20)
+    for threads in (1, 3):
+        learner = taught.learner(threads)
+        assert_same(learner, taught.expected)
+        assert np.array_equal(learner.outputs(rows, 1), reference(taught.expected.params, rows, 1)[0])
+    assert not np.array_equal(taught.expected.params["skip.weight"], taught.params["skip.weight"])
+
+
 @pytest.mark.parametrize("threads", [2, 3, 5, 40])
 def test_learning_does_not_depend_on_the_number_of_threads(kernel: str, threads: int) -> None:
     assert_same(lesson(shown=16).learner(threads), lesson(shown=16).expected)
@@ -172,19 +195,19 @@ def test_learning_leaves_the_network_that_it_began_with(kernel: str) -> None:
     start = testing.Network(params := network())
     before = start.outputs(rows_of(5), 0)
     learner = testing.Learner(start, 1, 8)
-    learner.step(0, np.ones((8, 30), F), [rows_of(8, 64)], rows_of(8, 64), [1, 1, 1, 1])
+    learner.step(0, np.ones((8, 30), F), [rows_of(8, 64)], rows_of(8, 64), [1, 1, 1, 1, 0])
     assert np.array_equal(start.outputs(rows_of(5), 0), before)
     assert np.array_equal(before, reference(params, rows_of(5), 0)[0])
 
 
 def test_what_a_learner_cannot_learn_from_is_refused() -> None:
     start, rows = testing.Network(network()), rows_of(8, 64)
-    for blocks in (0, 4):
+    for blocks in (-1, 4):
         with pytest.raises(ValueError, match="blocks that learn"):
             testing.Learner(start, blocks, 8)
     for kept in ([], [rows] * 2):
         with pytest.raises(ValueError, match="block that learns"):
-            testing.Learner(start, 1, 8).step(0, np.ones((8, 30), F), kept, rows, [1, 1, 1, 1])
+            testing.Learner(start, 1, 8).step(0, np.ones((8, 30), F), kept, rows, [1, 1, 1, 1, 0])
 
 
 def test_a_learner_keeps_the_kernels_of_its_network(kernel: str) -> None:

@@ -119,29 +119,36 @@ nb::tuple kept_of(const Network& network, const Matrix<uint8_t>& inputs, int con
 struct OwnLearner {
     Network network;
     Learner learner;
+    const bool learns_skip;
 
-    OwnLearner(const Network& start, int blocks, int most) : network(start), learner(network, blocks, most) {}
+    OwnLearner(const Network& start, int blocks, int most, bool learns_skip)
+        : network(start), learner(network, blocks, most, learns_skip), learns_skip(learns_skip) {}
     OwnLearner(const OwnLearner&) = delete;
 };
 
 // gradients: float32 [M, outputs]; kept_blocks, kept_head: what the blocks that learn, and the head, saw; rates: head, last block,
-// blocks before it, biases.
+// blocks before it, biases, skip layer; inputs: what the skip layer saw, if it learns.
 void step(OwnLearner& self, int condition, const Matrix<float>& gradients, const std::vector<Matrix<uint8_t>>& kept_blocks,
-          const Matrix<uint8_t>& kept_head, const std::vector<float>& rates, int threads) {
+          const Matrix<uint8_t>& kept_head, const std::vector<float>& rates, const std::vector<Matrix<uint8_t>>& inputs, int threads) {
     const Network& network = self.network;
     const size_t count = gradients.shape(0), outputs = network.outputs;
     require(condition >= 0 && condition < network.conditions && threads >= 1, "no such condition, or no thread");
     require(gradients.shape(1) == outputs && count >= 1 && count <= size_t(self.learner.most_positions()), "gradients of another shape");
     require(int(kept_blocks.size()) == self.learner.blocks(), "one array for each block that learns");
     for (const Matrix<uint8_t>& block : kept_blocks) require(block.size() == count * network.block_inputs(), "a block of another shape");
-    require(kept_head.size() == count * network.width && rates.size() == 4, "a head of another shape, or other rates");
+    require(kept_head.size() == count * network.width && rates.size() == 5, "a head of another shape, or other rates");
+    require(inputs.size() == size_t(self.learns_skip), "inputs if the skip layer learns");
+    for (const Matrix<uint8_t>& rows : inputs) {
+        require(rows.size() == count * network.inputs, "inputs of another shape");
+        std::memcpy(self.learner.inputs(0), rows.data(), rows.size());
+    }
     for (size_t k = 0; k < count; k++) std::copy_n(gradients.data() + k * outputs, outputs, self.learner.gradients(int(k)));
     const Kept kept = self.learner.kept(nullptr);
     for (size_t b = 0; b < kept_blocks.size(); b++) std::memcpy(kept.block[b], kept_blocks[b].data(), kept_blocks[b].size());
     std::memcpy(kept.head, kept_head.data(), kept_head.size());
     for (int phase = 0; phase < Learner::PHASES; phase++) {
         auto share = [&, phase](int thread) {
-            self.learner.phase(phase, condition, int(count), {rates[0], rates[1], rates[2], rates[3]}, thread, threads);
+            self.learner.phase(phase, condition, int(count), {rates[0], rates[1], rates[2], rates[3], rates[4]}, thread, threads);
         };
         std::vector<std::thread> others;
         for (int thread = 1; thread < threads; thread++) others.emplace_back(share, thread);
@@ -163,8 +170,9 @@ void bind_testing_kernels(nb::module_& m) {
         .def("outputs", &outputs_of, "rows"_a, "condition"_a)
         .def("kept", &kept_of, "rows"_a, "condition"_a);
     nb::class_<OwnLearner>(m, "Learner", "A copy of a network whose last blocks and head go on learning.")
-        .def(nb::init<const Network&, int, int>(), "network"_a, "blocks"_a, "most_positions"_a)
-        .def("step", &step, "condition"_a, "gradients"_a, "kept_blocks"_a, "kept_head"_a, "rates"_a, "threads"_a = 1)
+        .def(nb::init<const Network&, int, int, bool>(), "network"_a, "blocks"_a, "most_positions"_a, "learns_skip"_a = false)
+        .def("step", &step, "condition"_a, "gradients"_a, "kept_blocks"_a, "kept_head"_a, "rates"_a, "inputs"_a = std::vector<Matrix<uint8_t>>(),
+             "threads"_a = 1)
         .def("outputs", [](const OwnLearner& self, const Matrix<uint8_t>& rows, int c) { return outputs_of(self.network, rows, c); },
              "rows"_a, "condition"_a)
         .def("head_weights", [](const OwnLearner& self) { return weights_of(self.learner.head()); })
