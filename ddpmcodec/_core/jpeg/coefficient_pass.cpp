@@ -22,6 +22,14 @@ ChromaGrid grid_of(int across, int down) {
     return ChromaGrid(across * down == 1 ? FULL_GRID : across * down == 2 ? HALF_GRID : QUARTER_GRID);
 }
 
+// How many positions a wave has.
+int most_positions(const std::vector<CoefficientPlane>& planes) {
+    int most = 0;
+    for (const CoefficientPlane& plane : planes)
+        most = std::max(most, std::min(plane.rows, (plane.columns + DELAY_OF_ROWS - 1) / DELAY_OF_ROWS));
+    return most;
+}
+
 bool has_same_blocks(const CoefficientPlane& a, const CoefficientPlane& b) { return a.columns == b.columns && a.rows == b.rows; }
 
 }  // namespace
@@ -110,11 +118,19 @@ void CoefficientPass::plan_step() {
         }
     const Step& step = steps_[step_];
     const JpegRole role = jpeg_role(step.component);
-    network_ = role == JpegRole::LUMA ? networks_.luma.get() : networks_.chroma.get();
-    inputs_.emplace(*network_, role, step.condition, tile_.components[size_t(step.component)], seen_by(step.component), grid_);
-    std::optional<Scratch>& scratch = scratch_[role != JpegRole::LUMA];
-    if (!scratch) scratch.emplace(network_->network);
+    const bool is_luma = role == JpegRole::LUMA;
+    const CoefficientNetwork& network = is_luma ? *networks_.luma : *networks_.chroma;
+    inputs_.emplace(network, role, step.condition, tile_.components[size_t(step.component)], seen_by(step.component), grid_);
+    std::unique_ptr<LearningNetwork>& learning = learning_[!is_luma];
+    if (!learning) learning = std::make_unique<LearningNetwork>(network.network, most_positions(planes_));
+    network_ = learning.get();
+    network_->begin_condition();
     wave_ = 0;
+}
+
+int CoefficientPass::network_condition() const {
+    const Step& step = steps_[step_];
+    return jpeg_role(step.component) == JpegRole::CR ? JPEG_CONDITIONS + step.condition : step.condition;
 }
 
 void CoefficientPass::finish_step() {
@@ -133,17 +149,14 @@ void CoefficientPass::finish_step() {
 void CoefficientPass::code_wave() {
     gather_wave();
     if (positions_.empty()) return;
-    const Step& step = steps_[step_];
-    const Network& network = network_->network;
-    const int condition = jpeg_role(step.component) == JpegRole::CR ? JPEG_CONDITIONS + step.condition : step.condition;
-    outputs_.resize(positions_.size() * COEFFICIENT_OUTPUTS);
-    Scratch& scratch = *scratch_[jpeg_role(step.component) != JpegRole::LUMA];
-    run(network, {condition, rows_.data(), size_t(inputs_->stride()), int(positions_.size())}, outputs_.data(), scratch);
+    const int count = int(positions_.size()), condition = network_condition();
+    const int32_t* outputs = network_->run({condition, rows_.data(), size_t(inputs_->stride()), count});
     const CoefficientCoder coder(is_encoding_ ? &symbols_ : nullptr, is_encoding_ ? nullptr : &reader_);
     for (size_t k = 0; k < positions_.size() && !ended_; k++) {
-        code_block(coder, k);
+        code_block(coder, k, outputs + k * COEFFICIENT_OUTPUTS);
         ended_ = reader_.ended;
     }
+    if (!ended_) network_->learn(condition);
 }
 
 void CoefficientPass::gather_wave() {
@@ -160,21 +173,21 @@ void CoefficientPass::gather_wave() {
     }
 }
 
-void CoefficientPass::code_block(const CoefficientCoder& coder, size_t number) {
+void CoefficientPass::code_block(const CoefficientCoder& coder, size_t number, const int32_t* outputs) {
     const Step& step = steps_[step_];
     const Position& position = positions_[number];
     JpegComponent& component = tile_.components[size_t(step.component)];
     CoefficientPlane& plane = planes_[size_t(step.component)];
     const size_t at = plane.at(position.column, position.row);
     int16_t* block = component.block(position.column, position.row);
-    const int32_t* outputs = &outputs_[number * COEFFICIENT_OUTPUTS];
     const int rank = rank_of(step.condition);
+    float* gradients = network_->gradients(int(number));
     if (step.condition >= BLOCK_VALUES) {
         const bool goes_on = is_encoding_ && std::any_of(block + rank, block + BLOCK_VALUES, [](int16_t value) { return value != 0; });
-        plane.goes_on[at] = coder.flag(outputs, goes_on);
+        plane.goes_on[at] = coder.flag(outputs, goes_on, gradients);
         return;
     }
-    const int value = coder.coefficient(outputs, position.predicted, block[rank]);
+    const int value = coder.coefficient(outputs, position.predicted, block[rank], gradients);
     if (!is_encoding_) block[rank] = int16_t(value);
     if (value) plane.set(at, rank, value * step_of(component, rank));
 }

@@ -1,13 +1,15 @@
 // Codes the coefficients of a tile of a JPEG file: a rectangle of whole MCUs, which depends on no other.
 //
 // Segment after segment, component after component, flags and then rank after rank. The context of a block reaches one block right of it
-// in the row above: blocks with the same x + 2 y depend on none of each other, a wave, and go through the network together.
+// in the row above: blocks with the same x + 2 y depend on none of each other, a wave, and go through the network together. The network
+// then learns from them.
 #pragma once
 #include <chrono>
 #include <optional>
 
 #include "coefficient_code.h"
 #include "coefficient_inputs.h"
+#include "learning_network.h"
 #include "luma_grid.h"
 
 namespace ddpm {
@@ -64,13 +66,15 @@ class CoefficientPass {
     void finish_step();
     void code_wave();
     void gather_wave();
-    void code_block(const CoefficientCoder& coder, size_t number);
+    void code_block(const CoefficientCoder& coder, size_t number, const int32_t* outputs);
+    int network_condition() const;            // of the step
     uint32_t check() const;
 
     const CoefficientNetworks networks_;
     Coefficients& tile_;
     std::vector<CoefficientPlane> planes_;    // by component
     std::optional<LumaGrid> luma_grid_;       // if chroma is coarser
+    std::unique_ptr<LearningNetwork> learning_[2];  // of luma and chroma
     ChromaGrid grid_ = OTHER_GRID;
     bool is_encoding_ = false, has_begun_ = false, ended_ = false;
     int done_ = 0;                            // segments
@@ -79,11 +83,9 @@ class CoefficientPass {
     int wave_ = 0;
 
     // Of the step that is coded.
-    const CoefficientNetwork* network_ = nullptr;
+    LearningNetwork* network_ = nullptr;
     std::optional<CoefficientInputs> inputs_;
-    std::optional<Scratch> scratch_[2];       // of the networks of luma and chroma
     std::vector<uint8_t> rows_;
-    std::vector<int32_t> outputs_;
     struct Position {
         int column, row;
         int32_t predicted;
