@@ -75,6 +75,48 @@ def kernel() -> str:
 def use_kernel(name: str) -> None:
     """For tests: what networks are made for from now on."""
 
+# --- JPEG files
+
+class Coefficients:
+    """The quantised coefficients of a JPEG file, by component."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def colour(self) -> int: ...
+    @property
+    def factors(self) -> list[tuple[int, int]]:
+        """Sampling factors of each component, horizontal and vertical."""
+
+    @property
+    def steps(self) -> list[NDArray[np.uint16]]:
+        """Quantisation steps of each component [64], in zigzag order."""
+
+    def values(self, component: int) -> NDArray[np.int16]:
+        """A view [rows, columns, 64] of blocks, in zigzag order."""
+
+def parse_jpeg(file: bytes) -> tuple[Coefficients, bytes, bytes]:
+    """Coefficients, frame and recipe (without deflate) of a file.
+
+    Raises:
+        FormatError: if the file is damaged, not supported, or cannot be rebuilt byte for byte.
+    """
+
+def parse_frame(frame: bytes, width: int, height: int) -> Coefficients:
+    """Coefficients that are zero."""
+
+def rebuild_jpeg(image: Coefficients, recipe: bytes) -> bytes:
+    """Return the file that was parsed.
+
+    Raises:
+        FormatError: if the recipe is damaged, or the coefficients are not those of the file.
+    """
+
+def write_preview_jpeg(image: Coefficients) -> bytes:
+    """Return a baseline file of these coefficients."""
+
 # --- the decoder
 
 REDUCTIONS: tuple[int, ...]  # 1, and the scales of reduced images

@@ -8,6 +8,7 @@ namespace nb = nanobind;
 namespace ddpm {
 void bind_archive(nb::module_& m);
 void bind_constants(nb::module_& m);
+void bind_jpeg(nb::module_& m);
 void bind_kernels(nb::module_& m);
 void bind_coder(nb::module_& m);
 void bind_coefficients(nb::module_& m);
@@ -26,6 +27,7 @@ NB_MODULE(_native, m) {
     ddpm::register_errors();
     ddpm::bind_constants(m);
     ddpm::bind_archive(m);
+    ddpm::bind_jpeg(m);
     ddpm::bind_kernels(m);
     ddpm::bind_coder(m);
     ddpm::bind_coefficients(m);

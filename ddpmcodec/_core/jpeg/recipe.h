@@ -1,0 +1,24 @@
+// What rebuilds a JPEG file from its coefficients, bit for bit, as bytes. docs/format.md has the layout.
+#pragma once
+#include "bytes.h"
+#include "coefficients.h"
+
+namespace ddpm {
+
+inline constexpr uint64_t MAX_JPEG_BYTES = 1u << 30;  // of a file
+
+struct ParsedJpeg {
+    Coefficients image;
+    std::vector<uint8_t> frame, recipe;  // the recipe without deflate
+};
+
+// Rebuilds the file and compares before it returns. Throws Error as `parse_file` does, and FORMAT for a file that it cannot rebuild.
+ParsedJpeg parse_jpeg(Bytes file);
+
+// Throws Error: FORMAT, TRUNCATED or CORRUPT for a recipe that is damaged, CHECKSUM if the file is not the one that was parsed.
+std::vector<uint8_t> rebuild_jpeg(const Coefficients& image, Bytes recipe);
+
+// A baseline file of coefficients that may be incomplete. Values beyond those that a file can have are clipped.
+std::vector<uint8_t> write_preview_jpeg(const Coefficients& image);
+
+}  // namespace ddpm
