@@ -111,11 +111,20 @@ def models() -> Iterator[bytes]:
     yield bytes([0]) + re.sub(rb'(sha256\\": \\")[0-9a-f]{64}', rb"\g<1>" + b"0" * 64, file)
 
 
+def jpegs() -> Iterator[bytes]:
+    """Files; then frames of 16 x 16 pixels in 4:2:0 at quality 75, with a recipe of each usual list of markers."""
+    yield from (bytes([1]) + path.read_bytes() for path in sorted((TESTS / "fixtures/jpegs").glob("*.jpg")))
+    frame = bytes([1 | 2 << 3, 75, 175, 202])
+    for usual in range(16, 29):
+        yield bytes([0, 16, 16, 7, len(frame)]) + frame + bytes([0xE8, 7, 0, 0, 0, 0, usual])
+
+
 def inputs() -> Iterator[tuple[str, bytes]]:
     for data in files():
         yield from (("decoder", bytes(plan).ljust(PLAN_BYTES, b"\0") + data) for plan in PLANS)
         yield from (("api", calls.ljust(CALL_BYTES, b"\0") + data) for calls in (b"", CALLS, b"\6\1"))
     yield from (("archive", data) for data in archives())
+    yield from (("jpeg", data) for data in jpegs())
     yield from (("model", data) for data in models())
     yield from (("parts", data) for data in parts())
 
