@@ -48,26 +48,30 @@ inline int32_t nearest(float x) { return std::bit_cast<int32_t>(x + 12582912.0f)
 
 }  // namespace
 
-CoefficientInputs::CoefficientInputs(const CoefficientNetwork& network, JpegRole role, int condition, const JpegComponent& component,
+CoefficientInputs::CoefficientInputs(const Networks& networks, JpegRole role, int condition, const JpegComponent& component,
                                      const SeenPlanes& seen, ChromaGrid grid)
     : seen_(seen), rank_(rank_of(condition)), unit_(1.0f / float(step_of(component, rank_))),
-      row_(size_t(rounded_up(network.network.inputs, ROW_UNIT)), uint8_t(ZERO)) {
+      shared_(size_t(rounded_up(role == JpegRole::LUMA ? LUMA_INPUTS : CHROMA_INPUTS, ROW_UNIT)), uint8_t(ZERO)), row_(shared_) {
     for (int j = 0; j < SEEN_BLOCKS; j++) around_[j] = (j / 3 - 1) * ptrdiff_t(seen.own->stride) + j % 3 - 1;
-    std::fill_n(&row_[INSIDE], SEEN_BLOCKS, uint8_t(ZERO + ON));
-    row_[STEPS_AT] = uint8_t(ZERO + step_input(step_of(component, rank_)));
-    for (size_t k = 0; k < std::size(STEP_RANKS); k++) row_[STEPS_AT + 1 + k] = uint8_t(ZERO + step_input(step_of(component, STEP_RANKS[k])));
-    if (grid != OTHER_GRID) row_[size_t(GRID_AT + grid)] = uint8_t(ZERO + ON);
+    std::fill_n(&shared_[INSIDE], SEEN_BLOCKS, uint8_t(ZERO + ON));
+    shared_[STEPS_AT] = uint8_t(ZERO + step_input(step_of(component, rank_)));
+    for (size_t k = 0; k < std::size(STEP_RANKS); k++) shared_[STEPS_AT + 1 + k] = uint8_t(ZERO + step_input(step_of(component, STEP_RANKS[k])));
+    if (grid != OTHER_GRID) shared_[size_t(GRID_AT + grid)] = uint8_t(ZERO + ON);
     add_windows(role, rank_);
     const int network_condition = role == JpegRole::CR ? JPEG_CONDITIONS + condition : condition;
-    weighed_ = network.predictors.spread(network_condition, weights_);
-    for (int lane = 0; lane < WEIGHED; lane++) factors_[lane] = network.predictors.factors(network_condition)[lane] * unit_;
+    for (const auto& network : networks) {
+        Sums& sums = sums_.emplace_back();
+        const std::vector<uint64_t> weighed = network->predictors.spread(network_condition, sums.weights);
+        for (size_t block = 0; block < weighed.size(); block++) weighed_[block] |= weighed[block];
+        for (int lane = 0; lane < WEIGHED; lane++) sums.factors[lane] = network->predictors.factors(network_condition)[lane] * unit_;
+    }
 }
 
 // The frequencies around that of a rank, in the own block those of lower ranks.
 void CoefficientInputs::add_windows(JpegRole role, int rank) {
     const bool is_chroma = role != JpegRole::LUMA;
     luma_around_ = OTHERS + WINDOW, cb_around_ = luma_around_ + OTHER_INPUTS;
-    sums_ = OTHERS + (is_chroma ? 2 * OTHER_INPUTS : 0);
+    sums_at_ = OTHERS + (is_chroma ? 2 * OTHER_INPUTS : 0);
     for (int k = 0; k < WINDOW; k++) {
         const int u = ZIGZAG.row[rank] + k / WINDOW_SIDE - WINDOW_REACH, v = ZIGZAG.column[rank] + k % WINDOW_SIDE - WINDOW_REACH;
         if (u < 0 || v < 0 || u >= BLOCK_SIDE || v >= BLOCK_SIDE) continue;
@@ -78,51 +82,56 @@ void CoefficientInputs::add_windows(JpegRole role, int rank) {
     }
 }
 
-int32_t CoefficientInputs::gather(int column, int row, uint8_t* inputs) {
+void CoefficientInputs::gather(int column, int row) {
     const size_t at = seen_.own->at(column, row);
-    std::copy(row_.begin(), row_.end(), inputs);
-    gather_surroundings(column, row, at, inputs);
-    gather_window(*seen_.own, at, own_, inputs);
-    gather_others(at, inputs);
+    std::copy(shared_.begin(), shared_.end(), row_.begin());
+    gather_surroundings(column, row, at);
+    gather_window(*seen_.own, at, own_);
+    gather_others(at);
     listed_ = 0;
     for (int j = 0; j < SEEN_BLOCKS; j++) list(*seen_.own, size_t(ptrdiff_t(at) + around_[j]), j);
     if (seen_.luma) list(*seen_.luma, at, LUMA_BLOCK);
     if (seen_.cb) list(*seen_.cb, at, CB_BLOCK);
+}
+
+int32_t CoefficientInputs::write(size_t network, uint8_t* inputs) const {
+    const auto& [weights, factors] = sums_[network];
+    std::copy(row_.begin(), row_.end(), inputs);
     int32_t sums[WEIGHED] = {};
-    kernels().weigh(weights_.data(), places_, values_, listed_, sums);
-    for (int k = 0; k < PREDICTED; k++) inputs[sums_ + k] = uint8_t(ZERO + asinh_input(float(sums[k]) * factors_[k]));
+    kernels().weigh(weights.data(), places_, values_, listed_, sums);
+    for (int k = 0; k < PREDICTED; k++) inputs[sums_at_ + k] = uint8_t(ZERO + asinh_input(float(sums[k]) * factors[k]));
     for (int k = 0; k < MAGNITUDES; k++)
-        inputs[sums_ + PREDICTED + k] = uint8_t(ZERO + log_input(float(sums[LINEAR + k]) * factors_[LINEAR + k] + LEAST_MAGNITUDE));
-    const float predicted = float(sums[0]) * factors_[0] * 64.0f;
+        inputs[sums_at_ + PREDICTED + k] = uint8_t(ZERO + log_input(float(sums[LINEAR + k]) * factors[LINEAR + k] + LEAST_MAGNITUDE));
+    const float predicted = float(sums[0]) * factors[0] * 64.0f;
     return nearest(std::min(std::max(predicted, -MOST_PREDICTED), MOST_PREDICTED));
 }
 
 // Which blocks around are inside, and go on.
-void CoefficientInputs::gather_surroundings(int column, int row, size_t at, uint8_t* inputs) const {
+void CoefficientInputs::gather_surroundings(int column, int row, size_t at) {
     const CoefficientPlane& own = *seen_.own;
     for (int j = 0; j < SEEN_BLOCKS; j++)
-        if (j != OWN && own.goes_on[size_t(ptrdiff_t(at) + around_[j])]) inputs[GOES_ON + j] = uint8_t(ZERO + ON);
+        if (j != OWN && own.goes_on[size_t(ptrdiff_t(at) + around_[j])]) row_[size_t(GOES_ON + j)] = uint8_t(ZERO + ON);
     if (column > 0 && row > 0 && column < own.columns - 1 && row < own.rows - 1) return;
     for (int j = 0; j < SEEN_BLOCKS; j++) {
         const int x = column + j % 3 - 1, y = row + j / 3 - 1;
-        if (x < 0 || y < 0 || x >= own.columns || y >= own.rows) inputs[INSIDE + j] = ZERO;
+        if (x < 0 || y < 0 || x >= own.columns || y >= own.rows) row_[size_t(INSIDE + j)] = ZERO;
     }
 }
 
-void CoefficientInputs::gather_window(const CoefficientPlane& plane, size_t at, const std::vector<WindowEntry>& window, uint8_t* inputs) const {
+void CoefficientInputs::gather_window(const CoefficientPlane& plane, size_t at, const std::vector<WindowEntry>& window) {
     const int16_t* block = plane.block(at);
     for (const WindowEntry& entry : window)
-        if (block[entry.rank]) inputs[entry.input] = uint8_t(ZERO + asinh_input(float(block[entry.rank]) * unit_));
+        if (block[entry.rank]) row_[entry.input] = uint8_t(ZERO + asinh_input(float(block[entry.rank]) * unit_));
 }
 
 // What chroma sees of luma and of Cb besides sums: windows, and the coded frequency around.
-void CoefficientInputs::gather_others(size_t at, uint8_t* inputs) const {
+void CoefficientInputs::gather_others(size_t at) {
     auto gather = [&](const CoefficientPlane* plane, const std::vector<WindowEntry>& window, int first_around) {
         if (!plane) return;
-        gather_window(*plane, at, window, inputs);
+        gather_window(*plane, at, window);
         for (int j = 0; j < SEEN_BLOCKS; j++) {
             const int16_t value = plane->block(size_t(ptrdiff_t(at) + around_[j]))[rank_];
-            if (value) inputs[first_around + j] = uint8_t(ZERO + asinh_input(float(value) * unit_));
+            if (value) row_[size_t(first_around + j)] = uint8_t(ZERO + asinh_input(float(value) * unit_));
         }
     };
     gather(seen_.luma, luma_, luma_around_);

@@ -17,38 +17,45 @@ enum ChromaGrid { FULL_GRID, HALF_GRID, QUARTER_GRID, OTHER_GRID };
 
 inline constexpr int LUMA_INPUTS = 80, CHROMA_INPUTS = 144;  // with those at the end that are always ZERO
 
-// Inputs of positions in one condition.
+// Inputs of positions in one condition, of all networks that predict it: they differ by their predictors alone.
 class CoefficientInputs {
   public:
+    using Networks = std::vector<std::shared_ptr<const CoefficientNetwork>>;
+
     // condition: of the component.
-    CoefficientInputs(const CoefficientNetwork& network, JpegRole role, int condition, const JpegComponent& component, const SeenPlanes& seen,
+    CoefficientInputs(const Networks& networks, JpegRole role, int condition, const JpegComponent& component, const SeenPlanes& seen,
                       ChromaGrid grid);
 
-    int stride() const { return int(rounded_up(int(row_.size()), ROW_UNIT)); }
-    // Writes the inputs of a block's position. Returns the linear prediction of the coefficient, in 1/64 of its step.
-    int32_t gather(int column, int row, uint8_t* inputs);
+    size_t stride() const { return row_.size(); }
+    // Gathers the position of a block.
+    void gather(int column, int row);
+    // Writes the inputs of a network there. Returns its linear prediction of the coefficient, in 1/64 of the step.
+    int32_t write(size_t network, uint8_t* inputs) const;
 
   private:
     struct WindowEntry {
         uint8_t input, rank;
     };
+    struct Sums {
+        std::vector<int16_t> weights;  // [entries][WEIGHED]
+        float factors[WEIGHED];
+    };
 
     void add_windows(JpegRole role, int rank);
-    void gather_surroundings(int column, int row, size_t at, uint8_t* inputs) const;
-    void gather_window(const CoefficientPlane& plane, size_t at, const std::vector<WindowEntry>& window, uint8_t* inputs) const;
-    void gather_others(size_t at, uint8_t* inputs) const;
+    void gather_surroundings(int column, int row, size_t at);
+    void gather_window(const CoefficientPlane& plane, size_t at, const std::vector<WindowEntry>& window);
+    void gather_others(size_t at);
     void list(const CoefficientPlane& plane, size_t at, int block);
 
     const SeenPlanes seen_;
     const int rank_;
-    const float unit_;                         // 1 / step
-    std::vector<uint8_t> row_;                 // inputs that all positions share
-    ptrdiff_t around_[SEEN_BLOCKS];            // from a block to those around it
-    std::vector<WindowEntry> own_, luma_, cb_; // of the windows
-    int luma_around_ = 0, cb_around_ = 0, sums_ = 0;  // inputs: of the coded frequency in 3x3 blocks; the first sum
-    std::vector<int16_t> weights_;             // [entries][WEIGHED]
-    std::vector<uint64_t> weighed_;            // which entries have weights, by block
-    float factors_[WEIGHED];                   // of sums
+    const float unit_;                                // 1 / step
+    std::vector<uint8_t> shared_, row_;               // inputs that all positions share; of the position
+    ptrdiff_t around_[SEEN_BLOCKS];                   // from a block to those around it
+    std::vector<WindowEntry> own_, luma_, cb_;        // of the windows
+    int luma_around_ = 0, cb_around_ = 0, sums_at_ = 0;  // inputs: of the coded frequency in 3x3 blocks; the first sum
+    std::vector<Sums> sums_;                          // by network
+    uint64_t weighed_[MOST_SEEN_BLOCKS] = {};         // which entries have weights, by block
     uint16_t places_[MOST_SEEN_BLOCKS * BLOCK_VALUES];
     int16_t values_[MOST_SEEN_BLOCKS * BLOCK_VALUES];
     int listed_ = 0;

@@ -15,7 +15,7 @@ namespace {
 
 constexpr const char* KIND = "jpeg";
 constexpr const char *LUMA = "luma", *CHROMA = "chroma";
-constexpr int STORED_EFFORTS = 2;       // higher ones use the networks of the last
+constexpr int STORED_EFFORTS = MOST_NETWORKS;  // an effort uses its own networks and those below; higher ones all
 constexpr int SUM_WEIGHTS = 64;         // of a predictor, at most
 constexpr int NO_WEIGHT = 255;          // in a sum of sizes
 constexpr int MOST_WEIGHT = 65535;      // of a sum: times the largest coefficient that fits int32
@@ -206,8 +206,13 @@ std::shared_ptr<const CoefficientModel> CoefficientModel::parse(Bytes data, cons
 
 CoefficientNetworks CoefficientModel::networks(int effort) const {
     if (effort < 1 || effort > MAX_EFFORT) throw Error(Fault::ARGUMENT, "effort " + std::to_string(effort) + " (1 to " + std::to_string(MAX_EFFORT) + " are possible)");
-    const std::string prefix = std::to_string(std::min(effort, STORED_EFFORTS)) + ".";
-    return {network(prefix + LUMA), network(prefix + CHROMA)};
+    CoefficientNetworks networks;
+    for (int stored = std::min(effort, STORED_EFFORTS); stored >= 1; stored--) {
+        const std::string prefix = std::to_string(stored) + ".";
+        networks.luma.push_back(network(prefix + LUMA));
+        networks.chroma.push_back(network(prefix + CHROMA));
+    }
+    return networks;
 }
 
 std::map<std::string, std::string> CoefficientModel::answers() const {

@@ -53,8 +53,11 @@ struct CoefficientNetwork {
     Predictors predictors;
 };
 
+inline constexpr int MOST_NETWORKS = 2;  // that predict a coefficient
+
+// The networks of an effort: those that predict the same coefficients, the better one first.
 struct CoefficientNetworks {
-    std::shared_ptr<const CoefficientNetwork> luma, chroma;
+    std::vector<std::shared_ptr<const CoefficientNetwork>> luma, chroma;
 };
 
 // SHA-256 in hexadecimal digits of what a network and its predictors compute for seeded inputs, in up to three conditions.

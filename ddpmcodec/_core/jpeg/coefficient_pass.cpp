@@ -119,12 +119,12 @@ void CoefficientPass::plan_step() {
     const Step& step = steps_[step_];
     const JpegRole role = jpeg_role(step.component);
     const bool is_luma = role == JpegRole::LUMA;
-    const CoefficientNetwork& network = is_luma ? *networks_.luma : *networks_.chroma;
-    inputs_.emplace(network, role, step.condition, tile_.components[size_t(step.component)], seen_by(step.component), grid_);
-    std::unique_ptr<LearningNetwork>& learning = learning_[!is_luma];
-    if (!learning) learning = std::make_unique<LearningNetwork>(network.network, most_positions(planes_));
-    network_ = learning.get();
-    network_->begin_condition();
+    const CoefficientInputs::Networks& networks = is_luma ? networks_.luma : networks_.chroma;
+    inputs_.emplace(networks, role, step.condition, tile_.components[size_t(step.component)], seen_by(step.component), grid_);
+    predicting_ = &learning_[!is_luma];
+    if (predicting_->empty())
+        for (const auto& network : networks) predicting_->push_back(std::make_unique<LearningNetwork>(network->network, most_positions(planes_)));
+    for (const auto& network : *predicting_) network->begin_condition();
     wave_ = 0;
 }
 
@@ -150,44 +150,49 @@ void CoefficientPass::code_wave() {
     gather_wave();
     if (positions_.empty()) return;
     const int count = int(positions_.size()), condition = network_condition();
-    const int32_t* outputs = network_->run({condition, rows_.data(), size_t(inputs_->stride()), count});
+    const size_t networks = predicting_->size();
+    const int32_t* outputs[MOST_NETWORKS];
+    for (size_t n = 0; n < networks; n++) outputs[n] = (*predicting_)[n]->run({condition, rows_[n].data(), inputs_->stride(), count});
     const CoefficientCoder coder(is_encoding_ ? &symbols_ : nullptr, is_encoding_ ? nullptr : &reader_);
-    for (size_t k = 0; k < positions_.size() && !ended_; k++) {
-        code_block(coder, k, outputs + k * COEFFICIENT_OUTPUTS);
+    for (int k = 0; k < count && !ended_; k++) {
+        Opinion opinions[MOST_NETWORKS];
+        for (size_t n = 0; n < networks; n++)
+            opinions[n] = {outputs[n] + k * COEFFICIENT_OUTPUTS, positions_[size_t(k)].predicted[n], (*predicting_)[n]->gradients(k)};
+        code_block(coder, positions_[size_t(k)], {opinions, networks});
         ended_ = reader_.ended;
     }
-    if (!ended_) network_->learn(condition);
+    for (size_t n = 0; n < networks && !ended_; n++) (*predicting_)[n]->learn(condition);
 }
 
 void CoefficientPass::gather_wave() {
     const CoefficientPlane& plane = planes_[size_t(steps_[step_].component)];
     const int first = std::max(0, (wave_ - plane.columns + DELAY_OF_ROWS) / DELAY_OF_ROWS), end = std::min(plane.rows, wave_ / DELAY_OF_ROWS + 1);
-    const size_t stride = size_t(inputs_->stride());
-    rows_.resize(std::max(rows_.size(), size_t(std::max(end - first, 0)) * stride));
+    const size_t stride = inputs_->stride();
+    for (std::vector<uint8_t>& rows : rows_) rows.resize(std::max(rows.size(), size_t(std::max(end - first, 0)) * stride));
     positions_.clear();
     for (int row = first; row < end; row++) {
         const int column = wave_ - DELAY_OF_ROWS * row;
         if (!plane.goes_on[plane.at(column, row)]) continue;
-        const int32_t predicted = inputs_->gather(column, row, &rows_[positions_.size() * stride]);
-        positions_.push_back({column, row, predicted});
+        Position position{column, row, {}};
+        inputs_->gather(column, row);
+        for (size_t n = 0; n < predicting_->size(); n++) position.predicted[n] = inputs_->write(n, &rows_[n][positions_.size() * stride]);
+        positions_.push_back(position);
     }
 }
 
-void CoefficientPass::code_block(const CoefficientCoder& coder, size_t number, const int32_t* outputs) {
+void CoefficientPass::code_block(const CoefficientCoder& coder, const Position& position, std::span<const Opinion> opinions) {
     const Step& step = steps_[step_];
-    const Position& position = positions_[number];
     JpegComponent& component = tile_.components[size_t(step.component)];
     CoefficientPlane& plane = planes_[size_t(step.component)];
     const size_t at = plane.at(position.column, position.row);
     int16_t* block = component.block(position.column, position.row);
     const int rank = rank_of(step.condition);
-    float* gradients = network_->gradients(int(number));
     if (step.condition >= BLOCK_VALUES) {
         const bool goes_on = is_encoding_ && std::any_of(block + rank, block + BLOCK_VALUES, [](int16_t value) { return value != 0; });
-        plane.goes_on[at] = coder.flag(outputs, goes_on, gradients);
+        plane.goes_on[at] = coder.flag(opinions, goes_on);
         return;
     }
-    const int value = coder.coefficient(outputs, position.predicted, block[rank], gradients);
+    const int value = coder.coefficient(opinions, block[rank]);
     if (!is_encoding_) block[rank] = int16_t(value);
     if (value) plane.set(at, rank, value * step_of(component, rank));
 }

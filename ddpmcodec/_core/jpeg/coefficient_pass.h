@@ -61,12 +61,17 @@ class CoefficientPass {
         bool is_last;  // of its component in its segment
     };
 
+    struct Position {
+        int column, row;
+        int32_t predicted[MOST_NETWORKS];
+    };
+
     SeenPlanes seen_by(int component) const;
     void plan_step();
     void finish_step();
     void code_wave();
     void gather_wave();
-    void code_block(const CoefficientCoder& coder, size_t number, const int32_t* outputs);
+    void code_block(const CoefficientCoder& coder, const Position& position, std::span<const Opinion> opinions);
     int network_condition() const;            // of the step
     uint32_t check() const;
 
@@ -74,7 +79,7 @@ class CoefficientPass {
     Coefficients& tile_;
     std::vector<CoefficientPlane> planes_;    // by component
     std::optional<LumaGrid> luma_grid_;       // if chroma is coarser
-    std::unique_ptr<LearningNetwork> learning_[2];  // of luma and chroma
+    std::vector<std::unique_ptr<LearningNetwork>> learning_[2];  // of luma and chroma
     ChromaGrid grid_ = OTHER_GRID;
     bool is_encoding_ = false, has_begun_ = false, ended_ = false;
     int done_ = 0;                            // segments
@@ -83,14 +88,10 @@ class CoefficientPass {
     int wave_ = 0;
 
     // Of the step that is coded.
-    LearningNetwork* network_ = nullptr;
     std::optional<CoefficientInputs> inputs_;
-    std::vector<uint8_t> rows_;
-    struct Position {
-        int column, row;
-        int32_t predicted;
-    };
+    std::vector<std::unique_ptr<LearningNetwork>>* predicting_ = nullptr;
     std::vector<Position> positions_;         // of the wave
+    std::vector<uint8_t> rows_[MOST_NETWORKS];
 
     Symbols symbols_;
     std::vector<size_t> ends_;

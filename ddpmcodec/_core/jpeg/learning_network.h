@@ -41,7 +41,7 @@ class LearningNetwork {
 
   private:
     static constexpr int LEAST = 8;  // positions of a step
-    static constexpr Rates RATES{0.14f, 0.0f, 0.0f, 0.03f, 0.2f};
+    static constexpr Rates RATES{0.14f, 0.0f, 0.0f, 0.05f, 0.3f};
 
     Network network_;
     Learner learner_;
