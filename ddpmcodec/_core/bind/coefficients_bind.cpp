@@ -52,9 +52,9 @@ nb::tuple encode(const CoefficientModel& model, int effort, const std::vector<st
 }
 
 // components: steps by rank, rows, columns. Returns values of all components, segments that are done, and whether all ended well. is_cut: the
-// last chunk may be.
+// last chunk may be. with_means: conditional means stand for coefficients that are not known.
 nb::tuple decode(const CoefficientModel& model, int effort, const std::vector<std::tuple<std::vector<uint16_t>, int, int>>& components,
-                 const std::vector<nb::bytes>& chunks, bool is_cut) {
+                 const std::vector<nb::bytes>& chunks, bool is_cut, bool with_means) {
     Coefficients tile;
     for (const auto& [steps, rows, columns] : components) tile.components.push_back(component_of(rows, columns, steps));
     CoefficientPass pass(model.networks(effort), tile);
@@ -68,6 +68,7 @@ nb::tuple decode(const CoefficientModel& model, int effort, const std::vector<st
         pass.advance(int(k) + 1);
     }
     const bool has_ended_well = pass.has_ended_well();
+    if (with_means) tile = pass.expected();
     nb::list values;
     for (JpegComponent& component : tile.components) {
         const size_t rows = size_t(component.rows), columns = size_t(component.columns);
@@ -90,7 +91,8 @@ void bind_coefficients_testing(nb::module_& testing) {
             return std::const_pointer_cast<CoefficientModel>(CoefficientModel::parse(bytes_of(data), source));
         }, "data"_a, "source"_a)
         .def("encode", &encode, "effort"_a, "components"_a)
-        .def("decode", &decode, "effort"_a, "components"_a, "chunks"_a, "is_cut"_a = false);
+        .def("decode", &decode, "effort"_a, "components"_a, "chunks"_a, "is_cut"_a = false,
+             "with_means"_a = false);
 }
 
 }  // namespace ddpm

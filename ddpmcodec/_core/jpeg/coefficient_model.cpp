@@ -180,6 +180,13 @@ std::vector<uint64_t> Predictors::spread(int condition, std::vector<int16_t>& we
     return weighed;
 }
 
+std::vector<Predictors::Weight> Predictors::weights(int condition, int lane) const {
+    std::vector<Weight> found;
+    for (const auto& [of_lane, weight] : conditions_[size_t(condition)].weights)
+        if (of_lane == lane) found.push_back(weight);
+    return found;
+}
+
 std::string answer_of(const CoefficientNetwork& network) {
     const IeeeArithmetic arithmetic;
     const int conditions = network.network.conditions;

@@ -36,6 +36,8 @@ class Predictors {
 
     // Writes the weights of a condition, [entries][WEIGHED]; returns which entries have some, by block a bit for each rank.
     std::vector<uint64_t> spread(int condition, std::vector<int16_t>& weights) const;
+    // Those of one sum.
+    std::vector<Weight> weights(int condition, int lane) const;
     const float* factors(int condition) const { return conditions_[size_t(condition)].factor; }
 
   private:

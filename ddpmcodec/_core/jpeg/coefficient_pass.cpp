@@ -197,6 +197,33 @@ void CoefficientPass::code_block(const CoefficientCoder& coder, const Position& 
     if (value) plane.set(at, rank, value * step_of(component, rank));
 }
 
+// --- previews
+
+KnownRanks CoefficientPass::known_of(int component) const {
+    KnownRanks known{SEGMENT_STARTS[done_], 0};
+    for (size_t k = 0; k < step_; k++) known.ranks += steps_[k].component == component && steps_[k].condition < BLOCK_VALUES;
+    if (step_ < steps_.size() && steps_[step_].component == component && steps_[step_].condition == known.ranks) known.waves = wave_;
+    return known;
+}
+
+Coefficients CoefficientPass::expected() const {
+    Coefficients means = tile_;
+    std::vector<CoefficientPlane> planes = planes_;
+    std::optional<LumaGrid> luma_grid;
+    for (int component = 0; component < int(planes.size()); component++) {
+        const SeenPlanes seen = seen_by(component);  // planes of the same places
+        const CoefficientPlane* luma = !seen.luma ? nullptr : luma_grid ? &luma_grid->plane() : &planes[LUMA];
+        const JpegRole role = jpeg_role(component);
+        const CoefficientNetwork& network = role == JpegRole::LUMA ? *networks_.luma[0] : *networks_.chroma[0];
+        add_means(network.predictors, role, known_of(component), means.components[size_t(component)], planes[size_t(component)], luma,
+                  seen.cb ? &planes[CB] : nullptr);
+        if (component != LUMA || !luma_grid_) continue;
+        luma_grid.emplace(planes[LUMA], luma_grid_->across(), luma_grid_->down());
+        luma_grid->add(0, BLOCK_VALUES);
+    }
+    return means;
+}
+
 // --- the stream
 
 // CRC-32 of all coefficients, of which a stream keeps 24 bits.

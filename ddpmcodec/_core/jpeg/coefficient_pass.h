@@ -9,6 +9,7 @@
 
 #include "coefficient_code.h"
 #include "coefficient_inputs.h"
+#include "coefficient_means.h"
 #include "learning_network.h"
 #include "luma_grid.h"
 
@@ -50,6 +51,9 @@ class CoefficientPass {
     // Of a decoder that is done: whether all is as it was encoded, by the end of the stream.
     bool has_ended_well() const;
 
+    // The tile with conditional means of coefficients of low ranks that are not known, for previews.
+    Coefficients expected() const;
+
     // Of an encoder that is done: the chunks of all segments.
     std::vector<std::vector<uint8_t>> chunks() const;
     double bits() const;  // ideal code length of an encoder
@@ -67,6 +71,7 @@ class CoefficientPass {
     };
 
     SeenPlanes seen_by(int component) const;
+    KnownRanks known_of(int component) const;
     void plan_step();
     void finish_step();
     void code_wave();

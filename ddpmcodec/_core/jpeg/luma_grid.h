@@ -12,6 +12,8 @@ class LumaGrid {
     LumaGrid(const CoefficientPlane& luma, int across, int down);
 
     const CoefficientPlane& plane() const { return plane_; }
+    int across() const { return across_; }
+    int down() const { return down_; }
 
     // Adds luma's coefficients of ranks [first, end).
     void add(int first, int end);
