@@ -1,0 +1,1 @@
+"""Training of the networks that code the coefficients of JPEG files."""
