@@ -293,14 +293,14 @@ def _beside(activations: Tensor, shown: int, near: Tensor | None) -> Tensor:
     return torch.cat([activations, *(all_shown[numbers] for numbers in near)], 1)
 
 
-def _log_sigmoid(x: Tensor) -> Tensor:
+def log_sigmoid(x: Tensor) -> Tensor:
     return x.clamp(max=0) - torch.log1p(torch.exp(-x.abs()))
 
 
-def _log_mass(mean: Tensor, inverse_scale: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
+def log_mass(mean: Tensor, inverse_scale: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
     """log P(lo - 1/2 < x < hi + 1/2) under a logistic, stable in both tails."""
     below, above = (lo - 0.5 - mean) * inverse_scale, (hi + 0.5 - mean) * inverse_scale
-    return _log_sigmoid(above) + _log_sigmoid(-below) + torch.log(-torch.expm1(below - above))
+    return log_sigmoid(above) + log_sigmoid(-below) + torch.log(-torch.expm1(below - above))
 
 
 def residual(mean: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
@@ -327,9 +327,9 @@ def code_length(shape: Shape, outputs: Tensor, positions: Positions) -> Tensor:
     second_residual = residual(second + relative[1], new_lo[1], new_hi[1])
     third = base[2] + cross[1] * first_residual + cross[2] * second_residual
     mean = torch.stack([first, second, third])[:, None] + means
-    log_new = _log_mass(mean, inverse, new_lo[:, None], new_hi[:, None])
-    log_mass = (log_new - _log_mass(mean, inverse, lo[:, None], hi[:, None])).sum(0)
-    return -torch.logsumexp(log_weights + log_mass, 0) / LN2
+    log_new = log_mass(mean, inverse, new_lo[:, None], new_hi[:, None])
+    log_truncated = (log_new - log_mass(mean, inverse, lo[:, None], hi[:, None])).sum(0)
+    return -torch.logsumexp(log_weights + log_truncated, 0) / LN2
 
 
 def loss(network: Trainable, positions: Positions, dtype: torch.dtype = torch.float32) -> Tensor:
