@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,6 +42,13 @@ def _rgb(path: Path) -> Pixels:
         raise TrainingError(f"{error}; or remove it from the data folder") from error
 
 
+def _bytes(path: Path) -> Pixels:
+    try:
+        return np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise TrainingError(f"{error}; or remove it from the data folder") from error
+
+
 def is_archive(path: Path) -> bool:
     return path.suffix.lower() == ".ddpma" and path.is_file()
 
@@ -76,9 +83,11 @@ def _torchvision(root: Path, split: str) -> list[Pixels]:
         raise TrainingError(f"{root}: not torchvision's CIFAR-10 ({error}); get it again") from error
 
 
-def load_images(source: str | Path, split: str = "train") -> list[Pixels]:
+def load_images(source: str | Path, split: str = "train", *, undecoded: Collection[str] = ()) -> list[Pixels]:
     """uint8 [H, W, 3] images of a folder of images, an .npy/.npz array [N, H, W, 3], an archive (.ddpma), a torchvision
     CIFAR-10 root, or a folder of tile sheets with an index.
+
+    undecoded: suffixes of files in folders that are not decoded: uint8 [bytes].
 
     Raises TrainingError when there is nothing there or something unreadable is.
     """
@@ -91,17 +100,18 @@ def load_images(source: str | Path, split: str = "train") -> list[Pixels]:
         return _sheets(path, split)
     if (path / "cifar-10-batches-py").exists():
         return _torchvision(path, split)
-    images = [_rgb(p) for p in sorted(path.rglob("*")) if p.suffix.lower() in IMAGE_SUFFIXES]
+    files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in IMAGE_SUFFIXES]
+    images = [_bytes(file) if file.suffix.lower() in undecoded else _rgb(file) for file in files]
     if not images:
         raise TrainingError(f"{path}: no images found (looked for {', '.join(sorted(IMAGE_SUFFIXES))})")
     return images
 
 
-def load_sets(data: Sequence[str]) -> list[list[Pixels]]:
+def load_sets(data: Sequence[str], undecoded: Collection[str] = ()) -> list[list[Pixels]]:
     """The images of every data set. Raises TrainingError where there is no data set, or one cannot be read."""
     if not data:
         raise TrainingError("no training images: name a folder, an array, an archive or a CIFAR-10 root with data=...")
-    return [load_images(source) for source in data]
+    return [load_images(source, undecoded=undecoded) for source in data]
 
 
 def like_a_camera(image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
@@ -235,11 +245,14 @@ class Images(NamedTuple):
     digest: str
 
 
-def image_sets(data: Sequence[str], *, validate: str | None = None, hold_out: int | None = None) -> Images:
+def image_sets(
+    data: Sequence[str], *, validate: str | None = None, hold_out: int | None = None, undecoded: Collection[str] = ()
+) -> Images:  # fmt: skip
     """Training images, and the images to evaluate on: those of `validate` (of CIFAR-10 its test images), or the last
     ones of the first set. hold_out: how many these are; None: a tenth, `MOST_HELD_OUT` at most. Training images that
-    are held out, too, are left out. Raises TrainingError where nothing is left to train or to evaluate on."""
-    return without_held_out(*_split(data, validate, hold_out))
+    are held out, too, are left out. undecoded: as in `load_images`. Raises TrainingError where nothing is left to train
+    or to evaluate on."""
+    return without_held_out(*_split(data, validate, hold_out, undecoded))
 
 
 def without_held_out(sets: list[list[Pixels]], held_out: list[Pixels]) -> Images:
@@ -262,10 +275,12 @@ def _digest(image: Pixels) -> bytes:
     return hashlib.sha256(repr(image.shape).encode() + np.ascontiguousarray(image).tobytes()).digest()
 
 
-def _split(data: Sequence[str], validate: str | None, hold_out: int | None) -> tuple[list[list[Pixels]], list[Pixels]]:
-    sets = load_sets(data)
+def _split(
+    data: Sequence[str], validate: str | None, hold_out: int | None, undecoded: Collection[str]
+) -> tuple[list[list[Pixels]], list[Pixels]]:  # fmt: skip
+    sets = load_sets(data, undecoded)
     if validate is not None:
-        return sets, load_images(validate, "test")
+        return sets, load_images(validate, "test", undecoded=undecoded)
     first, others = sets[0], sets[1:]
     held_out = min(MOST_HELD_OUT, max(1, len(first) // 10)) if hold_out is None else hold_out
     if not 0 < held_out < len(first):

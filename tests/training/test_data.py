@@ -51,6 +51,15 @@ def test_a_folder_is_searched_to_the_bottom_and_all_modes_become_rgb(tmp_path: P
     assert (grey.shape, grey[0, 0].tolist(), colour[0, 0].tolist()) == ((2, 3, 3), [7, 7, 7], [1, 2, 3])
 
 
+def test_files_of_some_suffixes_are_left_as_they_are(tmp_path: Path) -> None:
+    Image.new("RGB", (3, 2), (9, 9, 9)).save(tmp_path / "a.png")
+    (tmp_path / "b.JPG").write_bytes(b"of any content")
+    pixels, file = load_images(tmp_path, undecoded=[".jpg"])
+    assert (pixels.shape, file.tobytes()) == ((2, 3, 3), b"of any content")
+    sets, (held_out,), *_ = image_sets([str(tmp_path)], hold_out=1, undecoded=[".jpg"])
+    assert (len(sets[0]), held_out.ndim) == (1, 1)
+
+
 def test_arrays_hold_images(tmp_path: Path, gradients: Pixels) -> None:
     np.save(tmp_path / "a.npy", gradients)
     np.savez(tmp_path / "a.npz", images=gradients)
