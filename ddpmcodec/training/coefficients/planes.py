@@ -20,6 +20,7 @@ from ddpmcodec.training.coefficients.order import (
 
 Values = NDArray[np.int16]
 OFFSETS = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1)]  # of 3x3 blocks
+GROUP = 64  # positions of one condition of one file that a step sees together
 LARGEST = 32767  # dequantised coefficients beyond it are clipped
 # By how many blocks of luma, across and down, a block of chroma covers: 4:4:4, 4:2:2 and 4:4:0, 4:2:0.
 GRIDS = {(1, 1): 0, (2, 1): 1, (1, 2): 1, (2, 2): 2}
