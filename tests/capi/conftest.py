@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from installed import TINY, Installed
+from installed import GOLDEN, TINY, Installed
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,6 +35,12 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 def tiny(installed: Installed) -> c_void_p:
     """The model of the golden files."""
     return installed.model(TINY.read_bytes())
+
+
+@pytest.fixture(scope="session")
+def archive_model(installed: Installed) -> c_void_p:
+    """The model of the golden archive."""
+    return installed.model((GOLDEN / "v1" / "model.safetensors").read_bytes())
 
 
 @pytest.fixture(scope="session")

@@ -70,6 +70,8 @@ Verdict = struct(
     "is_exact", "is_damaged", "is_lossy", "alpha_damaged", "metadata_damaged", "colours_exact", "steps_done", "steps",
     "reserved", "bytes_used*", "missing*", "following*",
 )  # fmt: skip
+Index = struct("images", "total", "is_damaged", "missing*", "following*")
+Entry = struct("width", "height", "mode", "channels", "has_alpha", "coding", "reserved", "file_length*")
 
 
 class Failed(Exception):
@@ -88,7 +90,7 @@ class Installed:
         self.header = prefix / "include" / "ddpm.h"
         (self.shared,) = prefix.glob("lib*/libddpm.so")
         self.library = ctypes.CDLL(str(self.shared))
-        for name in ("ddpm_version", "ddpm_decoder_error", "ddpm_model_name"):
+        for name in ("ddpm_version", "ddpm_decoder_error", "ddpm_model_name", "ddpm_archive_name"):
             getattr(self.library, name).restype = c_char_p
         self.library.ddpm_decoder_new.restype = c_void_p
         self.library.ddpm_decoder_advance.argtypes = [c_void_p, c_double]
@@ -162,7 +164,61 @@ class Decoder:
         """All of a file; its verdict."""
         self.feed(data)
         self.call("finish")
+        return self.complete(model)
+
+    def complete(self, model: c_void_p) -> Any:
+        """All that the decoder was given; the verdict."""
         while (event := self.advance()) != Event.DONE:
             if event == Event.NEED_MODEL:
                 self.call("set_model", model)
         return self.filled("verdict", Verdict)
+
+
+class Archive:
+    """A ddpm_archive, whose failures are raised."""
+
+    def __init__(self, installed: Installed, data: bytes, reader: Any = None) -> None:
+        self.installed, self.library = installed, installed.library
+        self.pointer, message = c_void_p(), ctypes.create_string_buffer(500)
+        source = (data, c_size_t(len(data))) if reader is None else (c_uint64(len(data)), reader, None)
+        opened = self.library.ddpm_archive_open if reader is None else self.library.ddpm_archive_open_reader
+        if kind := opened(byref(self.pointer), *source, message, c_size_t(500)):
+            raise Failed(kind, message.value.decode())
+        assert not message.value
+
+    def __del__(self) -> None:
+        self.library.ddpm_archive_free(self.pointer)
+
+    def call(self, name: str, *arguments: Any) -> None:
+        if kind := getattr(self.library, f"ddpm_archive_{name}")(self.pointer, *arguments):
+            raise Failed(kind, name)
+
+    @property
+    def index(self) -> Any:
+        self.call("index", byref(index := Index(ctypes.sizeof(Index))))
+        return index
+
+    def entry(self, image: int) -> Any:
+        self.call("entry", image, byref(entry := Entry(ctypes.sizeof(Entry))))
+        return entry
+
+    def name(self, image: int) -> str:
+        name: bytes = self.library.ddpm_archive_name(self.pointer, image)
+        return name.decode()
+
+    @property
+    def names(self) -> list[str]:
+        return [self.name(image) for image in range(self.index.images)]
+
+    def find(self, name: str) -> int:
+        self.call("find", name.encode(), byref(image := c_uint32()))
+        return image.value
+
+    def file(self, image: int, size: int) -> bytes:
+        self.call("file", image, data := ctypes.create_string_buffer(size), c_size_t(size))
+        return data.raw
+
+    def decoder(self, image: int, **plan: int) -> Decoder:
+        decoder = Decoder(self.installed, **plan)
+        decoder.call("set_member", self.pointer, image)
+        return decoder

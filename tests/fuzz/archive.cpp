@@ -1,53 +1,76 @@
-// Fuzzes the reader of archives, and the decoder of their runs.
+// Fuzzes the reader of archives, and decoding their images by the functions for C.
 #include "archive.h"
-#include "batch.h"
+#include "ddpm.h"
 #include "fuzz.h"
-#include "sections.h"
+#include "handles.h"
 
 using namespace ddpm;
 
 namespace {
 
-constexpr int MOST_RUNS = 2;  // that are decoded of an archive
+constexpr int MOST_IMAGES = 3;  // that are decoded of an archive
 
 void check_range(const ByteRange& range, const Archive& archive) { fuzz::require(range.begin <= range.end && range.end <= archive.size); }
 
-void decode_run(const Source& source, const BlockCoding& coding, const Run& run, const Entry& first, ByteRange stream) {
-    if (first.pixels() * run.images > fuzz::MOST_PIXELS) return;
-    const Model model = model_of(fuzz::model().networks(coding.effort, coding.levels), coding.levels);
-    Batch batch(model, coding.levels, {run.images, int(first.height), int(first.width), first.channels(), true}, 1);
-    batch.add(source.bytes(stream.begin, stream.end), run.state_bytes, {});
-    while (!batch.advance(Clock::time_point::max())) {}
-    batch.image(0);
+// Pixels that decoding an image takes: those of its run.
+uint64_t pixels_of(const OpenArchive& archive, const Member& member) {
+    const Block& block = archive.block_of(member);
+    return archive.entry_of(member).pixels() * (block.kind() == BlockKind::CONTEXT ? block.runs[member.run].images : 1);
 }
 
-void decode_runs(const Source& source, const Block& block, const Parts& parts, int& left) {
-    size_t image = 0;
-    for (size_t run = 0; run < block.runs.size() && left-- > 0; image += block.runs[run++].images) try {
-            decode_run(source, *block.coding, block.runs[run], block.entries.at(image), parts.streams.at(run));
-        } catch (const Error&) {
-        }
-}
-
-void read_block(const Source& source, const Archive& archive, size_t number, int& runs_left) {
-    const Block& block = archive.index.blocks[number];
+void check_block(const Archive& archive, size_t number) {
     const Parts parts = archive.parts(number);
     for (const auto* ranges : {&parts.values, &parts.sections, &parts.streams})
         for (const ByteRange& range : *ranges) check_range(range, archive);
-    fuzz::require(parts.sections.size() == block.entries.size());
-    if (block.kind() == BlockKind::CONTEXT) decode_runs(source, block, parts, runs_left);
+    fuzz::require(parts.sections.size() == archive.index.blocks[number].entries.size());
+}
+
+void decode(ddpm_decoder* decoder) {
+    static ddpm_model* const model = [] {
+        ddpm_model* loaded = nullptr;
+        fuzz::require(ddpm_model_load(&loaded, fuzz::model_bytes().data(), fuzz::model_bytes().size(), nullptr, 0) == DDPM_OK);
+        return loaded;
+    }();
+    ddpm_event event;
+    while ((event = ddpm_decoder_advance(decoder, DDPM_FOREVER)) != DDPM_DONE)
+        if (event == DDPM_ERROR || (event == DDPM_NEED_MODEL && ddpm_decoder_set_model(decoder, model))) return;
+    ddpm_layout layout{};
+    layout.struct_size = sizeof layout;
+    fuzz::require(ddpm_decoder_layout(decoder, &layout) == DDPM_OK);
+    std::vector<uint8_t> pixels(size_t(layout.size));
+    fuzz::require(ddpm_decoder_pixels(decoder, pixels.data(), pixels.size(), 0) == DDPM_OK);
+}
+
+void decode_image(const ddpm_archive& archive, uint32_t image) {
+    ddpm_entry entry{};
+    entry.struct_size = sizeof entry;
+    fuzz::require(ddpm_archive_entry(&archive, image, &entry) == DDPM_OK && ddpm_archive_name(&archive, image));
+    std::vector<uint8_t> file(size_t(std::min<uint64_t>(entry.file_length, 1 << 16)));
+    ddpm_archive_file(&archive, image, file.data(), file.size());
+    ddpm_plan plan{};
+    plan.struct_size = sizeof plan;
+    plan.max_pixels = fuzz::MOST_PIXELS;
+    plan.partial = image % 2, plan.scale = image % 3 ? 1 : 2;
+    const std::unique_ptr<ddpm_decoder, decltype(&ddpm_decoder_free)> decoder(ddpm_decoder_new(), &ddpm_decoder_free);
+    ddpm_decoder_set_plan(decoder.get(), &plan);
+    if (ddpm_decoder_set_member(decoder.get(), &archive, image) == DDPM_OK) decode(decoder.get());
+    ddpm_error kind = DDPM_OK;
+    ddpm_decoder_error(decoder.get(), &kind);
+    fuzz::require(kind != DDPM_ERROR_INTERNAL && kind != DDPM_ERROR_ARGUMENT);
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-    const MemorySource source({data, size});
     try {
-        const Archive archive = open_archive(source);
+        const ddpm_archive opened{std::make_shared<const OpenArchive>(std::make_shared<MemorySource>(Bytes(data, size)))};
+        const Archive& archive = opened.archive->archive();
         fuzz::require(archive.places.size() == archive.index.blocks.size());
-        archive.index.total();
-        int runs_left = MOST_RUNS;
-        for (size_t block = 0; block < archive.places.size(); block++) read_block(source, archive, block, runs_left);
+        for (size_t block = 0; block < archive.places.size(); block++) check_block(archive, block);
+        const std::vector<Member>& members = opened.archive->members();
+        int left = MOST_IMAGES;
+        for (uint32_t image = 0; image < members.size() && left > 0; image++)
+            if (pixels_of(*opened.archive, members[image]) <= fuzz::MOST_PIXELS) decode_image(opened, image), left--;
         require_whole(archive);
     } catch (const Error& error) {
         fuzz::require(error.fault != Fault::ARGUMENT);

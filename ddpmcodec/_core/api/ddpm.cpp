@@ -2,15 +2,8 @@
 // rely on.
 #include "ddpm.h"
 
-#include <cstring>
-#include <memory>
-#include <mutex>
-#include <new>
-#include <string>
-
 #include "checksums.h"
-#include "context_model.h"
-#include "structs.h"
+#include "handles.h"
 
 #ifndef DDPMCODEC_VERSION
 #define DDPMCODEC_VERSION "unknown"
@@ -18,74 +11,9 @@
 
 using namespace ddpm;
 
-struct ddpm_model {
-    std::shared_ptr<const ContextModel> model;
-};
-
-struct ddpm_decoder {
-    Plan plan;
-    int threads = 1;
-    std::unique_ptr<Decoder> decoder;  // made by what needs it first: then the plan is settled
-    ddpm_event event = DDPM_NEED_BYTES;
-    bool has_payload = false;
-    std::vector<uint8_t> payload;      // of a stored file, once it was asked for
-
-    mutable ddpm_error error = DDPM_OK;
-    mutable char message[1024] = "";   // never allocated: it also says that memory is exhausted
-
-    Decoder& begun() {
-        if (!decoder) decoder = std::make_unique<Decoder>(plan);
-        return *decoder;
-    }
-};
-
 namespace {
 
 constexpr const char* EMBEDDED_NAMES[] = {"cifar10", "photo"};  // by number, from 1 on: ddpmcodec/models/__init__.py
-
-// What the caller's function reported. No Error: the decoder takes some of those for damage.
-struct ReadError : std::runtime_error {
-    using std::runtime_error::runtime_error;
-};
-
-// --- errors
-
-void copy_text(const char* text, char* out, size_t capacity) noexcept {
-    if (!capacity) return;
-    const size_t length = std::min(std::strlen(text), capacity - 1);
-    std::memcpy(out, text, length);
-    out[length] = 0;
-}
-
-// Calls work, and gives report(kind, message) what it throws.
-template <class Report, class Work> ddpm_error attempt(Report report, Work work) noexcept {
-    auto failed = [&](ddpm_error kind, const char* message) { return report(kind, message), kind; };
-    try {
-        work();
-        return DDPM_OK;
-    } catch (const Error& error) {
-        return failed(error_of(error.fault), error.what());
-    } catch (const ReadError& error) {
-        return failed(DDPM_ERROR_READ, error.what());
-    } catch (const std::bad_alloc&) {
-        return failed(DDPM_ERROR_MEMORY, "memory is exhausted: decode a smaller part, or with fewer threads");
-    } catch (const std::length_error&) {
-        return failed(DDPM_ERROR_MEMORY, "the data is larger than the address space");
-    } catch (const std::exception& error) {
-        return failed(DDPM_ERROR_INTERNAL, error.what());
-    } catch (...) {
-        return failed(DDPM_ERROR_INTERNAL, "an unknown exception");
-    }
-}
-
-template <class Work> ddpm_error guarded(const ddpm_decoder* decoder, Work work) noexcept {
-    if (!decoder) return DDPM_ERROR_ARGUMENT;
-    auto report = [&](ddpm_error kind, const char* message) {
-        decoder->error = kind;
-        copy_text(message, decoder->message, sizeof decoder->message);
-    };
-    return attempt(report, work);
-}
 
 const Header& header_of(const ddpm_decoder& decoder) {
     const Header* header = decoder.decoder ? decoder.decoder->header() : nullptr;
@@ -94,27 +22,6 @@ const Header& header_of(const ddpm_decoder& decoder) {
 }
 
 void require_going_on(const ddpm_decoder& decoder) { require(decoder.event != DDPM_ERROR, "the decoder has failed: make a new one"); }
-
-// --- bytes
-
-// Bytes that a function of the caller's reads, called by one thread at a time.
-class CallbackSource : public Source {
-  public:
-    CallbackSource(uint64_t size, ddpm_read read, void* user) : size_(size), read_(read), user_(user) {}
-
-    uint64_t size() const override { return size_; }
-    void read(uint64_t offset, std::span<uint8_t> out) const override {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        if (read_(user_, offset, out.data(), out.size()))
-            throw ReadError("the file cannot be read: " + std::to_string(out.size()) + " bytes from byte " + std::to_string(offset) + " on");
-    }
-
-  private:
-    const uint64_t size_;
-    const ddpm_read read_;
-    void* const user_;
-    mutable std::mutex mutex_;
-};
 
 // --- models
 
@@ -167,8 +74,9 @@ std::vector<uint8_t> payload_of(const ddpm_decoder& decoder) {
     const Header& header = header_of(decoder);
     require(header.is_stored(), "the file holds pixels, and no other file");
     require(decoder.event == DDPM_NEED_PIXELS || decoder.event == DDPM_DONE, "the payload is not complete yet: wait for DDPM_NEED_PIXELS");
-    if (!decoder.decoder->container()->has(header.payload())) return {};
-    const std::vector<uint8_t> payload = decoder.decoder->container()->bytes(header.payload());
+    const Container& container = *decoder.file->container();
+    if (!container.has(header.payload())) return {};
+    const std::vector<uint8_t> payload = container.bytes(header.payload());
     ByteReader reader(payload, "the payload");
     const uint64_t check = reader.integer(CRC32_BYTES);
     const uint64_t length = header.is_jpeg() ? reader.varint() : 0;
@@ -197,9 +105,7 @@ Bytes section_of(ddpm_decoder& decoder, ddpm_section section) {
 const char* ddpm_version(void) { return DDPMCODEC_VERSION; }
 
 ddpm_error ddpm_model_load(ddpm_model** model, const void* data, size_t size, char* message, size_t message_size) {
-    if (!message) message_size = 0;
-    copy_text("", message, message_size);
-    return attempt([&](ddpm_error, const char* text) { copy_text(text, message, message_size); }, [&] {
+    return loading(message, message_size, [&] {
         require(model, "there is nowhere to put the model: its pointer is NULL");
         *model = nullptr;
         require(data, "the data of the model is NULL");
@@ -243,21 +149,24 @@ ddpm_error ddpm_decoder_feed(ddpm_decoder* decoder, const void* data, size_t siz
 ddpm_error ddpm_decoder_finish(ddpm_decoder* decoder) {
     return guarded(decoder, [&] {
         decoder->begun().feed({});  // a file of no bytes is one, too
-        decoder->decoder->finish();
+        decoder->file->finish();
     });
 }
 
 ddpm_error ddpm_decoder_set_reader(ddpm_decoder* decoder, uint64_t size, ddpm_read read, void* user) {
     return guarded(decoder, [&] {
-        require(read, "the function that reads is NULL");
-        decoder->begun().open(std::make_shared<CallbackSource>(size, read, user));
+        auto source = std::make_shared<CallbackSource>(size, read, user);
+        decoder->begun().open(std::move(source));
     });
 }
 
 ddpm_event ddpm_decoder_advance(ddpm_decoder* decoder, double seconds) {
     if (!decoder || decoder->event == DDPM_ERROR) return DDPM_ERROR;
     const double limited = seconds > 0 ? std::min(seconds, double(DDPM_FOREVER)) : 0;  // which a NaN is, too
-    const ddpm_error error = guarded(decoder, [&] { decoder->event = event_of(decoder->begun().advance(limited, decoder->threads)); });
+    const ddpm_error error = guarded(decoder, [&] {
+        if (!decoder->decoder) decoder->begun();
+        decoder->event = event_of(decoder->decoder->advance(limited, decoder->threads));
+    });
     if (error) decoder->event = DDPM_ERROR;
     return decoder->event;
 }
@@ -285,7 +194,7 @@ ddpm_error ddpm_decoder_set_pixels(ddpm_decoder* decoder, const uint8_t* pixels,
             std::memcpy(&colour[pixel * colours], pixels + pixel * channels, colours);
             if (channels > colours) alpha[pixel] = pixels[pixel * channels + colours];
         }
-        decoder->decoder->set_pixels(std::move(colour), std::move(alpha));
+        decoder->file->set_pixels(std::move(colour), std::move(alpha));
     });
 }
 

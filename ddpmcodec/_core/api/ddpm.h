@@ -1,4 +1,4 @@
-/* ddpm.h: decodes .ddpm images, whole or from a prefix, from C, C++ and any language that calls C.
+/* ddpm.h: decodes .ddpm images, whole or from a prefix, and images of .ddpma archives, from C, C++ and any language that calls C.
  *
  * --- How it works
  *
@@ -32,9 +32,9 @@
  * Errors: no exception leaves the library. If memory is exhausted, functions return DDPM_ERROR_MEMORY, and functions that return a pointer
  *   return NULL. The library prints nothing and never ends the process.
  * Threads: different decoders may be used by different threads at the same time. One decoder may be used by one thread at a time. A
- *   model never changes: any number of decoders and threads may share it. The library has no global state that callers can change.
+ *   model and an archive never change: any number of decoders and threads may share them. The library has no global state that callers can change.
  *   Decoding sets the floating-point environment of its threads as it needs it, and restores that of the caller.
- * Ownership: what a ..._new or ..._load function returns belongs to the caller, who frees it. Functions copy their inputs, unless their
+ * Ownership: what a ..._new, ..._load or ..._open function returns belongs to the caller, who frees it. Functions copy their inputs, unless their
  *   comment states otherwise. Pointers that the library returns are valid as long as their comment states.
  * Stability: before version 1.0, a new minor version may change functions and structs, and then has another soname. From 1.0 on,
  *   structs only grow at their end: `struct_size` tells the library which fields the caller knows. Values of enums are never
@@ -297,6 +297,101 @@ typedef struct ddpm_verdict {
  * is_exact is then 0 for a lossy file, a reduced picture and a preview alone.
  * Returns DDPM_OK or DDPM_ERROR_ARGUMENT. */
 DDPM_API ddpm_error ddpm_decoder_verdict(const ddpm_decoder* decoder, ddpm_verdict* verdict);
+
+/* --- Archives --------------------------------------------------------------------------------------------------------------------- */
+
+/* A .ddpma file: images with names. Open it, and give a decoder one of its images in place of bytes. All else is as for a file:
+ *
+ *     ddpm_archive_open(&archive, data, size, NULL, 0);
+ *     ddpm_archive_find(archive, "holiday/beach.png", &image);
+ *     ddpm_decoder_set_member(decoder, archive, image);
+ *
+ * Images have numbers from 0 on, in the order in which they were given to the encoder. */
+typedef struct ddpm_archive ddpm_archive;
+
+/* Opens an archive from its bytes, which it copies. Of a damaged index, or one that does not fit, it searches all bytes for blocks of images.
+ *
+ * archive: receives the archive, or NULL if opening fails. Free it with ddpm_archive_free.
+ * message, message_size: a buffer of the caller's that receives what is wrong, cut to its size; empty after success. NULL and 0: none.
+ * Returns DDPM_OK; DDPM_ERROR_FORMAT, DDPM_ERROR_TRUNCATED, DDPM_ERROR_CHECKSUM or DDPM_ERROR_CORRUPT if the data is not an archive, or neither
+ * its index nor a block is found; DDPM_ERROR_MEMORY or DDPM_ERROR_ARGUMENT. */
+DDPM_API ddpm_error ddpm_archive_open(ddpm_archive** archive, const void* data, size_t size, char* message, size_t message_size);
+
+/* Opens an archive that the library reads at any position. Of an undamaged one it reads the index and the first bytes of each block, and
+ * later what an image needs.
+ *
+ * size: of the archive, in bytes. It must not change while the archive or a decoder of its images lives.
+ * read, user: the function, and its first argument. Both must be valid until the archive and all decoders of its images are freed. Any
+ *     function that is given the archive or such a decoder may call it, by one thread at a time.
+ * Returns what ddpm_archive_open returns, or DDPM_ERROR_READ. */
+DDPM_API ddpm_error ddpm_archive_open_reader(ddpm_archive** archive, uint64_t size, ddpm_read read, void* user, char* message, size_t message_size);
+
+/* Frees an archive. Decoders that were given its images keep what they need. NULL is allowed. */
+DDPM_API void ddpm_archive_free(ddpm_archive* archive);
+
+/* What an archive states as a whole. */
+typedef struct ddpm_index {
+    uint32_t struct_size;        /* sizeof(ddpm_index), set by the caller */
+    uint32_t images;             /* number of images that are listed */
+    uint32_t total;              /* number of images that the archive was made of: more than `images` if some are lost */
+    uint32_t is_damaged;         /* the index or the head of a block is damaged; the images that are listed may be whole all the same */
+    uint64_t missing, following; /* bytes that did not arrive, and bytes after the end */
+} ddpm_index;
+
+/* Fills `index`, as far as its struct_size reaches. Returns DDPM_OK or DDPM_ERROR_ARGUMENT. */
+DDPM_API ddpm_error ddpm_archive_index(const ddpm_archive* archive, ddpm_index* index);
+
+typedef enum ddpm_coding {
+    DDPM_CODED_ALONE = 0,       /* as a .ddpm file */
+    DDPM_CODED_TOGETHER = 1,    /* with other small images of the same size: there are no previews */
+    DDPM_CODED_BY_BITS_BACK = 2 /* by a model that this library does not compute */
+} ddpm_coding;
+
+/* What an archive states of an image. */
+typedef struct ddpm_entry {
+    uint32_t struct_size;   /* sizeof(ddpm_entry), set by the caller */
+    uint32_t width, height; /* pixels, as they are stored */
+    uint32_t mode;          /* ddpm_mode */
+    uint32_t channels;      /* bytes per pixel, with alpha: 1 to 4 */
+    uint32_t has_alpha;     /* the last channel is alpha */
+    uint32_t coding;        /* ddpm_coding */
+    uint32_t reserved;
+    uint64_t file_length;   /* bytes of the .ddpm file; 0 for an image that is coded with others */
+} ddpm_entry;
+
+/* Fills `entry` for image number `image`, as far as its struct_size reaches. Returns DDPM_OK or DDPM_ERROR_ARGUMENT. */
+DDPM_API ddpm_error ddpm_archive_entry(const ddpm_archive* archive, uint32_t image, ddpm_entry* entry);
+
+/* Returns the name of an image, or NULL if the archive has no such image. The archive owns the text, which is valid until it is freed.
+ *
+ * Names are distinct, and may be any text. Before you use one as a path, refuse it as docs/format.md describes: it may lead elsewhere. */
+DDPM_API const char* ddpm_archive_name(const ddpm_archive* archive, uint32_t image);
+
+/* Finds an image by its name, among all of them, one after the other.
+ *
+ * image: receives its number.
+ * Returns DDPM_OK, or DDPM_ERROR_ARGUMENT if no image has this name. */
+DDPM_API ddpm_error ddpm_archive_find(const ddpm_archive* archive, const char* name, uint32_t* image);
+
+/* Copies the .ddpm file of an image that is coded alone. The file is not checked: a decoder does that.
+ *
+ * data: a buffer of the caller's.
+ * size: its size in bytes, at least `file_length` of ddpm_entry.
+ * Returns DDPM_OK; DDPM_ERROR_TRUNCATED if the archive ends inside the file; DDPM_ERROR_READ, DDPM_ERROR_MEMORY, or DDPM_ERROR_ARGUMENT, also for
+ * an image that is coded with others. */
+DDPM_API ddpm_error ddpm_archive_file(const ddpm_archive* archive, uint32_t image, void* data, size_t size);
+
+/* Lets a decoder decode an image of an archive, in place of bytes. Set its plan before.
+ *
+ * An image that is coded alone is decoded as its file is. Of images that are coded together the decoder decodes the run that has this image.
+ * The archive keeps the last few runs, at most 4 MB: for other images of them, decoders ask for no model and are done at once. Of such
+ * an image, ddpm_info has no lengths, an orientation of 1 (its EXIF states another one), and `step` of the plan is ignored. `partial` accepts
+ * damaged alpha and metadata.
+ *
+ * Returns DDPM_OK; DDPM_ERROR_FORMAT, DDPM_ERROR_TRUNCATED or DDPM_ERROR_CORRUPT if the header of the file is damaged or of another image;
+ * DDPM_ERROR_MODEL for an image that is coded by bits back; DDPM_ERROR_READ, DDPM_ERROR_MEMORY, or DDPM_ERROR_ARGUMENT, also for a decoder that
+ * already has bytes. */
+DDPM_API ddpm_error ddpm_decoder_set_member(ddpm_decoder* decoder, const ddpm_archive* archive, uint32_t image);
 
 #ifdef __cplusplus
 }

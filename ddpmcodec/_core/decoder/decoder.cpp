@@ -16,8 +16,6 @@ constexpr uint64_t WORK_PIXELS = uint64_t(1) << 22;  // that are decoded at a ti
 constexpr float LACK = 0.25f;                    // grey levels of a halving, which rounds down: (a + b) >> 1
 constexpr const char* DAMAGED = "the data is damaged: it decodes to another image than was encoded; get the file again";
 
-Mode reduced_mode(Mode mode) { return mode == Mode::BILEVEL ? Mode::L : mode; }
-
 std::vector<uint8_t> every_nth(const std::vector<uint8_t>& plane, int height, int width, int step) {
     std::vector<uint8_t> small;
     for (int y = 0; y < height; y += step)
@@ -136,9 +134,7 @@ void Decoder::make_plan() {
     const Header& header = container_->header();
     region_ = region_of(plan_, header);
     const PixelBox covered = covered_by(tiles_of(region_, header), header);
-    if (plan_.max_pixels && covered.pixels() > *plan_.max_pixels)
-        throw Error(Fault::IMAGE, "the header claims " + std::to_string(covered.width()) + " x " + std::to_string(covered.height()) + " pixels, and at most " +
-                                      std::to_string(*plan_.max_pixels) + " are decoded: if you trust its origin, allow more with max_pixels=N");
+    require_pixels(plan_, covered.width(), covered.height());
     verdict_.steps = header.steps();
     next_size_ = std::min(header.payload().begin + FIRST_BYTES, header.end());
     is_planned_ = true;
@@ -258,7 +254,7 @@ bool Decoder::begin_round() {
 }
 
 bool Decoder::advance_tiles(double seconds, int threads) {
-    const Clock::time_point deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+    const Clock::time_point deadline = deadline_after(seconds);
     const uint64_t largest = uint64_t(container_->header().tile_width) * uint64_t(container_->header().tile_height);
     const int at_a_time = int(std::max<uint64_t>(1, WORK_PIXELS / largest));
     const int workers = std::max(1, std::min({threads, int(queue_.size()), at_a_time}));
@@ -339,11 +335,11 @@ bool Decoder::end_round() {
 // The mean colour that a stored file has in its header, made in no more than the size that is wanted.
 Picture Decoder::flat_picture() const {
     const Header& header = container_->header();
-    const int scale = plan_.scale, width = (region_.width() + scale - 1) / scale, height = (region_.height() + scale - 1) / scale;
-    Canvas canvas({0, 0, width, height}, header.channels());
+    Picture picture = shrunk({header.mode, region_.width(), region_.height(), {}, {}}, plan_.scale);
+    Canvas canvas({0, 0, picture.width, picture.height}, header.channels());
     canvas.fill(header.mean_colour.data());
-    Picture picture{scale > 1 ? reduced_mode(header.mode) : header.mode, width, height, canvas.pixels(), {}};
-    if (has_alpha(header.mode)) picture.alpha.assign(size_t(width) * size_t(height), OPAQUE);
+    picture.colour = canvas.pixels();
+    if (has_alpha(header.mode)) picture.alpha.assign(size_t(picture.width) * size_t(picture.height), OPAQUE);
     return picture;
 }
 
@@ -362,19 +358,13 @@ Picture Decoder::picture(int threads) {
         make_canvas();
         for (const std::unique_ptr<Tile>& tile : tiles_) place(*tile, threads);
     }
-    if (from_bands_) {
-        picture.colour = reduced_->pixels(header.channels());
-        if (!picture.alpha.empty()) picture.alpha = every_nth(picture.alpha, region_.height(), region_.width(), scale);
-    } else {
-        const Canvas grey(region_, header.channels());
-        picture.colour = canvas_ ? canvas_->pixels() : grey.pixels();
-        if (scale > 1) picture.colour = box_means(picture.colour, region_.height(), region_.width(), header.channels(), scale, picture.alpha);
+    if (!from_bands_) {
+        picture.colour = (canvas_ ? *canvas_ : Canvas(region_, header.channels())).pixels();
+        return reduced(std::move(picture), scale);
     }
-    if (scale == 1) return picture;
-    picture.mode = reduced_mode(header.mode);
-    picture.width = (region_.width() + scale - 1) / scale;
-    picture.height = (region_.height() + scale - 1) / scale;
-    return picture;
+    picture.colour = reduced_->pixels(header.channels());
+    if (!picture.alpha.empty()) picture.alpha = every_nth(picture.alpha, region_.height(), region_.width(), scale);
+    return shrunk(std::move(picture), scale);
 }
 
 // Adds up what became of the tiles. Throws Error where that is less than is wanted.

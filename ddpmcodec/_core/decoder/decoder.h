@@ -6,41 +6,13 @@
 
 #include "canvas.h"
 #include "container.h"
+#include "image_decoder.h"
 #include "plan.h"
-#include "sections.h"
 #include "tile.h"
 
 namespace ddpm {
 
-enum class Event {
-    NEED_BYTES,   // feed more, or say that nothing follows
-    NEED_MODEL,   // set the networks of the model that the header names
-    NEED_PIXELS,  // decode the payload, a file of another format, and set its pixels; or go on without
-    MORE,         // the time is over: call again
-    PREVIEW,      // the picture is better than before
-    DONE,
-};
-
-// Pixels uint8 [height, width, channels], and their alpha, [height, width] or empty.
-struct Picture {
-    Mode mode = Mode::L;
-    int width = 0, height = 0;
-    std::vector<uint8_t> colour, alpha;
-};
-
-// What a file turned out to be.
-struct Verdict {
-    bool is_exact = false;          // all of it was there, and all checks hold
-    bool is_damaged = false;        // a check failed
-    bool is_lossy = false;          // it says that it was cut on purpose
-    bool alpha_damaged = false, metadata_damaged = false;  // and left out
-    bool colours_exact = false;
-    int steps_done = 0, steps = 0;  // steps that every pixel has been through
-    uint64_t bytes_used = 0;        // up to the last byte that was needed
-    uint64_t missing = 0, following = 0;  // bytes
-};
-
-class Decoder {
+class Decoder : public ImageDecoder {
   public:
     explicit Decoder(Plan plan) : plan_(plan) {}
 
@@ -50,7 +22,7 @@ class Decoder {
     void finish() { is_last_ = true; }  // nothing follows
     void open(std::shared_ptr<const Source> source);
 
-    void set_networks(const std::vector<std::shared_ptr<const Trained>>& networks);
+    void set_networks(const std::vector<std::shared_ptr<const Trained>>& networks) override;
     // Pixels of a stored file, [height, width, channels], and its alpha or nothing. Throws Error: CORRUPT where they are of another
     // size, CHECKSUM where they are not those that were encoded.
     void set_pixels(std::vector<uint8_t> colour, std::vector<uint8_t> alpha);
@@ -60,16 +32,14 @@ class Decoder {
     bool is_batchable() const;
     void set_tile(std::vector<uint8_t> pixels);
 
-    // Works for about so many seconds. Tiles begin on so many threads. Throws Error, after which nothing more is decoded: TRUNCATED, CHECKSUM, CORRUPT, FORMAT, IMAGE.
-    Event advance(double seconds, int threads);
+    Event advance(double seconds, int threads) override;
 
-    const Header* header() const { return container_ ? &container_->header() : nullptr; }
+    const Header* header() const override { return container_ ? &container_->header() : nullptr; }
     const Container* container() const { return container_.get(); }
-    // What is known now. Throws Error (ARGUMENT), as `bytes_shown` does, before the header was read and the plan found to fit.
-    Picture picture(int threads);
-    const Metadata& metadata() const { return metadata_; }
-    Verdict verdict() const;
-    // Bytes of the file up to the last segment that all tiles have.
+    Picture picture(int threads) override;
+    const Metadata& metadata() const override { return metadata_; }
+    Verdict verdict() const override;
+    // Bytes of the file up to the last segment that all tiles have. Throws Error as `picture` does.
     uint64_t bytes_shown() const;
 
     // Segments that were done since the last call.

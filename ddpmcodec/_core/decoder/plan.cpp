@@ -32,6 +32,12 @@ PixelBox region_of(const Plan& plan, const Header& header) {
             std::min(rounded_up_to(box.bottom, plan.scale), all.bottom)};
 }
 
+void require_pixels(const Plan& plan, int width, int height) {
+    if (plan.max_pixels && uint64_t(width) * uint64_t(height) > *plan.max_pixels)
+        throw Error(Fault::IMAGE, "the header claims " + std::to_string(width) + " x " + std::to_string(height) + " pixels, and at most " +
+                                      std::to_string(*plan.max_pixels) + " are decoded: if you trust its origin, allow more with max_pixels=N");
+}
+
 std::vector<int> tiles_of(const PixelBox& region, const Header& header) {
     std::vector<int> tiles;
     for (int row = region.top / header.tile_height; row * header.tile_height < region.bottom; row++)

@@ -25,6 +25,9 @@ struct Plan {
 // the image, and for an unknown scale.
 PixelBox region_of(const Plan& plan, const Header& header);
 
+// Throws Error (IMAGE) if so many pixels are more than the plan allows.
+void require_pixels(const Plan& plan, int width, int height);
+
 // The tiles that a region touches, row by row. A file without tiles has one.
 std::vector<int> tiles_of(const PixelBox& region, const Header& header);
 

@@ -9,6 +9,10 @@ namespace ddpm {
 
 using Clock = std::chrono::steady_clock;
 
+inline Clock::time_point deadline_after(double seconds) {
+    return Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+}
+
 // What a segment of all images of a pass took.
 struct SegmentCost {
     int level;       // orthonormal cell width after it; 0: exact

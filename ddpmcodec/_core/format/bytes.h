@@ -11,6 +11,13 @@ namespace ddpm {
 
 using Bytes = std::span<const uint8_t>;
 
+// A range of bytes in a file.
+struct ByteRange {
+    uint64_t begin = 0, end = 0;
+
+    uint64_t size() const { return end - begin; }
+};
+
 // Kinds of errors that callers tell apart.
 enum class Fault {
     FORMAT,     // not a file of this format, or its structure contradicts itself

@@ -55,13 +55,6 @@ struct SectionEntry {
     bool is_critical() const { return tag & 128; }
 };
 
-// A range of bytes in a file.
-struct ByteRange {
-    uint64_t begin = 0, end = 0;
-
-    uint64_t size() const { return end - begin; }
-};
-
 // A rectangle of pixels. right and bottom: the first column and row outside.
 struct PixelBox {
     int left, top, right, bottom;

@@ -1,6 +1,7 @@
 // Where bytes of a file come from.
 #pragma once
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 #include "bytes.h"
@@ -34,6 +35,19 @@ class MemorySource : public Source {
 
   private:
     const Bytes data_;
+};
+
+// A part of another source.
+class PartSource : public Source {
+  public:
+    PartSource(std::shared_ptr<const Source> whole, ByteRange range) : whole_(std::move(whole)), range_(range) {}
+
+    uint64_t size() const override { return range_.size(); }
+    void read(uint64_t offset, std::span<uint8_t> out) const override { whole_->read(range_.begin + offset, out); }
+
+  private:
+    const std::shared_ptr<const Source> whole_;
+    const ByteRange range_;
 };
 
 // Bytes that arrive one after the other.
