@@ -243,3 +243,57 @@ def test_damage_is_found_and_never_crashes(installed: Installed, archive_model: 
                 assert np.array_equal(pixels, exact[name])
     assert outcomes <= {Fault.ARGUMENT, Fault.FORMAT, Fault.TRUNCATED, Fault.CHECKSUM, Fault.CORRUPT, Fault.MODEL}
     assert Fault.CHECKSUM in outcomes
+
+
+# --- the command
+
+
+def test_list_prints_all_images(installed: Installed, tmp_path: Path) -> None:
+    ended = installed.run("--list", FOLDER / "images.ddpma")
+    assert (ended.code, ended.stderr) == (0, "")
+    lines = ended.stdout.decode().splitlines()
+    assert [line.split()[-1] for line in lines] == [image["name"] for image in IMAGES]
+    assert lines[0].split() == ["40", "x", "24", "RGB", "-", "modes/photo.png"]
+    cut = installed.run("-", "--list", data=DATA[:-10])
+    assert (cut.code, cut.stdout) == (0, ended.stdout)
+    assert "10 bytes are missing" in cut.stderr
+
+
+def test_names_cannot_control_a_terminal(installed: Installed) -> None:
+    data = DATA.replace(b"00.jpg", b"0\x1b.jpg")
+    listed = installed.run("--list", "-", data=data).stdout
+    assert b"\x1b" not in listed
+
+
+@pytest.mark.parametrize("name", [TOGETHER, WITH_ALPHA, "modes/bilevel.png"])
+def test_member_decodes_one_image(installed: Installed, name: str) -> None:
+    options = ("--member", name, "--model", MODEL)
+    for ended in (
+        installed.run(FOLDER / "images.ddpma", "-", *options),
+        installed.run("-", "-", *options, data=DATA),
+    ):
+        assert (ended.code, ended.stderr) == (0, "")
+        assert np.array_equal(ended.pixels, array_of(extracted(name)))
+    box = installed.run("-", "-", *options, "--box", "1,1,4,3", data=DATA)
+    assert np.array_equal(box.pixels, array_of(extracted(name))[1:4, 1:5])
+
+
+def test_member_with_info_and_original(installed: Installed, tmp_path: Path) -> None:
+    told = installed.run("--info", "-", "--member", TOGETHER, data=DATA).stdout.decode()
+    assert "size: 9 x 7" in told
+    assert "shared" in told
+    graphics = installed.run("-", "-", "--member", WEBP, "--original", data=DATA)
+    assert graphics.stdout.startswith(b"RIFF")
+
+
+def test_exit_codes_of_archives(installed: Installed) -> None:
+    for options, data, code in [
+        (["-", "-", "--member", "none"], DATA, 1),
+        (["-", "-", "--member", TOGETHER], DATA, 4),
+        (["-", "-", "--member", TOGETHER, "--model", MODEL], DATA[:700], 3),
+        (["--list", "-"], b"junk", 3),
+        (["--list", "-", "-"], DATA, 2),
+        (["-", "-"], DATA, 3),
+    ]:
+        ended = installed.run(*options, data=data)
+        assert (ended.code, ended.stdout) == (code, b""), options

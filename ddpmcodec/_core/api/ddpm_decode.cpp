@@ -1,4 +1,4 @@
-// ddpm-decode: decodes .ddpm files to PPM, PGM and PAM. It uses no more of the library than ddpm.h.
+// ddpm-decode: decodes .ddpm files, and images of archives, to PPM, PGM and PAM. It uses no more of the library than ddpm.h.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -7,72 +7,16 @@
 #include <string>
 #include <vector>
 
-#include "ddpm.h"
-#include "decode_options.h"
+#include "decode_input.h"
 #include "decode_output.h"
-#include "failure.h"
-#include "system.h"
 
 namespace fs = std::filesystem;
 
 namespace {
 
-int code_of(ddpm_error error) {
-    switch (error) {
-        case DDPM_ERROR_FORMAT:
-        case DDPM_ERROR_TRUNCATED:
-        case DDPM_ERROR_CHECKSUM:
-        case DDPM_ERROR_CORRUPT: return DAMAGED;
-        case DDPM_ERROR_MODEL: return NO_MODEL;
-        default: return FAILED;
-    }
-}
+// --- models
 
-// --- input
-
-using Decoder = std::unique_ptr<ddpm_decoder, decltype(&ddpm_decoder_free)>;
 using Model = std::unique_ptr<ddpm_model, decltype(&ddpm_model_free)>;
-
-void check(const Decoder& decoder, ddpm_error error) {
-    if (error) fail(code_of(error), ddpm_decoder_error(decoder.get(), nullptr));
-}
-
-// Gives the decoder all that arrives, or its first bytes.
-void feed_all(const Decoder& decoder, std::FILE* file, uint64_t most) {
-    std::vector<char> piece(1 << 16);
-    while (most) {
-        const size_t count = std::fread(piece.data(), 1, size_t(std::min<uint64_t>(piece.size(), most)), file);
-        if (!count) break;
-        check(decoder, ddpm_decoder_feed(decoder.get(), piece.data(), count));
-        most -= count;
-    }
-    if (std::ferror(file)) fail(FAILED, "cannot be read: " + reason());
-    check(decoder, ddpm_decoder_finish(decoder.get()));
-}
-
-int read_file(void* file, uint64_t offset, void* buffer, size_t size) {
-    return !seek(static_cast<std::FILE*>(file), offset) || std::fread(buffer, 1, size, static_cast<std::FILE*>(file)) != size;
-}
-
-// Returns the file that the decoder reads from now on; null for standard input.
-File open_input(const Decoder& decoder, const Options& options) {
-    const uint64_t most = options.max_bytes.value_or(UINT64_MAX);
-    if (options.in == "-") {
-        set_binary(stdin);
-        feed_all(decoder, stdin, most);
-        return nullptr;
-    }
-    std::error_code error;
-    if (fs::is_directory(options.in, error)) fail(FAILED, "is a folder");
-    File file(std::fopen(options.in.c_str(), "rb"));
-    if (!file) fail(FAILED, "cannot be read: " + reason());
-    if (!fs::is_regular_file(options.in, error)) {
-        feed_all(decoder, file.get(), most);
-        return file;
-    }
-    check(decoder, ddpm_decoder_set_reader(decoder.get(), std::min<uint64_t>(fs::file_size(options.in), most), read_file, file.get()));
-    return file;
-}
 
 std::vector<char> read_all(const fs::path& path) {
     const File file(std::fopen(path.string().c_str(), "rb"));
@@ -82,8 +26,6 @@ std::vector<char> read_all(const fs::path& path) {
     if (std::ferror(file.get())) fail(NO_MODEL, path.string() + ": cannot be read: " + reason());
     return data;
 }
-
-// --- models
 
 std::string hex(const uint8_t (&id)[4]) {
     char text[9];
@@ -136,6 +78,7 @@ void print_info(const ddpm_info& info) {
         const std::string model = name ? name : info.model_number ? "number " + std::to_string(info.model_number) : hex(info.model_id);
         std::printf("effort: %u\nnoise levels: %u\nmodel: %s\ntiles: %u of up to %u x %u\n", info.effort, info.levels, model.c_str(), info.tiles, info.tile_width, info.tile_height);
     }
+    if (!info.file_length) return void(std::printf("bytes: shared with other images\n"));
     std::printf("bytes: %llu, of which header %llu and payload %llu\n", (unsigned long long)info.file_length, (unsigned long long)info.header_length, (unsigned long long)info.payload_length);
 }
 
@@ -178,8 +121,9 @@ Decoder decoder_for(const ddpm_plan& plan) {
 
 void show_info(Options options) {
     options.plan.max_pixels = 1;  // ends decoding once the header was read
+    Input input(options);
     const Decoder decoder = decoder_for(options.plan);
-    const File input = open_input(decoder, options);
+    give_input(input, decoder, options);
     const ddpm_event event = ddpm_decoder_advance(decoder.get(), 0);
     ddpm_error error = DDPM_OK;
     const std::string message = ddpm_decoder_error(decoder.get(), &error);
@@ -190,8 +134,9 @@ void show_info(Options options) {
 void decode(const Options& options) {
     const Format format = options.is_original ? Format::PNM : format_of(options.out);
     require_output(options);
+    Input input(options);
     const Decoder decoder = decoder_for(options.plan);
-    const File input = open_input(decoder, options);
+    give_input(input, decoder, options);
     for (;;) {
         const ddpm_event event = ddpm_decoder_advance(decoder.get(), DDPM_FOREVER);
         if (event == DDPM_NEED_PIXELS) return write_output(options, stored_file(decoder, options));
@@ -217,7 +162,7 @@ int run(const std::vector<std::string>& arguments) {
     }
     const Options options = parse(arguments);
     try {
-        options.is_info ? show_info(options) : decode(options);
+        options.is_list ? list_images(options) : options.is_info ? show_info(options) : decode(options);
     } catch (const Failure& failure) {
         const bool names_output = !options.out.empty() && failure.message.starts_with(options.out + ": ");
         throw names_output || failure.code == USED_WRONGLY ? failure : Failure{failure.code, (options.in == "-" ? "standard input" : options.in) + ": " + failure.message};

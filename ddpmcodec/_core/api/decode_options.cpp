@@ -10,6 +10,7 @@
 
 const char* const USAGE = R"(Usage: ddpm-decode [OPTION]... IN OUT
        ddpm-decode --info IN
+       ddpm-decode --list ARCHIVE
 
 Decode the .ddpm file IN to OUT.ppm, OUT.pgm or OUT.pam (which may have alpha). "-" is standard input or output.
 
@@ -18,12 +19,14 @@ Decode the .ddpm file IN to OUT.ppm, OUT.pgm or OUT.pam (which may have alpha). 
   --step N         a preview after N steps of the schedule
   --box X,Y,W,H    W x H pixels from column X and row Y, as they are stored
   --reduce N       a picture of 1/N of the size: 2, 4, 8 or 16
+  --member NAME    the image NAME of IN, an archive (.ddpma)
   --original       write the WebP, JPEG or JPEG XL file that is stored in IN
   --model FILE     the model that IN was written with; embedded models are found in $DDPM_MODELS, or where they are installed
   --max-pixels N   refuse a larger image, default 178956970
   --threads N      default: as many as there are processors
   -f               overwrite OUT
   --info           print what the header of IN states
+  --list           print size, mode, bytes and name of each image of an archive; those that are coded together share their bytes
   --help, --version
 
 Exit codes: 0 success, 1 error, 2 wrong usage, 3 IN is damaged, cut off, or not a .ddpm file, 4 the model is missing or a different one
@@ -71,12 +74,14 @@ const std::vector<Option>& all_options() {
         {"--step", true, [](Options& o, const std::string& v) { o.plan.has_step = 1, o.plan.step = uint32_t(number("--step", v, 0, 1000)); }},
         {"--box", true, [](Options& o, const std::string& v) { set_box(o.plan, v); }},
         {"--reduce", true, [](Options& o, const std::string& v) { o.plan.scale = reduction(v); }},
+        {"--member", true, [](Options& o, const std::string& v) { o.member = v; }},
         {"--original", false, [](Options& o, const std::string&) { o.is_original = true; }},
         {"--model", true, [](Options& o, const std::string& v) { o.model = v; }},
         {"--max-pixels", true, [](Options& o, const std::string& v) { o.plan.max_pixels = number("--max-pixels", v, 1, INT64_MAX); }},
         {"--threads", true, [](Options& o, const std::string& v) { o.plan.threads = uint32_t(number("--threads", v, 1, 1024)); }},
         {"-f", false, [](Options& o, const std::string&) { o.overwrites = true; }},
         {"--info", false, [](Options& o, const std::string&) { o.is_info = true; }},
+        {"--list", false, [](Options& o, const std::string&) { o.is_list = true; }},
     };
     return OPTIONS;
 }
@@ -110,8 +115,8 @@ Options parse(const std::vector<std::string>& arguments) {
         else
             apply_option(options, argument, [&] { return k + 1 < arguments.size() ? arguments[++k] : (fail(USED_WRONGLY, argument + " needs a value"), ""); });
     }
-    if (files.size() != (options.is_info ? 1 : 2)) fail(USED_WRONGLY, options.is_info ? "--info takes one file, IN" : "there must be two files, IN and OUT");
+    if (files.size() != size_t(options.files())) fail(USED_WRONGLY, options.files() == 1 ? "--info and --list take one file" : "there must be two files, IN and OUT");
     if (options.plan.scale > 1 && options.plan.has_step) fail(USED_WRONGLY, "a reduced picture has the steps that it needs: give --reduce or --step");
-    options.in = files[0], options.out = options.is_info ? "" : files[1];
+    options.in = files[0], options.out = files.size() > 1 ? files[1] : "";
     return options;
 }

@@ -12,8 +12,11 @@ extern const char* const USAGE;
 struct Options {
     ddpm_plan plan{};
     std::optional<uint64_t> max_bytes;
+    std::optional<std::string> member;  // of an archive
     std::string model, in, out;
-    bool overwrites = false, is_info = false, is_original = false;
+    bool overwrites = false, is_info = false, is_list = false, is_original = false;
+
+    int files() const { return is_info || is_list ? 1 : 2; }  // that are named
 };
 
 // Throws Failure (USED_WRONGLY).
