@@ -213,8 +213,8 @@ def _run(wanted: Creation) -> int:
 
 def _made(wanted: Creation, files: Sequence[_Input], taken: _Taken, progress: ArchiveProgress) -> dict[str, Any]:
     """Makes the archive, or adds to it. Returns facts of it. Raises DdpmError."""
+    from ddpmcodec.archive.reader import index_facts
     from ddpmcodec.codec.reading import Reading
-    from ddpmcodec.format.archive_facts import index_facts
 
     output, path = wanted.output, Path(wanted.output)
     sources = list(dict.fromkeys(file.path for file in files))
@@ -344,7 +344,7 @@ def _read_images(
 ) -> Iterator[tuple[str, Planes]]:
     """The images that can be read; of the others the failure is printed."""
     from ddpmcodec.codec.reading import planes_of_file
-    from ddpmcodec.format.image_names import check_name
+    from ddpmcodec.format.ddpma import check_name
     from ddpmcodec.images import to_planes
 
     for name, path, pixels in files:

@@ -147,7 +147,7 @@ def extract(
 
 def _jpegs(data: Archive) -> set[str]:
     """Names of images that are stored as JPEG files."""
-    from ddpmcodec.format.archive_facts import describe
+    from ddpmcodec.archive.reader import describe
 
     return {image["name"] for image in describe(data)["images"] if (image["coding"] or "").startswith("JPEG")}
 

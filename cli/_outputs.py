@@ -66,7 +66,7 @@ class Outputs:
     def _refuse_control(self, source: str, target: Path) -> None:
         """Raises OutputError if a file of ours would have a name that archives refuse, too, as lists of names have one
         on a line."""
-        from ddpmcodec.format.image_names import CONTROL
+        from ddpmcodec.format.ddpma import CONTROL
 
         made = target.relative_to(self.output) if self.below and self.output else target.name
         if found := CONTROL.search(str(made)):

@@ -35,7 +35,7 @@ def list_(file: str, names: tuple[str, ...], as_json: bool) -> None:
     The bytes are those of an image that is a file of its own; those that are coded together share theirs. Nothing is
     decoded. FILE - is standard input.
     """
-    from ddpmcodec.format.archive_facts import describe
+    from ddpmcodec.archive.reader import describe
     from ddpmcodec.format.ddpma import find_images, split
 
     content = input_content(file)

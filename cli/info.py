@@ -25,8 +25,8 @@ def info(files: tuple[str, ...], as_json: bool) -> int:
     descriptions: list[dict[str, Any]] = []
 
     def describe(name: str) -> None:
+        from ddpmcodec.archive.reader import describe as facts_of_archive
         from ddpmcodec.codec.information import info as facts
-        from ddpmcodec.format.archive_facts import describe as facts_of_archive
 
         data = read_input(name)
         if is_archive(name, data):

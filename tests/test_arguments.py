@@ -15,9 +15,9 @@ import ddpmcodec
 from ddpmcodec import archive, codec
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits
 from ddpmcodec.errors import ImageError
+from ddpmcodec.format.ddpm import pack_header
 from ddpmcodec.format.ddpma import Packed, assemble, split
 from ddpmcodec.format.header import Header
-from ddpmcodec.format.header_bytes import pack_header
 from pictures import drawing
 
 CLAIM = pack_header(Header("L", 16383, 16383, stored="webp", mean_colour=b"\x80", payload_length=9))

@@ -19,8 +19,8 @@ import ddpmcodec
 import ddpmcodec.pillow_plugin
 from ddpmcodec._native import parse_header
 from ddpmcodec.codec import graphics
+from ddpmcodec.format.ddpm import pack_header
 from ddpmcodec.format.header import Header
-from ddpmcodec.format.header_bytes import pack_header
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.pillow_plugin import MIME_TYPE, DdpmImageFile
 

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 
 from ddpmcodec.archive.access import ArchiveFile, open
 from ddpmcodec.archive.editing import join, remove
-from ddpmcodec.archive.reader import extract, names, read_index, test
+from ddpmcodec.archive.reader import describe, extract, names, read_index, test
 from ddpmcodec.archive.restorer import Extracted
 from ddpmcodec.archive.writer import Named, Writer, create
-from ddpmcodec.format.archive_facts import describe
 
 if TYPE_CHECKING:
     from ddpmcodec.archive.dataset import ArchiveDataset

@@ -15,10 +15,9 @@ from ddpmcodec.archive.sources import LatentCoder
 from ddpmcodec.codec.graphics import find_graphics
 from ddpmcodec.codec.suited import suited_together
 from ddpmcodec.errors import ChecksumError, FormatError
-from ddpmcodec.format.alpha import pack_alpha
 from ddpmcodec.format.block import Block, BlockCoding, Entry
 from ddpmcodec.format.ddpma import Packed, packed
-from ddpmcodec.format.sections import MAX_BLOCK_METADATA, NO_METADATA, Metadata, pack_metadata
+from ddpmcodec.format.sections import MAX_BLOCK_METADATA, NO_METADATA, Metadata, pack_alpha, pack_metadata
 from ddpmcodec.images import Planes
 from ddpmcodec.models import THUMBNAIL_PIXELS
 from ddpmcodec.models.context import ContextModel

@@ -27,9 +27,8 @@ from ddpmcodec.content import File, Part
 from ddpmcodec.errors import DdpmError, ImageError
 from ddpmcodec.files import write_file
 from ddpmcodec.format.block import LEVEL_UNIT, Block, BlockCoding, Entry
-from ddpmcodec.format.ddpma import Archive, Index, Packed, Parts, assemble, find_images, packed, whole
+from ddpmcodec.format.ddpma import Archive, Index, Packed, Parts, assemble, check_name, find_images, packed, whole
 from ddpmcodec.format.header import DEFAULT_EFFORT
-from ddpmcodec.format.image_names import check_name
 from ddpmcodec.images import Planes
 from ddpmcodec.models import registry
 from ddpmcodec.parallel import WORK_PIXELS, run_all, side_by_side, thread_count

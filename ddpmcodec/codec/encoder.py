@@ -19,11 +19,9 @@ from ddpmcodec.codec.passes import Report, Tile, encode_tiles
 from ddpmcodec.codec.reading import Picture, Reading, numbered, planes_of
 from ddpmcodec.codec.suited import suited
 from ddpmcodec.errors import ChecksumError, FormatError
-from ddpmcodec.format.alpha import pack_alpha
-from ddpmcodec.format.ddpm import assemble
+from ddpmcodec.format.ddpm import assemble, covered_by_stream
 from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, WEBP, Box, Header
-from ddpmcodec.format.header_bytes import covered_by_stream
-from ddpmcodec.format.sections import pack_metadata
+from ddpmcodec.format.sections import pack_alpha, pack_metadata
 from ddpmcodec.format.streams import pack_chunk, pack_state
 from ddpmcodec.format.tiles import LEAST_SIDE, MOST_SIDE, SIDE_STEP, plan_index
 from ddpmcodec.images import Planes

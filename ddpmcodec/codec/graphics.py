@@ -21,7 +21,7 @@ from ddpmcodec.codec.batching import batches
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.passes import Tile, encode_tiles
 from ddpmcodec.errors import ChecksumError, CorruptError
-from ddpmcodec.format.alpha import pack_alpha
+from ddpmcodec.format.sections import pack_alpha
 from ddpmcodec.images import Planes
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all

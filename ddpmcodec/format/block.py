@@ -1,14 +1,40 @@
-"""Blocks of a .ddpma archive as values: images, runs, how they are coded. head.py has their bytes.
+"""Blocks of a .ddpma archive: which images a block holds, how they are coded, how long its parts are; and its head.
+
+A head, before it is deflated, is columns of varints, then names, then bytes that do not compress:
+
+    number of images of the archive, kind (0 files, 1 context model, 2 bits back), number of images of the block
+    of all images: place in the archive less the one before less one, zigzag (0, -1, 1, -2, ... are 0, 1, 2, 3, ...)
+    of all images: mode (index into MODES); width; height
+    kind 0: lengths of the files
+    kinds 1 and 2: lengths of the alpha sections, of images with alpha; ICC profile; EXIF and XMP (place in the values;
+                   0: none); number of values, their lengths; effort, noise levels and number of the
+                   context model; number of runs, images of each
+    kind 1: of each run 5 * number of words of its stream + bytes of its state less 4
+    kind 2: number of words of the stack; of each run 1 for initial bits; number of latent levels, differences of their
+            differences, zigzag; length of the profile
+    of all images the name in UTF-8: varint bytes shared with the one before, varint length, the rest
+    kinds 1 and 2: id of the context model, where its number is 0
+    kind 2: CRC-32 of the pixels of each run; id of the Gaussian model; the numerics profile as JSON
+
+Images stand in decoding order: those of the first run, then those of the second, ... In kind 1 a run is a stream of its
+own, in kind 2 all runs share a stack.
 
 The limits are the core's, which reads archives.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise, takewhile
 
-from ddpmcodec._native import LEAST_STATE_BYTES, WORD_BYTES
+from ddpmcodec import _native
+from ddpmcodec._native import CRC32_BYTES, LEAST_STATE_BYTES, MODES, WORD_BYTES
+from ddpmcodec.errors import FormatError
 from ddpmcodec.format.header import ALPHA_MODES, channels_of
+from ddpmcodec.format.streams import pack_stream_size
+from ddpmcodec.format.varint import pack_varint
 
 FILES, CONTEXT, BITS_BACK = range(3)  # kinds of blocks
 LEVEL_UNIT = 1024  # noise levels are integers in 1/1024 grey level
@@ -110,3 +136,106 @@ class Block:
         if self.kind == CONTEXT:
             return [run.length for run in self.runs]
         return [WORD_BYTES * self.words] if self.kind == BITS_BACK else []
+
+
+# --- writing heads
+
+
+def pack_head(block: Block) -> bytes:
+    """Return the head of a block, before it is deflated. Raises FormatError unless the core reads it as it is."""
+    try:
+        head = _packed(block)
+    except (ValueError, OverflowError) as error:
+        raise FormatError(f"no head of a block can state this ({error})") from error
+    if parse_head(head) != block:
+        raise FormatError(f"the head of a block of kind {block.kind} has no place for all of its facts")
+    return head
+
+
+def _packed(block: Block) -> bytes:
+    entries, coding = block.entries, block.coding
+    columns: list[Iterable[int]] = [
+        [block.total, block.kind, len(entries)],
+        (_zigzag(step - 1) for step in _differences([-1, *(entry.number for entry in entries)])[1:]),
+        (MODES.index(entry.mode) for entry in entries),
+        (entry.width for entry in entries),
+        (entry.height for entry in entries),
+        (entry.length for entry in entries if _has_section(entry.mode, block.kind)),
+    ]
+    profile = _pack_profile(coding)
+    if coding is not None:
+        columns += [
+            (entry.icc for entry in entries),
+            (entry.exif for entry in entries),
+            [len(block.value_lengths), *block.value_lengths],
+            [coding.effort, coding.levels, coding.model_number],
+            [len(block.runs), *(run.images for run in block.runs)],
+            _stack_columns(block, coding, len(profile)) if coding.latent_levels else _stream_sizes(block),
+        ]
+    numbers = b"".join(pack_varint(number) for column in columns for number in column)
+    return numbers + b"".join(_front_coded([entry.name for entry in entries])) + _pack_ids(block) + profile
+
+
+def _stream_sizes(block: Block) -> Iterator[int]:
+    return (pack_stream_size(run.state_bytes, run.words) for run in block.runs)
+
+
+def _stack_columns(block: Block, coding: BlockCoding, profile_length: int) -> list[int]:
+    levels = coding.latent_levels
+    seconds = map(_zigzag, _differences(_differences(levels)))
+    return [block.words, *(run.initial for run in block.runs), len(levels), *seconds, profile_length]
+
+
+def _pack_ids(block: Block) -> bytes:
+    """The ids and checks of a block, which do not compress."""
+    if block.coding is None:
+        return b""
+    if block.kind == CONTEXT:
+        return block.coding.model_id
+    checks = (run.check.to_bytes(CRC32_BYTES, "little") for run in block.runs)
+    return b"".join([block.coding.model_id, *checks, block.coding.latent_id])
+
+
+def _pack_profile(coding: BlockCoding | None) -> bytes:
+    if coding is None or not coding.profile:
+        return b""
+    return json.dumps(coding.profile, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _has_section(mode: str, kind: int) -> bool:
+    return kind == FILES or mode in ALPHA_MODES
+
+
+def _differences(values: Sequence[int]) -> list[int]:
+    return [b - a for a, b in pairwise([0, *values])]
+
+
+def _zigzag(value: int) -> int:
+    return 2 * value if value >= 0 else -2 * value - 1
+
+
+def _front_coded(names: Sequence[str]) -> Iterator[bytes]:
+    for before, name in pairwise([b"", *(name.encode() for name in names)]):
+        shared = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(before, name, strict=False))))
+        yield pack_varint(shared) + pack_varint(len(name) - shared) + name[shared:]
+
+
+# --- reading heads
+
+
+def parse_head(head: bytes) -> Block:
+    """Return the block of a head that is not deflated. Raises FormatError."""
+    return block_of(_native.parse_block(head))
+
+
+def block_of(facts: _native.BlockFacts) -> Block:
+    """Return a block that the core has read."""
+    entries, total, coding, runs, value_lengths, words = facts
+    own = None if coding is None else _coding_of(coding)
+    return Block(tuple(map(Entry, *entries)), total, own, tuple(map(Run, *runs)), value_lengths, words)
+
+
+def _coding_of(facts: _native.CodingFacts) -> BlockCoding:
+    effort, levels, model_number, model_id, latent_levels, latent_id, profile = facts
+    parsed = json.loads(profile) if profile else {}
+    return BlockCoding(effort, levels, model_number, model_id, latent_levels, latent_id, parsed)

@@ -9,7 +9,7 @@ r"""The .ddpma archive, version 1: an index, then blocks of images, each of whic
     blocks   4      mark DD 42 0D 0A
              varint length of the head
              4      CRC-32 of mark, length and head
-             head   raw deflate, see head.py
+             head   raw deflate, see block.py
              body   of files: .ddpm files. Of other images: the distinct values, an ICC profile each or EXIF with XMP
                     (`sections.pack_metadata`), the alpha sections; then the streams of the runs (streams.py), or, by
                     bits back, the words of the stack (32 bits, little endian) from its top, as a decoder takes them
@@ -19,6 +19,7 @@ Where the index is damaged, it is rebuilt from the heads of the blocks, which ar
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,14 +27,33 @@ from functools import cached_property
 from typing import NamedTuple
 
 from ddpmcodec import _native
-from ddpmcodec._native import ARCHIVE_MAGIC, ARCHIVE_VERSION, BLOCK_MARK, CRC32_BYTES, WORD_BYTES
+from ddpmcodec._native import ARCHIVE_MAGIC, ARCHIVE_VERSION, BLOCK_MARK, CRC32_BYTES, MAX_NAME, WORD_BYTES
 from ddpmcodec.content import Content, File, Part, content_of
 from ddpmcodec.errors import DdpmError, FormatError
-from ddpmcodec.format.block import CONTEXT, Block, Entry
-from ddpmcodec.format.head import block_of, pack_head
-from ddpmcodec.format.image_names import check_name
+from ddpmcodec.format.block import CONTEXT, Block, Entry, block_of, pack_head
 from ddpmcodec.format.sections import deflate
 from ddpmcodec.format.varint import pack_varint
+
+# Characters that look like others, or change how a name is shown: control characters, separators of lines,
+# and what sets the direction of text. A fixed set: what is printable changes with the version of Unicode.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+FORBIDDEN = re.compile(r"[\\\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+NOT_UNICODE = re.compile(r"[\ud800-\udfff]")  # halves of UTF-16 pairs: Python's names of files that are no text
+
+
+def check_name(name: str) -> str | None:
+    """What is wrong with an image's name, or None: names are relative paths with /, below the folder of extraction."""
+    if any(part in ("", ".", "..") for part in name.split("/")):
+        return "it is not a path inside a folder"
+    if re.match("[A-Za-z]:", name):
+        return "it begins with a drive"
+    if NOT_UNICODE.search(name):
+        return "it is not UTF-8 here: rename the file, or set a locale of UTF-8"
+    if found := FORBIDDEN.search(name):
+        return "it has a backslash" if found[0] == "\\" else f"it has the character U+{ord(found[0]):04X}"
+    if len(name.encode()) > MAX_NAME:
+        return f"it has more than {MAX_NAME} bytes"
+    return None
 
 
 @dataclass(frozen=True)

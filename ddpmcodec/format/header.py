@@ -1,6 +1,6 @@
 """The header of the .ddpm container as values, for those who write it. `_native.FileHeader` is one that was read.
 
-header_bytes.py has its bytes, ddpm.py the layout.
+ddpm.py has its bytes and the layout.
 """
 
 from __future__ import annotations

@@ -1,13 +1,17 @@
-"""What no model codes is deflated: here, the metadata (ICC profile, EXIF, XMP); in alpha.py, the alpha plane.
+"""Sections of what no model codes, which are deflated: metadata (ICC profile, EXIF, XMP), and the alpha plane.
 
 The metadata section is the CRC-32 of the rest, then raw deflate of entries: kind (1 byte: 1 ICC, 2 EXIF, 3 XMP),
-varint length, bytes.
+varint length, bytes. The alpha section is raw deflate of the plane, each row less the one above; then the CRC-32 of the
+plane.
 """
 
 from __future__ import annotations
 
 import zlib
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ddpmcodec._native import CRC32_BYTES, MAX_METADATA
 from ddpmcodec.errors import ImageError
@@ -55,3 +59,10 @@ def metadata_entries(metadata: Metadata) -> bytes:
             f"{len(entries)} bytes of ICC profile, EXIF and XMP are too many: leave them out with strip=True"
         )
     return entries
+
+
+def pack_alpha(plane: NDArray[np.uint8]) -> bytes:
+    """Alpha plane (H, W), losslessly."""
+    above = np.zeros_like(plane)
+    above[1:] = plane[:-1]
+    return deflate((plane - above).tobytes()) + zlib.crc32(plane.tobytes()).to_bytes(CRC32_BYTES, "little")

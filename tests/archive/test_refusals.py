@@ -15,8 +15,7 @@ from ddpmcodec import archive
 from ddpmcodec.archive import blocks, packing, restorer, writer
 from ddpmcodec.archive.blocks import ContextCoder
 from ddpmcodec.errors import ChecksumError, CorruptError, DdpmError, FormatError, ImageError
-from ddpmcodec.format.ddpma import Packed, assemble, split
-from ddpmcodec.format.image_names import check_name
+from ddpmcodec.format.ddpma import Packed, assemble, check_name, split
 from ddpmcodec.models.context import ContextModel
 from pictures import create, crops
 

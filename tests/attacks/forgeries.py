@@ -16,8 +16,7 @@ from ddpmcodec._native import BLOCK_MARK, EXTENDED_FLAG, LANES, LEAST_STATE_BYTE
 from ddpmcodec.codec import originals
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.format import ddpma
-from ddpmcodec.format.block import FILES
-from ddpmcodec.format.head import pack_head
+from ddpmcodec.format.block import FILES, pack_head
 from ddpmcodec.format.header import JPEG, JPEG_XL, WEBP
 from ddpmcodec.format.model_file import KEY
 from ddpmcodec.format.streams import pack_chunk, pack_state, state_size

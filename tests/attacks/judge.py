@@ -22,7 +22,7 @@ import image_reader
 from ddpmcodec import archive, codec
 from ddpmcodec.cli import run as run_command
 from ddpmcodec.errors import DdpmError
-from ddpmcodec.format.image_names import check_name
+from ddpmcodec.format.ddpma import check_name
 from ddpmcodec.models import context, registry
 from ddpmcodec.paper.denoisers import find_denoiser
 from measures import memory

@@ -32,9 +32,9 @@ from ddpmcodec._native import (
 )
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.format import ddpma
-from ddpmcodec.format.head import pack_head
+from ddpmcodec.format.block import pack_head
+from ddpmcodec.format.ddpm import crc16
 from ddpmcodec.format.header import JPEG, JPEG_XL
-from ddpmcodec.format.header_bytes import crc16
 from ddpmcodec.format.model_file import seal
 from ddpmcodec.format.sections import RAW_DEFLATE
 from ddpmcodec.format.streams import pack_stream_size

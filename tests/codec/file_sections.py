@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ddpmcodec._native import Container, FileHeader
+from ddpmcodec.format.ddpm import crc16
 from ddpmcodec.format.header import Header, Index
-from ddpmcodec.format.header_bytes import crc16
 
 
 class FileSections(NamedTuple):

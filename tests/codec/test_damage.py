@@ -23,9 +23,8 @@ from ddpmcodec._native import MAGIC, parse_header
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.content import File
 from ddpmcodec.errors import ChecksumError, CorruptError, DdpmError, FormatError, ImageError, ModelError, TruncatedError
-from ddpmcodec.format.ddpm import assemble, end_mark
+from ddpmcodec.format.ddpm import assemble, end_mark, pack_header
 from ddpmcodec.format.header import Header
-from ddpmcodec.format.header_bytes import pack_header
 from ddpmcodec.models.context import ContextModel
 
 Picture = Callable[..., Image.Image]

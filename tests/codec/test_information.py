@@ -13,10 +13,9 @@ from ddpmcodec import models
 from ddpmcodec._native import LEVELS
 from ddpmcodec.codec.information import info
 from ddpmcodec.errors import FormatError
-from ddpmcodec.format.alpha import pack_alpha
 from ddpmcodec.format.ddpm import assemble
 from ddpmcodec.format.header import Header, Index
-from ddpmcodec.format.sections import Metadata, pack_metadata
+from ddpmcodec.format.sections import Metadata, pack_alpha, pack_metadata
 from repairs import file_parts
 
 MODEL_ID = bytes.fromhex("0a1b2c3d")

@@ -15,8 +15,8 @@ from ddpmcodec.codec import ProgressiveDecoder
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.efforts import segments, segments_of_steps
 from ddpmcodec.errors import ChecksumError, FormatError, ModelError, TruncatedError
+from ddpmcodec.format.ddpm import crc16, pack_header
 from ddpmcodec.format.header import Header, Index
-from ddpmcodec.format.header_bytes import crc16, pack_header
 from ddpmcodec.format.streams import pack_chunk
 from ddpmcodec.models.context import ContextModel
 

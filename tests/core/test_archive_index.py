@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 
 from ddpmcodec._native import ARCHIVE_MAGIC, BLOCK_MARK, LEVELS
 from ddpmcodec.errors import FormatError, TruncatedError
-from ddpmcodec.format.block import Block, BlockCoding, Entry, Run
+from ddpmcodec.format.block import Block, BlockCoding, Entry, Run, pack_head, parse_head
 from ddpmcodec.format.ddpma import Packed, assemble, checked, packed, split, whole
-from ddpmcodec.format.head import pack_head, parse_head
 from ddpmcodec.format.sections import deflate
 from ddpmcodec.format.varint import pack_varint
 

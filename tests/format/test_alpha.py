@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 from ddpmcodec._native import parse_alpha, testing
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError
-from ddpmcodec.format.alpha import pack_alpha
+from ddpmcodec.format.sections import pack_alpha
 
 DAMAGE = (ChecksumError, CorruptError)
 
@@ -104,7 +104,7 @@ MEMORY = """
 import resource, zlib, numpy as np
 from ddpmcodec._native import testing
 from ddpmcodec.errors import CorruptError
-from ddpmcodec.format.alpha import pack_alpha
+from ddpmcodec.format.sections import pack_alpha
 
 section = pack_alpha(np.add.outer(np.arange(6000), np.arange(6000)).astype(np.uint8))
 bomb = zlib.compress(bytes(50_000_000), wbits=-15) + bytes(4)

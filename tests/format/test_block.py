@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from ddpmcodec._native import LEVELS, MODES
 from ddpmcodec.errors import FormatError
-from ddpmcodec.format.block import Block, BlockCoding, Entry, Run
-from ddpmcodec.format.head import pack_head, parse_head
+from ddpmcodec.format.block import Block, BlockCoding, Entry, Run, pack_head, parse_head
 from ddpmcodec.format.varint import pack_varint
 
 CODING = BlockCoding(2, 2, 1)

@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 
 from ddpmcodec._native import MARK_BYTES, Container
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
-from ddpmcodec.format.ddpm import assemble, end_mark, is_marked
+from ddpmcodec.format.ddpm import assemble, crc16, end_mark, is_marked, pack_header
 from ddpmcodec.format.header import Header, Index
-from ddpmcodec.format.header_bytes import crc16, pack_header
 
 MODEL_ID = bytes.fromhex("0a1b2c3d")
 PLAIN = Header("RGB", 32, 32, 2, 2, 1)

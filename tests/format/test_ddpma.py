@@ -12,14 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddpmcodec._native import ARCHIVE_MAGIC, BLOCK_MARK, MODES
+from ddpmcodec.archive.reader import describe
 from ddpmcodec.errors import DdpmError, FormatError, TruncatedError
 from ddpmcodec.format import ddpm
-from ddpmcodec.format.archive_facts import describe
-from ddpmcodec.format.block import Block, BlockCoding, Entry, Run
-from ddpmcodec.format.ddpma import Archive, Packed, Parts, assemble, checked, find_images, packed, split
-from ddpmcodec.format.head import pack_head
+from ddpmcodec.format.block import Block, BlockCoding, Entry, Run, pack_head
+from ddpmcodec.format.ddpma import Archive, Packed, Parts, assemble, check_name, checked, find_images, packed, split
 from ddpmcodec.format.header import Header
-from ddpmcodec.format.image_names import check_name
 from ddpmcodec.format.sections import RAW_DEFLATE, deflate
 from ddpmcodec.format.varint import pack_varint
 

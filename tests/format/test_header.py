@@ -21,8 +21,8 @@ from ddpmcodec._native import (
     parse_header,
 )
 from ddpmcodec.errors import FormatError, TruncatedError
+from ddpmcodec.format.ddpm import COMPARED, covered_by_stream, pack_header
 from ddpmcodec.format.header import JPEG, JPEG_XL, Header, Index
-from ddpmcodec.format.header_bytes import COMPARED, covered_by_stream, pack_header
 from ddpmcodec.format.varint import MAX_VARINT, pack_varint
 
 MODEL_ID = bytes.fromhex("0a1b2c3d")

@@ -9,8 +9,8 @@ import pytest
 
 from ddpmcodec._native import MAX_METADATA, MAX_PIXELS, SECTIONS_FLAG, SQUARE_FLAG, TILED_FLAG, parse_header
 from ddpmcodec.errors import FormatError, TruncatedError
+from ddpmcodec.format.ddpm import crc16, pack_header
 from ddpmcodec.format.header import Header, Index
-from ddpmcodec.format.header_bytes import crc16, pack_header
 from ddpmcodec.format.varint import MAX_VARINT, pack_varint
 
 MODEL_ID = bytes.fromhex("0a1b2c3d")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from ddpmcodec._native import MAX_CHUNKS, MAX_PIXELS
 from ddpmcodec.errors import ImageError
+from ddpmcodec.format.ddpm import pack_header
 from ddpmcodec.format.header import Header, Index
-from ddpmcodec.format.header_bytes import pack_header
 from ddpmcodec.format.tiles import SINGLE_STREAM_PIXELS, TILE_PIXELS, plan_index
 
 
