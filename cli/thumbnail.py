@@ -37,7 +37,7 @@ def thumbnail(file: str, output: str, size: int, model: str | None, max_pixels: 
     hundredth of a large file. The extension of OUT picks the format; PNG without one. File managers of freedesktop.org
     call this command.
     """
-    from ddpmcodec.codec.thumbnails import thumbnail as thumbnail_of
+    from ddpmcodec.codec.decoder import thumbnail as thumbnail_of
     from ddpmcodec.images import image_format, save_image
 
     file_format, outputs = image_format(output), Outputs([file], output, ".png", force=force)

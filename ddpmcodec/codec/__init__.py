@@ -9,14 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ddpmcodec.codec.decoder import decode, decode_details, decode_many
+    from ddpmcodec.codec.decoder import decode, decode_details, decode_many, thumbnail
     from ddpmcodec.codec.decoding import Decoded
     from ddpmcodec.codec.encoder import encode, encode_many
     from ddpmcodec.codec.information import info
     from ddpmcodec.codec.originals import decode_original
     from ddpmcodec.codec.passes import SegmentCost
     from ddpmcodec.codec.stream_decoder import ProgressiveDecoder
-    from ddpmcodec.codec.thumbnails import thumbnail
     from ddpmcodec.codec.truncation import truncate
 
 __all__ = [
@@ -42,7 +41,6 @@ _MODULES = {  # of the rest: decoder
     "encode": "encoder",
     "encode_many": "encoder",
     "info": "information",
-    "thumbnail": "thumbnails",
     "truncate": "truncation",
 }
 

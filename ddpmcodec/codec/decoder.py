@@ -1,4 +1,4 @@
-"""Decodes .ddpm bytes to images: whole, from a prefix, a part of one, or many at a time."""
+"""Decodes .ddpm bytes to images: whole, from a prefix, a part of one, many at a time, or as thumbnails."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits
+from ddpmcodec import _native
+from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, whole_number
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.decoding import Decoded, DecodeOptions, decode_file, decode_files
 from ddpmcodec.codec.passes import Report
-from ddpmcodec.codec.regions import Edges, edges_of, scale_of
+from ddpmcodec.codec.regions import SCALES, Edges, edges_of, scale_of
 from ddpmcodec.content import Content, File, Part, bytes_of, content_of
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.images import to_array
+from ddpmcodec.metadata import upright
 from ddpmcodec.models.registry import ModelSource, find
 
-__all__ = ["Decoded", "decode", "decode_details", "decode_files", "decode_many"]
+__all__ = ["Decoded", "decode", "decode_details", "decode_files", "decode_many", "thumbnail"]
 
 
 @overload
@@ -218,3 +220,57 @@ def _naming(number: int) -> Iterator[None]:
         yield
     except DdpmError as error:
         raise type(error)(f"file {number}: {error}") from error
+
+
+THUMBNAIL_SIZE = 256  # pixels of the longer side
+
+
+def thumbnail(
+    data: File,
+    size: int = THUMBNAIL_SIZE,
+    *,
+    model: ModelSource = None,
+    max_pixels: int | None = DEFAULT_MAX_PIXELS,
+) -> Image.Image:
+    """A small picture of at most size x size pixels, turned as EXIF's orientation says, and no larger than the image.
+
+    Parameters:
+        data: a .ddpm file, as `decode` takes it, any prefix of one that holds its header, or a damaged one, of which it
+            shows what there is; what follows the end is ignored. Of a path no more is read than is needed.
+        size: pixels of the longer side.
+        model, max_pixels: as in `decode`.
+
+    Returns:
+        A Pillow image with the ICC profile, where the data reaches so far, and no other metadata; of bilevel images a
+        grey one.
+
+    Raises:
+        FormatError: not a .ddpm file. ImageError: more than `max_pixels`. ModelError: the model is missing.
+        DdpmError: the file is a JPEG that JPEG XL codes, and imagecodecs is missing.
+        TypeError, ValueError: an argument of another type; a size below 1.
+
+    >>> import numpy as np
+    >>> import ddpmcodec
+    >>> noise = np.random.default_rng(0).integers(0, 9, (24, 320, 3))
+    >>> data = ddpmcodec.encode((noise + np.arange(320)[:, None] // 2).astype(np.uint8), effort=1)
+    >>> ddpmcodec.thumbnail(data, 64).size, ddpmcodec.thumbnail(data[:400], 64).size
+    ((64, 5), (64, 5))
+    """
+    size = whole_number("size", size)
+    check_limits(max_pixels=max_pixels)
+    if size < 1:
+        raise ValueError("size must be 1 or more")
+    content = content_of(data)
+    header = _native.Container(content).header
+    longer = max(header.width, header.height)
+    scale = max(scale for scale in SCALES if scale == 1 or -(-longer // scale) >= size)
+    decoded = decode_file(content, DecodeOptions(find(model), partial=True, scale=scale, max_pixels=max_pixels))
+    image = decoded.image.convert("L") if header.mode == "1" else decoded.image
+    if longer > size:
+        target = tuple(max(1, round(side * size / longer)) for side in (header.width, header.height))
+        right, bottom = header.width / scale, header.height / scale  # the last pixels may stand for fewer
+        image = image.resize((target[0], target[1]), Image.Resampling.LANCZOS, box=(0, 0, right, bottom))
+    image.info.update(decoded.image.info)
+    image = upright(image)
+    image.info = {key: value for key, value in image.info.items() if key == "icc_profile"}
+    return image
