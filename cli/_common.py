@@ -70,7 +70,7 @@ def label(name: str, standard: str = "standard input") -> str:
 
 def unkept_lines(name: str, file: bytes, *, strip: bool) -> list[str]:
     """What is said of an image file that has what no file of ours keeps. strip: its colours were not to be kept."""
-    from ddpmcodec.unkept import unkept
+    from ddpmcodec.codec.reading import unkept
 
     return [f"{label(name)}: {sentence}" for sentence in unkept(file, strip=strip)]
 

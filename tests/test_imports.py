@@ -76,7 +76,6 @@ SINGLE = {
     "parallel",
     "png",
     "processor",
-    "unkept",
 }
 LAYERS = {
     "cli": {"archive", "benchmarks", "cluster", "codec", "format", "models", "paper", "training", "viewer"},

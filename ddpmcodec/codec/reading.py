@@ -1,4 +1,4 @@
-"""Images in all the forms that encoders take, to the planes that are coded."""
+"""Images in all the forms that encoders take, to the planes that are coded; and what of them is not kept."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ddpmcodec import png
 from ddpmcodec._native import ARCHIVE_MAGIC, MAGIC
 from ddpmcodec.codec import originals
+from ddpmcodec.endings import following
 from ddpmcodec.errors import ImageError, unreadable
 from ddpmcodec.images import JPEG_FORMATS, Planes, load_image, to_planes
-from ddpmcodec.unkept import unkept
+from ddpmcodec.metadata import unkept_colours
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -139,3 +141,21 @@ def _array_of(tensor: Any) -> NDArray[np.uint8]:
         raise ImageError("a tensor on the device 'meta' has no values: give one that has")
     pixels: NDArray[np.uint8] = channels_last.cpu().numpy()
     return pixels
+
+
+def unkept(file: bytes, *, strip: bool = False) -> list[str]:
+    """Return a sentence for each thing in an image file, which was read, that is not kept.
+
+    Parameters:
+        file: the bytes of the file.
+        strip: whether the descriptions of its colours were not to be kept.
+    """
+    sentences = []
+    if not strip and (names := unkept_colours(file)):
+        are = "is" if len(names) == 1 else "are"
+        sentences.append(f"{' and '.join(names)} {are} not kept, so its colours may look wrong")
+    if file.startswith(png.START) and png.has_excess(file):
+        sentences.append("image data after its pixels are not kept")
+    if count := following(file):
+        sentences.append(f"{count} byte{'s' * (count > 1)} after its end {'is' if count == 1 else 'are'} not kept")
+    return sentences

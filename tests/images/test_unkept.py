@@ -11,7 +11,7 @@ import pytest
 from samples import ICC, LINEAR, bmp_with_profile, described, picture, stored
 
 from ddpmcodec import archive, codec
-from ddpmcodec.unkept import unkept
+from ddpmcodec.codec.reading import unkept
 
 DAMAGED = (b"iCCP", b"a\0\0" + zlib.compress(ICC)[:-1])
 FILES = {
