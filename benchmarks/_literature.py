@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ._data import CIFAR10_NAME, Dataset
-from ._known_sets import CLIC_P_NAME, DIV2K_NAME, KODAK_NAME
+from ._data import CIFAR10_NAME, CLIC_P_NAME, DIV2K_NAME, KODAK_NAME, Dataset
 
 NOT_MEASURED = "literature, not measured"
 ARDM = "Hoogeboom et al. 2021, arXiv 2110.02037, table 3"
