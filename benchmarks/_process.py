@@ -17,7 +17,7 @@ from typing import NamedTuple
 from ddpmcodec.errors import DdpmError
 
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes in one unit of ru_maxrss
-DDPMCODEC = (sys.executable, "-m", "ddpmcodec.cli")
+DDPMCODEC = (sys.executable, "-m", "ddpmcodec")
 
 
 class Ended(NamedTuple):

@@ -52,7 +52,14 @@ COMMANDS = {  # each a function of the module of its name, or of the one that `M
     "doctor": "Examine this installation.",
     "completion": "Print a script for tab completion.",
 }
-MODULES = {"interpolate": "sample"}
+MODULES = {
+    "train-preview": "train",
+    "train-gaussian": "train_paper",
+    "train-ddpm": "train_paper",
+    "interpolate": "sample",
+    "bound": "evaluate",
+    "quality": "evaluate",
+}
 
 NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())  # since click 8.2: its message is the help
 # New objects after which Python looks for cycles. Its 700 (up to 3.12) took a seventh of the time of a small image.

@@ -16,7 +16,6 @@ from ddpmcodec.content import FileView
 from ddpmcodec.errors import DdpmError, ImageError, OutputError
 
 from ._archive_inputs import network_option
-from ._archive_progress import ArchiveProgress
 from ._common import (
     EXIT_CODES,
     STANDARD,
@@ -50,6 +49,7 @@ from ._options import (
     with_options,
 )
 from ._outputs import ArchiveOutput, spool_folder
+from ._report import ArchiveProgress
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,4 +1,4 @@
-"""ddpmcodec train"""
+"""ddpmcodec train, ddpmcodec train-preview: networks of the codec"""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ._training import (
     absolute,
     camera_option,
     chosen,
+    chosen_of_a_length,
     compile_option,
     data_option,
     device_option,
@@ -22,6 +23,7 @@ from ._training import (
     rate_options,
     resume_option,
     seed_option,
+    steps_option,
     trained,
     validate_option,
 )
@@ -92,4 +94,50 @@ def train(
     images = f"{counted(trainer.step, 'step')}, {counted(trainer.images, 'image')}"
     base = first if first in models.names() else models.PHOTO  # which has the networks of other efforts
     say(f"{out}: {images}; next: ddpmcodec export {out} -o MODEL.safetensors --base {base}")
+    return 0
+
+
+@click.command("train-preview", epilog=EXIT_CODES)
+@data_option
+@out_option
+@resume_option
+@click.option("--model", metavar="MODEL", default="photo", show_default=True, help="Whose files the previews are of.")
+@hours_option
+@steps_option
+@click.option(
+    "--crop", type=click.IntRange(8), default=128, show_default=True, help="Side of the crops that previews are of."
+)
+@click.option("--width", type=click.IntRange(16), default=48, show_default=True, help="Channels, a multiple of 16.")
+@click.option("--depth", type=click.IntRange(1, 8), default=3, show_default=True, help="Blocks: convolutions of 3x3.")
+@click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Parts of previews a step.")
+@rate_options("all weights but the last layers'.", adam=4e-3, muon=0.016)
+@hold_out_option
+@validate_option
+@seed_option
+@evaluate_option
+@device_option
+@compile_option
+def train_preview(
+    data: tuple[str, ...], out: str, resume: bool, model: str, validate: str | None, evaluate_minutes: float,
+    device: str | None, compiled: bool | None, **options: object,
+) -> int:  # fmt: skip
+    """Train a network that corrects the previews of a context model, or go on with it.
+
+    Progress is on stderr. Ctrl-C keeps the last save; SIGTERM saves first.
+    """
+    from ddpmcodec import models
+    from ddpmcodec.training import preview_trainer
+
+    base = model if model in models.names() else absolute((model,))[0]
+    held = validate and absolute((validate,))[0]
+    with naming_settings():
+        settings = preview_trainer.PreviewSettings(absolute(data), base, held, **options)  # type: ignore[arg-type]
+    given = chosen_of_a_length()
+    how = {"resume": resume, "chosen": given & {"data", "model", "validate", *options}, "device": device}
+    how |= {"evaluate_minutes": evaluate_minutes, "compiled": compiled}
+    trainer = trained(out, lambda: preview_trainer.train(settings, Path(out), say, **how))  # type: ignore[arg-type]
+    if trainer is None:
+        return INTERRUPTED
+    done = f"{counted(trainer.step, 'step')}, {counted(trainer.images, 'image')}"
+    say(f"{out}: {done}; next: ddpmcodec export {out} -o MODEL.safetensors --base {trainer.settings.model}")
     return 0

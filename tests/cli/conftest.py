@@ -71,7 +71,7 @@ def on_terminal() -> Callable[..., Ended]:
 
     def command(*arguments: object) -> Ended:
         master, terminal = os.openpty()
-        line = [sys.executable, "-m", "ddpmcodec.cli", *map(str, arguments)]
+        line = [sys.executable, "-m", "ddpmcodec", *map(str, arguments)]
         ended = subprocess.run(line, stdout=terminal, stderr=subprocess.PIPE, text=True, check=False)
         os.close(terminal)
         os.close(master)
@@ -85,7 +85,7 @@ def alone() -> Ddpm:
     """Runs a command line in a process of its own: the arguments, and what `subprocess.run` takes."""
 
     def command(*arguments: object, **options: Any) -> Ended:
-        line = [sys.executable, "-m", "ddpmcodec.cli", *map(str, arguments)]
+        line = [sys.executable, "-m", "ddpmcodec", *map(str, arguments)]
         ended = subprocess.run(line, capture_output=True, check=False, **options)
         return Ended(ended.returncode, ended.stdout, ended.stderr.decode())
 

@@ -102,7 +102,7 @@ def test_programs_get_one_object(ddpm: Callable, photos: Path, tiny_model: Path,
 def test_where_nobody_watches_the_count_is_reported(
     ddpm: Callable, photos: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ddpmcodec.cli._archive_progress.REPORT_SECONDS", 0.0)
+    monkeypatch.setattr("ddpmcodec.cli._report.REPORT_SECONDS", 0.0)
     arguments = ["archive", "create", tmp_path / "a.ddpma", photos, "--model", tiny_model, *FAST]
     assert "ddpmcodec: 1 of " in ddpm(*arguments).stderr
     assert ddpm(*arguments, "-f", "-q").stderr == ""

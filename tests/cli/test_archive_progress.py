@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpmcodec.cli import _archive_progress
-from ddpmcodec.cli._archive_progress import ArchiveProgress
+from ddpmcodec.cli import _report
+from ddpmcodec.cli._report import ArchiveProgress
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def thumbnails(tmp_path: Path) -> Path:
 def test_bits_back_reports_images_while_it_codes_them(
     ddpm: Callable, thumbnails: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_archive_progress, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(_report, "REPORT_SECONDS", 0.0)
     ended = ddpm("archive", "create", thumbnails.parent / "a.ddpma", thumbnails, "--bits-back", 2)
     lines = [line for line in ended.stderr.splitlines() if line.endswith(" of 24 images")]
     counts = [int(line.split()[1]) for line in lines]

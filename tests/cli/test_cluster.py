@@ -93,7 +93,7 @@ def test_where_no_local_cluster_starts_the_error_does_not_advise_one(
     """As where Ray's folder cannot be made."""
     (tmp_path / "full").touch()
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / "full"))
-    command = [sys.executable, "-m", "ddpmcodec.cli", "test", file, "--ray", "local"]
+    command = [sys.executable, "-m", "ddpmcodec", "test", file, "--ray", "local"]
     ended = subprocess.run(command, capture_output=True, text=True)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith("ddpmcodec: local: Ray started no cluster")

@@ -17,7 +17,7 @@ from ddpmcodec.cli import COMMANDS
 def answered(words: str, place: int) -> list[str]:
     """What bash's script gets for the word at a place: kinds and values."""
     asked = {"_DDPMCODEC_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(place)}
-    command = [sys.executable, "-m", "ddpmcodec.cli"]
+    command = [sys.executable, "-m", "ddpmcodec"]
     return subprocess.run(command, env=os.environ | asked, capture_output=True, text=True, check=True).stdout.split()
 
 
@@ -49,7 +49,7 @@ def test_everything_else_is_a_file() -> None:
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
 def test_bash_takes_the_script(ddpm: Any, tmp_path: Path) -> None:
     """A shell that has run it completes `ddpmcodec tru`."""
-    (tmp_path / "ddpmcodec").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ddpmcodec.cli "$@"\n')
+    (tmp_path / "ddpmcodec").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ddpmcodec "$@"\n')
     (tmp_path / "ddpmcodec").chmod(0o755)
     asked = "COMP_WORDS=(ddpmcodec tru) COMP_CWORD=1; _ddpmcodec_completion ddpmcodec; echo ${COMPREPLY[@]}"
     script = ddpm("completion", "bash").stdout.decode() + asked

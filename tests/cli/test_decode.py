@@ -101,7 +101,7 @@ def test_no_binary_data_on_a_terminal(on_terminal: Any, file: Path) -> None:
 def test_progress_is_shown_to_a_person_who_watches(file: Path) -> None:
     master, terminal = os.openpty()
     termios.tcsetwinsize(terminal, (24, 80))
-    command = [sys.executable, "-m", "ddpmcodec.cli", "decode", file.name, "-o", "-"]
+    command = [sys.executable, "-m", "ddpmcodec", "decode", file.name, "-o", "-"]
     ended = subprocess.run(command, cwd=file.parent, stdout=subprocess.PIPE, stderr=terminal, check=True)
     shown = os.read(master, 10_000).decode()
     os.close(terminal)
@@ -298,7 +298,7 @@ def test_a_disk_that_fills_up_is_1_and_keeps_the_old_file(decode: Any, tmp_path:
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
 def test_a_full_disk_behind_standard_output_is_1(file: Path) -> None:
-    command = [sys.executable, "-m", "ddpmcodec.cli", "decode", file, "-o", "-"]
+    command = [sys.executable, "-m", "ddpmcodec", "decode", file, "-o", "-"]
     with open("/dev/full", "wb") as full:
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert ended.returncode == 1

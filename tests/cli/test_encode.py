@@ -228,7 +228,7 @@ def test_a_full_disk_is_1(encode: Any, photo: Path) -> None:
 
 
 def test_another_process_with_one_thread_writes_the_same_bytes(photo: Path, coded: bytes) -> None:
-    command = [sys.executable, "-m", "ddpmcodec.cli", "encode", photo, "-o", "-"]
+    command = [sys.executable, "-m", "ddpmcodec", "encode", photo, "-o", "-"]
     ended = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, check=True)
     assert ended.stdout == coded
 
@@ -380,7 +380,7 @@ def test_warnings_of_pillow_are_not_printed(photo: Path) -> None:
     exif[ExifTags.Base.ImageDescription] = "hello" * 20
     with Image.open(photo) as image:
         image.convert("RGB").save(photo.with_suffix(".jpg"), exif=exif.tobytes()[:40])
-    command = [sys.executable, "-m", "ddpmcodec.cli", "encode", photo.with_suffix(".jpg"), "--pixels", "-q"]
+    command = [sys.executable, "-m", "ddpmcodec", "encode", photo.with_suffix(".jpg"), "--pixels", "-q"]
     ended = subprocess.run(command, capture_output=True, check=True)
     assert ended.stderr == b""
 

@@ -15,7 +15,7 @@ import ddpmcodec
 from ddpmcodec.cli import COMMANDS, _common
 from ddpmcodec.codec import encoder
 
-COMMAND = [sys.executable, "-m", "ddpmcodec.cli"]
+COMMAND = [sys.executable, "-m", "ddpmcodec"]
 
 
 def test_help_names_every_command_and_exit_code(ddpm: Any) -> None:

@@ -294,7 +294,7 @@ def test_of_jpegs_a_run_warns_once(ddpm: Any, tmp_path: Path, tiny: np.ndarray, 
 def test_one_bar_over_all_files_for_a_person_who_watches(tree: Path, size: tuple[int, int]) -> None:
     master, terminal = os.openpty()
     termios.tcsetwinsize(terminal, size)
-    command = [sys.executable, "-m", "ddpmcodec.cli", "encode", "-r", tree, "-o", tree.parent / "out"]
+    command = [sys.executable, "-m", "ddpmcodec", "encode", "-r", tree, "-o", tree.parent / "out"]
     subprocess.run(command, stderr=terminal, check=True)
     shown = os.read(master, 100_000).decode()
     os.close(terminal)

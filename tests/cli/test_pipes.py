@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-COMMAND = [sys.executable, "-m", "ddpmcodec.cli"]
+COMMAND = [sys.executable, "-m", "ddpmcodec"]
 
 
 def ended_without_reader(*arguments: object, stream: str = "stdout") -> tuple[int, bytes]:
@@ -51,7 +51,7 @@ def test_messages_may_be_cut() -> None:
 def test_the_first_line_comes_before_the_end(file: Path) -> None:
     """A shell's view of it, where every part of a pipe counts."""
     many = " ".join(["$0"] * 1000)  # of which a pipe holds a part
-    script = f"set -o pipefail; {sys.executable} -m ddpmcodec.cli info {many} | head -1"
+    script = f"set -o pipefail; {sys.executable} -m ddpmcodec info {many} | head -1"
     ended = subprocess.run(["bash", "-c", script, file], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (141, f"{file}:\n", "")
 
@@ -76,7 +76,7 @@ def test_a_full_disk_is_an_error_of_one_line(file: Path, arguments: str, unbuffe
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_an_output_that_fits_in_part_is_an_error(file: Path, tmp_path: Path, unbuffered: str) -> None:
     """Without a buffer of Python's own a call writes what fits, and says so."""
-    script = f'ulimit -f 1; "{sys.executable}" -m ddpmcodec.cli decode "{file}" -o - > "{tmp_path / "a.png"}"'
+    script = f'ulimit -f 1; "{sys.executable}" -m ddpmcodec decode "{file}" -o - > "{tmp_path / "a.png"}"'
     environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
     ended = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=environment, check=False)
     assert (ended.returncode, "standard output: cannot be written" in ended.stderr) == (1, True)
@@ -96,6 +96,6 @@ def test_inputs_may_be_pipes(ddpm: Any, file: Path, tmp_path: Path) -> None:
 
 def test_stderr_may_be_closed(file: Path, tmp_path: Path) -> None:
     target = tmp_path / "image.png"
-    line = f'"$0" -m ddpmcodec.cli decode "{file}" -o "{target}" 2>&-'
+    line = f'"$0" -m ddpmcodec decode "{file}" -o "{target}" 2>&-'
     ended = subprocess.run(["sh", "-c", line, sys.executable], check=False, capture_output=True)
     assert (ended.returncode, target.is_file()) == (0, True)

@@ -136,7 +136,7 @@ def test_a_run_that_is_terminated_is_saved_and_goes_on(folder: Path, tmp_path: P
     """A process of its own, as jobs on a cluster are ended."""
     run = tmp_path / "run"
     options = ("--data", folder / "data", "--out", run, *SMALL, "--hours", 1, "--seed", 5)
-    start = [sys.executable, "-m", "ddpmcodec.cli", "train", *map(str, options)]
+    start = [sys.executable, "-m", "ddpmcodec", "train", *map(str, options)]
     with subprocess.Popen(start, stderr=subprocess.PIPE, text=True, env=ONE_THREAD) as running:
         while running.poll() is None and not (run / "log.jsonl").exists():
             time.sleep(0.02)

@@ -146,4 +146,4 @@ def test_impossible_options_are_wrong_usage(
 
 
 def test_help_says_how_to_use_many_devices(ddpm: Ddpm) -> None:
-    assert b"torchrun --standalone --nproc-per-node 8 -m ddpmcodec.cli train-ddpm" in ddpm("train-ddpm", "-h").stdout
+    assert b"torchrun --standalone --nproc-per-node 8 -m ddpmcodec train-ddpm" in ddpm("train-ddpm", "-h").stdout

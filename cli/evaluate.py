@@ -1,16 +1,17 @@
-"""ddpmcodec bound"""
+"""ddpmcodec bound, ddpmcodec quality: how good the networks of the paper's system are"""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ddpmcodec.errors import ImageError
 
-from ._common import EXIT_CODES, counted, echo, progress
-from ._options import PATH_NAME, denoiser_option, most_levels, quiet_option, steps_option
+from ._common import EXIT_CODES, counted, echo, naming_options, progress, say
+from ._options import PATH_NAME, denoiser_option, most_levels, quiet_option, steps_option, verbose_option
 
 if TYPE_CHECKING:
     from ddpmcodec.paper.bound import Bound
@@ -72,3 +73,37 @@ def _text(bound: Bound) -> str:
     table = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
     images = counted(bound.bits.shape[1], "image")
     return "\n".join([*table, f"bound: {bound.total().text(4)} bits/dim, {images}, {T} noise levels"])
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("samples", type=PATH_NAME, metavar="SAMPLES")
+@click.argument("reference", type=PATH_NAME, metavar="REFERENCE")
+@click.option(
+    "--inception",
+    required=True,
+    type=PATH_NAME,
+    metavar="WEIGHTS",
+    help="torch-fidelity's Inception weights, a .pth file.",
+)
+@click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Images at a time.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@quiet_option
+@verbose_option
+def quality(samples: str, reference: str, inception: str, batch: int, as_json: bool, quiet: bool, verbose: bool) -> int:
+    """Compare two folders of images: FID, Inception score, precision and recall.
+
+    SAMPLES are generated (`ddpmcodec sample -o FOLDER`), REFERENCE are real images. Nothing is downloaded.
+    """
+    from ddpmcodec.paper.quality import FEATURES, measure
+
+    with naming_options():
+        scores = measure(Path(samples), Path(reference), Path(inception), batch=batch, verbose=verbose)
+    if min(scores.samples, scores.references) < FEATURES and not quiet:
+        say(f"fewer than {FEATURES} images: these figures are biased, compare them with those of as many images only")
+    facts = scores._asdict()
+    echo(
+        json.dumps(facts, indent=2, allow_nan=False)
+        if as_json
+        else "\n".join(f"{k:20} {v:.6g}" for k, v in facts.items())
+    )
+    return 0

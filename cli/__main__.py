@@ -1,5 +1,0 @@
-"""`python -m ddpmcodec.cli`"""
-
-from . import main
-
-main()
