@@ -54,7 +54,6 @@ ARCHIVE_VERSION: int
 BLOCK_MARK: bytes
 MAX_IMAGES: int  # of an archive
 MAX_BLOCK_IMAGES: int
-MAX_STACKED_PIXELS: int  # of an image that a block codes itself
 MAX_RUN_PIXELS: int  # of all images of a run
 MAX_LATENT_LEVELS: int
 MAX_LATENT_LEVEL: int  # in 1/1024 grey level
@@ -73,7 +72,7 @@ def kernel() -> str:
     """The name of those in use."""
 
 def use_kernel(name: str) -> None:
-    """For tests: what networks are made for from now on."""
+    """Choose the kernels that networks are made for from now on. Raises ValueError unless `kernels` has the name."""
 
 # --- JPEG files
 
@@ -330,7 +329,6 @@ class Pass:
         for_previews: bool = False,
         is_cut: bool = False,
     ) -> None: ...
-    def extend(self, stream: int, words: NDArray[np.uint32]) -> None: ...
     def advance(self, waves: int, segment: int) -> int: ...
     @property
     def segments(self) -> int: ...
@@ -342,7 +340,6 @@ class Pass:
     def is_exact(self) -> bool: ...
     def bits(self) -> float: ...
     def symbols(self, stream: int) -> tuple[NDArray[Any], NDArray[Any]]: ...
-    def ends(self, stream: int) -> list[int]: ...
     def stream(self, stream: int, check: int) -> tuple[int, list[bytes]]: ...
     def state(self, stream: int) -> int: ...
     def position(self, stream: int) -> int: ...
@@ -370,19 +367,11 @@ def pixel_positions(
 
 # --- previews
 
-def means(coding_pass: Pass, threads: int = 1) -> NDArray[np.float32]: ...
 def estimate(coding_pass: Pass, threads: int = 1) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Means and variances of the planes, as the bands say."""
 
 def squares(mean: NDArray[np.float32], variance: NDArray[np.float32]) -> NDArray[np.uint8]:
     """What a network of previews sees, [h, w, inputs]."""
-
-def corrected(
-    network: ContextNetwork, mean: NDArray[np.float32], variance: NDArray[np.float32], threads: int = 1
-) -> NDArray[np.float32]: ...
-def reduced(coding_pass: Pass, halvings: int, threads: int = 1) -> NDArray[np.float32]: ...
-def to_rgb(planes: NDArray[np.float32]) -> NDArray[np.uint8]: ...
-def band_means(columns: NDArray[np.int16]) -> NDArray[np.float32]: ...
 
 # --- the stack of bits back
 #
@@ -398,11 +387,6 @@ def push_intervals(
     size: int,
 ) -> tuple[int, int]:
     """Intervals in 2^-precision, the last first; words has room for one more a symbol."""
-
-def pop_uniform(
-    values: NDArray[np.uint64], precision: int, head: int, words: NDArray[np.uint32], size: int
-) -> tuple[int, int]:
-    """Fills values."""
 
 def logistic_intervals(
     starts: NDArray[np.uint32],

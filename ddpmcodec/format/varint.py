@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from ddpmcodec._native import MAX_VARINT_BYTES
 from ddpmcodec.content import Content, Part
 from ddpmcodec.errors import FormatError, TruncatedError
 
-MAX_VARINT_BYTES = 5
 MAX_VARINT = (1 << 7 * MAX_VARINT_BYTES) - 1
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from safetensors.numpy import save
 
-from ddpmcodec._native import BLOCK_MARK, EXTENDED_FLAG, LANES, LEAST_STATE_BYTES, SECTIONS_FLAG, testing
+from ddpmcodec._native import BLOCK_MARK, EXTENDED_FLAG, LANES, LEAST_STATE_BYTES, SECTIONS_FLAG
 from ddpmcodec.codec import originals
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.format import ddpma
@@ -119,6 +119,8 @@ def _a_lane(rng: Random, parts: FileParts, other: FileParts) -> None:
 
 def parse_lanes(chunk: bytes, is_first: bool) -> list[tuple[int, bytes]]:
     """State and words of each lane of a chunk of one part."""
+    from native_testing import testing
+
     lanes = testing.parse_chunk(chunk, len(chunk), is_first, 1)
     return [(state, np.array(words, "<u4").tobytes()) for state, words in lanes]
 

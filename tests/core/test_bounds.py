@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ddpmcodec import _native as native
-from ddpmcodec._native import testing
+from native_testing import testing
 
 BOXES = [
     ((10, 12), (-3, 2), (5, 9)),

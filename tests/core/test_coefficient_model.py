@@ -10,11 +10,11 @@ import pytest
 from coefficients import drawn, model_bytes, tensors
 
 from ddpmcodec import models
-from ddpmcodec._native import testing
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format import model_file
 from ddpmcodec.format.model_file import seal
 from ddpmcodec.models import jpeg
+from native_testing import testing
 
 parse = testing.CoefficientModel.parse
 

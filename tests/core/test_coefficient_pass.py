@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from coefficients import Component, drawn, geometry, model_bytes, of_plane
 
-from ddpmcodec._native import testing
 from ddpmcodec.errors import CorruptError, DdpmError, TruncatedError
+from native_testing import testing
 
 MODEL = testing.CoefficientModel.parse(model_bytes(), "small")
 SEGMENTS = [0, 1, 3, 6, 10, 15, 21, 28, 36, 64]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpmcodec._native import testing
+from native_testing import testing
 
 WHOLE = 1 << 24
 

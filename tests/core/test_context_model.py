@@ -20,11 +20,12 @@ from ddpmcodec.errors import ModelError
 from ddpmcodec.format.model_file import seal
 from ddpmcodec.models import context
 from ddpmcodec.models.context import EFFORTS, ROLES
+from native_testing import testing
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MODELS = [*map(models.path, models.NUMBERS), *sorted(GOLDEN.glob("*/model.safetensors"))]
 ID = bytes(32)  # of a model that is known: its seal is not checked
-ContextModel = _native.testing.ContextModel
+ContextModel = testing.ContextModel
 
 
 @cache

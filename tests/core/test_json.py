@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddpmcodec import _native
 from ddpmcodec.errors import FormatError
+from native_testing import testing
 
 DEPTH = 32
 FRACTION = 0.5  # stands for every number that is no integer of 64 bits
@@ -37,7 +37,7 @@ def kept(value: Any) -> Any:
 @given(values, st.booleans(), st.sampled_from([None, 1]))
 def test_what_python_writes_is_read(value: Any, is_ascii: bool, indent: int | None) -> None:
     text = json.dumps(value, ensure_ascii=is_ascii, indent=indent).encode()
-    assert _native.testing.parse_json(text) == kept(value)
+    assert testing.parse_json(text) == kept(value)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_what_python_writes_is_read(value: Any, is_ascii: bool, indent: int | No
     ],
 )
 def test_every_kind_of_value(text: bytes, value: Any) -> None:
-    assert _native.testing.parse_json(text) == value
+    assert testing.parse_json(text) == value
 
 
 @pytest.mark.parametrize(
@@ -68,15 +68,15 @@ def test_every_kind_of_value(text: bytes, value: Any) -> None:
 )  # fmt: skip
 def test_other_text_is_refused(text: bytes) -> None:
     with pytest.raises(FormatError, match="JSON"):
-        _native.testing.parse_json(text)
+        testing.parse_json(text)
 
 
 def test_depth_is_limited() -> None:
     deepest = b"[" * DEPTH + b"]" * DEPTH
-    assert _native.testing.parse_json(deepest) == json.loads(deepest)
+    assert testing.parse_json(deepest) == json.loads(deepest)
     for text in (b"[" + deepest + b"]", b"[" * 1_000_000, b'{"a":' * 1_000_000):
         with pytest.raises(FormatError, match="inside each other"):
-            _native.testing.parse_json(text)
+            testing.parse_json(text)
 
 
 @settings(derandomize=True, max_examples=300)
@@ -84,7 +84,7 @@ def test_depth_is_limited() -> None:
 def test_any_text_is_read_as_python_reads_it_or_refused(content: str | bytes) -> None:
     text = content.encode() if isinstance(content, str) else content
     try:
-        value = _native.testing.parse_json(text)
+        value = testing.parse_json(text)
     except FormatError:
         return
     assert value == kept(json.loads(text))

@@ -12,8 +12,8 @@ import pytest
 from numpy_networks import F, expected_of, network, reference, rows_of, times
 
 from ddpmcodec import _native as native
-from ddpmcodec._native import testing
 from ddpmcodec.errors import DdpmError
+from native_testing import testing
 
 SHAPES = [(1, 1, 1), (1, 4, 16), (3, 5, 7), (5, 88, 30), (6, 64, 64), (7, 63, 17), (13, 192, 39), (24, 192, 192)]
 SHAPES += [(33, 65, 49), (64, 512, 48), (67, 300, 80), (4, 1100, 33), (100, 16, 256)]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ddpmcodec import _native
+from native_testing import testing
 
 
 @pytest.mark.parametrize("key", [0, 1, 2**64 - 1])
 def test_numbers_are_those_of_numpy(key: int) -> None:
-    assert _native.testing.philox(key, 1001) == np.random.Philox(key=key).random_raw(1001).tolist()
+    assert testing.philox(key, 1001) == np.random.Philox(key=key).random_raw(1001).tolist()

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from numpy_networks import F, Params, depth_of, network, reference, rounded, rows_of
 
-from ddpmcodec import _native as native
-from ddpmcodec._native import testing
+from native_testing import testing
 
 BETA1, BETA2, EPSILON = F(0.5), F(0.998), F(1e-20)
 
@@ -213,8 +212,8 @@ def test_what_a_learner_cannot_learn_from_is_refused() -> None:
 def test_a_learner_keeps_the_kernels_of_its_network(kernel: str) -> None:
     taught = lesson(64, 3, 2, 96, 30)
     start = testing.Network(taught.params)
-    for other in native.kernels():
-        native.use_kernel(other)
+    for other in testing.kernels():
+        testing.use_kernel(other)
         learner = testing.Learner(start, taught.learning, 131)
         for step in taught.steps:
             learner.step(*step)

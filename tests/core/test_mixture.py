@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ddpmcodec._native import testing
+from native_testing import testing
 
 SCALES = 128
 WHOLE, PRECISION, WEIGHTS = 1 << 38, 1 << 24, 1 << 14

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from passes import CHECK, END, LEVELS, SIZES, Layout, assert_exact, by_segment, encoded, new_pass, opened, picture
 
-from ddpmcodec import _native as native
+from native_testing import testing
 
 ALONE = [Layout(), Layout(4), Layout(1, True), Layout(4, True)]
 TOGETHER = [Layout(3), Layout(1), Layout(2), Layout(1, True)]
@@ -102,7 +102,7 @@ def test_cut_streams_show_the_same_on_all_threads(levels: int, share: float) -> 
         coder.advance(END, END)
         assert coder.ended
         _, known = coder.pixels()
-        return [coder.segments_done, known.tobytes(), native.means(coder, threads).tobytes()]
+        return [coder.segments_done, known.tobytes(), testing.means(coder, threads).tobytes()]
 
     assert shown(2) == shown(3) == shown(1)
 

@@ -12,6 +12,7 @@ from passes import CHECK, END, LEVELS, Layout, assert_exact, new_pass, picture, 
 from ddpmcodec import _native as native
 from ddpmcodec.codec import known_answer
 from ddpmcodec.codec.known_answer import network
+from native_testing import testing
 
 
 @pytest.mark.parametrize("levels", LEVELS)
@@ -22,7 +23,7 @@ def test_bits_are_those_of_the_symbols(levels: int) -> None:
     coder.advance(END, END)
     starts, freqs = coder.symbols(0)
     assert coder.bits() == pytest.approx((24 - np.log2(freqs)).sum())
-    assert coder.ends(0)[-1] == len(starts)
+    assert testing.ends(coder, 0)[-1] == len(starts)
     state, words = coder.stream(0, 0)
     assert 32 * len(words_of(b"".join(words))) + np.log2(state) - 24 == pytest.approx(coder.bits(), abs=1)
 
@@ -63,7 +64,7 @@ def test_networks_learn_in_pixels_and_wide_ones_in_all_bands_but_the_finest(
         coder = native.Pass(drawn, 2, pixels.shape, streams=1, learns=learns, threads=1)
         coder.encode(pixels)
         coder.advance(END, END)
-        intervals, ends = list(zip(*coder.symbols(0), strict=True)), coder.ends(0)
+        intervals, ends = list(zip(*coder.symbols(0), strict=True)), testing.ends(coder, 0)
         return [intervals[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
 
     bands = [band for _, _, band, _, parts in native.segments(2, 120, 120) for _ in range(parts)]

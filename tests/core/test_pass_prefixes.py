@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from passes import END, LEVELS, Layout, assert_exact, encoded, new_pass, picture, words_of
 
+from native_testing import testing
+
 
 @pytest.mark.parametrize("layout", [Layout(), Layout(4, True)])
 @pytest.mark.parametrize("levels", LEVELS)
@@ -34,7 +36,7 @@ def test_words_that_come_segment_by_segment_give_the_same_image(levels: int, lay
     for segment in range(coder.segments):
         for stream, words in enumerate(streams.words):
             for word in words_of(words[segment]):
-                coder.extend(stream, np.array([word], np.uint32))
+                testing.extend(coder, stream, np.array([word], np.uint32))
         assert coder.advance(END, segment + 1) == segment + 1
     assert_exact(coder, pixels, layout.streams)
 

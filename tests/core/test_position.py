@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ddpmcodec import _native as native
-from ddpmcodec._native import testing
+from native_testing import testing
 
 UNIT = 1 << 16
 PIXEL = [(0, 255)] * 3

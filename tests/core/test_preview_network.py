@@ -9,6 +9,7 @@ import pytest
 from numpy_networks import F, Params, activated, depth_of, network, rounded, times
 
 from ddpmcodec import _native as native
+from native_testing import testing
 
 INPUTS, OUTPUTS = 224, 12
 SIZES = [(1, 1), (2, 2), (1, 7), (9, 1), (5, 4), (33, 47), (6, 303), (301, 5), (141, 150)]
@@ -120,7 +121,7 @@ def test_corrections_are_in_standard_deviations(size: tuple[int, int]) -> None:
     params = preview_network()
     found = convolved(params, native.squares(mean, variance)) / F(64)
     expected = mean + np.sqrt(variance) * upright(found)[: size[0], : size[1]]
-    np.testing.assert_allclose(native.corrected(made(params), mean, variance), expected, rtol=1e-6, atol=1e-4)
+    np.testing.assert_allclose(testing.corrected(made(params), mean, variance), expected, rtol=1e-6, atol=1e-4)
 
 
 def upright(squares: Any) -> Any:
@@ -131,15 +132,15 @@ def upright(squares: Any) -> Any:
 
 def test_what_is_certain_stays() -> None:
     mean, _ = estimate(11, 14)
-    np.testing.assert_array_equal(native.corrected(made(preview_network()), mean, np.zeros_like(mean)), mean)
+    np.testing.assert_array_equal(testing.corrected(made(preview_network()), mean, np.zeros_like(mean)), mean)
 
 
 @pytest.mark.parametrize("threads", [2, 3, 50])
 def test_threads_change_nothing(threads: int) -> None:
     mean, variance = estimate(237, 341)
     corrector = made(preview_network())
-    alone = native.corrected(corrector, mean, variance)
-    np.testing.assert_array_equal(native.corrected(corrector, mean, variance, threads), alone)
+    alone = testing.corrected(corrector, mean, variance)
+    np.testing.assert_array_equal(testing.corrected(corrector, mean, variance, threads), alone)
 
 
 def test_other_networks_correct_nothing() -> None:
@@ -147,7 +148,7 @@ def test_other_networks_correct_nothing() -> None:
     other = native.ContextNetwork.make(network(16, 1, inputs, outputs, 1), "direct", 1)
     mean, variance = estimate(4, 4)
     with pytest.raises(ValueError, match="previews"):
-        native.corrected(other, mean, variance)
+        testing.corrected(other, mean, variance)
 
 
 def test_a_network_of_previews_is_the_cores_own() -> None:

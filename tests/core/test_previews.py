@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ddpmcodec import _native as native
+from native_testing import testing
 
 NO_SCALE = 255
 END = 1 << 30
@@ -17,11 +18,11 @@ CHECK = 5
 
 def found_means(lo: Any, hi: Any, mean: Any, scale: Any) -> Any:
     columns = np.stack(np.broadcast_arrays(lo, hi, mean, scale)).astype(np.int16)
-    return native.band_means(np.ascontiguousarray(columns))
+    return testing.band_means(np.ascontiguousarray(columns))
 
 
 def to_ycocg(pixels: Any) -> Any:
-    return native.testing.to_ycocg(np.ascontiguousarray(pixels))
+    return testing.to_ycocg(np.ascontiguousarray(pixels))
 
 
 def cdf(x: Any, mean: float, scale: float) -> Any:
@@ -149,7 +150,7 @@ def test_means_of_exact_pixels_are_their_planes(
     planes = to_ycocg(np.broadcast_to(pixels[0], (height, width, 3)))
     while not known_pass.is_exact:
         known_pass.advance(29, END)
-        mean = native.means(known_pass, 2)
+        mean = testing.means(known_pass, 2)
         known = known_pass.pixels()[1][0].astype(bool)
         assert mean.dtype == np.float32
         assert np.isfinite(mean).all()
@@ -164,7 +165,7 @@ def test_means_of_a_flat_picture_come_near_it(networks: dict[str, list[Any]], le
     wrong = []
     for segment in range(1, known_pass.segments - 7):
         known_pass.advance(END, segment)
-        mean = native.means(known_pass, 1)
+        mean = testing.means(known_pass, 1)
         wrong.append(np.abs(mean - to_ycocg(pixels[0])).mean())
     assert wrong[-1] < 0.75 * wrong[0] < 2
     assert all(later <= before + 1e-4 for before, later in pairwise(wrong))
@@ -177,22 +178,22 @@ def test_a_small_image_is_the_mean_of_the_large_one_and_needs_no_finer_band(
 ) -> None:
     known_pass = decoder(networks, picture(height, width), 2)
     known_pass.advance(END, 14)  # all noise levels
-    found, scale = native.reduced(known_pass, halvings), 2**halvings
-    large = native.means(known_pass, 1)
+    found, scale = testing.reduced(known_pass, halvings), 2**halvings
+    large = testing.means(known_pass, 1)
     assert found.shape == (-(-height // scale), -(-width // scale), 3)
     for y, x in np.ndindex(found.shape[:2]):
         block = large[y * scale : (y + 1) * scale, x * scale : (x + 1) * scale]
         if block.shape[:2] == (scale, scale):
             assert np.abs(block.mean((0, 1)) - found[y, x]).max() < halvings  # halving rounds down
-    np.testing.assert_array_equal(native.reduced(known_pass, halvings, threads=3), found)
+    np.testing.assert_array_equal(testing.reduced(known_pass, halvings, threads=3), found)
 
 
 def test_a_pass_without_noise_levels_has_no_small_image(networks: dict[str, list[Any]]) -> None:
     known_pass = decoder(networks, picture(8, 8), 0)
     with pytest.raises(ValueError, match="bands"):
-        native.reduced(known_pass, 1)
+        testing.reduced(known_pass, 1)
     with pytest.raises(ValueError, match=r"halvings.* 0"):
-        native.reduced(decoder(networks, picture(8, 8), 2), 0)
+        testing.reduced(decoder(networks, picture(8, 8), 2), 0)
 
 
 @pytest.mark.parametrize("levels", [2, 5])
@@ -203,16 +204,16 @@ def test_a_preview_does_not_depend_on_those_before_it(networks: dict[str, list[A
         one.advance(END, segment)
         other = decoder(networks, pixels, levels)
         other.advance(END, segment)
-        np.testing.assert_array_equal(native.means(one, 1), native.means(other, 1))
+        np.testing.assert_array_equal(testing.means(one, 1), testing.means(other, 1))
 
 
 @pytest.mark.parametrize("size", [(220, 200), (2000, 20), (20, 2000)])
 def test_threads_change_nothing(size: tuple[int, int], networks: dict[str, list[Any]]) -> None:
     known_pass = decoder(networks, picture(*size), 2)
     known_pass.advance(END, 9)
-    one = native.means(known_pass, 1)
+    one = testing.means(known_pass, 1)
     for threads in (2, 3, 7):
-        np.testing.assert_array_equal(native.means(known_pass, threads), one)
+        np.testing.assert_array_equal(testing.means(known_pass, threads), one)
 
 
 def test_previews_are_of_one_image(networks: dict[str, list[Any]]) -> None:
@@ -223,9 +224,9 @@ def test_previews_are_of_one_image(networks: dict[str, list[Any]]) -> None:
 def test_without_levels_what_is_known_goes_on_below(networks: dict[str, list[Any]]) -> None:
     pixels = np.full((1, 32, 20, 3), (200, 100, 50), np.uint8)
     known_pass = decoder(networks, pixels, 0)
-    assert (native.means(known_pass, 1) == [128, 0, 0]).all()
+    assert (testing.means(known_pass, 1) == [128, 0, 0]).all()
     known_pass.advance(60, END)
-    np.testing.assert_allclose(native.means(known_pass, 1), to_ycocg(pixels[0]), atol=1e-3)
+    np.testing.assert_allclose(testing.means(known_pass, 1), to_ycocg(pixels[0]), atol=1e-3)
 
 
 # --- colours
@@ -233,8 +234,8 @@ def test_without_levels_what_is_known_goes_on_below(networks: dict[str, list[Any
 
 def test_the_colour_transform_back_is_that_of_integers() -> None:
     pixels = np.random.default_rng(2).integers(0, 256, (50, 50, 3), dtype=np.uint8)
-    back = native.to_rgb(to_ycocg(pixels).astype(np.float32))
+    back = testing.to_rgb(to_ycocg(pixels).astype(np.float32))
     assert back.dtype == np.uint8
     assert np.abs(back.astype(int) - pixels).max() <= 1
     far = np.array([[[900, 0, 0], [-900, 0, 0], [np.nan, 0, 0]]], np.float32)
-    assert native.to_rgb(far)[0, :2].tolist() == [[255] * 3, [0] * 3]
+    assert testing.to_rgb(far)[0, :2].tolist() == [[255] * 3, [0] * 3]

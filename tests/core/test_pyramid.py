@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddpmcodec._native import testing
+from native_testing import testing
 
 SIZES = [(h, w) for h in range(1, 10) for w in range(1, 10)] + [(1, 33), (47, 2), (33, 47), (64, 48)]
 UNIT = 1 << 16

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ddpmcodec import _native as native
-from ddpmcodec._native import testing
+from native_testing import testing
 
 SIZES = [(1, 1), (1, 2), (1, 7), (5, 1), (2, 2), (33, 47), (512, 768), (1, 5000)]
 COUNTS = {0: 8, 2: 22, 5: 43}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddpmcodec._native import testing
+from native_testing import testing
 
 WHOLE, LEAST_STATE, STATE_LOW = 1 << 24, 1 << 24, 1 << 31
 CHECK = 0xABCDEF

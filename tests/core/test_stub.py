@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import ddpmcodec
-from ddpmcodec import _native
+from ddpmcodec import _native, benchmarks, cli
 
 BODY = ast.parse((Path(ddpmcodec.__file__).parent / "_native.pyi").read_text()).body
 CLASSES = {node.name: node.body for node in BODY if isinstance(node, ast.ClassDef)}
@@ -36,7 +36,7 @@ def compiled(owner: Any) -> dict[str, list[str]]:
     """The same of the module or a class, by signatures as nanobind writes them: name(first: int, second: int = 0)."""
     found = {}
     for name, value in vars(owner).items():
-        if name.startswith("_") or isinstance(value, type) or name == "testing":
+        if name.startswith("_") or isinstance(value, type):
             continue
         signature = (getattr(value, "__doc__", None) or "").split("\n")[0] if callable(value) else ""
         signature = re.sub(r"\[[^][]*(\[[^][]*\][^][]*)*\]", "", signature)  # of types
@@ -49,6 +49,24 @@ def test_the_module_has_what_the_stub_says() -> None:
     functions = stated(BODY)
     assert compiled(_native) == functions
     assert {name for name, value in vars(_native).items() if isinstance(value, type)} == set(CLASSES)
+
+
+def used() -> set[str]:
+    """Names of the module that the library, its commands and its benchmarks mention."""
+    folders = [Path(package.__path__[0]) for package in (benchmarks, cli, ddpmcodec)]
+    sources = [path.read_text() for folder in folders for path in folder.rglob("*.py")]
+    names = set[str]()
+    for node in (node for source in sources for node in ast.walk(ast.parse(source))):
+        if isinstance(node, ast.ImportFrom) and node.module == "ddpmcodec._native":
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "_native":
+            names.add(node.attr)
+    return names
+
+
+def test_the_module_has_nothing_for_tests_alone() -> None:
+    """They have `ddpmcodec._testing`. But only the module itself can change its kernels."""
+    assert stated(BODY).keys() - used() == {"use_kernel"}
 
 
 @pytest.mark.parametrize("name", CLASSES)

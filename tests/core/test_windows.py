@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ddpmcodec import _native as native
-from ddpmcodec._native import testing
+from native_testing import testing
 
 ZERO, ONE = 128, 16
 HEIGHT, WIDTH = 9, 11

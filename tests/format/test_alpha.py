@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ddpmcodec._native import parse_alpha, testing
+from ddpmcodec._native import parse_alpha
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError
 from ddpmcodec.format.sections import pack_alpha
+from native_testing import testing
 
 DAMAGE = (ChecksumError, CorruptError)
 
@@ -102,7 +103,7 @@ def test_a_part_is_cut_out_of_the_plane(plane: np.ndarray, data: st.DataObject) 
 
 MEMORY = """
 import resource, zlib, numpy as np
-from ddpmcodec._native import testing
+from ddpmcodec import _testing as testing
 from ddpmcodec.errors import CorruptError
 from ddpmcodec.format.sections import pack_alpha
 

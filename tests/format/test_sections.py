@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddpmcodec._native import MAX_METADATA, parse_metadata, testing
+from ddpmcodec._native import MAX_METADATA, parse_metadata
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, ImageError
 from ddpmcodec.format.sections import NO_METADATA, Metadata, pack_metadata
+from native_testing import testing
 
 
 def raw_deflate(data: bytes) -> bytes:

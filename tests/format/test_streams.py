@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddpmcodec._native import LANES, testing
+from ddpmcodec._native import LANES
 from ddpmcodec.errors import CorruptError, FormatError, TruncatedError
 from ddpmcodec.format.streams import LEAST_STATE, MOST_STATE, pack_chunk, pack_state, state_size, stream_check
+from native_testing import testing
 
 Lane = tuple[int, bytes]  # state and words
 

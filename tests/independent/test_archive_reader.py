@@ -23,7 +23,6 @@ from archive_reader import (
     read_archive,
 )
 from ddpmcodec import archive
-from ddpmcodec._native import testing
 from ddpmcodec.archive import packing
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format.ddpma import split
@@ -173,6 +172,8 @@ def test_a_golden_archive_is_listed_and_checked(path: Path) -> None:
 
 
 def test_streams_of_runs_are_opened_as_the_library_opens_them(stacked: bytes) -> None:
+    from native_testing import testing
+
     found, opened = read_archive(stacked), 0
     for block, parts in zip(found.blocks, found.bodies, strict=True):
         for stream, (words, size) in zip(cut_body(block, parts)[2], block.sizes, strict=True):

@@ -17,7 +17,6 @@ from PIL import Image as Pillow
 
 import ddpmcodec
 from ddpmcodec import _native
-from ddpmcodec._native import testing
 from ddpmcodec.codec import graphics, originals
 from ddpmcodec.codec.efforts import Coding, parts_of_segments, segments
 from ddpmcodec.codec.passes import new_pass, run
@@ -98,6 +97,8 @@ def library_finds(data: bytes) -> bool:
 
 def lanes_of(data: bytes) -> list[tuple[int, list[int]]]:
     """State and words of the stream, or of the lanes of each tile, as the core reads them."""
+    from native_testing import testing
+
     file = split(data)
     if file.header.stored:
         return []
@@ -314,8 +315,10 @@ def coded(pixels: NDArray[np.uint8], model: ContextModel, coding: Coding) -> _na
 
 def decoded(coder: _native.Pass, state: int, words: list[int]) -> Iterator[int]:
     """States after each part of a segment, by the arithmetic of the page; words are taken away."""
+    from native_testing import testing
+
     symbols, start = list(zip(*(column.tolist() for column in coder.symbols(0)), strict=True)), 0
-    for end in coder.ends(0):
+    for end in testing.ends(coder, 0):
         for low, freq in symbols[start:end]:
             assert low <= state % (1 << 24) < low + freq
             state = pop(state, words, lambda slot, interval=(low, freq): interval)  # type: ignore[misc]

@@ -78,13 +78,15 @@ def picture(height: int = 40, width: int = 56) -> Any:
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 12), (40, 33)])
 def test_it_computes_what_the_core_does(size: tuple[int, int]) -> None:
+    from native_testing import testing
+
     network, rng = random_network(), np.random.default_rng(size)
     mean = rng.uniform(-50, 250, (*size, 3)).astype(np.float32)
     variance = rng.exponential(30, mean.shape).astype(np.float32)
     core = network_of({name: tensor.numpy() for name, tensor in network.exported().items()}, PREVIEW, 1)
     with torch.no_grad():
         corrections = network.corrections(torch.from_numpy(_native.squares(mean, variance))[None])[0].numpy()
-    found = (_native.corrected(core, mean, variance) - mean) / np.sqrt(variance)
+    found = (testing.corrected(core, mean, variance) - mean) / np.sqrt(variance)
     difference = np.abs(found - corrections[: size[0], : size[1]])
     assert np.abs(corrections).max() > 0.3
     assert difference.max() < 1 / 64 + 1e-3  # where sums in another order are rounded to another integer
@@ -98,9 +100,11 @@ def test_a_new_network_corrects_nothing() -> None:
 
 
 def test_planes_become_pixels() -> None:
+    from native_testing import testing
+
     planes = np.random.default_rng(0).uniform(0, 200, (5, 6, 3)).astype(np.float32)
     found = to_rgb(torch.from_numpy(planes)).numpy()
-    np.testing.assert_array_equal((found.clip(0, 255) + 0.5).astype(np.uint8), _native.to_rgb(planes))
+    np.testing.assert_array_equal((found.clip(0, 255) + 0.5).astype(np.uint8), testing.to_rgb(planes))
 
 
 # --- states
@@ -130,6 +134,8 @@ def test_an_encoder_knows_what_a_decoder_does(model_path: Path, levels: int, cha
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_states_know_more_and_more(model_path: Path, channels: int) -> None:
+    from native_testing import testing
+
     pixels = picture()[..., :channels]
     found = list(states_of(pixels, find(model_path), np.random.default_rng(5)))
     assert len(found) == 4
@@ -140,7 +146,7 @@ def test_states_know_more_and_more(model_path: Path, channels: int) -> None:
         assert (each.pixels == pixels).all()
         assert (each.variance.astype(float) >= 0).all()
         assert channels == 3 or not each.variance[..., 1:].any()  # the chroma of a grey image is known
-        colours = _native.to_rgb(each.mean.astype(np.float32))
+        colours = testing.to_rgb(each.mean.astype(np.float32))
         errors.append(float(((colours.astype(float) - pixels) ** 2).mean()))
     assert errors[-1] < errors[0] / 4
 
@@ -242,6 +248,8 @@ def test_images_of_several_sizes(settings: PreviewSettings, gradients: Any, tmp_
 
 def test_what_is_won_is_the_psnr_of_previews() -> None:
     """Decibels of what `corrected` makes, but for half a grey level that rounding costs."""
+    from native_testing import testing
+
     network, model, pixels = random_network(16, 1), find("photo"), picture(64, 64)
     (*_, last) = states_of(pixels, model, np.random.default_rng(2))
     core = network_of({name: tensor.numpy() for name, tensor in network.exported().items()}, PREVIEW, 1)
@@ -250,7 +258,7 @@ def test_what_is_won_is_the_psnr_of_previews() -> None:
     def error(planes: Any) -> float:
         return float(((to_rgb(torch.from_numpy(planes)).numpy() - pixels) ** 2).mean())
 
-    expected = 10 * np.log10((error(mean) + 0.3) / (error(_native.corrected(core, mean, variance)) + 0.3))
+    expected = 10 * np.log10((error(mean) + 0.3) / (error(testing.corrected(core, mean, variance)) + 0.3))
     won = gain(network, Examples.of([last], torch.device("cpu"))).item()
     assert won == pytest.approx(expected, abs=1e-3)
 

@@ -121,11 +121,6 @@ void begin_decoding(Pass& pass, const std::vector<uint64_t>& states, const std::
     pass.decode(states, std::move(copied), for_previews, is_cut);
 }
 
-void extend(Pass& pass, int stream, const In<uint32_t>& words) {
-    const Pass::Use use(pass);
-    pass.extend(stream, words.data(), words.size());
-}
-
 int advance(Pass& pass, int waves, int segment) {
     const Pass::Use use(pass);
     return pass.advance(waves, segment);
@@ -137,11 +132,6 @@ template <class Member> auto guarded(Member member) {
         const Pass::Use use(pass);
         return (pass.*member)();
     };
-}
-
-std::vector<size_t> ends(const Pass& pass, int stream) {
-    const Pass::Use use(pass);
-    return pass.ends(stream);
 }
 
 uint64_t state(const Pass& pass, int stream) {
@@ -264,7 +254,6 @@ void bind_coder(nb::module_& m) {
         .def(nb::new_(&make_pass), "networks"_a, "levels"_a, "shape"_a, nb::kw_only(), "streams"_a, "learns"_a, "threads"_a)
         .def("encode", &begin_encoding, "pixels"_a, "for_previews"_a = false)
         .def("decode", &begin_decoding, "states"_a, "words"_a, "for_previews"_a = false, "is_cut"_a = false)
-        .def("extend", &extend, "stream"_a, "words"_a)
         .def("advance", &advance, "waves"_a, "segment"_a, nb::call_guard<nb::gil_scoped_release>())
         .def_prop_ro("segments", &Pass::segments)
         .def_prop_ro("segments_done", guarded(&Pass::segments_done))
@@ -272,7 +261,6 @@ void bind_coder(nb::module_& m) {
         .def_prop_ro("is_exact", guarded(&Pass::is_exact))
         .def("bits", guarded(&Pass::bits))
         .def("symbols", &symbols, "stream"_a)
-        .def("ends", &ends, "stream"_a)
         .def("stream", &stream, "stream"_a, "check"_a)
         .def("state", &state, "stream"_a)
         .def("position", &position, "stream"_a)

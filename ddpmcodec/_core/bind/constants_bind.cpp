@@ -55,7 +55,6 @@ void bind_archive_constants(nb::module_& m) {
     m.attr("ARCHIVE_VERSION") = ARCHIVE_VERSION;
     m.attr("MAX_IMAGES") = MAX_IMAGES;
     m.attr("MAX_BLOCK_IMAGES") = MAX_BLOCK_IMAGES;
-    m.attr("MAX_STACKED_PIXELS") = MAX_STACKED_PIXELS;
     m.attr("MAX_RUN_PIXELS") = MAX_RUN_PIXELS;
     m.attr("MAX_LATENT_LEVELS") = MAX_LATENT_LEVELS;
     m.attr("MAX_LATENT_LEVEL") = MAX_LATENT_LEVEL;

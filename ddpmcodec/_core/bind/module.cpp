@@ -15,9 +15,6 @@ void bind_coefficients(nb::module_& m);
 void bind_decoder(nb::module_& m);
 void bind_previews(nb::module_& m);
 void bind_stack(nb::module_& m);
-void bind_testing(nb::module_& m);
-void bind_format_testing(nb::module_& testing);
-void bind_coefficients_testing(nb::module_& testing);
 }  // namespace ddpm
 
 NB_MODULE(_native, m) {
@@ -34,8 +31,4 @@ NB_MODULE(_native, m) {
     ddpm::bind_decoder(m);
     ddpm::bind_previews(m);
     ddpm::bind_stack(m);
-    ddpm::bind_testing(m);
-    nb::module_ testing = nb::cast<nb::module_>(m.attr("testing"));
-    ddpm::bind_format_testing(testing);
-    ddpm::bind_coefficients_testing(testing);
 }

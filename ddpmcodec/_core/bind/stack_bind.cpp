@@ -65,18 +65,6 @@ Left push_intervals(const In<uint64_t>& starts, const In<uint64_t>& freqs, int p
     return left(stack);
 }
 
-Left pop_uniform(const Array<uint64_t>& values, int precision, uint64_t head, const Words& words, int64_t size) {
-    require_precision(precision);
-    Stack stack = stack_of(head, words, size, 0);
-    nb::gil_scoped_release unlocked;
-    uint64_t* value = values.data();
-    for (size_t i = 0; i < values.size(); i++) {
-        value[i] = stack.peek(precision);
-        if (!stack.pop({value[i], 1}, precision)) return RAN_OUT;
-    }
-    return left(stack);
-}
-
 // --- logistics
 
 void require_slots(size_t symbol, int64_t lo, int64_t hi, int64_t new_lo, int64_t new_hi, int scale) {
@@ -161,7 +149,6 @@ void bind_stack(nb::module_& m) {
     const auto words = "words"_a.noconvert();
     m.def("push_intervals", &push_intervals, "starts"_a, "freqs"_a, "precision"_a, "head"_a, words, "size"_a,
           "Push symbols, the last first. What is left: head, size.");
-    m.def("pop_uniform", &pop_uniform, "values"_a.noconvert(), "precision"_a, "head"_a, words, "size"_a);
     m.def("logistic_intervals", &logistic_intervals, "starts"_a.noconvert(), "freqs"_a.noconvert(), "lo"_a, "hi"_a, "new_lo"_a,
           "new_hi"_a, "mean"_a, "scale"_a);
     m.def("pop_logistic", &pop_logistic, "values"_a.noconvert(), "mean"_a, "scale"_a, "head"_a, words, "size"_a);

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec import _native
-from ddpmcodec.paper.ans.stack import Stack
+from ddpmcodec.paper.ans.stack import STATE_LOW, Stack
 
 
 def random_stack(words: int, seed: int = 0) -> Stack:
@@ -24,6 +23,14 @@ def push_uniform(stack: Stack, values: Any, precision: int) -> None:
 
 def pop_uniform(stack: Stack, n: int, precision: int) -> NDArray[np.uint64]:
     """The inverse of `push_uniform`: uint64 [n]. Raises TruncatedError when the stack runs out."""
-    values = np.empty(n, np.uint64)
-    stack.commit(*_native.pop_uniform(values, precision, stack.head, stack.words, stack.size))
+    values, head, size = np.empty(n, np.uint64), int(stack.head), stack.size
+    for k in range(n):
+        values[k] = head % (1 << precision)
+        head >>= precision
+        if head < STATE_LOW:
+            size -= 1
+            if size < 0:
+                break
+            head = head << 32 | int(stack.words[size])
+    stack.commit(head, size)
     return values

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ddpmcodec._native import testing
 from ddpmcodec.errors import TruncatedError
 from ddpmcodec.paper.ans.logistic import PRECISION, encode_values, pop_logistic, push_logistic
 from ddpmcodec.paper.ans.stack import Stack
+from native_testing import testing
 
 ONE = 1 << PRECISION
 SCALE_COUNT, MAX_WIDTH = 128, 1 << 16

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from stacks import push_uniform, random_stack
 
-from ddpmcodec._native import testing
 from ddpmcodec.errors import TruncatedError
 from ddpmcodec.paper.ans.normal import pop_gaussian, push_gaussian
 from ddpmcodec.paper.ans.stack import Stack
+from native_testing import testing
 
 PRECISION = 26
 ONE = 1 << PRECISION

@@ -10,7 +10,7 @@ from decimal import Context, Decimal, localcontext
 import numpy as np
 import pytest
 
-from ddpmcodec._native import testing
+from native_testing import testing
 
 LOGISTIC_ONE, NORMAL_ONE = 1 << 38, 1 << 50  # the integers that stand for probability one
 Table = Callable[[], list[int]]

@@ -1,4 +1,4 @@
-// Parts of the coder for tests, as functions without state: the module `_native.testing`.
+// Parts of the coder, as functions without state.
 #include <algorithm>
 #include <cmath>
 #include <nanobind/nanobind.h>
@@ -315,19 +315,15 @@ nb::dict coded(const std::vector<int32_t>& outputs, int components, const std::v
 
 }  // namespace
 
-void bind_testing_kernels(nb::module_& m);
-
-void bind_testing(nb::module_& m) {
-    nb::module_ testing = m.def_submodule("testing", "For tests: parts of the coder, as functions.");
-    bind_testing_kernels(testing);
-    bind_mixtures(testing);
-    bind_colors(testing);
-    bind_streams(testing);
-    bind_stacks(testing);
-    bind_pyramid(testing);
-    bind_windows(testing);
-    testing.def("coded", &coded, "outputs"_a, "components"_a, "value"_a, "known"_a, "width"_a, "base"_a,
-                "One position without biases: its code length, and the gradients of it by the outputs.");
+void bind_coder_parts(nb::module_& m) {
+    bind_mixtures(m);
+    bind_colors(m);
+    bind_streams(m);
+    bind_stacks(m);
+    bind_pyramid(m);
+    bind_windows(m);
+    m.def("coded", &coded, "outputs"_a, "components"_a, "value"_a, "known"_a, "width"_a, "base"_a,
+          "One position without biases: its code length, and the gradients of it by the outputs.");
 }
 
 }  // namespace ddpm

@@ -1,4 +1,4 @@
-// The reading side of the format, for tests: JSON, model files, parts of files.
+// The reading side of the format: JSON, model files, parts of files.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
@@ -94,20 +94,20 @@ nb::list lanes_of(const nb::bytes& data, uint64_t length, bool is_first, int par
 
 }  // namespace
 
-void bind_format_testing(nb::module_& testing) {
-    testing.def("parse_json", &json_of, "text"_a, "Fractions and large numbers become 0.5.");
-    testing.def("parse_alpha", &alpha_of, "section"_a, "is_cut"_a, "height"_a, "width"_a, "part"_a, "part: left, top, right, bottom.");
-    testing.def("parse_chunk", &lanes_of, "data"_a, "length"_a, "is_first"_a, "parts"_a, "State and words of each lane.");
-    testing.def("parse_stream", [](const nb::bytes& data, int state_bytes) { return tuple_of(parse_stream(bytes_of(data), state_bytes)); }, "data"_a,
+void bind_format_parts(nb::module_& m) {
+    m.def("parse_json", &json_of, "text"_a, "Fractions and large numbers become 0.5.");
+    m.def("parse_alpha", &alpha_of, "section"_a, "is_cut"_a, "height"_a, "width"_a, "part"_a, "part: left, top, right, bottom.");
+    m.def("parse_chunk", &lanes_of, "data"_a, "length"_a, "is_first"_a, "parts"_a, "State and words of each lane.");
+    m.def("parse_stream", [](const nb::bytes& data, int state_bytes) { return tuple_of(parse_stream(bytes_of(data), state_bytes)); }, "data"_a,
                 "state_bytes"_a);
-    testing.def("inflated", [](const nb::bytes& data, uint64_t most) { return python_bytes(inflated(bytes_of(data), most, "the data")); }, "data"_a, "most"_a);
-    testing.def("philox", [](uint64_t key, int count) {
+    m.def("inflated", [](const nb::bytes& data, uint64_t most) { return python_bytes(inflated(bytes_of(data), most, "the data")); }, "data"_a, "most"_a);
+    m.def("philox", [](uint64_t key, int count) {
         Philox numbers(key);
         std::vector<uint64_t> values;
         for (int k = 0; k < count; k++) values.push_back(numbers.next());
         return values;
     }, "key"_a, "count"_a);
-    nb::class_<ContextModel>(testing, "ContextModel")
+    nb::class_<ContextModel>(m, "ContextModel")
         .def_static("parse", [](const nb::bytes& data, const std::string& source, int number, const nb::object& known_id, const nb::object& make_other) {
             return std::const_pointer_cast<ContextModel>(parsed_model(data, source, number, known_id, make_other));
         }, "data"_a, "source"_a = "m", "number"_a = 0, "known_id"_a = nb::none(), "make_other"_a = nb::none())

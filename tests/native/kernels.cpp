@@ -1,4 +1,4 @@
-// Kernels, networks and learning for tests, beside the passes that use them: a part of the module `_native.testing`.
+// Kernels, networks and learning, apart from the passes that use them.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/tuple.h>
@@ -161,7 +161,7 @@ Out<float> weights_of(const LearningLayer& layer) { return array_of(layer.weight
 
 }  // namespace
 
-void bind_testing_kernels(nb::module_& m) {
+void bind_kernel_parts(nb::module_& m) {
     m.def("product", &product_of, "x"_a, "w"_a);
     m.def("differences", &differences_of, "window"_a, "centre"_a);
     m.def("weighed", &weighed, "weights"_a, "places"_a, "values"_a);
