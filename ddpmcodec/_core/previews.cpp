@@ -74,7 +74,7 @@ inline float clipped(float x, float lo, float hi) {
 
 }  // namespace
 
-void Coefficients::find(const BandRanges& ranges, size_t first, int count) {
+void BandCoefficients::find(const BandRanges& ranges, size_t first, int count) {
     const int16_t *lo = &ranges.lo[first], *hi = &ranges.hi[first];
     bool any_open = false;
     for (int k = 0; k < count; k++) {
@@ -118,7 +118,7 @@ class Synthesis {
 
     // Stored rows [first, last).
     void run(int first, int last) const {
-        Coefficients coefficients;
+        BandCoefficients coefficients;
         for (int y = first; y < last; y += BLOCK)
             for (int x = 0; x < band_.coarse_width; x += CHUNK / CHANNELS) {
                 const int rows = std::min(BLOCK, last - y), pairs = std::max(0, std::min(CHUNK / CHANNELS, band_.width - x));
@@ -136,7 +136,7 @@ class Synthesis {
         return (band_.transposed ? size_t(x) * image.width + y : size_t(y) * image.width + x) * CHANNELS;
     }
 
-    void pair(int y, int x, const Coefficients& coefficients, int k) const {
+    void pair(int y, int x, const BandCoefficients& coefficients, int k) const {
         const size_t from = index_of(coarse_, y, x), a = index_of(fine_, y, 2 * x), b = index_of(fine_, y, 2 * x + 1);
         for (int c = 0; c < CHANNELS; c++) {
             const float middle = coarse_.mean[from + c] + coefficients.lack[k + c], half = 0.5f * coefficients.mean[k + c];
@@ -175,7 +175,7 @@ bool is_open(const BandRanges& ranges) { return ranges.lo != ranges.hi; }
 
 Planes means_of(const BandRanges& ranges, const Band& band) {
     Planes planes(band.height, band.width);
-    Coefficients coefficients;
+    BandCoefficients coefficients;
     for (size_t k = 0; k < planes.values.size(); k += CHUNK) {
         const int count = int(std::min(size_t(CHUNK), planes.values.size() - k));
         coefficients.find(ranges, k, count);

@@ -19,7 +19,7 @@ Estimate reduced(const Pass& pass, int halvings, int threads);
 
 // Means of up to CHUNK coefficients, in a band's order, their variances, roughly, and what (a + b) >> 1 lacks of (a + b) / 2.
 constexpr int CHUNK = 192;  // a multiple of CHANNELS
-struct Coefficients {
+struct BandCoefficients {
     float mean[CHUNK], variance[CHUNK], lack[CHUNK];
 
     void find(const BandRanges& ranges, size_t first, int count);

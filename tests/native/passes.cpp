@@ -75,7 +75,7 @@ Out<float> band_means(const nb::ndarray<const int16_t, nb::ndim<2>, nb::c_contig
         if (c[k] < 0 || (c[k] >= SCALES && c[k] != NO_SCALE)) throw std::invalid_argument("no such scale");
     const BandRanges ranges{{c, c + count}, {c + count, c + 2 * count}, {c + 2 * count, c + 3 * count}, {c + 3 * count, c + 4 * count}};
     std::vector<float> mean(count);
-    Coefficients coefficients;
+    BandCoefficients coefficients;
     for (size_t k = 0; k < count; k += CHUNK) {
         const int chunk_length = int(std::min(size_t(CHUNK), count - k));
         coefficients.find(ranges, k, chunk_length);

@@ -207,7 +207,7 @@ typedef enum ddpm_kind {
     DDPM_KIND_PIXELS = 0,
     DDPM_KIND_WEBP = 1,   /* a lossless WebP file */
     DDPM_KIND_JPEG = 2,   /* a JPEG file as it was */
-    DDPM_KIND_JPEG_XL = 3 /* a JPEG XL file, from which the JPEG file that was encoded can be restored */
+    DDPM_KIND_COEFFICIENTS = 3 /* the coefficients of a JPEG file, which restore it */
 } ddpm_kind;
 
 /* What the header states. */

@@ -70,7 +70,7 @@ void set_model(const Decoder& decoder, const Options& options) {
 
 void print_info(const ddpm_info& info) {
     static constexpr const char* MODES[] = {"grey", "RGB", "grey and alpha", "RGB and alpha", "bilevel"};
-    static constexpr const char* KINDS[] = {"pixels", "a WebP file", "a JPEG file", "a JPEG file coded by JPEG XL"};
+    static constexpr const char* KINDS[] = {"pixels", "a WebP file", "a JPEG file", "the coefficients of a JPEG file"};
     std::printf("size: %u x %u\nmode: %s\nholds: %s\norientation: %u\n", info.width, info.height, info.mode < 5 ? MODES[info.mode] : "unknown",
                 info.kind < 4 ? KINDS[info.kind] : "unknown", info.orientation);
     if (info.kind == DDPM_KIND_PIXELS) {
@@ -84,7 +84,7 @@ void print_info(const ddpm_info& info) {
 
 // What is written in place of pixels that this command cannot decode.
 Data stored_file(const Decoder& decoder, const Options& options) {
-    static constexpr const char* NAMES[] = {"pixels", "a WebP file", "a JPEG file", "a JPEG XL file"};
+    static constexpr const char* NAMES[] = {"pixels", "a WebP file", "a JPEG file", "a JPEG file"};
     const ddpm_info info = info_of(decoder);
     if (!options.is_original) fail(FAILED, "holds " + std::string(NAMES[info.kind]) + ", which ddpm-decode does not decode: --original writes that file");
     const uint8_t* data = nullptr;

@@ -7,6 +7,7 @@
 #include "block_search.h"
 #include "container.h"
 #include "python_source.h"
+#include "ranks.h"
 #include "rans.h"
 #include "schedule.h"
 
@@ -25,11 +26,11 @@ void bind_header_constants(nb::module_& m) {
     m.attr("MODES") = names_of(MODE_NAMES);
     m.attr("EFFORT_SHIFT") = EFFORT_SHIFT, m.attr("EXTENDED_FLAG") = EXTENDED_FLAG;
     m.attr("DEPTH_SHIFT") = DEPTH_SHIFT, m.attr("SAMPLE_BITS") = SAMPLE_BITS;
-    m.attr("KINDS") = names_of(STORED_NAMES);
+    m.attr("KINDS") = names_of(KIND_NAMES);
     m.attr("MAX_EFFORT") = MAX_EFFORT;
     m.attr("MODEL_ID_BYTES") = MODEL_ID_BYTES;
     m.attr("UPRIGHT") = UPRIGHT;
-    m.attr("ALPHA_TAG") = ALPHA, m.attr("METADATA_TAG") = METADATA;
+    m.attr("ALPHA_TAG") = ALPHA, m.attr("METADATA_TAG") = METADATA, m.attr("FRAME_TAG") = FRAME, m.attr("RECIPE_TAG") = RECIPE;
     m.attr("MAX_PIXELS") = MAX_PIXELS;
     m.attr("MAX_CHUNKS") = MAX_CHUNKS;
     m.attr("MAX_METADATA") = MAX_METADATA;
@@ -45,6 +46,7 @@ void bind_stream_constants(nb::module_& m) {
     m.attr("CRC16_BYTES") = CRC16_BYTES, m.attr("CRC32_BYTES") = CRC32_BYTES;
     m.attr("MAX_VARINT_BYTES") = MAX_VARINT_BYTES;
     m.attr("SEGMENTS_OF_LEVEL") = std::size(GROUPS), m.attr("SEGMENTS_OF_EXACT") = EXACT_SEGMENTS;
+    m.attr("SEGMENTS_OF_JPEG") = JPEG_SEGMENTS;
     nb::list levels;
     for (const Schedule& schedule : SCHEDULES) levels.append(schedule.levels);
     m.attr("LEVELS") = nb::tuple(levels);

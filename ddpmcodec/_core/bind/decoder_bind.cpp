@@ -102,10 +102,12 @@ void bind_batch(nb::module_& m) {
 }
 
 void bind_header(nb::module_& m) {
+    auto length_of = [](uint8_t tag) { return [tag](const Header& h) { return h.section(tag).value_or(ByteRange{}).size(); }; };
     nb::class_<Header>(m, "FileHeader", "The header of a .ddpm file, as it was read.")
         .def_prop_ro("mode", [](const Header& h) { return MODE_NAMES[int(h.mode)]; })
         .def_prop_ro("channels", &Header::channels)
-        .def_prop_ro("stored", [](const Header& h) { return STORED_NAMES[int(h.kind)]; })
+        .def_prop_ro("kind", [](const Header& h) { return KIND_NAMES[int(h.kind)]; })
+        .def_prop_ro("is_stored", &Header::is_stored)
         .def_prop_ro("is_jpeg", &Header::is_jpeg)
         .def_prop_ro("has_alpha", [](const Header& h) { return has_alpha(h.mode); })
         .def_ro("width", &Header::width)
@@ -124,8 +126,14 @@ void bind_header(nb::module_& m) {
         .def_prop_ro("steps", &Header::steps)
         .def_ro("size", &Header::size)
         .def_prop_ro("end", &Header::end)
-        .def_prop_ro("alpha_length", [](const Header& h) { return h.section(ALPHA).value_or(ByteRange{}).size(); })
-        .def_prop_ro("metadata_length", [](const Header& h) { return h.section(METADATA).value_or(ByteRange{}).size(); })
+        .def_prop_ro("alpha_length", length_of(ALPHA))
+        .def_prop_ro("metadata_length", length_of(METADATA))
+        .def_prop_ro("frame_length", length_of(FRAME))
+        .def_prop_ro("recipe_length", length_of(RECIPE))
+        .def("section", [](const Header& h, uint8_t tag) {
+            const ByteRange range = h.section(tag).value_or(ByteRange{});
+            return std::make_tuple(range.begin, range.end);
+        }, "tag"_a)
         .def_ro("state_bytes", &Header::state_bytes)
         .def_ro("payload_length", &Header::payload_length)
         .def_ro("covered", &Header::covered)

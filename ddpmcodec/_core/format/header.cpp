@@ -4,6 +4,7 @@
 #include <concepts>
 
 #include "checksums.h"
+#include "ranks.h"
 #include "schedule.h"
 
 namespace ddpm {
@@ -11,6 +12,7 @@ namespace ddpm {
 namespace {
 
 constexpr int SMALLEST_HEADER = 7;  // bytes: a short stream of a small square image
+constexpr uint8_t KNOWN_TAGS[] = {ALPHA, METADATA, FRAME, RECIPE};
 
 [[noreturn]] void refuse(const std::string& message) { throw Error(Fault::FORMAT, message); }
 
@@ -41,8 +43,8 @@ Flags parse_coding(ByteReader& reader, Header& header) {
     header.kind = Kind(third & KIND_BITS);
     header.bits = (third >> DEPTH_SHIFT) + 1;
     if (header.bits != SAMPLE_BITS) refuse(number(header.bits) + " bits a sample: a newer ddpmcodec is needed");
-    if (!header.is_stored()) refuse("an extended header says nothing new: the data is damaged");
-    if (flags.tiled) refuse("a " + std::string(KIND_NAMES[int(header.kind)]) + " in tiles: the data is damaged");
+    if (header.kind == Kind::PIXELS) refuse("an extended header says nothing new: the data is damaged");
+    if (flags.tiled && header.is_stored()) refuse("a stored file in tiles: the data is damaged");
     return flags;
 }
 
@@ -50,7 +52,7 @@ void check_coding(const Header& header) {
     const int least = header.is_stored() ? 0 : 1, most = header.is_stored() ? 0 : MAX_EFFORT;
     if (header.effort < least || header.effort > most)
         refuse("the header claims effort " + number(header.effort) + " (" + number(least) + " to " + number(most) + " are possible)");
-    if (header.is_stored() && header.levels) refuse("the header claims noise levels of a stored file: the data is damaged");
+    if (header.kind != Kind::PIXELS && header.levels) refuse("the header claims noise levels of what has none: the data is damaged");
     require_levels(uint64_t(header.levels));
     if (header.is_jpeg() && header.mode != Mode::L && header.mode != Mode::RGB)
         refuse("the header claims a JPEG of mode " + std::string(MODE_NAMES[int(header.mode)]) + ": the data is damaged");
@@ -65,7 +67,7 @@ void parse_model(ByteReader& reader, Header& header) {
 void parse_size(ByteReader& reader, Header& header, bool is_square) {
     const uint64_t width = reader.varint(), height = is_square ? width : reader.varint();
     if (width == height && !is_square) refuse("the header says twice that a side has " + number(width) + " pixels: the data is damaged");
-    const uint64_t side = header.kind == Kind::WEBP ? MAX_WEBP_SIDE : header.is_stored() ? MAX_JPEG_SIDE : MAX_PIXELS;
+    const uint64_t side = header.kind == Kind::WEBP ? MAX_WEBP_SIDE : header.is_jpeg() ? MAX_JPEG_SIDE : MAX_PIXELS;
     if (!width || !height || std::max(width, height) > side || width * height > MAX_PIXELS)
         refuse("the header claims " + number(width) + " x " + number(height) + " pixels (1 to " + number(MAX_PIXELS) + " pixels are possible, and sides of " +
                number(side) + ")");
@@ -76,12 +78,14 @@ void parse_size(ByteReader& reader, Header& header, bool is_square) {
 
 void check_section(const Header& header, const SectionEntry& entry) {
     const int type = entry.type();
-    const bool is_known = type == (ALPHA & 63) || type == (METADATA & 63);
-    if (!type || (is_known && entry.tag != ALPHA && entry.tag != METADATA)) refuse("a section has the tag " + number(entry.tag) + ": the data is damaged");
+    const uint8_t* known = std::ranges::find(KNOWN_TAGS, type, [](uint8_t tag) { return tag & TYPE_BITS; });
+    const bool is_known = known != std::end(KNOWN_TAGS);
+    if (!type || (is_known && entry.tag != *known)) refuse("a section has the tag " + number(entry.tag) + ": the data is damaged");
     if (!is_known && entry.is_critical()) refuse("a section of the unknown type " + number(type) + ": a newer ddpmcodec is needed");
     if (!entry.length) refuse("a section of type " + number(type) + " is empty: the data is damaged");
     if (!header.sections.empty() && header.sections.back().type() >= type) refuse("sections are not in order: the data is damaged");
-    if (entry.tag == ALPHA && (header.is_stored() || !has_alpha(header.mode))) refuse("an alpha section where the image has none: the data is damaged");
+    if (entry.tag == ALPHA && (header.kind != Kind::PIXELS || !has_alpha(header.mode))) refuse("an alpha section where the image has none: the data is damaged");
+    if ((entry.tag == FRAME || entry.tag == RECIPE) && !header.has_coefficients()) refuse("a section of a JPEG where there is none: the data is damaged");
     if (entry.tag != METADATA) return;
     if (header.is_jpeg()) refuse("metadata besides those of a JPEG: the data is damaged");
     if (entry.length > MAX_METADATA) refuse("the header claims " + number(entry.length) + " bytes of metadata (at most " + number(MAX_METADATA) + " are possible)");
@@ -99,16 +103,22 @@ void parse_sections(ByteReader& reader, Header& header) {
     if (header.sections.empty() && !(header.is_jpeg() && header.orientation != UPRIGHT)) refuse("a list of no sections: the data is damaged");
 }
 
-void parse_index(ByteReader& reader, Header& header) {
-    const uint64_t width = reader.varint(), height = reader.varint(), length = reader.varint();
+// The grid of tiles, unless the only one is the image.
+void parse_grid(ByteReader& reader, Header& header) {
+    const uint64_t width = reader.varint(), height = reader.varint();
     if (!width || width > uint64_t(header.width) || !height || height > uint64_t(header.height) || width * height > MAX_TILE_PIXELS)
         refuse("the header claims tiles of " + number(width) + " x " + number(height) + " pixels for an image of " + number(header.width) + " x " +
                number(header.height) + " (1 to " + number(MAX_TILE_PIXELS) + " pixels are possible)");
+    if (header.has_coefficients() && width == uint64_t(header.width) && height == uint64_t(header.height))
+        refuse("the header claims a grid of a single tile: the data is damaged");
     header.tile_width = int(width), header.tile_height = int(height);
     const uint64_t columns = (uint64_t(header.width) + width - 1) / width, rows = (uint64_t(header.height) + height - 1) / height;
     if (columns * rows > MAX_CHUNKS || columns * rows * uint64_t(header.segments()) > MAX_CHUNKS)
         refuse("the header claims more than " + number(MAX_CHUNKS) + " chunks: the data is damaged");
-    const uint64_t chunks = columns * rows * uint64_t(header.segments());
+}
+
+void parse_index(ByteReader& reader, Header& header) {
+    const uint64_t length = reader.varint(), chunks = uint64_t(header.tile_count()) * uint64_t(header.segments());
     if (length < (1 + CRC16_BYTES) * chunks || length > (MAX_VARINT_BYTES + CRC16_BYTES) * chunks)
         refuse("the header claims an index of " + number(length) + " bytes for " + number(chunks) + " chunks: the data is damaged");
     require_crc(reader, reader.since(0));
@@ -127,6 +137,13 @@ void parse_index(ByteReader& reader, Header& header) {
         refuse("the index holds fewer than " + number(chunks) + " chunks: the data is damaged");
     }
     if (!index.at_end()) refuse("the index holds more than " + number(chunks) + " chunks: the data is damaged");
+}
+
+void require_one_tile(const Header& header) {
+    const uint64_t pixels = uint64_t(header.width) * uint64_t(header.height);
+    if (pixels > MAX_TILE_PIXELS)
+        refuse("the header claims a single tile of " + number(header.width) + " x " + number(header.height) + " pixels (1 to " + number(MAX_TILE_PIXELS) +
+               " pixels are possible)");
 }
 
 // The length of the payload; of a stream, how many words it has and how long its state is.
@@ -166,14 +183,14 @@ Header parse_header(Bytes data) {
     parse_model(reader, header);
     parse_size(reader, header, flags.square);
     if (flags.sections) parse_sections(reader, header);
-    if (!header.is_stored() && has_alpha(header.mode) && !header.section(ALPHA)) refuse("an image with alpha and no alpha section: the data is damaged");
-    header.is_tiled = flags.tiled;
-    if (flags.tiled) {
+    if (header.kind == Kind::PIXELS && has_alpha(header.mode) && !header.section(ALPHA)) refuse("an image with alpha and no alpha section: the data is damaged");
+    if (header.has_coefficients() && !(header.section(FRAME) && header.section(RECIPE))) refuse("a JPEG without its frame or recipe: the data is damaged");
+    header.is_tiled = flags.tiled || header.has_coefficients();
+    if (flags.tiled) parse_grid(reader, header);
+    else if (!header.is_stored()) require_one_tile(header);
+    if (header.is_tiled) {
         parse_index(reader, header);
     } else {
-        if (!header.is_stored() && uint64_t(header.width) * uint64_t(header.height) > MAX_TILE_PIXELS)
-            refuse("the header claims one stream of " + number(header.width) + " x " + number(header.height) + " pixels (1 to " + number(MAX_TILE_PIXELS) +
-                   " pixels are possible)");
         header.covered = reader.position();
         parse_length(reader, header);
         if (!flags.is_plain()) require_crc(reader, reader.since(0));
@@ -182,7 +199,7 @@ Header parse_header(Bytes data) {
     return header;
 }
 
-int Header::segments() const { return int(std::size(GROUPS)) * levels + EXACT_SEGMENTS; }
+int Header::segments() const { return has_coefficients() ? JPEG_SEGMENTS : int(std::size(GROUPS)) * levels + EXACT_SEGMENTS; }
 
 PixelBox Header::tile(int number) const {
     const int left = number % tile_columns() * tile_width, top = number / tile_columns() * tile_height;

@@ -38,19 +38,20 @@ inline int channels_of(Mode mode) { return mode == Mode::RGB || mode == Mode::RG
 inline bool has_alpha(Mode mode) { return mode == Mode::LA || mode == Mode::RGBA; }
 
 // Kinds of payloads, in the order of their numbers in files.
-enum class Kind : uint8_t { PIXELS, WEBP, JPEG, JPEG_XL };
-inline constexpr const char* KIND_NAMES[] = {"pixel stream", "WebP payload", "JPEG payload", "JPEG XL payload"};
-inline constexpr const char* STORED_NAMES[] = {"", "webp", "jpeg", "jxl"};  // of files that payloads are
+enum class Kind : uint8_t { PIXELS, WEBP, JPEG, COEFFICIENTS };
+inline constexpr const char* KIND_NAMES[] = {"pixels", "webp", "jpeg", "coefficients"};
 inline constexpr int KINDS = 4;
 
 // Types of sections, and the tags that these have.
-inline constexpr uint8_t ALPHA = 0x81, METADATA = 0x42;
+inline constexpr uint8_t ALPHA = 0x81, METADATA = 0x42, FRAME = 0x83, RECIPE = 0xC4;
+
+inline constexpr int TYPE_BITS = 63;
 
 struct SectionEntry {
     uint8_t tag;
     uint64_t length;  // bytes
 
-    int type() const { return tag & 63; }
+    int type() const { return tag & TYPE_BITS; }
     bool is_after() const { return tag & 64; }  // the payload
     bool is_critical() const { return tag & 128; }
 };
@@ -81,19 +82,20 @@ struct Header {
     std::array<uint8_t, 3> mean_colour{};              // of a stored file: its preview
     int orientation = UPRIGHT;
     std::vector<SectionEntry> sections;
-    bool is_tiled = false;
+    bool is_tiled = false;                             // the payload is chunks, which an index lists
     int tile_width = 0, tile_height = 0;               // without tiles those of the image
-    std::vector<Chunk> chunks;                         // of a tiled file, segment after segment
+    std::vector<Chunk> chunks;                         // segment after segment
     int state_bytes = LEAST_STATE_BYTES;               // of a single stream
     uint64_t payload_length = 0;                       // bytes
     uint64_t size = 0;                                 // bytes of header and index
     size_t covered = 0;                                // bytes from the first on that the check of a plain stream covers
 
     int channels() const { return channels_of(mode); }
-    bool is_stored() const { return kind != Kind::PIXELS; }
-    bool is_jpeg() const { return kind == Kind::JPEG || kind == Kind::JPEG_XL; }
+    bool is_stored() const { return kind == Kind::WEBP || kind == Kind::JPEG; }        // a file of another format
+    bool is_jpeg() const { return kind == Kind::JPEG || kind == Kind::COEFFICIENTS; }  // made from a JPEG file
+    bool has_coefficients() const { return kind == Kind::COEFFICIENTS; }
     // A single stream and nothing besides: the check of the stream covers the header, which has no CRC.
-    bool is_plain() const { return !is_tiled && !is_stored() && sections.empty() && orientation == UPRIGHT; }
+    bool is_plain() const { return kind == Kind::PIXELS && !is_tiled && sections.empty() && orientation == UPRIGHT; }
     int steps() const { return is_stored() ? 1 : levels + 1; }
     int segments() const;  // of a tile
 
