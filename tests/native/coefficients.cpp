@@ -79,13 +79,8 @@ nb::tuple decode(const CoefficientModel& model, int effort, const std::vector<st
 }  // namespace
 
 void bind_coefficient_parts(nb::module_& m) {
-    nb::class_<CoefficientModel>(m, "CoefficientModel", "Networks of JPEG coefficients.")
-        .def_static("parse", [](const nb::bytes& data, const std::string& source) {
-            return std::const_pointer_cast<CoefficientModel>(CoefficientModel::parse(bytes_of(data), source));
-        }, "data"_a, "source"_a)
-        .def("encode", &encode, "effort"_a, "components"_a)
-        .def("decode", &decode, "effort"_a, "components"_a, "chunks"_a, "is_cut"_a = false,
-             "with_means"_a = false);
+    m.def("encode_coefficients", &encode, "model"_a, "effort"_a, "components"_a);
+    m.def("decode_coefficients", &decode, "model"_a, "effort"_a, "components"_a, "chunks"_a, "is_cut"_a = false, "with_means"_a = false);
 }
 
 }  // namespace ddpm

@@ -69,20 +69,10 @@ void interleave(const Picture& picture, uint8_t* out, size_t stride) {
         }
 }
 
-// The payload of a stored file begins with a CRC-32: of a WebP's pixels, or of the JPEG file, whose length follows.
 std::vector<uint8_t> payload_of(const ddpm_decoder& decoder) {
-    const Header& header = header_of(decoder);
-    require(header.is_stored(), "the file holds pixels, and no other file");
+    require(header_of(decoder).kind != Kind::PIXELS, "the file holds pixels, and no other file");
     require(decoder.event == DDPM_NEED_PIXELS || decoder.event == DDPM_DONE, "the payload is not complete yet: wait for DDPM_NEED_PIXELS");
-    const Container& container = *decoder.file->container();
-    if (!container.has(header.payload())) return {};
-    const std::vector<uint8_t> payload = container.bytes(header.payload());
-    ByteReader reader(payload, "the payload");
-    const uint64_t check = reader.integer(CRC32_BYTES);
-    const uint64_t length = header.is_jpeg() ? reader.varint() : 0;
-    const Bytes file = reader.take(reader.left());
-    if (header.kind == Kind::JPEG && (crc32(file) != check || file.size() != length)) throw Error(Fault::CHECKSUM, "the JPEG inside the file is damaged: its checksum does not match");
-    return {file.begin(), file.end()};
+    return decoder.file->file_inside();
 }
 
 Bytes section_of(ddpm_decoder& decoder, ddpm_section section) {
@@ -166,6 +156,7 @@ ddpm_event ddpm_decoder_advance(ddpm_decoder* decoder, double seconds) {
     const ddpm_error error = guarded(decoder, [&] {
         if (!decoder->decoder) decoder->begun();
         decoder->event = event_of(decoder->decoder->advance(limited, decoder->threads));
+        decoder->has_payload = false;
     });
     if (error) decoder->event = DDPM_ERROR;
     return decoder->event;
@@ -186,7 +177,7 @@ ddpm_error ddpm_decoder_set_pixels(ddpm_decoder* decoder, const uint8_t* pixels,
         require(pixels, "the pixels are NULL");
         require(decoder->event == DDPM_NEED_PIXELS, "no pixels are needed now: wait for DDPM_NEED_PIXELS");
         const Header& header = header_of(*decoder);
-        const size_t count = size_t(header.width) * size_t(header.height), colours = size_t(header.channels());
+        const size_t count = decoder->file->box_inside().pixels(), colours = size_t(header.channels());
         const size_t channels = channels_with_alpha(header.mode);
         require(size == count * channels, "the image has " + std::to_string(count * channels) + " bytes of pixels, not " + std::to_string(size));
         std::vector<uint8_t> colour(count * colours), alpha(channels > colours ? count : 0);

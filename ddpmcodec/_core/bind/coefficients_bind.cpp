@@ -1,6 +1,7 @@
 // Models of JPEG coefficients.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/map.h>
+#include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 
 #include "coefficient_pass.h"
@@ -12,6 +13,10 @@ using namespace nb::literals;
 namespace ddpm {
 
 void bind_coefficients(nb::module_& m) {
+    nb::class_<CoefficientModel>(m, "CoefficientModel", "Networks of JPEG coefficients.")
+        .def_static("parse", [](const PyBytes& data, const std::string& source, int number) {
+            return std::const_pointer_cast<CoefficientModel>(CoefficientModel::parse(view_of(data), source, number));
+        }, "data"_a, "source"_a, "number"_a = 0);
     m.def("jpeg_answers", [](const PyBytes& data, const std::string& source) {
         return CoefficientModel::parse(view_of(data), source)->answers();
     }, "data"_a, "source"_a);

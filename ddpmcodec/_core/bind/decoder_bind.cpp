@@ -238,6 +238,12 @@ void bind_decoder(nb::module_& m) {
         .def_prop_ro("bytes_shown", &Decoder::bytes_shown)
         .def_prop_ro("verdict", &Decoder::verdict)
         .def_prop_ro("metadata", [](const Decoder& d) { return metadata_of(d.metadata()); })
+        .def("set_jpeg_networks", [](Decoder& d, const CoefficientModel& model, int effort) { d.set_jpeg_networks(model.networks(effort)); }, "model"_a, "effort"_a)
+        .def("file_inside", [](const Decoder& d) { return bytes_of(d.file_inside()); })
+        .def_prop_ro("box_inside", [](const Decoder& d) {
+            const PixelBox box = d.box_inside();
+            return std::make_tuple(box.left, box.top, box.right, box.bottom);
+        })
         .def("payload", [](const Decoder& d) {
             const Header& header = header_of(d);
             return bytes_of(d.container()->bytes(header.payload()));

@@ -14,7 +14,6 @@ namespace {
 constexpr uint64_t FIRST_BYTES = 32;             // of a single stream that are worth a preview
 constexpr uint64_t WORK_PIXELS = uint64_t(1) << 22;  // that are decoded at a time, so that many cores take no more memory
 constexpr float LACK = 0.25f;                    // grey levels of a halving, which rounds down: (a + b) >> 1
-constexpr const char* DAMAGED = "the data is damaged: it decodes to another image than was encoded; get the file again";
 
 std::vector<uint8_t> every_nth(const std::vector<uint8_t>& plane, int height, int width, int step) {
     std::vector<uint8_t> small;
@@ -41,17 +40,35 @@ void Decoder::open(std::shared_ptr<const Source> source) {
 }
 
 void Decoder::set_networks(const std::vector<std::shared_ptr<const Trained>>& networks) {
-    if (!container_) throw Error(Fault::ARGUMENT, "networks are set once the header was read");
+    if (!container_ || container_->header().has_coefficients()) throw Error(Fault::ARGUMENT, "networks of pixels are set once the header of such a file was read");
     model_ = model_of(networks, container_->header().levels);
+}
+
+std::vector<uint8_t> Decoder::file_inside() const {
+    const Header& header = planned_header();
+    if (header.has_coefficients()) return jpeg_file_;
+    if (!header.is_stored() || !container_->has(header.payload())) return {};
+    const std::vector<uint8_t> payload = container_->bytes(header.payload());
+    ByteReader reader(payload, "the payload");
+    const uint64_t check = reader.integer(CRC32_BYTES);
+    const uint64_t length = header.is_jpeg() ? reader.varint() : 0;
+    const Bytes file = reader.take(reader.left());
+    if (header.is_jpeg() && (file.size() != length || !holds(crc32(file), uint32_t(check))))
+        throw Error(Fault::CHECKSUM, "the JPEG inside the file is damaged: its checksum does not match");
+    return {file.begin(), file.end()};
+}
+
+PixelBox Decoder::box_inside() const {
+    const Header& header = planned_header();
+    return header.has_coefficients() ? jpeg_box_ : PixelBox{0, 0, header.width, header.height};
 }
 
 void Decoder::set_pixels(std::vector<uint8_t> colour, std::vector<uint8_t> alpha) {
     const Header& header = planned_header();
-    if (!header.is_stored()) throw Error(Fault::ARGUMENT, "only pixels of stored files are set");
-    const size_t pixels = size_t(header.width) * size_t(header.height);
-    if (colour.size() != pixels * size_t(header.channels()) || alpha.size() != (has_alpha(header.mode) ? pixels : 0))
-        throw Error(Fault::CORRUPT, "the stored file has another size than the header says");
-    const PixelBox all{0, 0, header.width, header.height};
+    if (header.kind == Kind::PIXELS) throw Error(Fault::ARGUMENT, "only pixels of files inside are set");
+    const PixelBox box = box_inside();
+    if (colour.size() != box.pixels() * uint64_t(header.channels()) || alpha.size() != (has_alpha(header.mode) ? box.pixels() : 0))
+        throw Error(Fault::CORRUPT, "the file inside has another size than the header says");
     if (header.kind == Kind::WEBP) {
         const std::vector<uint8_t> start = container_->bytes({header.payload().begin, header.payload().begin + CRC32_BYTES});
         ByteReader reader(start, "the payload");
@@ -59,10 +76,10 @@ void Decoder::set_pixels(std::vector<uint8_t> colour, std::vector<uint8_t> alpha
             throw Error(Fault::CHECKSUM, "the WebP inside the file decodes to another image than was encoded");
     }
     canvas_ = std::make_unique<Canvas>(region_, header.channels());
-    canvas_->place(all, colour);
+    canvas_->place(box, colour);
     if (!alpha.empty()) {
         Canvas plane(region_, 1);
-        plane.place(all, alpha);
+        plane.place(box, alpha);
         alpha_.plane = plane.pixels();
     }
     has_pixels_ = true;
@@ -104,6 +121,7 @@ Event Decoder::next_event(double seconds, int threads) {
         throw Error(Fault::FORMAT, std::to_string(container_->following()) + (container_->following() == 1 ? " byte follows" : " bytes follow") +
                                        " the end of the image: keep what precedes it, `head -c " + std::to_string(container_->size()) + "`, or decode with partial=True");
     if (container_->header().is_stored()) return advance_stored();
+    if (container_->header().has_coefficients()) return advance_jpeg(seconds, threads);
     if (!has_read_alpha_ && container_->is_final() && !is_preview() && plan_.scale == 1) container_->require_length();
     if (!has_read_alpha_ && !read_alpha()) return Event::NEED_BYTES;
     if (!in_round_ && container_->is_final() && !accepts_damage()) require_wanted();
@@ -133,7 +151,8 @@ bool Decoder::read_header() {
 void Decoder::make_plan() {
     const Header& header = container_->header();
     region_ = region_of(plan_, header);
-    const PixelBox covered = covered_by(tiles_of(region_, header), header);
+    tiles_needed_ = tiles_of(region_, header);
+    const PixelBox covered = covered_by(tiles_needed_, header);
     require_pixels(plan_, covered.width(), covered.height());
     verdict_.steps = header.steps();
     next_size_ = std::min(header.payload().begin + FIRST_BYTES, header.end());
@@ -166,7 +185,7 @@ void Decoder::make_tiles() {
     const Header& header = container_->header();
     const int scale = plan_.scale;
     make_canvas();
-    for (const int number : tiles_of(region_, header)) {
+    for (const int number : tiles_needed_) {
         const PixelBox box = header.tile(number);
         const int last = from_bands_     ? segments_for_scale(header, box.height(), box.width(), scale)
                          : plan_.step ? segments_of_steps(header, *plan_.step)
@@ -220,7 +239,8 @@ Event Decoder::advance_stored() {
 // Throws Error where less is there than is wanted, before any network runs. Small images from bands are judged by tile.
 void Decoder::require_wanted() {
     if (from_bands_) return;
-    if (!plan_.step || *plan_.step >= container_->header().steps() || container_->size() < container_->end_of_segment(segments_wanted_)) container_->require_whole(tiles_of(region_, container_->header()));
+    const bool wants_all = segments_wanted_ == container_->header().segments();
+    if (wants_all || container_->size() < container_->end_of_segment(segments_wanted_)) container_->require_whole(tiles_needed_);
     read_metadata();
 }
 
@@ -389,7 +409,7 @@ void Decoder::judge() {
     if (!plan_.is_partial && container_->is_lossy() && verdict_.is_damaged) throw Error(Fault::CHECKSUM, DAMAGED);
     if (accepts_damage() || (is_complete && !is_damaged)) return;
     if (from_bands_ && !is_damaged) throw Error(Fault::TRUNCATED, "the file ends before the small image does");
-    if (!from_bands_) container_->require_whole(tiles_of(region_, header));
+    if (!from_bands_) container_->require_whole(tiles_needed_);
     throw Error(Fault::CHECKSUM, DAMAGED);
 }
 
@@ -407,8 +427,9 @@ uint64_t Decoder::bytes_used(bool is_exact) const {
         const uint64_t begin = header.payload().begin, state = words || verdict_.steps_done ? uint64_t(header.state_bytes) : 0;
         return is_exact ? container_->size() : std::min(container_->size(), begin + state + WORD_BYTES * words);
     }
-    if (!plan_.box && !from_bands_) return plan_.step ? std::min(container_->size(), container_->end_of_segment(segments_wanted_)) : container_->size();
-    for (const int tile : tiles_of(region_, header))
+    const bool wants_all = segments_wanted_ == header.segments() && !plan_.step;
+    if (!plan_.box && !from_bands_) return wants_all ? container_->size() : std::min(container_->size(), container_->end_of_segment(segments_wanted_));
+    for (const int tile : tiles_needed_)
         for (int segment = 0; segment < segments_wanted_; segment++) {
             const ByteRange range = container_->chunk(container_->chunk_of(tile, segment));
             chunks += std::clamp(container_->size(), range.begin, range.end) - range.begin;
@@ -437,6 +458,7 @@ Verdict Decoder::verdict() const {
 
 int Decoder::steps_of_tiles() const {
     const Header& header = container_->header();
+    if (jpeg_) return steps_done(header, jpeg_->segments_done());
     int steps = tiles_.empty() ? 0 : header.steps();
     for (const std::unique_ptr<Tile>& tile : tiles_)
         if (!tile->result().is_exact) steps = std::min(steps, steps_done(header, tile->result().segments_done));

@@ -8,6 +8,7 @@
 #include "container.h"
 #include "image_decoder.h"
 #include "plan.h"
+#include "jpeg_tiles.h"
 #include "tile.h"
 
 namespace ddpm {
@@ -23,8 +24,14 @@ class Decoder : public ImageDecoder {
     void open(std::shared_ptr<const Source> source);
 
     void set_networks(const std::vector<std::shared_ptr<const Trained>>& networks) override;
-    // Pixels of a stored file, [height, width, channels], and its alpha or nothing. Throws Error: CORRUPT where they are of another
-    // size, CHECKSUM where they are not those that were encoded.
+    void set_jpeg_networks(CoefficientNetworks networks);  // if the file holds the coefficients of a JPEG
+    // The file of another format whose pixels are needed: the payload of a stored file, or a JPEG of the coefficients that are known.
+    // It is the original, once all of a file is decoded.
+    std::vector<uint8_t> file_inside() const;
+    // Where the pixels of that file lie in the image.
+    PixelBox box_inside() const;
+    // These pixels, [height, width, channels], and their alpha or nothing. Throws Error: CORRUPT where they are of another size,
+    // CHECKSUM where they are not those that were encoded.
     void set_pixels(std::vector<uint8_t> colour, std::vector<uint8_t> alpha);
 
     // Whether all that is left is a stream that may be decoded with those of other files, as a `Batch`: a whole file of one small
@@ -61,6 +68,12 @@ class Decoder : public ImageDecoder {
     void make_tiles();
     void make_canvas();
     Event advance_stored();
+    Event advance_jpeg(double seconds, int threads);
+    bool read_jpeg_frame();
+    bool begin_jpeg_round();
+    bool end_jpeg_round();
+    bool make_original();
+    void judge_jpeg();
     void require_wanted();
     bool begin_round();
     int arrived_segments() const;
@@ -84,10 +97,17 @@ class Decoder : public ImageDecoder {
     std::unique_ptr<Container> container_;
     bool is_last_ = false, is_planned_ = false, has_read_alpha_ = false, has_read_metadata_ = false, is_done_ = false, has_failed_ = false;
     PixelBox region_{};
+    std::vector<int> tiles_needed_;
     bool from_bands_ = false;   // the small image is made of coarse bands alone
     Alpha alpha_;               // of the region
     Metadata metadata_;
-    bool has_shown_ = false, has_asked_ = false, has_pixels_ = false;  // of a stored file
+    bool has_shown_ = false, has_asked_ = false, has_pixels_ = false;  // of a file inside
+
+    std::optional<CoefficientNetworks> jpeg_networks_;
+    std::unique_ptr<JpegTiles> jpeg_;
+    std::vector<uint8_t> jpeg_file_;                // of what is known
+    PixelBox jpeg_box_{};                           // of its pixels
+    bool has_original_ = false, original_damaged_ = false;
 
     std::optional<Model> model_;
     std::vector<std::unique_ptr<Tile>> tiles_;

@@ -60,7 +60,7 @@ int step_for(int levels, int scale) {
     return step;
 }
 
-bool has_bands_for(const Header& header, int scale) { return scale > 1 && !header.is_stored() && step_for(header.levels, scale) <= header.levels; }
+bool has_bands_for(const Header& header, int scale) { return scale > 1 && header.kind == Kind::PIXELS && step_for(header.levels, scale) <= header.levels; }
 
 int finest_band(int height, int width, int scale) {
     const int halvings = int(std::bit_width(unsigned(scale))) - 1;
@@ -79,6 +79,7 @@ int segments_for_scale(const Header& header, int height, int width, int scale) {
 }
 
 int segments_of_steps(const Header& header, int step) {
+    if (header.has_coefficients()) return std::min(step, header.segments());
     int count = 0;
     for (const Segment& segment : segments_of(header.levels, 1, 1)) count += segment.step < step;
     return count;

@@ -9,6 +9,8 @@
 
 namespace ddpm {
 
+inline constexpr const char* DAMAGED = "the data is damaged: it decodes to another image than was encoded; get the file again";
+
 // Whether streams ended as they must where they decode to what was encoded: in state and length. check: 24 bits, of the samples.
 bool have_ended_well(const Pass& pass, uint32_t check, int first_stream, int streams);
 

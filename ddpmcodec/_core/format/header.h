@@ -96,7 +96,7 @@ struct Header {
     bool has_coefficients() const { return kind == Kind::COEFFICIENTS; }
     // A single stream and nothing besides: the check of the stream covers the header, which has no CRC.
     bool is_plain() const { return kind == Kind::PIXELS && !is_tiled && sections.empty() && orientation == UPRIGHT; }
-    int steps() const { return is_stored() ? 1 : levels + 1; }
+    int steps() const { return is_stored() ? 1 : has_coefficients() ? segments() : levels + 1; }  // of coefficients each segment is one
     int segments() const;  // of a tile
 
     int tile_columns() const { return (width + tile_width - 1) / tile_width; }
