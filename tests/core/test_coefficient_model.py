@@ -10,13 +10,14 @@ import pytest
 from coefficients import drawn, model_bytes, tensors
 
 from ddpmcodec import models
+from ddpmcodec._native import CoefficientModel
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format import model_file
 from ddpmcodec.format.model_file import seal
 from ddpmcodec.models import jpeg
 from native_testing import testing
 
-parse = testing.CoefficientModel.parse
+parse = CoefficientModel.parse
 
 
 def changed(name: str, tensor: Any) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def filled(name: str, value: int) -> Any:
 
 def test_efforts_have_networks_and_the_highest_those_of_the_second() -> None:
     model = parse(model_bytes(), "small")
-    first, second, third = (model.encode(effort, drawn([(4, 4)]))[0] for effort in (1, 2, 3))
+    first, second, third = (testing.encode_coefficients(model, effort, drawn([(4, 4)]))[0] for effort in (1, 2, 3))
     assert first != second == third
 
 
@@ -85,9 +86,9 @@ def test_networks_that_compute_something_else_are_not_used() -> None:
     header["__metadata__"]["ddpmcodec"] = json.dumps(facts)
     text = json.dumps(header).encode()
     model = parse(seal(len(text).to_bytes(8, "little") + text + data[end:]), "small")
-    model.encode(1, drawn([(1, 1)]))
+    testing.encode_coefficients(model, 1, drawn([(1, 1)]))
     with pytest.raises(ModelError, match="compute"):
-        model.encode(2, drawn([(1, 1)]))
+        testing.encode_coefficients(model, 2, drawn([(1, 1)]))
 
 
 def test_models_of_other_kinds_are_refused() -> None:

@@ -12,30 +12,35 @@ namespace ddpm {
 
 void JpegTile::take(const Container& container, const CoefficientNetworks& networks, int limit) {
     result_.is_damaged = result_.is_cut = false;
-    for (; taken_ < limit && !result_.is_exact; taken_++) {
+    target_ = taken_;
+    while (taken_ < limit && !result_.is_exact) {
         const Container::ChunkBytes data = container.read_chunk(container.chunk_of(number_, taken_));
         result_.is_cut = data.state == ChunkState::CUT;
         result_.is_damaged = data.state == ChunkState::DAMAGED;
-        if (data.state != ChunkState::WHOLE) return;
-        CoefficientChunk chunk = parse_coefficient_chunk(data.bytes, taken_ == 0);
-        result_.words_used += chunk.words.size();
-        if (taken_) {
-            pass_->extend(chunk.words);
-            continue;
-        }
-        pass_.emplace(networks, values_);
-        pass_->decode(std::move(chunk));
-        result_.has_begun = true;
+        if (result_.is_damaged || (result_.is_cut && (!container.is_final() || (!taken_ && data.bytes.size() <= MOST_STATE_BYTES)))) return;
+        extend(parse_coefficient_chunk(data.bytes, taken_ == 0), networks);
+        target_ = taken_ + 1;
+        if (result_.is_cut) return pass_->set_cut();
+        taken_++;
     }
+}
+
+void JpegTile::extend(CoefficientChunk chunk, const CoefficientNetworks& networks) {
+    result_.words_used += chunk.words.size();
+    if (pass_) return pass_->extend(chunk.words);
+    pass_.emplace(networks, values_);
+    pass_->decode(std::move(chunk));
+    result_.has_begun = true;
 }
 
 bool JpegTile::advance(Clock::time_point deadline) {
     if (!pass_ || result_.is_exact) return true;
-    const bool is_done = pass_->advance(taken_, deadline);
+    const bool is_done = pass_->advance(target_, deadline);
     result_.segments_done = pass_->segments_done();
     if (!is_done) return false;
     result_.is_exact = pass_->has_ended_well();
-    result_.is_damaged = result_.is_damaged || (!result_.is_exact && (result_.segments_done < taken_ || taken_ == JPEG_SEGMENTS));
+    const bool has_failed = result_.segments_done < taken_ || taken_ == JPEG_SEGMENTS;
+    result_.is_damaged = result_.is_damaged || (has_failed && !result_.is_exact);
     if (result_.is_exact) pass_.reset();
     return true;
 }

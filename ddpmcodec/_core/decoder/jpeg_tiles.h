@@ -10,7 +10,7 @@
 
 namespace ddpm {
 
-// One tile. Its segments are whole or are not decoded.
+// One tile.
 class JpegTile {
   public:
     // image: the frame of all tiles.
@@ -29,11 +29,13 @@ class JpegTile {
     Coefficients expected() const { return pass_ && !result_.is_exact ? pass_->expected() : values_; }
 
   private:
+    void extend(CoefficientChunk chunk, const CoefficientNetworks& networks);
+
     const int number_;
     const PixelBox box_;
     Coefficients values_;
     std::optional<CoefficientPass> pass_;  // until all is done
-    int taken_ = 0;                        // segments
+    int taken_ = 0, target_ = 0;           // segments: that are whole; to be decoded
     TileResult result_;
 };
 

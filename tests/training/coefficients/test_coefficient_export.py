@@ -9,7 +9,7 @@ import pytest
 import torch
 from coefficient_files import Planes, made, random_planes
 
-from ddpmcodec._native import testing
+from ddpmcodec._native import CoefficientModel
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.models import jpeg
 from ddpmcodec.training.coefficients import order
@@ -24,6 +24,7 @@ from ddpmcodec.training.coefficients.coefficient_network import (
 from ddpmcodec.training.coefficients.coefficient_start import begin_as
 from ddpmcodec.training.coefficients.first_predictors import Statistics
 from ddpmcodec.training.coefficients.planes import GRIDS, JpegFile
+from native_testing import testing
 
 
 def random_network(role: str, seed: int = 0) -> CoefficientNetwork:
@@ -70,22 +71,22 @@ def test_the_core_codes_with_as_many_bits(
     networks: dict[str, CoefficientNetwork], content: bytes, covered: tuple[int, int]
 ) -> None:
     """Files of one MCU: in larger ones the core's networks learn, and it needs fewer bits."""
-    model, lengths = testing.CoefficientModel.parse(content, "random"), []
+    model, lengths = CoefficientModel.parse(content, "random"), []
     for seed in range(4):
         planes = random_planes(covered, seed, rows=1, columns=1)
         file = made(planes, covered)
         expected = sum(code_length(network, file, 1 << 30) for network in networks.values())
-        lengths.append((model.encode(1, components(file, planes))[1], expected))
+        lengths.append((testing.encode_coefficients(model, 1, components(file, planes))[1], expected))
     found, expected = np.sum(lengths, 0)
     assert found == pytest.approx(expected, rel=0.002)
 
 
 def test_the_core_decodes_what_it_coded(content: bytes) -> None:
     planes = random_planes((2, 1))
-    file, model = made(planes, (2, 1)), testing.CoefficientModel.parse(content, "random")
-    chunks, _ = model.encode(2, components(file, planes))
+    file, model = made(planes, (2, 1)), CoefficientModel.parse(content, "random")
+    chunks, _ = testing.encode_coefficients(model, 2, components(file, planes))
     geometry = [(steps, *values.shape[:2]) for steps, values in components(file, planes)]
-    decoded, segments, ended_well = model.decode(2, geometry, chunks)
+    decoded, segments, ended_well = testing.decode_coefficients(model, 2, geometry, chunks)
     assert (segments, ended_well) == (len(order.STARTS), True)
     assert all(np.array_equal(one, other) for one, other in zip(decoded, planes, strict=True))
 
