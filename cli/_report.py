@@ -268,8 +268,8 @@ def coding_line(header: FileHeader, given: ContextModel | None) -> str:
     from ddpmcodec.format.header import CODINGS
     from ddpmcodec.models.registry import written_with
 
-    if header.stored:
-        return f"  {CODINGS[header.stored]}"
+    if header.is_stored:
+        return f"  {CODINGS[header.kind]}"
     macs = macs_per_pixel(written_with(header.model_number, header.model_id, given), Coding.of(header))
     return f"  {coding_words(header.effort, header.levels)}, {macs / 1000:.1f} thousand multiply-accumulates a pixel"
 

@@ -228,16 +228,16 @@ class Encoder:
 
     def _result(self, task: Task, data: bytes, image: Image.Image, file: bytes) -> Result:
         from ddpmcodec._native import parse_header
-        from ddpmcodec.format.header import CODINGS
+        from ddpmcodec.format.header import CODINGS, PIXELS
 
         pixels, times = image.width * image.height, ratio(len(data), len(file))
         facts = {"format": image.format, "width": image.width, "height": image.height, "mode": image.mode}
         rates = {"bpp": 8 * len(file) / pixels, "ratio": times}
-        stored = parse_header(file).stored
-        facts["coding"] = CODINGS[stored]
-        line = f"{len(file)} bytes, {rates['bpp']:.3f} bpp, ratio {times:.3f}" + f", {CODINGS[stored]}" * bool(stored)
+        header = parse_header(file)
+        facts["coding"] = CODINGS[header.kind]
+        line = f"{len(file)} bytes, {rates['bpp']:.3f} bpp, ratio {times:.3f}" + f", {CODINGS[header.kind]}" * (header.kind != PIXELS)
         target, warnings = label(task.output, "standard output"), list[str]()
-        if len(file) > len(data) and image.format == "WEBP" and not stored and not self.warned:
+        if len(file) > len(data) and image.format == "WEBP" and not header.is_stored and not self.warned:
             self.warned = True
             warnings.append(f"{label(task.name)}: a lossy WebP grows, as its pixels are coded: better keep it as it is")
         if not self.removes:  # which has looked for it before
@@ -251,7 +251,7 @@ class Encoder:
         header = parse_header(file)
         samples = image.width * image.height * (header.channels + header.has_alpha)
         head = f"  {image.width} x {image.height} {image.mode}, {8 * len(file) / samples:.3f} bits/dim, {seconds:.2f} s"
-        was_taken = not header.stored and len(costs.bits) == header.levels + 1  # the trial that had these costs
+        was_taken = not header.is_stored and len(costs.bits) == header.levels + 1  # the trial that had these costs
         return [head, coding_line(header, self.model()), *(costs.lines() if was_taken else [])]
 
 

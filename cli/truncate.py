@@ -79,7 +79,7 @@ def truncate(
         if not quiet:
             rate = 8 * len(cut) / (header.width * header.height)
             say(f"{label(target, 'standard output')}: {len(cut)} of {len(data)} bytes, {rate:.3f} bpp{reached}")
-            if header.stored and len(cut) < len(data):
+            if header.is_stored and len(cut) < len(data):
                 say(f"of a file that holds {STORED[header.is_jpeg]} the mean colour is left")
 
     return each([file], truncate_one)

@@ -26,13 +26,15 @@ EFFORT_SHIFT: int  # in the fourth byte
 EXTENDED_FLAG: int
 DEPTH_SHIFT: int  # in the fifth byte, of an extended header
 SAMPLE_BITS: int
-KINDS: tuple[str, ...]  # of payloads, by number: "" is pixels, the others are files of other formats
+KINDS: tuple[str, ...]  # of payloads, by number
 LEVELS: tuple[int, ...]  # how many noise levels a file can have
 MAX_EFFORT: int
 MODEL_ID_BYTES: int
 UPRIGHT: int  # as EXIF counts orientations
 ALPHA_TAG: int
 METADATA_TAG: int
+FRAME_TAG: int
+RECIPE_TAG: int
 MAX_PIXELS: int  # of an image
 MAX_CHUNKS: int
 MAX_METADATA: int  # bytes, before and after compression
@@ -49,6 +51,7 @@ CRC32_BYTES: int
 MAX_VARINT_BYTES: int
 SEGMENTS_OF_LEVEL: int  # segments of a tile to a noise level
 SEGMENTS_OF_EXACT: int  # segments of a tile from the last level to exact pixels
+SEGMENTS_OF_JPEG: int  # segments of a tile of JPEG coefficients
 ARCHIVE_MAGIC: bytes
 ARCHIVE_VERSION: int
 BLOCK_MARK: bytes
@@ -124,8 +127,9 @@ class FileHeader:
     """The header of a .ddpm file, as it was read. Lengths and positions are bytes."""
 
     mode: str
-    stored: str  # "webp", "jpeg" or "jxl" if the payload is a file of another format
-    is_jpeg: bool
+    kind: str  # one of KINDS
+    is_stored: bool  # whether the payload is a file of another format
+    is_jpeg: bool  # whether it was made from a JPEG file
     has_alpha: bool
     channels: int  # of colour
     width: int
@@ -149,6 +153,10 @@ class FileHeader:
     payload: tuple[int, int]  # begin and end
     alpha_length: int
     metadata_length: int
+    frame_length: int
+    recipe_length: int
+    def section(self, tag: int) -> tuple[int, int]:
+        """Begin and end of a section; 0, 0 if there is none."""
     size: int  # of header and index
     end: int  # of the whole file
 

@@ -20,7 +20,7 @@ from ddpmcodec.format.ddpma import Packed, assemble, split
 from ddpmcodec.format.header import Header
 from pictures import drawing
 
-CLAIM = pack_header(Header("L", 16383, 16383, stored="webp", mean_colour=b"\x80", payload_length=9))
+CLAIM = pack_header(Header("L", 16383, 16383, kind="webp", mean_colour=b"\x80", payload_length=9))
 SAID = "claims 16383 x 16383 .*178956970"
 
 

@@ -140,7 +140,7 @@ def test_opening_reads_head_and_metadata_only() -> None:
 
 
 def test_decompression_bombs_are_refused_by_their_heads() -> None:
-    head = pack_header(Header("RGB", 16383, 16383, stored="webp", mean_colour=b"rgb", payload_length=9))
+    head = pack_header(Header("RGB", 16383, 16383, kind="webp", mean_colour=b"rgb", payload_length=9))
     with pytest.raises(Image.DecompressionBombError, match="268402689"):
         opened(head + bytes(9))
 

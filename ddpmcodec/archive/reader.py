@@ -17,7 +17,7 @@ from ddpmcodec.content import File, Part
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format.block import BITS_BACK, FILES, LEVEL_UNIT, BlockCoding
 from ddpmcodec.format.ddpma import Archive, Index, find_images, split
-from ddpmcodec.format.header import CODINGS
+from ddpmcodec.format.header import CODINGS, PIXELS
 
 BY_BITS_BACK = "bits back"  # what images that a Gaussian model codes are said to be coded by
 
@@ -123,7 +123,7 @@ def _images(archive: Archive) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _coding_of_block(coding: BlockCoding) -> dict[str, Any]:
     if not coding.latent_levels:
-        return _coding(CODINGS[""], coding)
+        return _coding(CODINGS[PIXELS], coding)
     levels, model_id = len(coding.latent_levels), coding.latent_id.hex()
     return {"coding": BY_BITS_BACK, "effort": None, "levels": levels, "model_number": None, "model_id": model_id}
 
@@ -133,7 +133,7 @@ def _coding_of_file(file: Part) -> dict[str, Any]:
         header = _native.Container(file).header
     except FormatError:
         return _coding(None, None)
-    return _coding(CODINGS[header.stored], None if header.stored else header)
+    return _coding(CODINGS[header.kind], None if header.is_stored else header)
 
 
 def _coding(name: str | None, coding: BlockCoding | _native.FileHeader | None) -> dict[str, Any]:

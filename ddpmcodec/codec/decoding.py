@@ -163,7 +163,7 @@ class Decoding:
 def stored_planes(payload: bytes, header: _native.FileHeader) -> Planes:
     """Decode a whole payload that is a file of another format. Raises FormatError."""
     if header.is_jpeg:
-        jpeg = originals.unpack(payload, header)
+        jpeg = originals.unpack(payload)
         return replace(originals.planes_of(jpeg, header), original=jpeg)
     colour, alpha = graphics.unpack(payload, header)
     return Planes(header.mode, colour, alpha)

@@ -57,14 +57,14 @@ def segments(levels: int, height: int, width: int) -> tuple[Segment, ...]:
 def noise_level(header: _native.FileHeader, step: int) -> float | None:
     """Return the standard deviation, in grey levels, of what is unknown of coefficients after so many steps; 0: pixels
     are exact. None before the first step, and for stored files of other formats."""
-    if header.stored or not step:
+    if header.is_stored or not step:
         return None
     return noise_of(CELLS[header.levels][step - 1])
 
 
 def segments_of_steps(header: _native.FileHeader, step: int) -> int:
     """Return how many segments the first `step` steps have. Stored files of other formats have none."""
-    if header.stored:
+    if header.is_stored:
         return 0
     return sum(part.step < step for part in segments(header.levels, header.height, header.width))
 

@@ -20,7 +20,7 @@ from ddpmcodec.codec.reading import Picture, Reading, numbered, planes_of
 from ddpmcodec.codec.suited import suited
 from ddpmcodec.errors import ChecksumError, FormatError
 from ddpmcodec.format.ddpm import assemble, covered_by_stream
-from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, WEBP, Box, Header
+from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, JPEG, WEBP, Box, Header
 from ddpmcodec.format.sections import pack_alpha, pack_metadata
 from ddpmcodec.format.streams import pack_chunk, pack_state
 from ddpmcodec.format.tiles import LEAST_SIDE, MOST_SIDE, SIDE_STEP, plan_index
@@ -68,9 +68,8 @@ def encode(
         webp: store an image as lossless WebP where that is smaller, with noise levels by 3% or more, as its prefixes
             show one colour. False: the model codes every image.
         pixels: code the pixels of a JPEG file, which takes several times its bytes; every prefix is a preview then.
-            False: a path or binary file that is a JPEG is stored as that file, by JPEG XL's lossless transcoding, and
-            `decode_original` gives it back byte for byte. That needs imagecodecs (`pip install 'ddpmcodec[jpeg]'`);
-            where it is missing, pixels are coded.
+            False: of a path or binary file that is a JPEG, networks code the coefficients, and `decode_original` gives
+            it back byte for byte.
         tile: cut an image into square tiles of so many pixels a side, a multiple of 16 from 64 to 1,024, of which
             `decode(..., box=)` reads and decodes those that it touches. Small tiles make larger files. The model codes
             them: no WebP is stored. None: tiles of up to 2^19 pixels.
@@ -81,7 +80,7 @@ def encode(
 
     Returns:
         The bytes of a .ddpm file. The same image, effort, levels and model give the same bytes on every machine; alpha,
-        metadata, graphics and JPEG files also need the same zlib, libwebp and libjxl for that.
+        metadata, graphics and JPEG files also need the same zlib and libwebp for that.
 
     Raises:
         ImageError: the image cannot be coded (16 bits a sample, CMYK, several frames, too large, unreadable).
@@ -194,7 +193,7 @@ def _encode(pictures: Sequence[Planes], wanted: _Wanted) -> list[bytes]:
     stored = run_all(lambda n: _is_stored(pictures[n], models[n], wanted.webp), range(len(pictures)))
     files = _files(pictures, models, stored, wanted)
     if wanted.may_leave_levels:
-        beaten = [n for n, file in enumerate(files) if not stored[n] and parse_header(file).stored]
+        beaten = [n for n, file in enumerate(files) if not stored[n] and parse_header(file).is_stored]
         others = _without_levels([pictures[n] for n in beaten], [models[n] for n in beaten], wanted)
         for n, other in zip(beaten, others, strict=True):
             files[n] = min(other, files[n], key=len)
@@ -245,14 +244,13 @@ def _is_stored(planes: Planes, model: ContextModel, webp: bool) -> bool:
 
 def _file(planes: Planes, header: Header, tiles: Sequence[Tile], webp: bool) -> bytes:
     if planes.original:
-        stored_format, payload = originals.pack(planes.original)
-        return assemble(_stored_header(stored_format, planes, header), b"", payload, b"")
+        return assemble(_stored_header(JPEG, planes, header), b"", originals.pack(planes.original), b"")
     return _smallest(planes, header, tiles) if webp else _assembled(planes, header, tiles)
 
 
-def _stored_header(stored_format: str, planes: Planes, header: Header) -> Header:
+def _stored_header(kind: str, planes: Planes, header: Header) -> Header:
     return Header(
-        planes.mode, header.width, header.height, stored=stored_format, mean_colour=graphics.mean_colour(planes),
+        planes.mode, header.width, header.height, kind=kind, mean_colour=graphics.mean_colour(planes),
         orientation=header.orientation,
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ from ddpmcodec.codec import originals
 from ddpmcodec.codec.efforts import noise_level
 from ddpmcodec.content import File, bytes_of
 from ddpmcodec.errors import FormatError
-from ddpmcodec.format.header import CODINGS
+from ddpmcodec.format.header import CODINGS, JPEG
 from ddpmcodec.format.sections import Metadata
 from ddpmcodec.models import registry
 
@@ -23,8 +23,8 @@ def info(data: File) -> dict[str, Any]:
 
     Returns:
         Facts by name, all of them JSON values. Sizes are bytes, `bpp` is bits per pixel, `bits_per_dim` bits per
-        sample. `coding` is "context model", "lossless WebP", "JPEG, by JPEG XL" or "JPEG as it was"; for all but the
-        first, `effort`, `levels` (how many noise levels), `steps`, `noise` (after each step, standard deviations in
+        sample. `coding` is "context model", "lossless WebP", "JPEG coefficients" or "JPEG as it was"; for stored files
+        (WebP, JPEG as it was), `effort`, `levels` (how many noise levels), `steps`, `noise` (after each step, standard deviations in
         grey levels), `model_number`, `model` and `model_id` are None. `original_bytes` counts the JPEG file that
         `decode_original` gives, or is None. `following_bytes` are behind the end. `lossy`: it was cut on
         purpose, and says so. `model` is also None when it is not embedded, `metadata` when that section is
@@ -50,9 +50,9 @@ def info(data: File) -> dict[str, Any]:
         "width": header.width,
         "height": header.height,
         "mode": header.mode,
-        "coding": CODINGS[header.stored],
-        "original_bytes": originals.length_of(payload) if header.is_jpeg else None,
-        "effort": None if header.stored else header.effort,
+        "coding": CODINGS[header.kind],
+        "original_bytes": originals.length_of(payload) if header.kind == JPEG else None,
+        "effort": None if header.is_stored else header.effort,
         **_steps(header),
         **_model(header),
         "tiles": header.tile_count,
@@ -74,7 +74,7 @@ def info(data: File) -> dict[str, Any]:
 
 
 def _steps(header: _native.FileHeader) -> dict[str, Any]:
-    if header.stored:
+    if header.is_stored:
         return {"levels": None, "steps": None, "noise": None}
     steps = range(1, header.steps + 1)
     noise = [round(noise_level(header, step) or 0.0, 2) for step in steps]
@@ -98,7 +98,7 @@ def _metadata_sizes(file: _native.Container) -> dict[str, int] | None:
 def _model(header: _native.FileHeader) -> dict[str, Any]:
     """Number, name and id of the model: all of them where it is embedded in this version, otherwise what the header
     has."""
-    if header.stored:
+    if header.is_stored:
         return {"model_number": None, "model": None, "model_id": None}
     name = registry.name_of_number(header.model_number)
     model_id = models.ids().get(name, b"")[:MODEL_ID_BYTES] if name else header.model_id

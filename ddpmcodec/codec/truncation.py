@@ -116,7 +116,7 @@ def cut(data: bytes, size: int, mark: bool) -> bytes:
         return data
     if mark and file.missing:  # what is as long as the whole is taken for it
         size = min(size, file.size + file.missing - MARK_BYTES - 1)
-    kept = data[: file.header.size if file.header.stored else size]  # a part of a JPEG or a WebP shows nothing more
+    kept = data[: file.header.size if file.header.is_stored else size]  # a part of a JPEG or a WebP shows nothing more
     if not mark:
         return kept
     Container(kept).require_undamaged()
@@ -212,7 +212,7 @@ def _end_of_step(data: bytes, file: Container, step: int, given: ContextModel | 
     if step >= header.steps or file.size < end:
         file.require_whole()
         return file.size
-    if header.stored or header.is_tiled:
+    if header.is_stored or header.is_tiled:
         return end
     return decode_details(data, step=step, model=given, max_pixels=max_pixels).bytes_used
 

@@ -3,22 +3,24 @@ r"""The .ddpm container, version 1: a small header, then sections cut by the len
     header   2      magic DD 0A: a text-mode transfer changes its line end, a 7-bit one its first byte
              1      version << 6 | colour mode (index into MODES) | flags: 8 SQUARE, 16 TILED, 32 SECTIONS
              1      effort << 4 (1 to 3; 0 of a stored file) | number of noise levels (0, 2, 5) | flag: 8 EXTENDED
-             1      bits a sample less 1 << 4 (7) | kind of the payload: 1 WebP, 2 JPEG, 3 JPEG by JPEG XL, where
-                    EXTENDED; without it the payload is of kind 0, streams
-             1      number of an embedded model; 0: the first 4 bytes of the sha256 of another one follow; in kind 0
+             1      bits a sample less 1 << 4 (7) | kind of the payload: 1 WebP, 2 JPEG, 3 JPEG coefficients, if
+                    EXTENDED; without it the payload is of kind 0, pixels
+             1      number of an embedded model; 0: the first 4 bytes of the sha256 of another one follow; in kinds 0
+                    and 3
              varint width, and, unless SQUARE, height (pixels)
-             1, 3   mean colour, one byte per colour channel: the preview of a file cut early, in kinds 1 to 3
+             1, 3   mean colour, one byte per colour channel: the preview of a file cut early, in kinds 1
+                    and 2
              1      orientation, where SECTIONS
              list   per section a tag (1 byte: type, 64 where it follows the payload, 128 where a reader must know it)
                     and its length (varint); then a byte 0; where SECTIONS
-             varint tile width, tile height, length of the index, where TILED
-             varint size of the payload, unless TILED: of a stream 5 * words + bytes of its state less 4, of a stored
-                    file bytes
+             varint tile width, tile height, if TILED
+             varint length of the index, if TILED or of kind 3; otherwise size of the payload: of a stream
+                    5 * words + bytes of its state less 4, of a stored file bytes
              2      CRC-16/CCITT of all of the above, little endian, unless plain
-    index    where TILED: per chunk its length (varint) and CRC-16 (2 bytes); then the CRC-16 of these entries
-    sections that precede the payload: alpha (sections.py); a stored file carries its own
+    index    if TILED or of kind 3: per chunk its length (varint) and CRC-16 (2 bytes); then the CRC-16 of these entries
+    sections that precede the payload: alpha (sections.py), or the frame of a JPEG; a stored file carries its own
     payload  one rANS stream, or a file of another format, or the chunks of the index (streams.py)
-    sections that follow the payload: metadata (sections.py)
+    sections that follow the payload: metadata (sections.py), or the recipe of a JPEG
 
 The header states the length of every file. A plain file, which is neither tiled nor stored and has no sections, has no
 CRC: the check of its stream covers the header. So a thumbnail takes at most 12 bytes and one bit beyond its ideal code
@@ -53,11 +55,13 @@ from ddpmcodec._native import (
     EFFORT_SHIFT,
     END_MARK,
     EXTENDED_FLAG,
+    FRAME_TAG,
     KINDS,
     MAGIC,
     MARK_BYTES,
     METADATA_TAG,
     MODES,
+    RECIPE_TAG,
     SAMPLE_BITS,
     SECTIONS_FLAG,
     SQUARE_FLAG,
@@ -68,7 +72,7 @@ from ddpmcodec._native import (
     FileHeader,
 )
 from ddpmcodec.errors import FormatError
-from ddpmcodec.format.header import Header, Index
+from ddpmcodec.format.header import COEFFICIENTS, PIXELS, Header, Index
 from ddpmcodec.format.streams import pack_stream_size
 from ddpmcodec.format.varint import pack_varint
 
@@ -76,8 +80,8 @@ from ddpmcodec.format.varint import pack_varint
 
 # Of a header that was read: what it must have in common with the one that was written.
 COMPARED = (
-    "mode", "width", "height", "effort", "levels", "model_number", "model_id", "stored", "mean_colour", "orientation",
-    "alpha_length", "metadata_length", "state_bytes", "is_plain", "tile_size",
+    "mode", "width", "height", "effort", "levels", "model_number", "model_id", "kind", "mean_colour", "orientation",
+    "alpha_length", "metadata_length", "frame_length", "recipe_length", "state_bytes", "is_plain", "tile_size",
 )  # fmt: skip
 
 
@@ -100,10 +104,10 @@ def pack_header(header: Header) -> bytes:
 def _packed(header: Header) -> bytes:
     if header.index:
         index = _pack_index(header.index)
-        grid = (header.index.tile_width, header.index.tile_height, len(index))
-        return _with_crc(_start(header) + b"".join(map(pack_varint, grid))) + _with_crc(index)
+        numbers = [*(header.tile_size if header.has_grid else ()), len(index)]
+        return _with_crc(_start(header) + b"".join(map(pack_varint, numbers))) + _with_crc(index)
     words = (header.payload_length - header.state_bytes) // WORD_BYTES
-    size = header.payload_length if header.stored else pack_stream_size(header.state_bytes, words)
+    size = header.payload_length if header.is_stored else pack_stream_size(header.state_bytes, words)
     packed = _start(header) + pack_varint(size)
     return packed if header.is_plain else _with_crc(packed)
 
@@ -129,14 +133,15 @@ def _start(header: Header) -> bytes:
     """The header up to its sections."""
     flags = (
         SQUARE_FLAG * (header.width == header.height)
-        | TILED_FLAG * bool(header.index)
+        | TILED_FLAG * header.has_grid
         | SECTIONS_FLAG * header.has_sections
     )
     fields = [MAGIC, bytes([VERSION << VERSION_SHIFT | flags | MODES.index(header.mode)])]
-    fields.append(bytes([header.effort << EFFORT_SHIFT | EXTENDED_FLAG * bool(header.stored) | header.levels]))
-    if header.stored:
-        fields.append(bytes([SAMPLE_BITS - 1 << DEPTH_SHIFT | KINDS.index(header.stored)]))
-    else:
+    is_extended = header.kind != PIXELS
+    fields.append(bytes([header.effort << EFFORT_SHIFT | EXTENDED_FLAG * is_extended | header.levels]))
+    if is_extended:
+        fields.append(bytes([SAMPLE_BITS - 1 << DEPTH_SHIFT | KINDS.index(header.kind)]))
+    if not header.is_stored:
         fields.append(bytes([header.model_number]) + header.model_id)
     sides = (header.width,) if header.width == header.height else (header.width, header.height)
     return b"".join([*fields, *map(pack_varint, sides), header.mean_colour, _pack_sections(header)])
@@ -145,7 +150,12 @@ def _start(header: Header) -> bytes:
 def _pack_sections(header: Header) -> bytes:
     if not header.has_sections:
         return b""
-    known = [(ALPHA_TAG, header.alpha_length), (METADATA_TAG, header.metadata_length)]
+    known = [
+        (ALPHA_TAG, header.alpha_length),
+        (METADATA_TAG, header.metadata_length),
+        (FRAME_TAG, header.frame_length),
+        (RECIPE_TAG, header.recipe_length),
+    ]
     listed = (bytes([tag]) + pack_varint(length) for tag, length in known if length)
     return b"".join([bytes([header.orientation]), *listed, b"\0"])
 
@@ -161,9 +171,13 @@ def _with_crc(data: bytes) -> bytes:
 
 # --- the whole file
 
+SECTIONS = (("alpha_length", "metadata_length"), ("frame_length", "recipe_length"))  # of JPEG coefficients the second
 
-def assemble(header: Header, alpha: bytes, payload: bytes | Sequence[bytes], metadata: bytes) -> bytes:
-    """The whole file. `payload`: a single stream or WebP file, or for a header with an index all chunks, segment-major.
+
+def assemble(header: Header, before: bytes, payload: bytes | Sequence[bytes], after: bytes) -> bytes:
+    """The whole file. `payload`: a single stream or a file, or for a header with an index all chunks, segment-major.
+
+    before: the section before the payload, alpha or the frame of a JPEG; after: metadata, or its recipe; or nothing.
 
     Lengths and checks of `header` are filled in here; the size of a single stream's state, and the orientation where
     there is metadata, are the caller's. Raises FormatError where the format cannot express it.
@@ -174,12 +188,11 @@ def assemble(header: Header, alpha: bytes, payload: bytes | Sequence[bytes], met
     lengths, checks = tuple(map(len, chunks)), tuple(map(crc16, chunks))
     header = replace(
         header,
-        alpha_length=len(alpha),
-        metadata_length=len(metadata),
+        **dict(zip(SECTIONS[header.kind == COEFFICIENTS], (len(before), len(after)), strict=True)),
         index=replace(header.index, lengths=lengths, checks=checks) if header.index else None,
     )
     header = replace(header, payload_length=0 if header.index else lengths[0])
-    return b"".join([pack_header(header), alpha, *chunks, metadata])
+    return b"".join([pack_header(header), before, *chunks, after])
 
 
 # --- end marks

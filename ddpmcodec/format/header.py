@@ -7,13 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ddpmcodec._native import KINDS, LEAST_STATE_BYTES, SEGMENTS_OF_EXACT, SEGMENTS_OF_LEVEL, UPRIGHT
+from ddpmcodec._native import KINDS, LEAST_STATE_BYTES, SEGMENTS_OF_EXACT, SEGMENTS_OF_JPEG, SEGMENTS_OF_LEVEL, UPRIGHT
 
-WEBP, JPEG, JPEG_XL = STORED_KINDS = KINDS[1:]  # files that a payload can be, in place of streams
+PIXELS, WEBP, JPEG, COEFFICIENTS = KINDS  # of payloads
 ALPHA_MODES = ("LA", "RGBA")
 DEFAULT_EFFORT, DEFAULT_LEVELS = 2, 2  # of encoders
 # What information calls payloads, for people.
-CODINGS = {"": "context model", WEBP: "lossless WebP", JPEG: "JPEG as it was", JPEG_XL: "JPEG, by JPEG XL"}
+CODINGS = {
+    PIXELS: "context model",
+    WEBP: "lossless WebP",
+    JPEG: "JPEG as it was",
+    COEFFICIENTS: "JPEG coefficients",
+}
 
 Box = tuple[slice, slice]  # rows, columns
 
@@ -40,13 +45,13 @@ class Header:
     Attributes:
         effort, levels: of the streams, 0 in a stored file; levels is one of LEVELS.
         model_number: of an embedded model; 0: `model_id` names another one. A stored file has neither.
-        stored: one of STORED_KINDS if the payload is a file of another format; otherwise empty.
+        kind: of the payload, one of KINDS.
         mean_colour: of a stored file, one byte a colour channel.
         orientation: as EXIF counts them, 1 unless the file has sections or is a JPEG.
-        alpha_length, metadata_length: bytes of these sections; 0: the file has none.
+        alpha_length, metadata_length, frame_length, recipe_length: bytes of these sections; 0: the file has none.
         payload_length: bytes of the payload of a file without an index.
         state_bytes: of the rANS state that a single stream begins with.
-        index: the grid and the chunks of a tiled file.
+        index: the grid and the chunks of a tiled file, and of JPEG coefficients.
     """
 
     mode: str
@@ -56,11 +61,13 @@ class Header:
     levels: int = 0
     model_number: int = 0
     model_id: bytes = b""
-    stored: str = ""
+    kind: str = PIXELS
     mean_colour: bytes = b""
     orientation: int = UPRIGHT
     alpha_length: int = 0
     metadata_length: int = 0
+    frame_length: int = 0
+    recipe_length: int = 0
     payload_length: int = 0
     state_bytes: int = LEAST_STATE_BYTES
     index: Index | None = None
@@ -71,12 +78,17 @@ class Header:
 
     @property
     def has_alpha_section(self) -> bool:
-        return self.has_alpha and not self.stored
+        return self.has_alpha and self.kind == PIXELS
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the payload is a file of another format."""
+        return self.kind in (WEBP, JPEG)
 
     @property
     def is_jpeg(self) -> bool:
         """Whether the payload is a JPEG file, or is made of one."""
-        return self.stored in (JPEG, JPEG_XL)
+        return self.kind in (JPEG, COEFFICIENTS)
 
     @property
     def channels(self) -> int:
@@ -87,17 +99,25 @@ class Header:
     def has_sections(self) -> bool:
         """Whether the header lists sections, or states how a JPEG is turned."""
         turned = self.is_jpeg and self.orientation != UPRIGHT
-        return bool(self.has_alpha_section or self.metadata_length or turned)
+        return bool(self.has_alpha_section or self.metadata_length or self.frame_length or turned)
 
     @property
     def is_plain(self) -> bool:
         """Whether it is neither tiled nor stored and has no sections: the check of its stream covers the header."""
-        return not (self.index or self.stored or self.has_sections)
+        return self.kind == PIXELS and not (self.index or self.has_sections)
 
     @property
     def segments(self) -> int:
         """Segments of a tile, or of a single stream."""
+        if self.kind == COEFFICIENTS:
+            return SEGMENTS_OF_JPEG
         return SEGMENTS_OF_EXACT + SEGMENTS_OF_LEVEL * self.levels
+
+    @property
+    def has_grid(self) -> bool:
+        """Whether it states the size of tiles. A single tile of JPEG coefficients is the image."""
+        is_image = self.tile_size == (self.width, self.height)
+        return self.index is not None and not (self.kind == COEFFICIENTS and is_image)
 
     @property
     def tile_size(self) -> tuple[int, int]:

@@ -164,9 +164,9 @@ def file_parts(data: bytes) -> FileParts:
     sections = split(data)
     header = sections.header
     words = (header.payload_length - header.state_bytes) // WORD_BYTES
-    size = header.payload_length if header.stored else pack_stream_size(header.state_bytes, words)
+    size = header.payload_length if header.is_stored else pack_stream_size(header.state_bytes, words)
     tail = [*header.tile_size] if header.is_tiled else [size]
-    identity = header.mean_colour if header.stored else bytes([header.model_number]) + header.model_id
+    identity = header.mean_colour if header.is_stored else bytes([header.model_number]) + header.model_id
     return FileParts(
         data[2], data[3], data[4] if data[3] & EXTENDED_FLAG else 0x70, [header.width, header.height, *tail], identity,
         list(sections.chunks), list(header.chunk_lengths) if header.is_tiled else None,

@@ -47,6 +47,7 @@ def header_of(data: bytes) -> Header:
     index = Index(*found.tile_size, tuple(map(len, chunks)), tuple(map(crc16, chunks))) if found.is_tiled else None
     return Header(
         found.mode, found.width, found.height, found.effort, found.levels, found.model_number, found.model_id,
-        found.stored, found.mean_colour, found.orientation, found.alpha_length, found.metadata_length,
+        found.kind, found.mean_colour, found.orientation, found.alpha_length, found.metadata_length,
+        found.frame_length, found.recipe_length,
         0 if index else found.payload_length, found.state_bytes, index,
     )  # fmt: skip

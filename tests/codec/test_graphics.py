@@ -301,14 +301,14 @@ def payload_of(image: Image.Image, **options: object) -> bytes:
     ids=["a PNG", "another size", "nothing", "zeros"],
 )
 def test_a_payload_that_is_no_webp_of_the_size_is_corrupt(payload: bytes, text: str) -> None:
-    data = assemble(Header("RGB", 5, 4, stored="webp", mean_colour=b"abc"), b"", payload, b"")
+    data = assemble(Header("RGB", 5, 4, kind="webp", mean_colour=b"abc"), b"", payload, b"")
     with pytest.raises(CorruptError, match=text):
         codec.decode(data)
 
 
 def test_decoding_in_threads_leaves_the_filters_of_warnings_alone() -> None:
     data = codec.encode(few_colours())
-    assert split(data).header.stored
+    assert split(data).header.is_stored
     before = list(warnings.filters)
     with ThreadPoolExecutor(4) as executor:
         assert len(list(executor.map(codec.decode, [data] * 200))) == 200
@@ -321,7 +321,7 @@ def test_large_images_are_no_reason_to_warn(monkeypatch: pytest.MonkeyPatch) -> 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         data = codec.encode(image)
-        assert split(data).header.stored
+        assert split(data).header.is_stored
         assert codec.decode(data) == image
 
 
@@ -331,7 +331,7 @@ def test_images_that_pillow_would_not_read_are_not_stored_as_webp(
     image = few_colours()
     monkeypatch.setattr(graphics, "DEFAULT_MAX_PIXELS", image.width * image.height - 1)
     data = codec.encode(image, model=model)
-    assert not split(data).header.stored
+    assert not split(data).header.is_stored
     assert codec.decode(data, model=model) == image
 
 

@@ -23,7 +23,7 @@ BARE = assemble(Header("RGB", 10, 8, 1, 2, 0, MODEL_ID), b"", bytes(44), b"")
 ALPHA = pack_alpha(np.full((8, 10), 255, np.uint8))
 FULL = assemble(Header("LA", 10, 8, 2, 2, 0, MODEL_ID), ALPHA, bytes(44), pack_metadata(Metadata(b"profile")))
 TILED = assemble(Header("L", 20, 8, 2, 0, 1, index=Index(10, 8)), b"", [bytes(n) for n in range(16)], b"")
-WEBP = assemble(Header("RGBA", 10, 8, stored="webp", mean_colour=b"abc"), b"", bytes(30), b"")
+WEBP = assemble(Header("RGBA", 10, 8, kind="webp", mean_colour=b"abc"), b"", bytes(30), b"")
 FILES = [BARE, FULL, TILED, WEBP]
 
 

@@ -95,7 +95,7 @@ def test_a_transcoder_that_fails_loses_nothing(monkeypatch: pytest.MonkeyPatch, 
 
     monkeypatch.setattr(originals, "transcoder", Failing)
     data = encoded(jpeg)
-    assert (codec.decode_original(data), split(data).header.stored) == (jpeg, JPEG)
+    assert (codec.decode_original(data), split(data).header.kind) == (jpeg, JPEG)
 
 
 def test_a_file_that_would_not_come_back_is_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:

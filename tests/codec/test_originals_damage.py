@@ -77,7 +77,7 @@ def forged(
 ) -> bytes:
     crc = zlib.crc32(stored) if check is None else check
     payload = crc.to_bytes(4, "little") + pack_varint(length) + stored
-    return assemble(Header("RGB", *size, stored=kind, mean_colour=b"abc"), b"", payload, b"")
+    return assemble(Header("RGB", *size, kind=kind, mean_colour=b"abc"), b"", payload, b"")
 
 
 def padded(jpeg: bytes, segments: int) -> bytes:
@@ -89,7 +89,7 @@ def test_a_jpeg_that_would_be_a_bomb_is_stored_as_it_is() -> None:
     for segments, kind in ((1, JPEG_XL), (20, JPEG)):
         jpeg = padded(jpeg_of(), segments)
         data = encoded(jpeg)
-        assert (split(data).header.stored, codec.decode_original(data) == jpeg) == (kind, True)
+        assert (split(data).header.kind, codec.decode_original(data) == jpeg) == (kind, True)
 
 
 def test_a_bomb_gets_no_more_memory_than_its_size_allows() -> None:
@@ -141,7 +141,7 @@ def test_what_a_payload_claims_is_checked_before_it_is_decoded() -> None:
         (forged(JPEG_XL, small[12:], len(jpeg), check=check), "no JPEG XL container"),
         (forged(JPEG_XL, b"", 0), "no JPEG XL container"),
         (forged(JPEG_XL, small, 1 << 31, check=check), "2147483648"),
-        (assemble(Header("RGB", 9, 9, stored=JPEG, mean_colour=b"abc"), b"", b"abc", b""), "beginning"),
+        (assemble(Header("RGB", 9, 9, kind=JPEG, mean_colour=b"abc"), b"", b"abc", b""), "beginning"),
     ):
         with pytest.raises(CorruptError, match=text):
             codec.decode_original(data)

@@ -128,7 +128,7 @@ def test_of_files_of_other_formats() -> None:
 @pytest.mark.parametrize("kept", [0, 60], ids=["cut", "damaged"])
 def test_a_mean_colour_is_shown_without_a_picture_of_full_size(mode: str, pixel: tuple[int, ...], kept: int) -> None:
     """Fifteen bytes that claim 179 megapixels once took 1.24 GB."""
-    header = Header(mode, MAX_WEBP_SIDE, 10922, stored="webp", mean_colour=bytes(pixel[:3]))
+    header = Header(mode, MAX_WEBP_SIDE, 10922, kind="webp", mean_colour=bytes(pixel[:3]))
     data = assemble(header, b"", bytes(60), b"")
     data = data[: len(data) - 60 + kept]
     tracemalloc.start()

@@ -20,7 +20,7 @@ from ddpmcodec.format.header import Header, Index
 
 MODEL_ID = bytes.fromhex("0a1b2c3d")
 PLAIN = Header("RGB", 32, 32, 2, 2, 1)
-GRAPHIC = Header("RGBA", 48, 16, stored="webp", mean_colour=b"\x10\x80\xff")
+GRAPHIC = Header("RGBA", 48, 16, kind="webp", mean_colour=b"\x10\x80\xff")
 TILES, SEGMENTS = 2, 8
 TILED = Header("RGBA", 400, 300, 2, 0, 0, MODEL_ID, index=Index(200, 300))
 
@@ -117,7 +117,7 @@ def files(draw: st.DrawFn) -> tuple[Header, bytes, bytes | list[bytes], bytes]:
     parts = st.binary(max_size=9)
     header = draw(st.sampled_from([PLAIN, replace(PLAIN, mode="LA"), GRAPHIC, TILED, replace(TILED, mode="L")]))
     payload = draw(st.lists(parts, min_size=16, max_size=16)) if header.index else draw(parts)
-    if isinstance(payload, bytes) and not header.stored:
+    if isinstance(payload, bytes) and not header.is_stored:
         payload = bytes(4) + 4 * payload  # a state, and words
     alpha = draw(st.binary(min_size=1, max_size=9)) if header.has_alpha_section else b""
     return header, alpha, payload, draw(parts)

@@ -22,7 +22,7 @@ from ddpmcodec._native import (
 )
 from ddpmcodec.errors import FormatError, TruncatedError
 from ddpmcodec.format.ddpm import COMPARED, covered_by_stream, pack_header
-from ddpmcodec.format.header import JPEG, JPEG_XL, Header, Index
+from ddpmcodec.format.header import COEFFICIENTS, JPEG, PIXELS, Header, Index
 from ddpmcodec.format.varint import MAX_VARINT, pack_varint
 
 MODEL_ID = bytes.fromhex("0a1b2c3d")
@@ -42,10 +42,17 @@ GREY_ALPHA = Header(
     payload_length=18,
     state_bytes=6,
 )
-GRAPHIC = Header("RGBA", 48, 16, stored="webp", mean_colour=b"\x10\x80\xff", metadata_length=200, payload_length=4000)
-BILEVEL = Header("1", 1, 1, stored="webp", mean_colour=b"\xff", payload_length=60)
-PHOTO = Header("RGB", 48, 16, stored="jxl", mean_colour=b"\x10\x80\xff", orientation=6, payload_length=4000)
-AS_IT_WAS = Header("L", 9, 9, stored="jpeg", mean_colour=b"\x10", payload_length=40)
+GRAPHIC = Header("RGBA", 48, 16, kind="webp", mean_colour=b"\x10\x80\xff", metadata_length=200, payload_length=4000)
+BILEVEL = Header("1", 1, 1, kind="webp", mean_colour=b"\xff", payload_length=60)
+PHOTO = Header("RGB", 48, 16, kind="jpeg", mean_colour=b"\x10\x80\xff", orientation=6, payload_length=4000)
+AS_IT_WAS = Header("L", 9, 9, kind="jpeg", mean_colour=b"\x10", payload_length=40)
+FROM_JPEG = Header(
+    "RGB", 48, 16, 2, 0, 3, kind="coefficients", frame_length=44, recipe_length=5,
+    index=Index(48, 16, tuple(range(1, 10)), tuple(257 * k for k in range(9))),
+)  # fmt: skip
+CUT = replace(
+    FROM_JPEG, effort=1, model_number=0, model_id=MODEL_ID, orientation=6, index=Index(32, 16, (1,) * 18, (0,) * 18)
+)
 INDEX = Index(200, 300, tuple(range(0, 320, 20)), tuple(range(0, 0x10000, 0x1001)[:16]))
 LARGE = Header("RGB", 400, 300, 1, 0, 255, index=INDEX)
 GOLDEN = {
@@ -54,7 +61,16 @@ GOLDEN = {
     "grey alpha": (GREY_ALPHA, "dd0a 62 30 00 0a1b2c3d ac02 02 06 818101 4205 00 11 3d5b"),
     "graphic": (GRAPHIC, "dd0a 63 08 71 30 10 1080ff 01 42c801 00 a01f 5d1c"),
     "bilevel": (BILEVEL, "dd0a 4c 08 71 01 ff 3c fe36"),
-    "a JPEG by JPEG XL": (PHOTO, "dd0a 61 08 73 30 10 1080ff 06 00 a01f 412a"),
+    "a JPEG that is turned": (PHOTO, "dd0a 61 08 72 30 10 1080ff 06 00 a01f 0445"),
+    "coefficients": (
+        FROM_JPEG,
+        "dd0a 61 28 73 03 30 10 01 832c c405 00 1b f39d 010000 020101 030202 040303 050404 060505 070606 080707"
+        " 090808 a63b",
+    ),
+    "coefficients in tiles": (
+        CUT,
+        "dd0a 71 18 73 00 0a1b2c3d 30 10 06 832c c405 00 20 10 36 44cd" + " 010000" * 18 + " f2fe",
+    ),
     "a JPEG as it was": (AS_IT_WAS, "dd0a 48 08 72 09 10 28 1b50"),
     "large": (
         LARGE,
@@ -73,7 +89,7 @@ def assert_same(found: FileHeader, header: Header) -> None:
     assert [getattr(found, name) for name in COMPARED] == [getattr(header, name) for name in COMPARED]
     lengths = header.index.lengths if header.index else ()
     assert (found.chunk_lengths, found.payload_length) == ([*lengths], header.payload_length + sum(lengths))
-    facts = [(h.channels, h.has_alpha, h.is_jpeg, h.segments, h.tile_count) for h in (found, header)]
+    facts = [(h.channels, h.has_alpha, h.is_stored, h.is_jpeg, h.segments, h.tile_count) for h in (found, header)]
     assert facts[0] == facts[1]
 
 
@@ -140,7 +156,7 @@ def test_every_mode_has_a_header(mode: str) -> None:
 def test_what_a_mode_has(mode: str, channels: int, has_alpha: bool) -> None:
     header = replace(PLAIN, mode=mode)
     assert (header.channels, header.has_alpha, header.has_alpha_section) == (channels, has_alpha, has_alpha)
-    assert not replace(header, stored="webp").has_alpha_section
+    assert not replace(header, kind="webp").has_alpha_section
 
 
 # --- damage
@@ -221,7 +237,7 @@ def test_headers_changed_at_random_are_refused_by_our_errors_only(header: Header
     with contextlib.suppress(FormatError):
         found = parse_header(bytes(packed[:size]))
         assert found.size <= size
-        assert (found.stored != "") == bool(packed[3] & EXTENDED_FLAG)
+        assert (found.kind != PIXELS) == bool(packed[3] & EXTENDED_FLAG)
 
 
 # --- any header
@@ -236,22 +252,26 @@ def sections(draw: st.DrawFn, header: Header) -> Header:
     alpha = draw(st.integers(1, MAX_VARINT)) if header.has_alpha_section else 0
     metadata = 0 if header.is_jpeg else draw(st.integers(0, MAX_METADATA))
     header = replace(header, alpha_length=alpha, metadata_length=metadata)
+    if header.kind == COEFFICIENTS:
+        frame, recipe = draw(st.integers(1, MAX_VARINT)), draw(st.integers(1, MAX_VARINT))
+        header = replace(header, frame_length=frame, recipe_length=recipe)
     return replace(header, orientation=draw(st.integers(1, 8))) if header.has_sections or header.is_jpeg else header
 
 
 @st.composite
 def headers(draw: st.DrawFn) -> Header:
-    stored = draw(st.sampled_from(KINDS))
-    modes = MODES[:2] if stored in (JPEG, JPEG_XL) else MODES
-    header = draw(sections(Header(draw(st.sampled_from(modes)), draw(sides), draw(sides), stored=stored)))
-    if header.stored:
+    kind = draw(st.sampled_from(KINDS))
+    modes = MODES[:2] if kind in (JPEG, COEFFICIENTS) else MODES
+    header = draw(sections(Header(draw(st.sampled_from(modes)), draw(sides), draw(sides), kind=kind)))
+    if header.is_stored:
         colour = draw(st.binary(min_size=header.channels, max_size=header.channels))
         return replace(header, mean_colour=colour, payload_length=draw(lengths))
     number = draw(st.integers(0, 255))
     model_id = b"" if number else draw(st.binary(min_size=4, max_size=4))
-    header = replace(header, effort=draw(st.integers(1, 3)), levels=draw(st.sampled_from(LEVELS)))
+    levels = 0 if kind == COEFFICIENTS else draw(st.sampled_from(LEVELS))
+    header = replace(header, effort=draw(st.integers(1, 3)), levels=levels)
     header = replace(header, model_number=number, model_id=model_id)
-    if draw(st.booleans()):
+    if kind == PIXELS and draw(st.booleans()):
         state = draw(st.integers(4, 8))
         return replace(header, payload_length=state + 4 * draw(st.integers(0, MAX_VARINT // 5 - 1)), state_bytes=state)
     tile_width = draw(st.integers(-(-header.width // 2), header.width))

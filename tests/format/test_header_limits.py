@@ -30,10 +30,14 @@ GREY_ALPHA = Header(
     payload_length=18,
     state_bytes=6,
 )
-GRAPHIC = Header("RGBA", 48, 16, stored="webp", mean_colour=b"\x10\x80\xff", metadata_length=200, payload_length=4000)
-BILEVEL = Header("1", 1, 1, stored="webp", mean_colour=b"\xff", payload_length=60)
-PHOTO = Header("RGB", 48, 16, stored="jxl", mean_colour=b"\x10\x80\xff", orientation=6, payload_length=4000)
-AS_IT_WAS = Header("L", 9, 9, stored="jpeg", mean_colour=b"\x10", payload_length=40)
+GRAPHIC = Header("RGBA", 48, 16, kind="webp", mean_colour=b"\x10\x80\xff", metadata_length=200, payload_length=4000)
+BILEVEL = Header("1", 1, 1, kind="webp", mean_colour=b"\xff", payload_length=60)
+PHOTO = Header("RGB", 48, 16, kind="jpeg", mean_colour=b"\x10\x80\xff", orientation=6, payload_length=4000)
+FROM_JPEG = Header(
+    "RGB", 48, 16, 2, 0, 3, kind="coefficients", frame_length=44, recipe_length=5,
+    index=Index(48, 16, (1,) * 9, (1,) * 9),
+)  # fmt: skip
+AS_IT_WAS = Header("L", 9, 9, kind="jpeg", mean_colour=b"\x10", payload_length=40)
 INDEX = Index(200, 300, tuple(range(0, 320, 20)), tuple(range(0, 0x10000, 0x1001)[:16]))
 LARGE = Header("RGB", 400, 300, 1, 0, 255, index=INDEX)
 BODY = bytes(range(7, 71))  # what follows a header
@@ -257,7 +261,17 @@ FEW = replace(INDEX, lengths=(1, 2))
         replace(PHOTO, metadata_length=1),
         replace(PHOTO, orientation=0),
         replace(PHOTO, width=65536, height=1),
-        replace(PHOTO, stored="gif"),
+        replace(PHOTO, kind="gif"),
+        replace(FROM_JPEG, frame_length=0),
+        replace(FROM_JPEG, recipe_length=0),
+        replace(FROM_JPEG, mode="RGBA", alpha_length=3),
+        replace(FROM_JPEG, metadata_length=3),
+        replace(FROM_JPEG, levels=2),
+        replace(FROM_JPEG, effort=0),
+        replace(FROM_JPEG, mean_colour=b"abc"),
+        replace(FROM_JPEG, index=Index(48, 16, (1,) * 8, (1,) * 8)),
+        replace(PLAIN, frame_length=3),
+        replace(AS_IT_WAS, recipe_length=3),
         replace(PLAIN, metadata_length=MAX_METADATA + 1),
         replace(LARGE, index=FEW),
         replace(LARGE, payload_length=1),
@@ -268,6 +282,8 @@ def test_a_header_that_cannot_be_read_back_is_not_written(header: Header) -> Non
         pack_header(header)
 
 
-@pytest.mark.parametrize("header", [PLAIN, OTHER_MODEL, GREY_ALPHA, GRAPHIC, BILEVEL, PHOTO, AS_IT_WAS, LARGE])
+@pytest.mark.parametrize(
+    "header", [PLAIN, OTHER_MODEL, GREY_ALPHA, GRAPHIC, BILEVEL, PHOTO, AS_IT_WAS, FROM_JPEG, LARGE]
+)
 def test_headers_that_these_are_like_are_written(header: Header) -> None:
     assert parse_header(pack_header(header) + BODY).width == header.width

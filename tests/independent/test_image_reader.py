@@ -100,7 +100,7 @@ def lanes_of(data: bytes) -> list[tuple[int, list[int]]]:
     from native_testing import testing
 
     file = split(data)
-    if file.header.stored:
+    if file.header.is_stored:
         return []
     if not file.header.is_tiled:
         return [testing.parse_stream(file.payload, file.header.state_bytes)]

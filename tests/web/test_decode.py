@@ -48,7 +48,7 @@ def options_of(name: str) -> dict[str, Any]:
     """The model; and of WebP what a browser would decode it to, as Node.js has no decoder."""
     options: dict[str, Any] = {"model": str(MODEL)}
     file = split(golden(name))
-    if file.header.stored:
+    if file.header.is_stored:
         rgba = Image.open(BytesIO(file.payload[CRC32_BYTES:])).convert("RGBA")
         options["rgba"] = base64.b64encode(rgba.tobytes()).decode()
     return options
