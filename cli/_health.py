@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from ddpmcodec import __version__, _native, codec, models, processor
 from ddpmcodec._native import LEVELS, MODEL_ID_BYTES
-from ddpmcodec.codec import known_answer, originals
+from ddpmcodec.codec import known_answer
 from ddpmcodec.errors import DdpmError
+from ddpmcodec.models import jpeg
 from ddpmcodec.models.context import EFFORTS
 from ddpmcodec.models.registry import find
 from ddpmcodec.parallel import thread_count
 
-PACKAGES = ("numpy", "pillow", "safetensors", "click", "imagecodecs", "torch")  # the last two if installed
+PACKAGES = ("numpy", "pillow", "safetensors", "click", "torch")  # the last one if installed
 PLAIN = "plain"  # the kernel of processors without the instructions of any other
 SIDE = 256  # pixels: one stream under the model for photographs, so one thread
 WARM_UP_SIDE = 128  # the least at which the networks learn
@@ -50,7 +51,6 @@ def description() -> dict[str, Any]:
         "models_folder": str(models.FOLDER),
         "kernel": _native.kernel(),
         "kernels": _native.kernels(),
-        "jpeg": None if originals.transcoder() else f"pixels are coded; to store JPEG files as such: {originals.EXTRA}",
         "slow": slowness(_native.kernel(), _native.kernels()),
     }
 
@@ -69,8 +69,9 @@ def checks() -> Iterator[Check]:
     one."""
     yield _check("core", require_own_core)
     yield _check("coder", known_answer.require)
-    for name in sorted({*models.names(), *models.NUMBERS} - {models.GAUSSIAN}):
+    for name in sorted({*models.names(), *models.CONTEXT_MODELS} - {models.GAUSSIAN, models.JPEG}):
         yield _check(f"model {name}", lambda name=name: require_answers(name))  # type: ignore[misc]
+    yield _check(f"model {models.JPEG}", _require_answers_of_jpeg)
     if models.GAUSSIAN in models.names():
         yield _check(f"model {models.GAUSSIAN}", lambda: models.read(models.GAUSSIAN))
 
@@ -89,6 +90,11 @@ def require_answers(name: str) -> None:
     for effort in EFFORTS:
         for levels in LEVELS:
             model.networks(effort, levels)
+
+
+def _require_answers_of_jpeg() -> None:
+    for effort in EFFORTS:
+        jpeg.embedded().check(effort)
 
 
 def speed() -> dict[str, float]:

@@ -183,9 +183,7 @@ class Encoder:
 
     def _warn_of_jpeg(self, name: str, bar: Bar) -> None:
         """Warns once in a run."""
-        from ddpmcodec.codec.originals import EXTRA
-
-        asked = next((f"leave out --{name}" for name in ("pixels", "strip") if getattr(self.reading, name)), EXTRA)
+        asked = next(f"leave out --{name}" for name in ("pixels", "strip") if getattr(self.reading, name))
         with bar.aside():
             if not self.warned:
                 say(f"{label(name)}: a JPEG grows, as its pixels are coded: to store the file itself, {asked}")
@@ -235,7 +233,8 @@ class Encoder:
         rates = {"bpp": 8 * len(file) / pixels, "ratio": times}
         header = parse_header(file)
         facts["coding"] = CODINGS[header.kind]
-        line = f"{len(file)} bytes, {rates['bpp']:.3f} bpp, ratio {times:.3f}" + f", {CODINGS[header.kind]}" * (header.kind != PIXELS)
+        line = f"{len(file)} bytes, {rates['bpp']:.3f} bpp, ratio {times:.3f}"
+        line += f", {CODINGS[header.kind]}" * (header.kind != PIXELS)
         target, warnings = label(task.output, "standard output"), list[str]()
         if len(file) > len(data) and image.format == "WEBP" and not header.is_stored and not self.warned:
             self.warned = True

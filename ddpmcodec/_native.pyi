@@ -229,6 +229,13 @@ class Decoder:
     def set_tile(self, pixels: NDArray[np.uint8] | None) -> None: ...
     def advance(self, seconds: float, threads: int) -> Event: ...
     def picture(self, threads: int) -> tuple[str, NDArray[np.uint8], NDArray[np.uint8] | None]: ...
+    def set_jpeg_networks(self, model: CoefficientModel, effort: int) -> None: ...
+    def file_inside(self) -> bytes:
+        """The file of another format whose pixels are needed; of JPEG coefficients one of what is known, and the very
+        file once all is done. Raises ChecksumError."""
+    @property
+    def box_inside(self) -> tuple[int, int, int, int]:
+        """Where the pixels of that file lie."""
     def payload(self) -> bytes: ...
     def covered(self) -> bytes: ...
     def take_costs(self) -> list[Cost]: ...
@@ -355,6 +362,29 @@ class Pass:
 
 def segments(levels: int, height: int, width: int) -> list[tuple[int, int, int, int, int]]:
     """(step, level, finest band, positions, parts) of each."""
+
+class CoefficientModel:
+    """Networks of JPEG coefficients."""
+
+    @staticmethod
+    def parse(data: bytes, source: str, number: int = 0) -> CoefficientModel:
+        """Raises ModelError."""
+    name: str
+    number: int
+    def check(self, effort: int) -> None:
+        """Make the networks of an effort. Raises ModelError if they do not compute what they must."""
+
+class CoefficientTile:
+    """A tile of the coefficients of a JPEG file that is encoded."""
+
+    def __init__(
+        self, model: CoefficientModel, effort: int, image: Coefficients, box: tuple[int, int, int, int]
+    ) -> None:
+        """box: left, top, right, bottom. Raises FormatError unless it is one of whole MCUs."""
+    def advance(self, segment: int, seconds: float) -> bool:
+        """Code on to the end of a segment. Returns whether that is reached."""
+    def chunks(self) -> list[bytes]:
+        """Of all segments, once they are done."""
 
 def jpeg_answers(data: bytes, source: str) -> dict[str, str]:
     """What the networks of a model of JPEG coefficients compute, as hashes by `<effort>.<role>`."""

@@ -13,8 +13,7 @@ from ddpmcodec._native import MAX_BLOCK_IMAGES
 from ddpmcodec.archive.blocks import BlockDecoder, Pixels, run_ranges
 from ddpmcodec.archive.sources import Given, Source, decoder_of
 from ddpmcodec.codec.batching import Progress
-from ddpmcodec.codec.decoding import DecodeOptions, decode_file, decode_files
-from ddpmcodec.codec.originals import unpack
+from ddpmcodec.codec.decoding import DecodeOptions, decode_file, decode_files, decode_original_file
 from ddpmcodec.codec.regions import small_part
 from ddpmcodec.content import Part
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError, bytes_follow, without_traceback
@@ -124,10 +123,7 @@ class Restorer:
         return [*stored, *((entry, decoded.image) for (entry, _), decoded in zip(others, decoded_files, strict=True))]
 
     def _original(self, file: WholeFile) -> bytes:
-        if self.progress is not None:
-            self.progress(file.header.width * file.header.height)
-        start, end = file.header.payload
-        return unpack(file.data[start:end], file.header)
+        return decode_original_file(file.data, DecodeOptions(progress=self.progress))
 
     def _runs(self, job: _Job, coding: BlockCoding) -> list[Result]:
         """The wanted images of a block, of which no more is decoded than needed."""

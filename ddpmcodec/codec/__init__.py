@@ -9,11 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ddpmcodec.codec.decoder import decode, decode_details, decode_many, thumbnail
+    from ddpmcodec.codec.decoder import decode, decode_details, decode_many, decode_original, thumbnail
     from ddpmcodec.codec.decoding import Decoded
     from ddpmcodec.codec.encoder import encode, encode_many
     from ddpmcodec.codec.information import info
-    from ddpmcodec.codec.originals import decode_original
     from ddpmcodec.codec.passes import SegmentCost
     from ddpmcodec.codec.stream_decoder import ProgressiveDecoder
     from ddpmcodec.codec.truncation import truncate
@@ -37,7 +36,6 @@ _MODULES = {  # of the rest: decoder
     "Decoded": "decoding",
     "ProgressiveDecoder": "stream_decoder",
     "SegmentCost": "passes",
-    "decode_original": "originals",
     "encode": "encoder",
     "encode_many": "encoder",
     "info": "information",

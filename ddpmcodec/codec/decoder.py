@@ -13,7 +13,7 @@ from PIL import Image
 from ddpmcodec import _native
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, whole_number
 from ddpmcodec.codec.batching import Progress
-from ddpmcodec.codec.decoding import Decoded, DecodeOptions, decode_file, decode_files
+from ddpmcodec.codec.decoding import Decoded, DecodeOptions, decode_file, decode_files, decode_original_file
 from ddpmcodec.codec.passes import Report
 from ddpmcodec.codec.regions import SCALES, Edges, edges_of, scale_of
 from ddpmcodec.content import Content, File, Part, bytes_of, content_of
@@ -143,6 +143,33 @@ def decode_details(
     region = None if box is None else edges_of(box)
     options = DecodeOptions(find(model), partial, step, region, scale, max_pixels, progress, report)
     return decode_file(file, options)
+
+
+def decode_original(data: File, *, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> bytes:
+    """The JPEG file that was encoded, byte for byte.
+
+    Parameters:
+        data: a .ddpm file, as `decode` takes it, for which `info` gives `original_bytes`.
+        max_pixels: as in `decode`.
+
+    Raises:
+        OutputError: the file holds no JPEG, but pixels.
+        ModelError: the model is missing.
+        TruncatedError, ChecksumError, CorruptError: bytes are missing, or damaged. FormatError: not a .ddpm file.
+        ImageError: more than `max_pixels`.
+        TypeError, ValueError: an argument of another type; a negative limit.
+
+    >>> import io
+    >>> import ddpmcodec
+    >>> from PIL import Image
+    >>> file = io.BytesIO()
+    >>> Image.linear_gradient("L").save(file, "JPEG")
+    >>> data = ddpmcodec.encode(io.BytesIO(file.getvalue()))
+    >>> ddpmcodec.decode_original(data) == file.getvalue()
+    True
+    """
+    check_limits(max_pixels=max_pixels)
+    return decode_original_file(bytes_of(data), DecodeOptions(max_pixels=max_pixels))
 
 
 @overload

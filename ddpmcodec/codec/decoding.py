@@ -19,10 +19,12 @@ from ddpmcodec.codec.batching import BATCH_PIXELS, Progress, batches
 from ddpmcodec.codec.passes import CALL_SECONDS, Report, SegmentCost
 from ddpmcodec.codec.regions import Region
 from ddpmcodec.content import Content, Part
-from ddpmcodec.errors import FormatError
+from ddpmcodec.errors import FormatError, OutputError
+from ddpmcodec.format.header import COEFFICIENTS
 from ddpmcodec.format.sections import Metadata
 from ddpmcodec.images import Planes, to_image
 from ddpmcodec.metadata import exif_of
+from ddpmcodec.models import jpeg
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import written_with
 from ddpmcodec.parallel import run_all, side_by_side, stop_if_abandoned, thread_count
@@ -91,7 +93,7 @@ class Decoding:
             box=options.region, scale=options.scale, step=options.step, partial=options.partial,
             max_pixels=options.max_pixels, each_segment=options.each_segment,
         )  # fmt: skip
-        self._stored: Planes | None = None  # of a file of another format
+        self._inside: Planes | None = None  # of a file of another format
 
     def until(self, *events: Event) -> Event:
         """Decode until one of these events, or until more bytes or a model are needed. Raises as `decode`."""
@@ -102,9 +104,9 @@ class Decoding:
             if event in events or event == Event.NEED_BYTES or event == Event.DONE:
                 return event
             if event == Event.NEED_MODEL:
-                self.core.set_networks(self.model.networks(self.header.effort, self.header.levels))
+                self._set_networks()
             elif event == Event.NEED_PIXELS:
-                self._set_stored_pixels()
+                self._set_pixels_inside()
 
     def _report(self) -> None:
         for cost in self.core.take_costs():
@@ -121,16 +123,22 @@ class Decoding:
         """The model that the file was written with. Raises ModelError if it is missing."""
         return written_with(self.header.model_number, self.header.model_id, self.options.given)
 
-    def _set_stored_pixels(self) -> None:
+    def _set_networks(self) -> None:
+        if self.header.kind == COEFFICIENTS:
+            self.core.set_jpeg_networks(jpeg.written_with(self.header), self.header.effort)
+        else:
+            self.core.set_networks(self.model.networks(self.header.effort, self.header.levels))
+
+    def _set_pixels_inside(self) -> None:
         """Decode a WebP or JPEG file for the core. Raises FormatError, unless damage is accepted."""
         try:
-            self._stored = stored_planes(self.core.payload(), self.header)
-            self.core.set_pixels(self._stored.colour, self._stored.alpha)
+            self._inside = planes_inside(self.core.file_inside(), self.core.box_inside, self.header)
+            self.core.set_pixels(self._inside.colour, self._inside.alpha)
         except FormatError:
-            self._stored = None
+            self._inside = None
             if not self.options.partial:
                 raise
-        if self.options.progress is not None:
+        if self.options.progress is not None and self.header.is_stored:
             self.options.progress(self.header.width * self.header.height)
 
     def result(self) -> Decoded:
@@ -153,19 +161,26 @@ class Decoding:
         whole = self.options.region is None and self.options.scale == 1
         return Planes(mode, colour, alpha, metadata, original if whole else b"")
 
+    def original(self) -> bytes:
+        """Return the JPEG file that was encoded. Raises as `decode_original`."""
+        while self.until(Event.NEED_PIXELS) != Event.DONE:
+            if not self.header.is_jpeg:
+                raise OutputError("the file holds no JPEG, but the pixels of an image: decode them")
+        return bytes(self.core.file_inside())
+
     def _beside(self) -> tuple[Metadata, bytes]:
         """Return the metadata, and the JPEG file, which holds its own."""
-        if self._stored is not None and self.header.is_jpeg:
-            return self._stored.metadata, self._stored.original
-        return Metadata(*self.core.metadata), b""
+        if self._inside is None or not self.header.is_jpeg:
+            return Metadata(*self.core.metadata), b""
+        return self._inside.metadata, self._inside.original if self.core.verdict.colours_exact else b""
 
 
-def stored_planes(payload: bytes, header: _native.FileHeader) -> Planes:
-    """Decode a whole payload that is a file of another format. Raises FormatError."""
+def planes_inside(file: bytes, box: tuple[int, int, int, int], header: _native.FileHeader) -> Planes:
+    """Decode a file of another format, whose pixels are those of a box of the image. Raises FormatError."""
+    left, top, right, bottom = box
     if header.is_jpeg:
-        jpeg = originals.unpack(payload)
-        return replace(originals.planes_of(jpeg, header), original=jpeg)
-    colour, alpha = graphics.unpack(payload, header)
+        return replace(originals.planes_of(file, (header.mode, right - left, bottom - top)), original=file)
+    colour, alpha = graphics.unpack(file, header)
     return Planes(header.mode, colour, alpha)
 
 
@@ -175,6 +190,13 @@ def decode_file(file: Content | Part, options: DecodeOptions) -> Decoded:
     decoding.core.open(file)
     decoding.until()
     return decoding.result()
+
+
+def decode_original_file(file: Content | Part, options: DecodeOptions) -> bytes:
+    """Return the JPEG file that was encoded. Raises as `decode_original`."""
+    decoding = Decoding(options)
+    decoding.core.open(file)
+    return decoding.original()
 
 
 def decode_files(

@@ -13,6 +13,7 @@ from ddpmcodec._native import parse_header
 from ddpmcodec.arguments import whole_number
 from ddpmcodec.codec import graphics, known_answer, originals
 from ddpmcodec.codec.batching import BATCH_PIXELS, Progress, batches, reporting
+from ddpmcodec.codec.coefficients import JpegFacts, encode_jpeg
 from ddpmcodec.codec.decoding import decode_files
 from ddpmcodec.codec.efforts import Coding, check_coding, parts_of_segments, segments
 from ddpmcodec.codec.passes import Report, Tile, encode_tiles
@@ -197,8 +198,9 @@ def _encode(pictures: Sequence[Planes], wanted: _Wanted) -> list[bytes]:
         others = _without_levels([pictures[n] for n in beaten], [models[n] for n in beaten], wanted)
         for n, other in zip(beaten, others, strict=True):
             files[n] = min(other, files[n], key=len)
-    if wanted.progress is not None and any(stored):
-        wanted.progress(sum(_pixels(planes) for planes, skip in zip(pictures, stored, strict=True) if skip))
+    if wanted.progress is not None:
+        kept = (n for n, skip in enumerate(stored) if skip and parse_header(files[n]).is_stored)
+        wanted.progress(sum(_pixels(pictures[n]) for n in kept))
     if wanted.verify:
         known_answer.require()
         _verify(files, pictures, wanted.given, wanted.progress)
@@ -216,7 +218,7 @@ def _files(
     tiles: list[list[Tile]] = [[] for _ in pictures]
     for part, tile in zip(parts, _encode_parts(parts, pictures, wanted), strict=True):
         tiles[part.picture].append(tile)
-    return run_all(lambda n: _file(pictures[n], headers[n], tiles[n], wanted.webp), range(len(pictures)))
+    return run_all(lambda n: _file(pictures[n], headers[n], tiles[n], wanted), range(len(pictures)))
 
 
 def _without_levels(pictures: Sequence[Planes], models: Sequence[ContextModel], wanted: _Wanted) -> list[bytes]:
@@ -242,10 +244,18 @@ def _is_stored(planes: Planes, model: ContextModel, webp: bool) -> bool:
     return bool(planes.original) or (webp and graphics.is_clearly_graphics(planes, model))
 
 
-def _file(planes: Planes, header: Header, tiles: Sequence[Tile], webp: bool) -> bytes:
+def _file(planes: Planes, header: Header, tiles: Sequence[Tile], wanted: _Wanted) -> bytes:
     if planes.original:
-        return assemble(_stored_header(JPEG, planes, header), b"", originals.pack(planes.original), b"")
-    return _smallest(planes, header, tiles) if webp else _assembled(planes, header, tiles)
+        return _file_of_jpeg(planes, header, wanted)
+    return _smallest(planes, header, tiles) if wanted.webp else _assembled(planes, header, tiles)
+
+
+def _file_of_jpeg(planes: Planes, header: Header, wanted: _Wanted) -> bytes:
+    """The smaller one of a file of coefficients, if there is one, and of the JPEG as it was."""
+    kept = assemble(_stored_header(JPEG, planes, header), b"", originals.pack(planes.original), b"")
+    facts = JpegFacts(planes.mode, header.width, header.height, header.orientation)
+    coded = encode_jpeg(planes.original, facts, wanted.coding.effort, wanted.tile, wanted.progress)
+    return kept if coded is None or len(kept) <= len(coded) else coded
 
 
 def _stored_header(kind: str, planes: Planes, header: Header) -> Header:

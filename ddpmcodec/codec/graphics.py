@@ -20,7 +20,7 @@ from ddpmcodec.arguments import DEFAULT_MAX_PIXELS
 from ddpmcodec.codec.batching import batches
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.passes import Tile, encode_tiles
-from ddpmcodec.errors import ChecksumError, CorruptError
+from ddpmcodec.errors import CorruptError
 from ddpmcodec.format.sections import pack_alpha
 from ddpmcodec.images import Planes
 from ddpmcodec.models.context import ContextModel
@@ -105,9 +105,8 @@ def pack(planes: Planes) -> bytes:
     return _checksum(planes.colour, planes.alpha).to_bytes(CRC32_BYTES, "little") + webp
 
 
-def unpack(payload: bytes, header: FileHeader) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-    """Colour (H, W, C) and alpha (H, W) of a whole payload. Raises CorruptError or ChecksumError."""
-    webp = payload[CRC32_BYTES:]
+def unpack(webp: bytes, header: FileHeader) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """Colour (H, W, C) and alpha (H, W) of a whole WebP file, which the core checks. Raises CorruptError."""
     try:
         if int.from_bytes(webp[4:8], "little") + 8 != len(webp):
             raise ValueError("it has another length than it says")
@@ -122,8 +121,6 @@ def unpack(payload: bytes, header: FileHeader) -> tuple[NDArray[np.uint8], NDArr
         raise CorruptError(f"the WebP inside the file does not decode ({error}); get the file again") from error
     colour = np.ascontiguousarray(pixels[..., : header.channels])
     alpha = np.ascontiguousarray(pixels[..., 3]) if header.has_alpha else None
-    if _checksum(colour, alpha) != int.from_bytes(payload[:CRC32_BYTES], "little"):
-        raise ChecksumError("the WebP inside the file decodes to another image than was encoded; get the file again")
     return colour, alpha
 
 

@@ -10,7 +10,7 @@ from ddpmcodec.codec import originals
 from ddpmcodec.codec.efforts import noise_level
 from ddpmcodec.content import File, bytes_of
 from ddpmcodec.errors import FormatError
-from ddpmcodec.format.header import CODINGS, JPEG
+from ddpmcodec.format.header import CODINGS, PIXELS
 from ddpmcodec.format.sections import Metadata
 from ddpmcodec.models import registry
 
@@ -23,10 +23,10 @@ def info(data: File) -> dict[str, Any]:
 
     Returns:
         Facts by name, all of them JSON values. Sizes are bytes, `bpp` is bits per pixel, `bits_per_dim` bits per
-        sample. `coding` is "context model", "lossless WebP", "JPEG coefficients" or "JPEG as it was"; for stored files
-        (WebP, JPEG as it was), `effort`, `levels` (how many noise levels), `steps`, `noise` (after each step, standard deviations in
-        grey levels), `model_number`, `model` and `model_id` are None. `original_bytes` counts the JPEG file that
-        `decode_original` gives, or is None. `following_bytes` are behind the end. `lossy`: it was cut on
+        sample. `coding` is "context model", "lossless WebP", "JPEG coefficients" or "JPEG as it was". `levels` (how
+        many noise levels), `steps` and `noise` (after each step, standard deviations in grey levels) are those of the
+        context model, otherwise None; `effort`, `model_number`, `model` and `model_id` are None for stored files (WebP,
+        JPEG as it was). `original_bytes` counts the JPEG file that `decode_original` gives, or is None. `following_bytes` are behind the end. `lossy`: it was cut on
         purpose, and says so. `model` is also None when it is not embedded, `metadata` when that section is
         damaged; it is empty for a JPEG, which holds its own.
 
@@ -51,7 +51,7 @@ def info(data: File) -> dict[str, Any]:
         "height": header.height,
         "mode": header.mode,
         "coding": CODINGS[header.kind],
-        "original_bytes": originals.length_of(payload) if header.kind == JPEG else None,
+        "original_bytes": originals.length_of(file),
         "effort": None if header.is_stored else header.effort,
         **_steps(header),
         **_model(header),
@@ -74,7 +74,7 @@ def info(data: File) -> dict[str, Any]:
 
 
 def _steps(header: _native.FileHeader) -> dict[str, Any]:
-    if header.is_stored:
+    if header.kind != PIXELS:
         return {"levels": None, "steps": None, "noise": None}
     steps = range(1, header.steps + 1)
     noise = [round(noise_level(header, step) or 0.0, 2) for step in steps]

@@ -171,9 +171,6 @@ def _with_crc(data: bytes) -> bytes:
 
 # --- the whole file
 
-SECTIONS = (("alpha_length", "metadata_length"), ("frame_length", "recipe_length"))  # of JPEG coefficients the second
-
-
 def assemble(header: Header, before: bytes, payload: bytes | Sequence[bytes], after: bytes) -> bytes:
     """The whole file. `payload`: a single stream or a file, or for a header with an index all chunks, segment-major.
 
@@ -186,12 +183,12 @@ def assemble(header: Header, before: bytes, payload: bytes | Sequence[bytes], af
     if (header.index is None) != isinstance(payload, bytes):
         raise ValueError("a file without an index takes its payload as bytes, one with an index a list of chunks")
     lengths, checks = tuple(map(len, chunks)), tuple(map(crc16, chunks))
-    header = replace(
-        header,
-        **dict(zip(SECTIONS[header.kind == COEFFICIENTS], (len(before), len(after)), strict=True)),
-        index=replace(header.index, lengths=lengths, checks=checks) if header.index else None,
-    )
-    header = replace(header, payload_length=0 if header.index else lengths[0])
+    if header.kind == COEFFICIENTS:
+        header = replace(header, frame_length=len(before), recipe_length=len(after))
+    else:
+        header = replace(header, alpha_length=len(before), metadata_length=len(after))
+    index = replace(header.index, lengths=lengths, checks=checks) if header.index else None
+    header = replace(header, index=index, payload_length=0 if index else lengths[0])
     return b"".join([pack_header(header), before, *chunks, after])
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ddpmcodec._native import MAX_CHUNKS
+from collections.abc import Callable
+
+from ddpmcodec._native import MAX_CHUNKS, SEGMENTS_OF_JPEG
 from ddpmcodec.errors import ImageError
 from ddpmcodec.format.header import Index
 
@@ -23,33 +25,55 @@ def plan_index(width: int, height: int, segments: int, side: int | None = None) 
         if chunks > MAX_CHUNKS:
             raise ImageError(f"{chunks} chunks of tiles, where {MAX_CHUNKS} are possible: take larger tiles")
         return Index(min(side, width), min(side, height))
-    if width * height <= SINGLE_STREAM_PIXELS:
-        return None
+    return None if width * height <= SINGLE_STREAM_PIXELS else _best_grid(width, height, (_step, _step))
+
+
+def plan_jpeg_index(width: int, height: int, mcu: tuple[int, int], side: int | None = None) -> Index:
+    """The grid for the coefficients of a JPEG, of whole MCUs. mcu: width and height of one, in pixels. side: of square
+    tiles, rounded up to whole MCUs.
+
+    Raises ImageError if there would be more chunks than the format holds."""
+    if side is None:
+        return _best_grid(width, height, (lambda _: mcu[0], lambda _: mcu[1]))
+    tile_width, tile_height = (_rounded_up(side, step) for step in mcu)
+    tiles = -(-width // tile_width) * -(-height // tile_height)
+    if tiles * SEGMENTS_OF_JPEG > MAX_CHUNKS:
+        raise ImageError(f"{tiles} tiles have more than {MAX_CHUNKS} chunks: take larger tiles")
+    return Index(min(tile_width, width), min(tile_height, height))
+
+
+Step = Callable[[int], int]  # from the size of a part of a side to what it is a multiple of
+
+
+def _best_grid(width: int, height: int, steps: tuple[Step, Step]) -> Index:
     most = min(-(-width // 2), 2 * -(-width * height // TILE_PIXELS))
-    tiles = (_tile_of_columns(width, height, columns) for columns in range(1, most + 1))
+    tiles = (_tile_of_columns(width, height, columns, steps) for columns in range(1, max(most, 1) + 1))
     best = min(filter(None, tiles), key=lambda tile: (_inner_edges(width, height, tile), tile))
     return Index(*best)
 
 
-def _tile_of_columns(width: int, height: int, columns: int) -> tuple[int, int] | None:
-    tile_width = _cut(width, columns)
+def _tile_of_columns(width: int, height: int, columns: int, steps: tuple[Step, Step]) -> tuple[int, int] | None:
+    tile_width = _cut(width, columns, steps[0])
     tallest = TILE_PIXELS // tile_width
     if tallest >= height:
         return tile_width, height
-    if tallest < 2:
+    step = steps[1](tallest)
+    if tallest < step:
         return None
-    step = _step(tallest)
-    return tile_width, _cut(height, -(-height // (tallest // step * step)))
+    return tile_width, _cut(height, -(-height // (tallest // step * step)), steps[1])
 
 
-def _cut(length: int, parts: int) -> int:
-    """The size of a part when `length` is cut in `parts`, rounded up to an even number, of a large one to a multiple of
-    ALIGNED."""
-    step = _step(-(-length // parts))
-    return min(length, -(-length // (parts * step)) * step)
+def _cut(length: int, parts: int, step_of: Step) -> int:
+    """The size of a part when `length` is cut in `parts`, rounded up."""
+    return min(length, _rounded_up(-(-length // parts), step_of(-(-length // parts))))
+
+
+def _rounded_up(length: int, step: int) -> int:
+    return -(-length // step) * step
 
 
 def _step(side: int) -> int:
+    """Sides are even, those of large tiles multiples of ALIGNED."""
     return ALIGNED if side >= LEAST_ALIGNED else 2
 
 

@@ -19,10 +19,12 @@ from ddpmcodec.errors import ModelError
 
 THUMBNAIL = "cifar10"
 PHOTO = "photo"
+JPEG = "jpeg"  # of JPEG coefficients
 GAUSSIAN = "ddpm-cifar10"  # denoiser of the Gaussian channel, for thumbnails
-# What files call the context models: a byte. Once a version is released its numbers stay, and a model that changes
+CONTEXT_MODELS = (THUMBNAIL, PHOTO)
+# What files call the models: a byte. Once a version is released its numbers stay, and a model that changes
 # gets a new one.
-NUMBERS = {THUMBNAIL: 1, PHOTO: 2}
+NUMBERS = {THUMBNAIL: 1, PHOTO: 2, JPEG: 3}
 THUMBNAIL_PIXELS = 64 * 64  # an image of more is a photograph, as far as the choice of a model goes
 FOLDER = Path(__file__).parent
 IDS = "ids.json"

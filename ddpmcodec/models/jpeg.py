@@ -9,11 +9,14 @@ inputs: a machine that computes something else must not code.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from numpy.typing import NDArray
 
-from ddpmcodec import _native
+from ddpmcodec import _native, models
+from ddpmcodec._native import CoefficientModel, FileHeader
+from ddpmcodec.errors import ModelError
 from ddpmcodec.format import model_file
 
 KIND = "jpeg"
@@ -36,3 +39,21 @@ def pack(tensors: Mapping[str, NDArray[Any]], name: str, training: Mapping[str, 
     answers = _native.jpeg_answers(unanswered, name)
     facts["networks"] = {key: {"answer": answers[key]} for key in NETWORKS}
     return model_file.pack(tensors, KIND, name, facts)
+
+
+@cache
+def embedded() -> CoefficientModel:
+    """Return the model that comes with the package. Raises ModelError."""
+    return CoefficientModel.parse(models.read(models.JPEG), models.JPEG, models.NUMBERS[models.JPEG])
+
+
+def written_with(header: FileHeader) -> CoefficientModel:
+    """Return the model that a file was written with. Raises ModelError if it is missing."""
+    model = embedded()
+    if header.model_number != model.number:
+        written = f"number {header.model_number}" if header.model_number else header.model_id.hex()
+        raise ModelError(
+            f"the coefficients of the JPEG were written with model {written}, and the embedded one is number"
+            f" {model.number}: install the newest ddpmcodec"
+        )
+    return model

@@ -15,7 +15,7 @@ from ddpmcodec import models
 from ddpmcodec._native import MODEL_ID_BYTES
 from ddpmcodec.errors import ModelError, reason_of
 from ddpmcodec.format.model_file import is_unet, kind_of
-from ddpmcodec.models import context
+from ddpmcodec.models import context, jpeg
 from ddpmcodec.models.context import ContextModel
 
 HUB = "hub:"  # before the name of a repository with a checkpoint of the paper's network
@@ -59,7 +59,7 @@ def parse(data: bytes, source: str) -> ContextModel:
     """A context model from the bytes of its file, wherever that lies. An embedded model stays one: files name it by its
     number. source: what errors call it. Raises ModelError."""
     model_id = hashlib.sha256(data).digest()
-    for name in models.NUMBERS:
+    for name in models.CONTEXT_MODELS:
         if models.ids().get(name) == model_id:
             return _embedded(name)
     return context.parse(data, source)
@@ -71,7 +71,7 @@ def is_denoiser(source: str | Path) -> bool | None:
     kind = kind_of(Path(source) if name is None else models.path(name))
     if kind is None:
         return True if str(source).startswith(HUB) or Path(source).is_dir() or is_unet(Path(source)) else None
-    return kind != context.KIND
+    return kind not in (context.KIND, jpeg.KIND)
 
 
 def name_of(source: str | Path) -> str | None:
@@ -126,7 +126,7 @@ def written_with(number: int, model_id: bytes, given: ContextModel | None, what:
             f"the {what} was written with model {_printed(number, model_id)}, and the given model {given.name!r} is"
             f" {given.id[:MODEL_ID_BYTES].hex()}: decode with the model that wrote it (model=PATH)"
         )
-    known = ((name, model_id) for name, model_id in models.ids().items() if name in models.NUMBERS)
+    known = ((name, model_id) for name, model_id in models.ids().items() if name in models.CONTEXT_MODELS)
     embedded = ", ".join(f"{model_id[:MODEL_ID_BYTES].hex()} ({name})" for name, model_id in known)
     raise ModelError(
         f"the {what} was written with model {_printed(number, model_id)}, and the embedded models are"

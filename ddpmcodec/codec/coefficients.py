@@ -1,0 +1,116 @@
+"""JPEG files whose quantised coefficients networks code, from low to high frequencies.
+
+The recipe says what else rebuilds the file byte for byte. Tiles of whole MCUs depend on none of each other, and run on
+all threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ddpmcodec import _native
+from ddpmcodec._native import (
+    CRC16_BYTES,
+    CRC32_BYTES,
+    RECIPE_TAG,
+    SEGMENTS_OF_JPEG,
+    CoefficientTile,
+    Container,
+)
+from ddpmcodec.codec.batching import Progress
+from ddpmcodec.codec.passes import CALL_SECONDS
+from ddpmcodec.errors import FormatError
+from ddpmcodec.format.ddpm import assemble, crc16
+from ddpmcodec.format.header import COEFFICIENTS, Box, Header
+from ddpmcodec.format.sections import deflate
+from ddpmcodec.format.tiles import TILE_PIXELS, plan_jpeg_index
+from ddpmcodec.format.varint import Reader, pack_varint
+from ddpmcodec.models import jpeg as model_of_jpeg
+from ddpmcodec.parallel import run_all, side_by_side, stop_if_abandoned
+
+BLOCK_SIDE = 8  # pixels
+
+
+class JpegFacts(NamedTuple):
+    """What the header of a file says of its JPEG."""
+
+    mode: str
+    width: int
+    height: int
+    orientation: int
+
+
+def encode_jpeg(
+    jpeg: bytes, facts: JpegFacts, effort: int, side: int | None, progress: Progress | None
+) -> bytes | None:
+    """Return the .ddpm file of a JPEG file, or None if it cannot be rebuilt from coefficients.
+
+    Parameters:
+        side: of square tiles, if the caller chose it.
+        progress: called with the pixels' worth of work done since the last call.
+    """
+    try:
+        image, frame, recipe = _native.parse_jpeg(jpeg)
+    except FormatError:
+        return None
+    if (image.width, image.height) != (facts.width, facts.height):
+        return None
+    header = _header(facts, image, effort, side)
+    chunks = _encoded(image, header, progress)
+    return assemble(header, crc16(frame).to_bytes(CRC16_BYTES, "little") + frame, chunks, _deflated(recipe))
+
+
+def length_of(file: Container) -> int | None:
+    """Return how many bytes the JPEG file has; None if its recipe is not there."""
+    try:
+        return Reader(file.bytes(*file.header.section(RECIPE_TAG)), "the recipe of the JPEG file").varint() >> 1
+    except FormatError:
+        return None
+
+
+def _header(facts: JpegFacts, image: _native.Coefficients, effort: int, side: int | None) -> Header:
+    model = model_of_jpeg.embedded()
+    horizontal, vertical = (max(factors) * BLOCK_SIDE for factors in zip(*image.factors, strict=True))
+    return Header(
+        facts.mode, facts.width, facts.height, effort, 0, model.number, kind=COEFFICIENTS,
+        orientation=facts.orientation, frame_length=1, recipe_length=1,
+        index=plan_jpeg_index(facts.width, facts.height, (horizontal, vertical), side),
+    )  # fmt: skip
+
+
+def _encoded(image: _native.Coefficients, header: Header, progress: Progress | None) -> list[bytes]:
+    """The chunks of all tiles, segment after segment."""
+    model = model_of_jpeg.embedded()
+
+    def encode_tile(box: Box) -> Sequence[bytes]:
+        rows, columns = box
+        corners = columns.start, rows.start, columns.stop, rows.stop
+        tile = CoefficientTile(model, header.effort, image, corners)
+        for segment in range(SEGMENTS_OF_JPEG):
+            _run(tile, segment + 1, _pixels(corners), progress)
+        return tile.chunks()
+
+    tiles = run_all(encode_tile, header.boxes(), side_by_side(TILE_PIXELS))
+    return [chunk for segment in zip(*tiles, strict=True) for chunk in segment]
+
+
+def _run(tile: CoefficientTile, segment: int, pixels: int, progress: Progress | None) -> None:
+    while not tile.advance(segment, CALL_SECONDS):
+        stop_if_abandoned()
+    if progress is not None:
+        progress(pixels / SEGMENTS_OF_JPEG)
+
+
+def _pixels(box: tuple[int, int, int, int]) -> int:
+    left, top, right, bottom = box
+    return (right - left) * (bottom - top)
+
+
+def _deflated(recipe: bytes) -> bytes:
+    """The recipe with its items deflated, if that is shorter."""
+    reader = Reader(recipe, "the recipe")
+    size = reader.varint()
+    check = reader.take(CRC32_BYTES)
+    items = recipe[reader.position :]
+    return min(recipe, pack_varint(size | 1) + check + deflate(items), key=len)
