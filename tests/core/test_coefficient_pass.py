@@ -103,11 +103,12 @@ def test_a_chunk_that_is_cut_shows_what_it_has() -> None:
     assert found[..., 10:15].any()
 
 
-def test_damaged_chunks_end_in_an_error_or_are_noticed() -> None:
-    components = drawn(SAMPLINGS["4:2:0"])
+@pytest.mark.parametrize("largest", [90, 30000])
+def test_damaged_chunks_end_in_an_error_or_are_noticed(largest: int) -> None:
+    components = drawn(SAMPLINGS["4:2:0"], largest)
     chunks = coded(components)
     r = np.random.default_rng(5)
-    for _ in range(150):
+    for _ in range(100):
         damaged = list(chunks)
         k = int(r.integers(9))
         data = bytearray(damaged[k])

@@ -132,11 +132,10 @@ class CoefficientCoder {
     // By how much a coefficient exceeds the largest one, or falls below the least.
     int escape(bool is_above, int excess) const {
         const uint32_t size = uint32_t(1) << (PRECISION - ESCAPE_BITS);
-        if (reader_) excess = int(reader_->slot() / size);
-        else excess = is_above ? excess : -excess;
-        excess = std::min(excess, is_above ? INT16_MAX - LARGEST_CODED : -INT16_MIN - LARGEST_CODED);
-        take(uint32_t(excess) * size, size);
-        return is_above ? excess : -excess;
+        const uint32_t stored = reader_ ? reader_->slot() / size : uint32_t(is_above ? excess : -excess);
+        take(stored * size, size);
+        const int bounded = std::min(int(stored), is_above ? INT16_MAX - LARGEST_CODED : -INT16_MIN - LARGEST_CODED);  // no encoder has more
+        return is_above ? bounded : -bounded;
     }
 
     Symbols* const symbols_;
