@@ -12,7 +12,7 @@ from ddpmcodec.training.coefficients.inputs import seen
 from ddpmcodec.training.coefficients.order import CONDITIONS
 from ddpmcodec.training.coefficients.planes import GROUP, Group, JpegFile
 
-POSITIONS = 1 << 14  # of a file that are computed, about: as many of each condition as it has
+POSITIONS = 1 << 13  # of a file that are computed, about: as many of each condition as it has
 TOGETHER = 64  # groups
 
 

@@ -1,0 +1,203 @@
+"""Training of the networks that code the coefficients of JPEG files, of one effort: luma's, and that of Cb and Cr."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+import torch
+from torch import Tensor
+
+from ddpmcodec.errors import TrainingError
+from ddpmcodec.training import run, state
+from ddpmcodec.training.coefficients.coefficient_evaluation import code_length
+from ddpmcodec.training.coefficients.coefficient_network import (
+    CHROMA,
+    LUMA,
+    ROLES,
+    CoefficientNetwork,
+    CoefficientShape,
+    loss,
+)
+from ddpmcodec.training.coefficients.coefficient_start import begin_as
+from ddpmcodec.training.coefficients.first_predictors import LAST_PREDICTED, Statistics, measure
+from ddpmcodec.training.coefficients.inputs import Seen, seen
+from ddpmcodec.training.coefficients.planes import GROUP
+from ddpmcodec.training.coefficients.replay_files import ReplayFiles, whole
+from ddpmcodec.training.optim import Muon, product_type
+from ddpmcodec.training.settings import Count, CountFrom0, Positive, Range, Seed, check
+from ddpmcodec.training.sizes import round_robin
+from ddpmcodec.training.state import State
+
+EFFORTS = (1, 2)
+# Width and blocks. An effort has the size of its number, unless a run says otherwise.
+SIZES = {
+    1: {LUMA: (96, 3), CHROMA: (64, 2)},
+    2: {LUMA: (192, 3), CHROMA: (128, 3)},
+    3: {LUMA: (320, 4), CHROMA: (192, 3)},
+    4: {LUMA: (448, 4), CHROMA: (256, 4)},
+}
+SHARES = {LUMA: 5, CHROMA: 2}  # of steps: most of the bits are luma's
+WARMUP, CLIP = 10, 1.0  # rounds of all roles; norm of a gradient
+FALLING = 0.55  # share of a run, its last, in which rates fall to zero
+# Learning rates of predictors, in that of what AdamW trains besides: weights of linear sums are small, and magnitudes
+# have logarithms of weights.
+LINEAR_PACE, MAGNITUDE_PACE = 1 / 8, 2.5
+SPARSE_FROM = 0.6  # share of a run after which predictors have no more weights than a model file keeps
+MEASURED = 192  # groups of positions by which each frequency is measured before training
+
+
+@dataclass(frozen=True)
+class CoefficientSettings:
+    """One training run. Rates fall linearly to zero over the last half of `steps`, or else of `hours` of training."""
+
+    data: tuple[str, ...]  # several data sets round-robin, a file each
+    validate: str | None = None  # images and files to evaluate on, instead of some held out
+    hold_out: CountFrom0 | None = None  # last images of the first data set; None: a tenth, 2,000 at most
+    hours: Positive = 1.5
+    steps: Count | None = None  # takes the place of `hours`: a run that repeats exactly
+    effort: Annotated[int, Range("an effort, 1 or 2", *EFFORTS)] = 2
+    size: Annotated[int, Range("a size from 1 to 4", 1, len(SIZES))] | None = None  # None: that of the effort's number
+    roles: tuple[str, ...] = ROLES
+    start: str | None = None  # a model, or the folder of a run: networks begin as these, and keep their predictors
+    crop: Annotated[int, Range("a whole number from 16", 16)] = 384  # side, in pixels, of what is seen of an image
+    batch: Annotated[int, Range(f"a whole number from {GROUP}", GROUP)] = 4096  # positions
+    muon_rate: Positive = 0.016
+    adam_rate: Positive = 4e-3
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        """Raises TrainingError for settings that make no run."""
+        check(self)
+        if not self.roles or not set(self.roles) <= set(ROLES):
+            raise TrainingError(f"roles={','.join(self.roles)}: give some of {', '.join(ROLES)}")
+
+
+class CoefficientTrainer:
+    """The networks, their optimisers, and the files that they learn from (`run.Trainer`)."""
+
+    unit = "of the bytes of JPEG files"
+
+    def __init__(
+        self, settings: CoefficientSettings, replay: ReplayFiles, held_out: Mapping[str, Sequence[bytes]], *,
+        device: torch.device | str = "cpu", begins: bool = True,
+    ) -> None:  # fmt: skip
+        """held_out: files by the name of their figure. begins: False if a state is restored, which has what is measured
+        before training. Raises TrainingError, ModelError if networks cannot begin as `settings.start`."""
+        self.settings, self.replay, self.held_out = settings, replay, held_out
+        self.step, self.seconds, self.images_digest = 0, 0.0, ""
+        self.device, self.dtype = torch.device(device), product_type(torch.device(device))
+        torch.manual_seed(settings.seed)
+        self.networks = {role: self._network(role, begins).to(self.device) for role in settings.roles}
+        self.optimizers = {role: self._optimizers(network) for role, network in self.networks.items()}
+        self.round = round_robin(settings.roles, SHARES)
+
+    def _network(self, role: str, begins: bool) -> CoefficientNetwork:
+        settings = self.settings
+        shape = CoefficientShape(role, *SIZES[settings.size or settings.effort][role])
+        network = CoefficientNetwork(shape, self._measured(shape) if begins else None)
+        if begins and settings.start:
+            begin_as(network, settings.start, settings.effort)
+        return network
+
+    def _measured(self, shape: CoefficientShape) -> Statistics:
+        """What the predictors of a new network are made from, of the first files."""
+        found = []
+        for component in [0] if shape.role == LUMA else [1, 2]:
+
+            def draw(condition: int, component: int = component) -> Seen:
+                return seen(self.replay.of_condition(component, condition, MEASURED))
+
+            found.append(measure(draw, shape.entries, LAST_PREDICTED[component]))
+        return Statistics(*map(torch.cat, zip(*found, strict=True)))
+
+    def _optimizers(self, network: CoefficientNetwork) -> list[torch.optim.Optimizer]:
+        rate = self.settings.adam_rate
+        inner = [network.stem, *network.blocks]
+        predictors = {network.linear: LINEAR_PACE * rate, network.magnitudes: MAGNITUDE_PACE * rate}
+        rest = [p for p in network.parameters() if all(p is not other for other in (*inner, *predictors))]
+        adam = [(rest, rate), *(([parameter], pace) for parameter, pace in predictors.items())]
+        return [
+            Muon(inner, lr=self.settings.muon_rate),
+            *(torch.optim.AdamW(p, lr=lr, betas=(0.9, 0.99), weight_decay=0.0) for p, lr in adam),
+        ]
+
+    @property
+    def images(self) -> int:
+        return self.replay.count(self.step)
+
+    def _positions(self, role: str) -> Seen:
+        groups = self.replay.draw(self.step, self.settings.batch // GROUP, chroma=role == CHROMA)
+        return seen(groups).to(self.device)
+
+    def progress(self) -> float:
+        settings = self.settings
+        return min(1.0, self.step / settings.steps if settings.steps else self.seconds / (3600 * settings.hours))
+
+    def update(self) -> dict[str, float]:
+        """One step of the next network, on positions that depend on the seed and the step alone; its loss is in bits a
+        position."""
+        role = self.round[self.step % len(self.round)]
+        network = self.networks[role]
+        if self.progress() >= SPARSE_FROM and not network.is_sparse:
+            network.prune()
+        value = loss(network, self._positions(role), self.dtype)
+        value.backward()  # type: ignore[no-untyped-call]
+        clipped = [p for p in network.parameters() if p is not network.linear and p is not network.magnitudes]
+        norm = torch.nn.utils.clip_grad_norm_(clipped, CLIP)
+        bits = float(value.detach())
+        run.require_finite(bits, float(norm), self.step)
+        self._step_optimizers(role)
+        self.step += 1
+        return {"loss": bits, f"loss_{role}": bits, "gradient_norm": float(norm)}
+
+    def _step_optimizers(self, role: str) -> None:
+        warm = (self.step // len(self.round) + 1) / WARMUP
+        multiplier = min(1.0, warm, (1 - self.progress()) / FALLING)
+        for optimizer in self.optimizers[role]:
+            (group,) = optimizer.param_groups
+            group["lr"] = group.setdefault("initial_lr", group["lr"]) * multiplier
+            optimizer.step()
+            optimizer.zero_grad()
+
+    def evaluate(self) -> dict[str, Any]:
+        """Return code lengths of held-out files as shares of their bytes."""
+        return {"held_out": shares(self.networks, self.held_out)} if self.held_out else {}
+
+    def state(self) -> State:
+        tensors: dict[str, Tensor] = {}
+        for role, network in self.networks.items():
+            tensors |= state.of_module(network, role)
+            for number, optimizer in enumerate(self.optimizers[role]):
+                tensors |= state.of_optimizer(optimizer, f"{role}:{number}")
+        facts = {
+            "settings": asdict(self.settings), "step": self.step, "seconds": self.seconds, "images": self.images,
+            "shapes": {role: list(network.shape) for role, network in self.networks.items()},
+        }  # fmt: skip
+        return State(tensors, facts)
+
+    def restore(self, saved: State) -> None:
+        """Raises LookupError, ValueError or RuntimeError where it is not the state of such networks."""
+        self.step, self.seconds = int(saved.facts["step"]), float(saved.facts["seconds"])
+        for role, network in self.networks.items():
+            state.load_module(network, role, saved.tensors)
+            for number, optimizer in enumerate(self.optimizers[role]):
+                state.load_optimizer(optimizer, f"{role}:{number}", saved.tensors)
+
+    def files(self) -> dict[str, bytes]:
+        """No files: a model takes the networks of several runs."""
+        return {}
+
+
+def shares(networks: Mapping[str, CoefficientNetwork], files: Mapping[str, Sequence[bytes]]) -> dict[str, float]:
+    """Return by the name of files the code length of their coefficients as a share of all their bytes, without headers;
+    of some networks alone, with their role in the name."""
+    found = {}
+    for name, each in files.items():
+        bits = {role: sum(code_length(network, whole(data)) for data in each) for role, network in networks.items()}
+        size = 8 * sum(map(len, each))
+        if len(bits) > 1:
+            found[name] = sum(bits.values()) / size
+        found |= {f"{role} {name}": length / size for role, length in bits.items()}
+    return {name: round(share, 5) for name, share in found.items()}

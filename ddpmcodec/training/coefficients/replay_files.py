@@ -1,0 +1,157 @@
+"""JPEG files to learn from: as they are, or written of images; and the latest of them, of which a step sees some."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ddpmcodec import _native
+from ddpmcodec.errors import DdpmError, TrainingError
+from ddpmcodec.training.coefficients.order import SIDE
+from ddpmcodec.training.coefficients.planes import GRIDS, GROUP, OF_LUMA_ALONE, Component, Group, JpegFile
+from ddpmcodec.training.coefficients.writing import random_file
+from ddpmcodec.training.data import Pixels
+
+COLOURS = (0, 1)  # of `_native.Coefficients`: grey, and YCbCr
+SUFFIXES = (".jpg", ".jpeg")  # of files that are taken as they are
+KEPT, EVERY = 256, 8  # files at a time, 1 MB each; steps after which there is a new one
+
+
+class CodedComponent(NamedTuple):
+    """A component of a file: sampling factors; steps by rank, uint16 [64]; quantised values, int16 [rows, columns, 64]
+    by rank."""
+
+    horizontal: int
+    vertical: int
+    steps: NDArray[np.uint16]
+    values: NDArray[np.int16]
+
+
+def parsed(data: bytes) -> list[CodedComponent] | None:
+    """Return the components of a file: luma alone, or luma, Cb, Cr; None for other files."""
+    try:
+        image, _, _ = _native.parse_jpeg(data)
+    except DdpmError:
+        return None
+    if image.colour not in COLOURS:
+        return None
+    components = [
+        CodedComponent(across, down, image.steps[number], image.values(number))
+        for number, (across, down) in enumerate(image.factors)
+    ]
+    return components if _covered(components) in GRIDS else None
+
+
+def _covered(components: Sequence[CodedComponent]) -> tuple[int, int] | None:
+    """How many blocks of luma a block of chroma covers; None if Cb and Cr differ."""
+    luma, *chroma = [(component.horizontal, component.vertical) for component in components]
+    if not chroma:
+        return OF_LUMA_ALONE
+    return luma if chroma == [(1, 1)] * 2 else None
+
+
+def whole(data: bytes) -> JpegFile:
+    """Return a file in training. It must be one that `parsed` accepts."""
+    components = parsed(data)
+    assert components is not None
+    return _in_training(components)
+
+
+def _in_training(components: Sequence[CodedComponent]) -> JpegFile:
+    covered = _covered(components)
+    assert covered is not None
+    return JpegFile([Component(component.values, component.steps) for component in components], covered)
+
+
+def part(data: bytes, side: int, rng: np.random.Generator) -> JpegFile:
+    """Return a random part of a file, of whole MCUs, at most `side` pixels squared but at least one MCU."""
+    components = parsed(data)
+    assert components is not None
+    across, down = (components[0].horizontal, components[0].vertical) if len(components) > 1 else (1, 1)
+    rows, columns, _ = components[0].values.shape
+    top, height = _range(rows // down, side // (SIDE * down), rng)
+    left, width = _range(columns // across, side // (SIDE * across), rng)
+    cut = []
+    for component in components:
+        v, h = (component.vertical, component.horizontal) if len(components) > 1 else (1, 1)
+        values = component.values[top * v : (top + height) * v, left * h : (left + width) * h]
+        cut.append(component._replace(values=values))
+    return _in_training(cut)
+
+
+def _range(full: int, most: int, rng: np.random.Generator) -> tuple[int, int]:
+    """A random first MCU, and how many."""
+    count = max(1, min(full, most))
+    return int(rng.integers(full - count + 1)), count
+
+
+class FileSource:
+    """Files by number, each a function of the seed and its number: of the sets in turn, of each of its images once an
+    epoch, and of large ones as often as they have parts."""
+
+    def __init__(self, sets: Sequence[Sequence[Pixels]], side: int, seed: int) -> None:
+        """sets: images uint8 [H, W, 3], and files as uint8 [bytes], that `parsed` accepts."""
+        self.sets, self.side, self.seed = sets, side, seed
+        self.orders = [np.repeat(np.arange(len(images)), [self._parts(image) for image in images]) for images in sets]
+
+    def _parts(self, image: Pixels) -> int:
+        return max(1, round(area(image) / self.side**2))
+
+    def file(self, number: int) -> JpegFile:
+        turn, which = divmod(number, len(self.sets))
+        epoch, index = divmod(turn, len(self.orders[which]))
+        shuffled = np.random.default_rng((self.seed, 2**32 + which, epoch)).permutation(self.orders[which])
+        image, rng = self.sets[which][shuffled[index]], np.random.default_rng((self.seed, 2**33, number))
+        if image.ndim == 1:
+            return part(image.tobytes(), self.side, rng)
+        return whole(random_file(image, self.side, rng))
+
+
+def area(image: Pixels) -> int:
+    """Return how many pixels an image uint8 [H, W, 3], or a file uint8 [bytes], has."""
+    height, width = image.shape[:2] if image.ndim > 1 else Image.open(io.BytesIO(image.tobytes())).size
+    return int(height) * int(width)
+
+
+class ReplayFiles:
+    """The latest files of a source at each step: a resumed run sees those that it would have seen."""
+
+    def __init__(self, source: FileSource) -> None:
+        self.source = source
+        self.files: dict[int, JpegFile] = {}  # by number
+
+    @staticmethod
+    def count(step: int) -> int:
+        """Return how many files there were before and at a step."""
+        return KEPT + step // EVERY
+
+    def at(self, step: int) -> list[JpegFile]:
+        """Return the files of a step."""
+        numbers = range(self.count(step) - KEPT, self.count(step))
+        self.files = {number: self.files.get(number) or self.source.file(number) for number in numbers}
+        return list(self.files.values())
+
+    def draw(self, step: int, count: int, *, chroma: bool) -> list[Group]:
+        """Return random groups of positions in luma, or in chroma."""
+        rng, files = np.random.default_rng((self.source.seed, 2**34, step)), self._of(step, chroma)
+        return [files[rng.integers(len(files))].draw(chroma, GROUP, rng) for _ in range(count)]
+
+    def of_condition(self, component: int, condition: int, count: int) -> list[Group]:
+        """Return as many groups of positions of one condition, of the first files."""
+        rng, files = np.random.default_rng((self.source.seed, 2**35, component, condition)), self._of(0, component > 0)
+        groups = [file.group(component, condition) for file in files]
+        groups = [group for group in groups if len(group.blocks)] or [files[0].group(component, 0)]
+        drawn = (groups[rng.integers(len(groups))] for _ in range(count))
+        return [group._replace(blocks=rng.choice(group.blocks, GROUP)) for group in drawn]
+
+    def _of(self, step: int, chroma: bool) -> list[JpegFile]:
+        """The files of a step that have such components. Raises TrainingError if none has."""
+        files = [file for file in self.at(step) if not chroma or len(file.components) > 1]
+        if not files:
+            raise TrainingError("all files are grey: train luma alone with roles=luma")
+        return files

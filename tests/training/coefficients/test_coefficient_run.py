@@ -1,0 +1,135 @@
+"""Runs that train networks of coefficients: what they learn from, that they learn, and that they go on exactly."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from coefficient_runs import picture, start
+from PIL import Image
+
+from ddpmcodec.errors import TrainingError
+from ddpmcodec.training import run, state
+from ddpmcodec.training.coefficients import replay_files
+from ddpmcodec.training.coefficients.coefficient_run import HELD_OUT, train
+from ddpmcodec.training.coefficients.coefficient_trainer import CoefficientSettings
+from ddpmcodec.training.coefficients.replay_files import FileSource, ReplayFiles, parsed
+from ddpmcodec.training.coefficients.writing import JpegSetting, write
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / run.LOG).read_text().splitlines()]
+
+
+def test_a_run_says_what_held_out_files_cost(whole: Path) -> None:
+    """The last three are held out: a picture would be, but these are two JPEG files, and one that is damaged."""
+    last = records(whole)[-1]
+    assert last["step"] == 60
+    assert set(last["held_out"]) == {"files", "luma files", "chroma files"}
+    shares = last["held_out"]
+    assert shares["files"] == pytest.approx(shares["luma files"] + shares["chroma files"], abs=1e-4)
+    assert {"loss", "loss_luma", "loss_chroma", "gradient_norm"} <= set(last)
+
+
+def test_it_learns(settings: CoefficientSettings, tmp_path: Path) -> None:
+    Image.fromarray(picture(30)).save(tmp_path / "other.png")
+    luma = replace(settings, steps=60, roles=("luma",), validate=str(tmp_path))
+    shares = []
+    for steps in (1, 60):
+        start(replace(luma, steps=steps), tmp_path / "run", resume=True, chosen={"steps"})
+        shares.append(records(tmp_path / "run")[-1]["held_out"])
+    assert set(shares[0]) == {f"luma {name}" for name in HELD_OUT}
+    assert all(after < 0.9 * shares[0][name] for name, after in shares[1].items())
+
+
+def test_equal_runs_are_equal(settings: CoefficientSettings, whole: Path, tmp_path: Path) -> None:
+    start(settings, tmp_path)
+    one, other = (state.read(folder).tensors for folder in (whole, tmp_path))
+    assert one.keys() == other.keys()
+    assert all(one[key].equal(other[key]) for key in one)
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(
+    settings: CoefficientSettings, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = ReplayFiles.draw
+
+    def killed(replay: ReplayFiles, step: int, *arguments: Any, **named: Any) -> Any:
+        if step == 4:
+            raise KeyboardInterrupt
+        return draw(replay, step, *arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ReplayFiles, "draw", killed)
+        patch.setattr(run, "FIRST_SAVE_SECONDS", 0.0)
+        patch.setattr(run, "SAVE_SECONDS", 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            start(settings, tmp_path)
+    assert state.read(tmp_path).facts["step"] == 4
+    start(settings, tmp_path, resume=True)
+    one, other = (state.read(folder).tensors for folder in (whole, tmp_path))
+    assert all(one[key].equal(other[key]) for key in one)
+
+
+def test_predictors_become_sparse(whole: Path) -> None:
+    kept = state.read(whole).tensors["luma.kept_linear"]
+    assert 0 < kept.sum(2).max() <= 62
+
+
+def test_a_run_begins_as_another(settings: CoefficientSettings, whole: Path, tmp_path: Path) -> None:
+    again = start(replace(settings, steps=1, muon_rate=1e-9, adam_rate=1e-9, start=str(whole)), tmp_path)
+    saved = state.read(whole).tensors
+    for name, tensor in again.networks["luma"].state_dict().items():
+        assert tensor.allclose(saved[f"luma.{name}"], atol=1e-6), name
+    with pytest.raises(TrainingError, match="effort="):
+        start(replace(settings, effort=2, start=str(whole)), tmp_path / "other")
+
+
+def test_some_jpeg_files_are_left_out(settings: CoefficientSettings, tmp_path: Path) -> None:
+    said: list[object] = []
+    with pytest.raises(TrainingError, match="hold_out"):
+        train(replace(settings, hold_out=99), tmp_path, said.append)
+    train(replace(settings, steps=1), tmp_path, said.append, device="cpu")
+    assert any(str(line).startswith("2 JPEG files are damaged") for line in said)
+
+
+def test_chroma_needs_colours(settings: CoefficientSettings, tmp_path: Path) -> None:
+    for number in range(2):
+        (tmp_path / f"{number}.jpg").write_bytes(write(picture(number)[..., :1], JpegSetting(80)))
+    with pytest.raises(TrainingError, match="roles=luma"):
+        start(replace(settings, data=(str(tmp_path),), hold_out=1), tmp_path / "run")
+
+
+def test_roles_are_known(settings: CoefficientSettings) -> None:
+    with pytest.raises(TrainingError, match="luma, chroma"):
+        replace(settings, roles=("luma", "red"))
+
+
+@pytest.mark.parametrize("sampling", ["4:4:4", "4:2:2", "4:2:0"])
+def test_a_part_of_a_file_is_its_blocks(sampling: str) -> None:
+    data, rng = write(picture(1, 100), JpegSetting(90, sampling)), np.random.default_rng(0)
+    whole = parsed(data)
+    assert whole is not None
+    for _ in range(5):
+        part = replay_files.part(data, 32, rng)
+        for found, component in zip(part.components, whole, strict=True):
+            rows = len(found.inside) // found.stride
+            blocks = found.blocks.reshape(rows, found.stride, 64)[1:-1, 1:-1] // component.steps.astype(np.int16)
+            windows = np.lib.stride_tricks.sliding_window_view(component.values, blocks.shape)
+            assert (windows == blocks).all((3, 4, 5)).any()
+        assert part.components[0].stride == 32 // 8 + 2
+
+
+def test_files_depend_on_their_numbers_alone() -> None:
+    source = FileSource([[picture(1), picture(2)], [picture(3)]], 48, seed=1)
+    again = FileSource([[picture(1), picture(2)], [picture(3)]], 48, seed=1)
+    files = {number: source.file(number) for number in (0, 1, 2, 3)}
+    for number in (3, 0):
+        one, other = files[number].components[0], again.file(number).components[0]
+        assert torch.from_numpy(one.blocks).equal(torch.from_numpy(other.blocks))
+    assert not np.array_equal(files[0].components[0].blocks, files[2].components[0].blocks)
