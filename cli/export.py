@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import click
@@ -53,19 +54,35 @@ def _copy(base: str, output: str, force: bool) -> int:
 
 
 def _export(runs: tuple[str, ...], output: str, name: str | None, base: str | None, force: bool) -> int:
-    from ddpmcodec.format.header import DEFAULT_EFFORT
-    from ddpmcodec.models.context import parse
-    from ddpmcodec.training.exporting import gathered
+    from ddpmcodec.training.coefficients import coefficient_model
     from ddpmcodec.training.state import FILE
 
     for run in runs:
         check_output(Path(output), Path(run, FILE), force=force)
+    folders, title = [Path(run) for run in runs], name or Path(output).stem
     with naming_options():
-        parts = gathered([Path(run) for run in runs], base)
-        content = parts.packed(name or Path(output).stem)
-    model = parse(content, output)
+        are_of_jpeg = {coefficient_model.is_run(folder) for folder in folders}
+        if are_of_jpeg == {True, False}:
+            raise click.UsageError("runs of train-jpeg have a model of their own: export them alone")
+        if are_of_jpeg == {True}:
+            content, used = coefficient_model.export(folders, title, base=base), ""
+        else:
+            content, used = _context_model(folders, title, base, output)
     write_file(Path(output), content, replace=force)
+    digest = hashlib.sha256(content).hexdigest()[:8]
+    say(f"{output}: model {title!r}, id {digest}, {len(content)} bytes{used}")
+    return 0
+
+
+def _context_model(folders: list[Path], name: str, base: str | None, output: str) -> tuple[bytes, str]:
+    """The bytes of the file, and how it is used. Raises TrainingError, ModelError."""
+    from ddpmcodec.format.header import DEFAULT_EFFORT
+    from ddpmcodec.models.context import parse
+    from ddpmcodec.training.exporting import gathered
+
+    parts = gathered(folders, base)
+    content = parts.packed(name)
+    parse(content, output)
     efforts = {effort for made in parts.made for effort in made["efforts"]}
     options = f"--model {output}" + ("" if DEFAULT_EFFORT in efforts else f" --effort {max(efforts)}")
-    say(f"{output}: model {model.name!r}, id {model.id[:4].hex()}, {len(content)} bytes; use it with {options}")
-    return 0
+    return content, f"; use it with {options}"
