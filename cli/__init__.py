@@ -42,6 +42,7 @@ COMMANDS = {  # each a function of the module of its name, or of the one that `M
     "train": "Train the networks of one effort of a model.",
     "export": "Make a model file of training runs.",
     "train-preview": "Train the network that corrects previews.",
+    "train-jpeg": "Train networks that code JPEG files.",
     "train-gaussian": "Train a model for bits back and samples.",
     "train-ddpm": "Train the network of the DDPM paper.",
     "sample": "Draw images from a model.",

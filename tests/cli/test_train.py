@@ -198,7 +198,7 @@ def test_missing_data_are_named(tmp_path: Path, ddpm: Ddpm) -> None:
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("command", ["train", "train-preview", "train-gaussian", "train-ddpm"])
+@pytest.mark.parametrize("command", ["train", "train-preview", "train-jpeg", "train-gaussian", "train-ddpm"])
 def test_a_new_run_needs_data(tmp_path: Path, ddpm: Ddpm, command: str) -> None:
     ended = ddpm(command, "--out", tmp_path / "run")
     assert (ended.code, "with --data" in ended.stderr, (tmp_path / "run").exists()) == (2, True, False)

@@ -1,0 +1,81 @@
+"""From pictures and JPEG files to a model of coefficients."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ddpmcodec.format.model_file import kind_of
+from ddpmcodec.training.coefficients import coefficient_trainer, replay_files
+
+Ddpm = Callable[..., Any]  # conftest.Ddpm
+SMALL = ("--size", 1, "--steps", 2, "--crop", 32, "--hold-out", 1, "--batch", 128)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_files(one_thread: None) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replay_files, "KEPT", 4)
+        patch.setattr(coefficient_trainer, "MEASURED", 2)
+        yield
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
+    for number in range(4):
+        image = Image.fromarray(rng.integers(0, 256, (6, 6, 3), np.uint8)).resize((48, 40), Image.Resampling.BICUBIC)
+        image.save(folder / (f"{number}.png" if number < 3 else "3.jpg"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(data: Path, few_files: None, ddpm_once: Ddpm) -> list[Any]:
+    """Runs of both efforts, and how they ended."""
+    efforts = ((1, "luma,chroma"), (2, "luma"))
+    return [
+        ddpm_once("train-jpeg", "--data", data, "--out", data / f"run{effort}", "--effort", effort,
+                  "--roles", roles, *SMALL)
+        for effort, roles in efforts
+    ]  # fmt: skip
+
+
+def test_training_says_what_comes_next(data: Path, runs: list[Any]) -> None:
+    first, _ = runs
+    assert (first.code, first.stdout) == (0, b""), first.stderr
+    assert " of the bytes of JPEG files on held-out images\n" in first.stderr
+    assert f"next: ddpmcodec export {data / 'run1'} " in first.stderr
+    records = [json.loads(line) for line in (data / "run1" / "log.jsonl").read_text().splitlines()]
+    assert (records[0]["settings"]["effort"], records[-1]["step"]) == (1, 2)
+    assert "files" in records[-1]["held_out"]
+
+
+@pytest.mark.usefixtures("runs")
+def test_a_run_goes_on_and_all_make_a_model(data: Path, tmp_path: Path, ddpm: Ddpm) -> None:
+    path = tmp_path / "own.safetensors"
+    ended = ddpm("export", data / "run1", data / "run2", "-o", path)
+    assert (ended.code, path.exists()) == (1, False)
+    assert "2.chroma" in ended.stderr
+    ended = ddpm(
+        "train-jpeg", "--data", data, "--out", data / "rest", "--effort", 2, "--size", 1, "--roles", "chroma", *SMALL
+    )
+    assert ended.code == 0, ended.stderr
+    assert ddpm("train-jpeg", "--out", data / "run2", "--resume", "--steps", 3).code == 0
+    ended = ddpm("export", data / "run1", data / "run2", data / "rest", "-o", path)
+    assert ended.code == 0, ended.stderr
+    assert kind_of(path) == "jpeg"
+
+
+@pytest.mark.parametrize(("option", "word"), [(("--roles", "red"), "luma, chroma"), (("--start", "none"), "none")])
+def test_what_makes_no_run_is_refused(
+    data: Path, tmp_path: Path, ddpm: Ddpm, option: tuple[str, str], word: str
+) -> None:
+    ended = ddpm("train-jpeg", "--data", data, "--out", tmp_path / "run", *SMALL, *option)
+    assert (ended.code in (1, 4), (tmp_path / "run" / "log.jsonl").exists()) == (True, False)
+    assert word in ended.stderr
