@@ -1,9 +1,12 @@
-"""How images become blocks of an archive: files beside each other, or runs that are coded together."""
+"""How images become blocks of an archive: files beside each other, or runs that are coded together; where they wait."""
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +17,9 @@ from ddpmcodec.archive.blocks import BlockDecoder, ContextCoder, Encoded, Pixels
 from ddpmcodec.archive.sources import LatentCoder
 from ddpmcodec.codec.graphics import find_graphics
 from ddpmcodec.codec.suited import suited_together
-from ddpmcodec.errors import ChecksumError, FormatError
+from ddpmcodec.content import FileView, Part
+from ddpmcodec.errors import ChecksumError, FormatError, OutputError, reason_of
+from ddpmcodec.files import write_all
 from ddpmcodec.format.block import Block, BlockCoding, Entry
 from ddpmcodec.format.ddpma import Packed, packed
 from ddpmcodec.format.sections import MAX_BLOCK_METADATA, NO_METADATA, Metadata, pack_alpha, pack_metadata
@@ -150,3 +155,42 @@ def _verify(block: Block, encoded: Encoded, colours: Sequence[Pixels], decoder: 
         images += [] if run is None else list(run)
     if not all(np.array_equal(a, b) for a, b in zip(images, colours, strict=True)):
         raise ChecksumError(f"a block does not decode to what was encoded: {remedy}")
+
+
+class Spool:
+    """Keeps bytes in a temporary file of a folder, or where there is none in memory. The file has no name, or loses it
+    at once, where the system can: nothing is left when the process ends, however it ends."""
+
+    def __init__(self, folder: Path | None) -> None:
+        """Raises OutputError where no file can be made there."""
+        self.folder, self.is_closed = folder, False
+        if folder is None:
+            return
+        try:
+            self.file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 (closed by `close`)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        self.content = FileView(self.file)
+
+    def keep(self, data: bytes) -> Part:
+        """The bytes, to be read later. Raises OutputError where the disk does not take them."""
+        if self.folder is None:
+            return data
+        try:
+            start = self.file.seek(0, os.SEEK_END)
+            write_all(self.file.fileno(), data)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        self.content = self.content.extended()
+        return self.content[start : start + len(data)]
+
+    def close(self) -> None:
+        self.is_closed = True
+        if self.folder is not None:
+            self.file.close()
+
+    def _unwritable(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"{self.folder}: no temporary file can be written there ({reason_of(error)}): make room, or write"
+            " the archive elsewhere"
+        )

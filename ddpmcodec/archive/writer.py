@@ -14,10 +14,9 @@ import numpy.typing as npt
 
 from ddpmcodec._native import MAX_IMAGES, MAX_LETTERS
 from ddpmcodec.archive.blocks import ContextCoder
-from ddpmcodec.archive.packing import STACK_PIXELS, Job, Packer, Queue, Waiting
+from ddpmcodec.archive.packing import STACK_PIXELS, Job, Packer, Queue, Spool, Waiting
 from ddpmcodec.archive.restorer import restored
 from ddpmcodec.archive.sources import Given, Source, latent_coder
-from ddpmcodec.archive.spool import Spool
 from ddpmcodec.codec import known_answer
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.efforts import check_coding
