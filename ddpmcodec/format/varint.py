@@ -48,10 +48,6 @@ class Reader:
         self.position += count
         return bytes(self.data[self.position - count : self.position])  # of a view, too
 
-    def read_since(self, start: int) -> bytes:
-        """What was read from there on."""
-        return bytes(self.data[start : self.position])
-
     def varint(self) -> int:
         """The next varint. Raises FormatError when it is not canonical: every number has one encoding."""
         value = 0
