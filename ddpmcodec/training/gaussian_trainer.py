@@ -17,7 +17,16 @@ from ddpmcodec.paper.bound import evaluate as evaluate_bound
 from ddpmcodec.paper.denoiser import LAST_SCALE, OCTAVE, SCALE_UNIT, Prediction, pixel_bits
 from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.diffusion import LN2, posterior, reverse, step_kl
-from ddpmcodec.paper.gaussian.architecture import MULTIPLE, PIXEL_OUTPUTS, Architecture, blend, denoise
+from ddpmcodec.paper.gaussian.architecture import (
+    MULTIPLE,
+    PIXEL_OUTPUTS,
+    Architecture,
+    Operations,
+    blend,
+    denoise,
+    patches,
+    unpatch,
+)
 from ddpmcodec.paper.gaussian.features import gaussian_estimate, pixel_features, scale_origin
 from ddpmcodec.paper.gaussian.model import (
     COARSEST_LEVEL,
@@ -27,7 +36,6 @@ from ddpmcodec.paper.gaussian.model import (
     export,
     parse,
 )
-from ddpmcodec.paper.gaussian.operations import Operations, patches, unpatch
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
 from ddpmcodec.paper.schedule import HALF_RANGE, ddpm_linear
 from ddpmcodec.training import run, state

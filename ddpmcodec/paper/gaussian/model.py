@@ -24,8 +24,7 @@ from ddpmcodec.format.block import LEVEL_UNIT
 from ddpmcodec.format.model_file import LARGEST_NUMBER
 from ddpmcodec.paper.bits_back import PRIOR_STD
 from ddpmcodec.paper.denoiser import IntegerPrediction, Latents, Prediction, Predictor, to_floats
-from ddpmcodec.paper.gaussian.architecture import Architecture
-from ddpmcodec.paper.gaussian.operations import LARGEST_INTEGER
+from ddpmcodec.paper.gaussian.architecture import LARGEST_INTEGER, Architecture
 from ddpmcodec.paper.gaussian.predictors import ExactPredictor, GaussianPredictor, KnownAnswer
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
 from ddpmcodec.paper.numerics import exact_torch

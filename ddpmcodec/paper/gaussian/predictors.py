@@ -22,9 +22,17 @@ from ddpmcodec.paper.denoiser import (
     Latents,
     Predictor,
 )
-from ddpmcodec.paper.gaussian.architecture import MULTIPLE, PIXEL_OUTPUTS, Architecture, blend, denoise
+from ddpmcodec.paper.gaussian.architecture import (
+    MULTIPLE,
+    PIXEL_OUTPUTS,
+    Architecture,
+    Operations,
+    blend,
+    denoise,
+    patches,
+    unpatch,
+)
 from ddpmcodec.paper.gaussian.features import LevelConstants, estimate_of, level_constants, level_features
-from ddpmcodec.paper.gaussian.operations import Operations, patches, unpatch
 from ddpmcodec.paper.numerics import exact_torch, torch_settings
 from ddpmcodec.paper.schedule import HALF_RANGE
 from ddpmcodec.parallel import one_thread_if

@@ -8,8 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ddpmcodec.paper.gaussian.architecture import BLENDS, PIXEL_OUTPUTS, Architecture
-from ddpmcodec.paper.gaussian.operations import ACTIVATION_LEVELS, LARGEST_INTEGER, STREAM_LEVELS
+from ddpmcodec.paper.gaussian.architecture import (
+    ACTIVATION_LEVELS,
+    BLENDS,
+    LARGEST_INTEGER,
+    PIXEL_OUTPUTS,
+    STREAM_LEVELS,
+    Architecture,
+)
 
 INPUT_LEVELS = 64.0  # feature units per 1.0
 BRANCH_GAIN = 0.3  # initial gain of a block's second convolution: residual branches start small

@@ -9,10 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from ddpmcodec.paper.gaussian.architecture import OUTPUTS_PER_PIXEL, Architecture, denoise
+from ddpmcodec.paper.gaussian.architecture import (
+    OUTPUTS_PER_PIXEL,
+    Architecture,
+    Operations,
+    activation,
+    denoise,
+    patches,
+    square_root,
+    unpatch,
+)
 from ddpmcodec.paper.gaussian.features import PER_PIXEL
 from ddpmcodec.paper.gaussian.model import GaussianModel
-from ddpmcodec.paper.gaussian.operations import Operations, activation, patches, square_root, unpatch
 from ddpmcodec.paper.gaussian.predictors import GaussianPredictor
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
 
