@@ -10,6 +10,7 @@ from ddpmcodec.format.header import Index
 
 SINGLE_STREAM_PIXELS = 1 << 16  # images up to this size are one stream
 TILE_PIXELS = 1 << 19  # larger ones are cut into tiles of at most this size, which bounds memory
+JPEG_TILE_PIXELS = 1 << 20  # tiles of JPEG coefficients, whose networks learn in each tile anew
 ALIGNED, LEAST_ALIGNED = 16, 256  # sides of large tiles are multiples, so that small images have whole pixels of them
 LEAST_SIDE, MOST_SIDE, SIDE_STEP = 64, 1024, 16  # pixels, of square tiles that a caller asks for
 
@@ -25,7 +26,7 @@ def plan_index(width: int, height: int, segments: int, side: int | None = None) 
         if chunks > MAX_CHUNKS:
             raise ImageError(f"{chunks} chunks of tiles, where {MAX_CHUNKS} are possible: take larger tiles")
         return Index(min(side, width), min(side, height))
-    return None if width * height <= SINGLE_STREAM_PIXELS else _best_grid(width, height, (_step, _step))
+    return None if width * height <= SINGLE_STREAM_PIXELS else _best_grid(width, height, (_step, _step), TILE_PIXELS)
 
 
 def plan_jpeg_index(width: int, height: int, mcu: tuple[int, int], side: int | None = None) -> Index:
@@ -34,7 +35,7 @@ def plan_jpeg_index(width: int, height: int, mcu: tuple[int, int], side: int | N
 
     Raises ImageError if there would be more chunks than the format holds."""
     if side is None:
-        return _best_grid(width, height, (lambda _: mcu[0], lambda _: mcu[1]))
+        return _best_grid(width, height, (lambda _: mcu[0], lambda _: mcu[1]), JPEG_TILE_PIXELS)
     tile_width, tile_height = (_rounded_up(side, step) for step in mcu)
     tiles = -(-width // tile_width) * -(-height // tile_height)
     if tiles * SEGMENTS_OF_JPEG > MAX_CHUNKS:
@@ -45,16 +46,18 @@ def plan_jpeg_index(width: int, height: int, mcu: tuple[int, int], side: int | N
 Step = Callable[[int], int]  # from the size of a part of a side to what it is a multiple of
 
 
-def _best_grid(width: int, height: int, steps: tuple[Step, Step]) -> Index:
-    most = min(-(-width // 2), 2 * -(-width * height // TILE_PIXELS))
-    tiles = (_tile_of_columns(width, height, columns, steps) for columns in range(1, max(most, 1) + 1))
+def _best_grid(width: int, height: int, steps: tuple[Step, Step], pixels: int) -> Index:
+    most = min(-(-width // 2), 2 * -(-width * height // pixels))
+    tiles = (_tile_of_columns(width, height, columns, steps, pixels) for columns in range(1, max(most, 1) + 1))
     best = min(filter(None, tiles), key=lambda tile: (_inner_edges(width, height, tile), tile))
     return Index(*best)
 
 
-def _tile_of_columns(width: int, height: int, columns: int, steps: tuple[Step, Step]) -> tuple[int, int] | None:
+def _tile_of_columns(
+    width: int, height: int, columns: int, steps: tuple[Step, Step], pixels: int
+) -> tuple[int, int] | None:
     tile_width = _cut(width, columns, steps[0])
-    tallest = TILE_PIXELS // tile_width
+    tallest = pixels // tile_width
     if tallest >= height:
         return tile_width, height
     step = steps[1](tallest)

@@ -2,8 +2,8 @@
 
     python tests/golden/decoded.py COMMAND...
 
-COMMAND is ddpm-decode, after its emulator if it needs one. Prints how many files were restored. The exit code is 1 unless
-all were.
+COMMAND is ddpm-decode, after its emulator if it needs one. Prints how many files were restored. The exit code is 1
+unless all were.
 """
 
 from __future__ import annotations
