@@ -27,8 +27,8 @@ def info(data: File) -> dict[str, Any]:
         many noise levels), `steps` and `noise` (after each step, standard deviations in grey levels) are those of the
         context model, otherwise None; `effort`, `model_number`, `model` and `model_id` are None for stored files (WebP,
         JPEG as it was). `original_bytes` counts the JPEG file that `decode_original` gives, or is None.
-        `following_bytes` are behind the end. `lossy`: it was cut on purpose, and says so. `model` is also None when it is not embedded, `metadata` when that section is
-        damaged; it is empty for a JPEG, which holds its own.
+        `following_bytes` are behind the end. `lossy`: it was cut on purpose, and says so. `model` is also None when it
+        is not embedded, `metadata` when that section is damaged; it is empty for a JPEG, which holds its own.
 
     Raises:
         FormatError: the data does not start with an undamaged header (TruncatedError: it ends inside it).
