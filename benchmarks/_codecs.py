@@ -7,6 +7,8 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -157,33 +159,53 @@ def sort_out(baselines: Iterable[B]) -> tuple[list[B], list[dict[str, str]]]:
 
 
 class JpegStore(NamedTuple):
-    """A codec of whole JPEG files. needs: the package that it is from."""
+    """A codec of whole JPEG files. module, package: that it is from; it is ours without."""
 
     name: str
     encode: Callable[[bytes], bytes]
     decode: Callable[[bytes], bytes]
-    needs: str
+    module: str = ""
+    package: str = ""
 
     @property
     def skipped(self) -> str | None:
         """Why it cannot be measured here."""
-        return None if find_spec(self.needs.replace("-", "_")) else f"skipped: needs {self.needs}"
+        return None if not self.module or find_spec(self.module) else f"skipped: needs {self.package}"
 
 
-def _from(package: str, function: str, *arguments: Any) -> Callable[[bytes], bytes]:
-    """A function of a package, which is imported when it is first needed."""
-    return lambda data: bytes(getattr(import_module(package.replace("-", "_")), function)(data, *arguments))
+def _our_store(effort: int) -> JpegStore:
+    return JpegStore(
+        f"{OURS} e{effort}", lambda data: codec.encode(BytesIO(data), effort=effort), codec.decode_original
+    )
 
 
-def _store(name: str, package: str, encode: str, decode: str, *options: Any) -> JpegStore:
-    return JpegStore(name, _from(package, encode, *options), _from(package, decode), package)
+def _as_jpeg_xl(jpeg: bytes) -> bytes:
+    """Pillow's plugin takes JPEG files by their path alone."""
+    import_module(JPEG_XL)
+    with TemporaryDirectory() as folder:
+        path, file = Path(folder) / "image.jpg", BytesIO()
+        path.write_bytes(jpeg)
+        with Image.open(path) as image:
+            image.save(file, "JXL", lossless_jpeg=True)
+    return file.getvalue()
 
 
-OUR_JPEG_STORE = JpegStore(OURS, lambda data: codec.encode(BytesIO(data)), codec.decode_original, "imagecodecs")
+def _from_jpeg_xl(data: bytes) -> bytes:
+    _, _, jpeg, *_ = import_module(JPEG_XL).Decoder(num_threads=1)(data)
+    return bytes(jpeg)
+
+
+LEPTON = "lepton_jpeg_python"
+OUR_JPEG_STORES = (_our_store(1), _our_store(2))
 JPEG_STORES = (
-    _store("JPEG XL", "imagecodecs", "jpegxl_encode_jpeg", "jpegxl_decode_jpeg"),
-    # In one partition, for one thread: more make larger files.
-    _store("Lepton", "lepton-jpeg-python", "compress_bytes", "decompress_bytes", {"max_partitions": 1}),
+    JpegStore("JPEG XL", _as_jpeg_xl, _from_jpeg_xl, JPEG_XL, JPEG_XL_PACKAGE),
+    JpegStore(
+        "Lepton",
+        lambda data: bytes(import_module(LEPTON).compress_bytes(data, {"max_partitions": 1})),  # more are larger
+        lambda data: bytes(import_module(LEPTON).decompress_bytes(data)),
+        LEPTON,
+        "lepton-jpeg-python",
+    ),
 )
 
 

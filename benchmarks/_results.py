@@ -47,7 +47,6 @@ PACKAGES = (
     "numpy",
     "pillow",
     "pillow-jxl-plugin",
-    "imagecodecs",
     "lepton-jpeg-python",
     "bjontegaard",
     "pytorch-msssim",

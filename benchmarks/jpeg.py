@@ -14,7 +14,7 @@ from PIL import Image
 
 from ddpmcodec.errors import ChecksumError
 
-from ._codecs import BASELINE_COST, JPEG_STORES, OUR_JPEG_STORE, JpegStore, sort_out
+from ._codecs import BASELINE_COST, JPEG_STORES, OUR_JPEG_STORES, JpegStore, sort_out
 from ._data import Dataset, Pixels
 from ._results import Document, Measure, Row, Table, document, of_images, versions
 from ._work import Columns, Task, Work
@@ -69,13 +69,13 @@ def run(
     """Measure, write bench-jpeg.json into the folder `out`, and return the result.
 
     Parameters:
-        source: None; no model codes JPEG files.
+        source: None; the embedded model codes JPEG files.
         baselines: also other codecs.
 
     Raises:
         ChecksumError: if a file does not come back.
     """
-    stores, skipped = sort_out((OUR_JPEG_STORE, *(JPEG_STORES if baselines else ())))
+    stores, skipped = sort_out((*OUR_JPEG_STORES, *(JPEG_STORES if baselines else ())))
     data = dataset.describe()
     work = Work(out, KIND, {"dataset": data["sha256"], "versions": versions()})
     tasks = {files: [_task(files, store) for store in (None, *stores)] for files in plan.files}

@@ -49,7 +49,6 @@ def _text(facts: dict[str, Any]) -> str:
         "models": ", ".join(f"{name} {model_id}" for name, model_id in facts["models"].items())
         + f", in {facts['models_folder']}",
         "kernels": f"{facts['kernel']} is used, this processor runs {', '.join(facts['kernels'])}",
-        "jpeg": facts["jpeg"] or "JPEG files are stored as such, by JPEG XL",
         **({"slow": facts["slow"]} if facts["slow"] else {}),
         **facts["checks"],
     }

@@ -67,9 +67,8 @@ def encode(
 ) -> int:  # fmt: skip
     """Compress images without loss: photo.png becomes photo.ddpm. FILE - is standard input.
 
-    A JPEG file is stored as that file, some 15% smaller, and `decode --original` gives it back byte for byte; a prefix
-    shows its mean colour. Where imagecodecs is missing, and with --pixels or --strip, its pixels are coded, which takes
-    several times its bytes.
+    Of a JPEG file the coefficients are coded, some 30% smaller, and `decode --original` gives it back byte for byte.
+    With --pixels or --strip its pixels are coded, which takes several times its bytes.
 
     The ratio is that of the input's bytes to the output's. Results are printed in the order in which files finish.
     Outputs have the modification time and at most the permissions of their inputs. As in archives, their names have no
@@ -183,7 +182,8 @@ class Encoder:
 
     def _warn_of_jpeg(self, name: str, bar: Bar) -> None:
         """Warns once in a run."""
-        asked = next(f"leave out --{name}" for name in ("pixels", "strip") if getattr(self.reading, name))
+        limit = "give one of at most 1 GiB"
+        asked = next((f"leave out --{name}" for name in ("pixels", "strip") if getattr(self.reading, name)), limit)
         with bar.aside():
             if not self.warned:
                 say(f"{label(name)}: a JPEG grows, as its pixels are coded: to store the file itself, {asked}")

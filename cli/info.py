@@ -87,11 +87,14 @@ def _text(facts: dict[str, Any]) -> str:
         )
     if facts["effort"]:
         lines["effort"] = str(facts["effort"])
-        lines["levels"] = f"{facts['levels']}, {_steps(facts['noise'])}"
+        if facts["levels"] is not None:
+            lines["levels"] = f"{facts['levels']}, {_steps(facts['noise'])}"
         lines["model"] = _model(facts)
     segments = f", {facts['segments']} segments each" if facts["segments"] else ""
     lines["layout"] = f"format {facts['format_version']}, {counted(facts['tiles'], 'tile')}{segments}"
-    parts = ("header", "alpha", "pixel", "metadata")
+    if facts["segment_bytes"]:
+        lines["segments"] = ", ".join(map(str, facts["segment_bytes"])) + " bytes"
+    parts = ("header", "alpha", "pixel", "recipe" if facts["recipe_bytes"] else "metadata")
     lines["sections"] = ", ".join(f"{part} {facts[f'{part}_bytes']}" for part in parts)
     kept = facts["metadata"]
     absent = "cut off" if facts["metadata_bytes"] else "none"

@@ -208,7 +208,6 @@ def extract(
             or a head is damaged though no image is.
         ImageError: at once, for an image of more than `max_pixels`.
         ModelError: at once, when a model is missing or another one.
-        DdpmError: for a JPEG file that JPEG XL codes, where imagecodecs is missing.
         TypeError, ValueError: names that are one text; a limit that is no whole number, or negative; reduce and
             original.
 

@@ -85,7 +85,7 @@ def decode(
     Returns:
         A Pillow image of the mode that was encoded (palettes: RGB or RGBA), with `icc_profile` and `exif` in its
         `info`; or an array uint8 [H, W] (grey, and bilevel as 0 and 255) or [H, W, C] (LA, RGB, RGBA) that can be
-        written to. Previews are not exact: they may differ between machines. A stored JPEG file gives what
+        written to. Previews are not exact: they may differ between machines. A JPEG file gives what
         Pillow's decoder makes of it, and a prefix of it only its mean colour; `decode_original` gives the file.
 
     Raises:
@@ -95,7 +95,7 @@ def decode(
         ImageError: more than `max_pixels`; a box that is not inside of the image.
         ModelError: the model is missing, or is not the one the file was written with.
         MissingFileError: no file has that path.
-        DdpmError: the file cannot be read; or it is a JPEG that JPEG XL codes, and imagecodecs is missing.
+        DdpmError: the file cannot be read.
         TypeError, ValueError: an argument of another type; a negative limit; another `reduce`.
 
     >>> import numpy as np

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ddpmcodec import _native
 from ddpmcodec._native import LEVELS
 from ddpmcodec.arguments import whole_number
-from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, Header
+from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, PIXELS, Header
 from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ContextModel
 
 LEARNING_PIXELS = _native.LEARNING_PIXELS
@@ -56,16 +56,17 @@ def segments(levels: int, height: int, width: int) -> tuple[Segment, ...]:
 
 def noise_level(header: _native.FileHeader, step: int) -> float | None:
     """Return the standard deviation, in grey levels, of what is unknown of coefficients after so many steps; 0: pixels
-    are exact. None before the first step, and for stored files of other formats."""
-    if header.is_stored or not step:
+    are exact. None before the first step, and for all but pixels."""
+    if header.kind != PIXELS or not step:
         return None
     return noise_of(CELLS[header.levels][step - 1])
 
 
 def segments_of_steps(header: _native.FileHeader, step: int) -> int:
-    """Return how many segments the first `step` steps have. Stored files of other formats have none."""
-    if header.is_stored:
-        return 0
+    """Return how many segments the first `step` steps have. Stored files of other formats have none, and a step of JPEG
+    coefficients is a segment."""
+    if header.kind != PIXELS:
+        return 0 if header.is_stored else min(step, header.segments)
     return sum(part.step < step for part in segments(header.levels, header.height, header.width))
 
 

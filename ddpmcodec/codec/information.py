@@ -10,7 +10,7 @@ from ddpmcodec.codec import originals
 from ddpmcodec.codec.efforts import noise_level
 from ddpmcodec.content import File, bytes_of
 from ddpmcodec.errors import FormatError
-from ddpmcodec.format.header import CODINGS, PIXELS
+from ddpmcodec.format.header import CODINGS, COEFFICIENTS, PIXELS
 from ddpmcodec.format.sections import Metadata
 from ddpmcodec.models import registry
 
@@ -23,12 +23,13 @@ def info(data: File) -> dict[str, Any]:
 
     Returns:
         Facts by name, all of them JSON values. Sizes are bytes, `bpp` is bits per pixel, `bits_per_dim` bits per
-        sample. `coding` is "context model", "lossless WebP", "JPEG coefficients" or "JPEG as it was". `levels` (how
-        many noise levels), `steps` and `noise` (after each step, standard deviations in grey levels) are those of the
-        context model, otherwise None; `effort`, `model_number`, `model` and `model_id` are None for stored files (WebP,
-        JPEG as it was). `original_bytes` counts the JPEG file that `decode_original` gives, or is None.
-        `following_bytes` are behind the end. `lossy`: it was cut on purpose, and says so. `model` is also None when it
-        is not embedded, `metadata` when that section is damaged; it is empty for a JPEG, which holds its own.
+        sample. `coding` is "context model", "JPEG coefficients", "lossless WebP" or "JPEG as it was"; for the last two,
+        `effort`, `steps`, `model_number`, `model` and `model_id` are None. `levels` (how many noise levels) and `noise`
+        (after each step, standard deviations in grey levels) are those of the context model, else None.
+        `segment_bytes` lists the segments of JPEG coefficients, and `recipe_bytes` counts what else rebuilds the JPEG.
+        `original_bytes` counts the JPEG file that `decode_original` gives, or is None. `following_bytes` are behind the
+        end. `lossy`: it was cut on purpose, and says so. `model` is also None when it is not embedded, `metadata` when
+        that section is damaged; it is empty for a JPEG, which holds its own.
 
     Raises:
         FormatError: the data does not start with an undamaged header (TruncatedError: it ends inside it).
@@ -67,6 +68,8 @@ def info(data: File) -> dict[str, Any]:
         "header_bytes": header.size,
         "alpha_bytes": header.alpha_length,
         "pixel_bytes": len(payload),
+        "segment_bytes": _segment_bytes(header),
+        "recipe_bytes": header.frame_length + header.recipe_length,
         "metadata_bytes": header.metadata_length,
         "orientation": header.orientation,
         "metadata": _metadata_sizes(file),
@@ -75,10 +78,18 @@ def info(data: File) -> dict[str, Any]:
 
 def _steps(header: _native.FileHeader) -> dict[str, Any]:
     if header.kind != PIXELS:
-        return {"levels": None, "steps": None, "noise": None}
+        return {"levels": None, "steps": None if header.is_stored else header.steps, "noise": None}
     steps = range(1, header.steps + 1)
     noise = [round(noise_level(header, step) or 0.0, 2) for step in steps]
     return {"levels": header.levels, "steps": len(steps), "noise": noise}
+
+
+def _segment_bytes(header: _native.FileHeader) -> list[int] | None:
+    """Return the bytes of each segment of JPEG coefficients, of all tiles together."""
+    if header.kind != COEFFICIENTS:
+        return None
+    lengths, tiles = header.chunk_lengths, header.tile_count
+    return [sum(lengths[start : start + tiles]) for start in range(0, len(lengths), tiles)]
 
 
 def _metadata_sizes(file: _native.Container) -> dict[str, int] | None:

@@ -7,11 +7,9 @@ from functools import cache
 from io import BytesIO
 from pathlib import Path
 
-import pytest
 from PIL import Image
 
 from ddpmcodec import codec
-from ddpmcodec.codec import originals
 
 PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
 ARITHMETIC = base64.b64decode(
@@ -22,7 +20,6 @@ ARITHMETIC = base64.b64decode(
     "UtqnCUOsnqp+iKNlXF4+rLPs0OwL1+B3PNwrsFLNym17iysnlSzfc9eJ/G4k+Q1vLKqq5IaPTPT3YE0XYUdT83a9R2JF9xSruBECdDgq8NWh4b"
     "Y8gUyAay5HSDmBX9L/AIgD3f/Z"
 )  # 32 x 24; made with jpegtran -arithmetic
-needs_libjxl = pytest.mark.skipif(originals.transcoder() is None, reason="imagecodecs is missing")
 
 
 @cache

@@ -64,8 +64,8 @@ GOLDEN = {
     "a JPEG that is turned": (PHOTO, "dd0a 61 08 72 30 10 1080ff 06 00 a01f 0445"),
     "coefficients": (
         FROM_JPEG,
-        "dd0a 61 28 73 03 30 10 01 832c c405 00 1b f39d 010000 020101 030202 040303 050404 060505 070606 080707"
-        " 090808 a63b",
+        "dd0a 61 28 73 03 30 10 01 832c c405 00 1b f39d"
+        " 010000 020101 030202 040303 050404 060505 070606 080707 090808 a63b",
     ),
     "coefficients in tiles": (
         CUT,
@@ -81,7 +81,7 @@ GOLDEN = {
 }
 HEADERS = [header for header, _ in GOLDEN.values()]
 CHECKED = [header for header in HEADERS if not header.is_plain]  # by a CRC of their own
-OTHERS = bytes.fromhex("dd0a 68 10 01 09 03 0307 7fac02 00 00 6ec4")  # sections of types that nobody knows
+OTHERS = bytes.fromhex("dd0a 68 10 01 09 03 0507 7fac02 00 00 4b65")  # sections of types that nobody knows
 BODY = bytes(range(7, 71))  # what follows a header
 
 

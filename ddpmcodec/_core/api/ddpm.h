@@ -265,7 +265,7 @@ typedef enum ddpm_section {
     DDPM_SECTION_ICC = 0,    /* ICC profile */
     DDPM_SECTION_EXIF = 1,   /* as the encoder received it: a TIFF structure, mostly after "Exif\0\0" */
     DDPM_SECTION_XMP = 2,    /* XML */
-    DDPM_SECTION_PAYLOAD = 3 /* the file that a stored kind holds: WebP, JPEG or JPEG XL */
+    DDPM_SECTION_PAYLOAD = 3 /* the file that a stored kind holds: WebP or JPEG */
 } ddpm_section;
 
 /* Finds a section of the file. Metadata is read from its section after the payload: ask for it after DDPM_DONE. Ask for the payload after

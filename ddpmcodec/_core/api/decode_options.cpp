@@ -20,7 +20,7 @@ Decode the .ddpm file IN to OUT.ppm, OUT.pgm or OUT.pam (which may have alpha). 
   --box X,Y,W,H    W x H pixels from column X and row Y, as they are stored
   --reduce N       a picture of 1/N of the size: 2, 4, 8 or 16
   --member NAME    the image NAME of IN, an archive (.ddpma)
-  --original       write the WebP, JPEG or JPEG XL file that is stored in IN
+  --original       write the WebP or JPEG file that is stored in IN
   --model FILE     the model that IN was written with; embedded models are found in $DDPM_MODELS, or where they are installed
   --max-pixels N   refuse a larger image, default 178956970
   --threads N      default: as many as there are processors

@@ -44,7 +44,7 @@ Flags parse_coding(ByteReader& reader, Header& header) {
     header.bits = (third >> DEPTH_SHIFT) + 1;
     if (header.bits != SAMPLE_BITS) refuse(number(header.bits) + " bits a sample: a newer ddpmcodec is needed");
     if (header.kind == Kind::PIXELS) refuse("an extended header says nothing new: the data is damaged");
-    if (flags.tiled && header.is_stored()) refuse("a stored file in tiles: the data is damaged");
+    if (flags.tiled && header.is_stored()) refuse("a " + std::string(PAYLOAD_NAMES[int(header.kind)]) + " in tiles: the data is damaged");
     return flags;
 }
 

@@ -40,6 +40,7 @@ inline bool has_alpha(Mode mode) { return mode == Mode::LA || mode == Mode::RGBA
 // Kinds of payloads, in the order of their numbers in files.
 enum class Kind : uint8_t { PIXELS, WEBP, JPEG, COEFFICIENTS };
 inline constexpr const char* KIND_NAMES[] = {"pixels", "webp", "jpeg", "coefficients"};
+inline constexpr const char* PAYLOAD_NAMES[] = {"pixel stream", "WebP payload", "JPEG payload", "coefficients"};  // in messages
 inline constexpr int KINDS = 4;
 
 // Types of sections, and the tags that these have.

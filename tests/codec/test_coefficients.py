@@ -1,0 +1,97 @@
+"""JPEG files whose coefficients are coded: every prefix is a picture, and better than shorter ones."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from jpegs import encoded, jpeg_of, turned
+from PIL import Image
+
+from ddpmcodec import codec
+from ddpmcodec.codec.decoder import decode_details
+from ddpmcodec.codec.stream_decoder import ProgressiveDecoder
+from ddpmcodec.errors import TruncatedError
+
+SEGMENTS = 9
+KINDS = {
+    "4:2:0": jpeg_of(quality=85),
+    "4:4:4": jpeg_of(quality=95, subsampling=0),
+    "grey": jpeg_of("L", quality=90),
+    "tiles": jpeg_of(quality=90),
+}
+
+
+def file_of(kind: str) -> bytes:
+    return encoded(KINDS[kind], tile=64 if kind == "tiles" else None)
+
+
+def psnr(shown: np.ndarray, expected: np.ndarray) -> float:
+    error = np.mean((shown.astype(float) - expected) ** 2)
+    return float(10 * np.log10(255**2 / error)) if error else float("inf")
+
+
+def pixels(jpeg: bytes) -> np.ndarray:
+    with Image.open(BytesIO(jpeg)) as image:
+        return np.asarray(image)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_pictures_of_prefixes_grow_better(kind: str) -> None:
+    data, expected = file_of(kind), pixels(KINDS[kind])
+    qualities = []
+    for step in range(1, SEGMENTS + 1):
+        prefix = codec.truncate(data, step=step)
+        preview = decode_details(prefix, partial=True)
+        assert (preview.steps_done, preview.exact) == (step, step == SEGMENTS)
+        qualities.append(psnr(np.asarray(preview.image), expected))
+    assert qualities == sorted(qualities)
+    assert qualities[0] > 15
+    assert qualities[-1] == float("inf")
+
+
+def test_any_prefix_shows_the_whole_picture_upright() -> None:
+    data = encoded(jpeg_of(exif=turned(8)))
+    for size in np.linspace(codec.info(data)["header_bytes"], len(data) - 1, 7).astype(int).tolist():
+        preview = decode_details(data[:size], partial=True)
+        assert (preview.exact, preview.damaged, preview.image.size) == (False, False, (200, 150))
+        assert preview.image.getexif()[0x112] == 8
+        for read in (codec.decode, codec.decode_original):
+            with pytest.raises(TruncatedError):
+                read(data[:size])
+
+
+def test_bytes_that_arrive_become_pictures() -> None:
+    data, decoder = file_of("4:2:0"), ProgressiveDecoder()
+    shown = [decoder.feed(data[start : start + 500]) for start in range(0, len(data), 500)]
+    assert sum(image is not None for image in shown) >= SEGMENTS - 1
+    assert decoder.complete
+    assert decoder.close() == codec.decode(data)
+
+
+def test_a_lossy_file_is_whole_segments() -> None:
+    data = file_of("4:2:0")
+    lossy = codec.truncate(data, bytes=len(data) // 2, mark=True)
+    assert codec.info(lossy)["lossy"]
+    assert psnr(np.asarray(codec.decode(lossy)), pixels(KINDS["4:2:0"])) > 25
+
+
+@pytest.mark.parametrize("kind", ["4:4:4", "grey"])
+def test_a_part_is_that_of_the_picture(kind: str) -> None:
+    data = encoded(KINDS[kind], tile=64)
+    part = codec.decode(data, box=(40, 50, 130, 120))
+    assert np.array_equal(np.asarray(part), pixels(KINDS[kind])[50:120, 40:130])
+
+
+def test_information_counts_segments_as_steps() -> None:
+    facts = codec.info(file_of("tiles"))
+    assert {key: facts[key] for key in ("coding", "effort", "levels", "steps", "model", "segments")} == {
+        "coding": "JPEG coefficients", "effort": 2, "levels": None, "steps": 9, "model": "jpeg", "segments": 9,
+    }  # fmt: skip
+
+
+def test_progress_counts_the_pixels_of_both_directions() -> None:
+    done: list[float] = []
+    encoded(KINDS["tiles"], tile=64, progress=done.append)
+    assert sum(done) == pytest.approx(2 * 200 * 150)
