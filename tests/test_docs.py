@@ -137,7 +137,7 @@ def test_the_table_of_files_names_files_that_exist() -> None:
     assert [name for name in named if not (ROOT / name).is_file()] == []
 
 
-@pytest.mark.parametrize("name", models.NUMBERS)
+@pytest.mark.parametrize("name", models.CONTEXT_MODELS)
 def test_the_sizes_of_models_for_browsers_are_theirs(name: str) -> None:
     (row,) = re.findall(rf"^\| model `{name}`.*$", (ROOT / "docs" / "web.md").read_text(), re.MULTILINE)
     size, packed, _ = (int(cell.replace(",", "")) for cell in row.split("|")[2:5])

@@ -19,7 +19,7 @@ from ddpmcodec.codec.batching import BATCH_PIXELS, Progress, batches
 from ddpmcodec.codec.passes import CALL_SECONDS, Report, SegmentCost
 from ddpmcodec.codec.regions import Region
 from ddpmcodec.content import Content, Part
-from ddpmcodec.errors import FormatError, OutputError
+from ddpmcodec.errors import FormatError, OutputError, TruncatedError
 from ddpmcodec.format.header import COEFFICIENTS
 from ddpmcodec.format.sections import Metadata
 from ddpmcodec.images import Planes, to_image
@@ -163,9 +163,15 @@ class Decoding:
 
     def original(self) -> bytes:
         """Return the JPEG file that was encoded. Raises as `decode_original`."""
+        event = self.until(Event.NEED_MODEL, Event.NEED_PIXELS)
+        if not self.header.is_jpeg:
+            raise OutputError("the file holds no JPEG, but the pixels of an image: decode them")
+        if event == Event.NEED_MODEL:
+            self._set_networks()
         while self.until(Event.NEED_PIXELS) != Event.DONE:
-            if not self.header.is_jpeg:
-                raise OutputError("the file holds no JPEG, but the pixels of an image: decode them")
+            pass
+        if self.core.verdict.is_lossy:
+            raise TruncatedError("the file was cut on purpose, and holds a preview of the JPEG: get the whole file")
         return bytes(self.core.file_inside())
 
     def _beside(self) -> tuple[Metadata, bytes]:

@@ -54,7 +54,7 @@ def smooth(count: int) -> Pictures:
 
 @pytest.mark.parametrize("pictures", [crops(12, 24, 20), smooth(12)], ids=["photographs", "smooth"])
 def test_a_block_is_coded_by_the_embedded_model_that_suits_it(pictures: Pictures) -> None:
-    sizes = {name: len(create(pictures, name)) for name in models.NUMBERS}
+    sizes = {name: len(create(pictures, name)) for name in models.CONTEXT_MODELS}
     found = create(pictures, None)
     assert len(found) == min(sizes.values())
     assert whole(pictures, archive.extract(found))
@@ -88,7 +88,7 @@ def test_blocks_of_one_archive_may_have_different_models(monkeypatch: pytest.Mon
     monkeypatch.setattr(packing, "BLOCK_IMAGES", 12)
     pictures = crops(12, 24, 20) | smooth(12)
     found = create(pictures, None)
-    assert archive.describe(found)["model_numbers"] == sorted(models.NUMBERS.values())
+    assert archive.describe(found)["model_numbers"] == [models.NUMBERS[name] for name in models.CONTEXT_MODELS]
     assert whole(pictures, archive.extract(found))
     assert whole(pictures, archive.extract(found, model="photo"))
 

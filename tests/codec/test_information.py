@@ -116,7 +116,7 @@ def test_all_facts_are_json(data: bytes) -> None:
     assert json.loads(json.dumps(info(data), allow_nan=False)) == info(data)
 
 
-@pytest.mark.parametrize("name", models.NUMBERS)
+@pytest.mark.parametrize("name", models.CONTEXT_MODELS)
 def test_the_name_of_an_embedded_model_is_known(name: str) -> None:
     facts = info(assemble(Header("RGB", 10, 8, 1, 2, models.NUMBERS[name]), b"", bytes(44), b""))
     assert (facts["model"], facts["model_number"]) == (name, models.NUMBERS[name])

@@ -39,7 +39,7 @@ def test_a_model_that_is_not_embedded_is_asked_for_by_id(model: ContextModel, ba
         codec.decode(bare)
     text = f"the file was written with model {model.id[:4].hex()}, and the embedded models are "
     assert str(found.value).startswith(text)
-    for name in models.NUMBERS:
+    for name in models.CONTEXT_MODELS:
         assert f"{models.ids()[name][:4].hex()} ({name})" in str(found.value)
 
 

@@ -58,7 +58,7 @@ def test_by_default_it_is_the_one_with_larger_networks(image: Pixels, levels: in
 
 
 def other(name: str) -> str:
-    return next(found for found in models.NUMBERS if found != name)
+    return next(found for found in models.CONTEXT_MODELS if found != name)
 
 
 def test_images_that_are_coded_together_have_models_of_their_own() -> None:

@@ -135,7 +135,7 @@ def test_the_embedded_model_for_thumbnails_holds_nothing_twice() -> None:
     assert [key for key in NETWORKS if model.facts[key]["stored"] != key] == shared
 
 
-@pytest.mark.parametrize("name", models.NUMBERS)
+@pytest.mark.parametrize("name", models.CONTEXT_MODELS)
 def test_embedded_models_hold_no_network_twice(name: str) -> None:
     model = find(name)
     stored = {facts["stored"] for facts in model.facts.values()}

@@ -6,6 +6,7 @@
 
 #include "checksums.h"
 #include "learning_rules.h"
+#include "recipe.h"
 
 namespace ddpm {
 
@@ -20,6 +21,23 @@ std::vector<uint8_t> every_nth(const std::vector<uint8_t>& plane, int height, in
     for (int y = 0; y < height; y += step)
         for (int x = 0; x < width; x += step) small.push_back(plane[size_t(y) * size_t(width) + size_t(x)]);
     return small;
+}
+
+// The file in a payload, which begins with a CRC-32: of a WebP's pixels, or of the JPEG file, whose length follows.
+std::vector<uint8_t> unpacked(Bytes payload, bool is_jpeg) {
+    const char* const inside = is_jpeg ? "the JPEG inside the file " : "the WebP inside the file ";
+    ByteReader reader(payload, "the payload");
+    uint64_t check = 0, length = 0;
+    try {
+        check = reader.integer(CRC32_BYTES);
+        if (is_jpeg) length = reader.varint();
+    } catch (const Error&) {
+        throw Error(Fault::CORRUPT, std::string(inside) + "has no beginning: get the file again");
+    }
+    const Bytes file = reader.take(reader.left());
+    if (length > MAX_JPEG_BYTES) throw Error(Fault::CORRUPT, std::string(inside) + "claims " + std::to_string(length) + " bytes (at most " + std::to_string(MAX_JPEG_BYTES) + " are possible)");
+    if (is_jpeg && (file.size() != length || !holds(crc32(file), uint32_t(check)))) throw Error(Fault::CHECKSUM, std::string(inside) + "is not the one that was encoded; get the file again");
+    return {file.begin(), file.end()};
 }
 
 }  // namespace
@@ -48,14 +66,7 @@ std::vector<uint8_t> Decoder::file_inside() const {
     const Header& header = planned_header();
     if (header.has_coefficients()) return jpeg_file_;
     if (!header.is_stored() || !container_->has(header.payload())) return {};
-    const std::vector<uint8_t> payload = container_->bytes(header.payload());
-    ByteReader reader(payload, "the payload");
-    const uint64_t check = reader.integer(CRC32_BYTES);
-    const uint64_t length = header.is_jpeg() ? reader.varint() : 0;
-    const Bytes file = reader.take(reader.left());
-    if (header.is_jpeg() && (file.size() != length || !holds(crc32(file), uint32_t(check))))
-        throw Error(Fault::CHECKSUM, "the JPEG inside the file is damaged: its checksum does not match");
-    return {file.begin(), file.end()};
+    return unpacked(container_->bytes(header.payload()), header.is_jpeg());
 }
 
 PixelBox Decoder::box_inside() const {

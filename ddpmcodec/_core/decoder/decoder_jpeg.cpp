@@ -18,6 +18,7 @@ Event Decoder::advance_jpeg(double seconds, int threads) {
     }
     if (!jpeg_ && container_->is_final() && !is_preview() && plan_.scale == 1) container_->require_length();
     if (!jpeg_ && !read_jpeg_frame()) return Event::NEED_BYTES;
+    if (!jpeg_) return Event::DONE;
     if (!in_round_ && container_->is_final() && !accepts_damage()) require_wanted();
     if (!jpeg_networks_) return Event::NEED_MODEL;
     if (!in_round_ && !begin_jpeg_round()) return Event::NEED_BYTES;
@@ -30,15 +31,22 @@ Event Decoder::advance_jpeg(double seconds, int threads) {
     return Event::NEED_PIXELS;
 }
 
-// Reads the frame, which precedes the payload, then plans the tiles.
+// Reads the frame, which precedes the payload, then plans the tiles. Returns whether it is there, or never will be: then nothing is shown.
 bool Decoder::read_jpeg_frame() {
     const Header& header = container_->header();
-    if (!container_->has(header.section(FRAME).value_or(ByteRange{})) && !container_->is_final()) return false;
-    Coefficients frame = read_frame(*container_);
-    jpeg_box_ = plan_.box ? mcus_around(region_, frame) : PixelBox{0, 0, header.width, header.height};
-    tiles_needed_ = tiles_of(jpeg_box_, header);
+    const bool is_there = container_->has(header.section(FRAME).value_or(ByteRange{}));
+    if (!is_there && !container_->is_final()) return false;
+    try {
+        Coefficients frame = read_frame(*container_);
+        jpeg_box_ = plan_.box ? mcus_around(region_, frame) : PixelBox{0, 0, header.width, header.height};
+        tiles_needed_ = tiles_of(jpeg_box_, header);
+        jpeg_ = std::make_unique<JpegTiles>(header, std::move(frame), tiles_needed_);
+    } catch (const Error&) {
+        if (!accepts_damage()) throw;
+        verdict_.is_damaged = is_there;
+        is_done_ = true;
+    }
     segments_wanted_ = plan_.step ? segments_of_steps(header, *plan_.step) : jpeg_segments_for_scale(plan_.scale);
-    jpeg_ = std::make_unique<JpegTiles>(header, std::move(frame), tiles_needed_);
     return true;
 }
 
