@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from ddpmcodec import codec, models
-from ddpmcodec.codec import graphics, originals
+from ddpmcodec.codec import graphics
 from ddpmcodec.format import tiles
 from ddpmcodec.models import context, registry
 from ddpmcodec.models.context import ContextModel
@@ -24,9 +24,6 @@ GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = sorted((path for path in GOLDEN.glob("v*") if path.is_dir()), key=lambda path: int(path.name[1:]))
 TILE_PIXELS = {"tiles": 320, "lanes": 1 << 14}  # of pictures that are cut, as tests/golden/make.py cuts them
 MOST_APART = 2  # grey levels between two decoders of JPEG
-
-
-needs_libjxl = pytest.mark.skipif(originals.transcoder() is None, reason="imagecodecs is missing")
 
 
 class Stream(NamedTuple):
@@ -74,12 +71,6 @@ class Stored(NamedTuple):
 def stored(folders: list[Path]) -> list[Stored]:
     found = [folder / "jpegs.json" for folder in folders]
     return [Stored(path.parent, **entry) for path in found if path.exists() for entry in json.loads(path.read_text())]
-
-
-def needing_its_decoder(files: list[Stored]) -> list[Any]:
-    """Those that JPEG XL codes are skipped where imagecodecs is missing."""
-    marks = {file: [needs_libjxl] if file.coding == "JPEG, by JPEG XL" else [] for file in files}
-    return [pytest.param(file, marks=marks[file], id=f"{file.folder.name}/{file.file}") for file in files]
 
 
 def manifest(folder: Path) -> dict[str, Any]:
@@ -140,13 +131,13 @@ def test_its_prefixes_are_previews(stream: Stream) -> None:
         assert not found.damaged
 
 
-@pytest.mark.parametrize("file", needing_its_decoder(stored(VERSIONS)))
+@pytest.mark.parametrize("file", stored(VERSIONS), ids=lambda file: f"{file.folder.name}/{file.file}")
 def test_a_stored_jpeg_comes_back_byte_for_byte(file: Stored) -> None:
     assert codec.info(file.data)["coding"] == file.coding
     assert codec.decode_original(file.data) == file.original
 
 
-@pytest.mark.parametrize("file", needing_its_decoder(stored(VERSIONS)))
+@pytest.mark.parametrize("file", stored(VERSIONS), ids=lambda file: f"{file.folder.name}/{file.file}")
 def test_a_stored_jpeg_decodes_to_its_pixels(file: Stored) -> None:
     """Those of this Pillow's decoder, which are those of any other to a grey level or two (docs/format.md)."""
     found = codec.decode(file.data)
@@ -157,7 +148,7 @@ def test_a_stored_jpeg_decodes_to_its_pixels(file: Stored) -> None:
         assert np.abs(np.asarray(found, np.int16) - np.asarray(picture, np.int16)).max() <= MOST_APART
 
 
-@pytest.mark.parametrize("file", needing_its_decoder(stored(VERSIONS)))
+@pytest.mark.parametrize("file", stored(VERSIONS), ids=lambda file: f"{file.folder.name}/{file.file}")
 def test_prefixes_of_a_stored_jpeg_are_previews(file: Stored) -> None:
     for size in (codec.info(file.data)["header_bytes"], len(file.data) - 1):
         assert codec.decode(file.data[:size], partial=True).size == codec.decode(file.data).size
@@ -214,7 +205,6 @@ def test_streams_of_an_embedded_model_are_added_once(
         make.main("v9", models.THUMBNAIL)
 
 
-@needs_libjxl
 def test_files_that_store_a_jpeg_are_added_once(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(make, "GOLDEN", tmp_path)
     (jpeg,) = (entry.original for entry in stored(VERSIONS[:1]) if entry.file == "jpeg-grey.ddpm")
