@@ -13,11 +13,10 @@ from PIL import Image
 from safetensors.numpy import save
 
 from ddpmcodec._native import BLOCK_MARK, EXTENDED_FLAG, LANES, LEAST_STATE_BYTES, SECTIONS_FLAG
-from ddpmcodec.codec import originals
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.format import ddpma
 from ddpmcodec.format.block import FILES, pack_head
-from ddpmcodec.format.header import JPEG, JPEG_XL, WEBP
+from ddpmcodec.format.header import COEFFICIENTS, JPEG, WEBP
 from ddpmcodec.format.model_file import KEY
 from ddpmcodec.format.streams import pack_chunk, pack_state, state_size
 from ddpmcodec.format.varint import Reader, pack_varint
@@ -153,39 +152,31 @@ def _jpeg(payload: bytes) -> tuple[int, int]:
         return 0, 0
 
 
-def _checked_jpeg(length: int, start: int, payload: bytes) -> bytes:
-    """A payload that was changed, with the length and the checksum of what it stands for, where it decodes. length,
-    start: of what it was."""
+def _checked_jpeg(start: int, payload: bytes) -> bytes:
+    """A payload that was changed, with the length and the checksum of the file in it. start: of the file that was."""
     stored = payload[start:]
-    if stored.startswith(b"\xff\xd8"):  # as it was
-        return crc32(stored) + varint(len(stored)) + stored
-    library = originals.transcoder()
-    try:
-        found = bytes(library.jpegxl_decode_jpeg(stored, out=2 * length + 4096)) if library else b""
-    except Exception:
-        return payload
-    return crc32(found) + varint(len(found)) + stored
+    return crc32(stored) + varint(len(stored)) + stored
 
 
 def _a_jpeg(rng: Random, parts: FileParts, other: FileParts) -> None:
     """A JPEG file that claims another length, is of the other kind, of another size or format, or is damaged."""
     if not parts.is_jpeg:
         return
+    if parts.kind == COEFFICIENTS:
+        return
     which, payload = rng.integers(6), parts.chunks[0]
     length, start = _jpeg(payload)
     if which == 0:
         parts.chunks[0] = payload[:4] + varint(number(rng, length)) + payload[start:]
     elif which == 1:
-        parts.set_kind(JPEG if parts.kind == JPEG_XL else JPEG_XL)
-    elif which == 2 and parts.kind == JPEG_XL:
-        parts.chunks[0] = _checked_jpeg(length, start, payload[:start] + _forged_boxes(rng, payload[start:]))
+        parts.set_kind(COEFFICIENTS)
     elif which < 5:
         file = _of_another_size(rng) if which < 4 else _of_another_format(rng)
         parts.set_kind(JPEG)
         parts.chunks[0] = crc32(file) + varint(len(file)) + file
     else:
         changed = mutate(rng, payload[start:], other.chunks[0])[1]
-        parts.chunks[0] = _checked_jpeg(length, start, payload[:start] + changed)
+        parts.chunks[0] = _checked_jpeg(start, payload[:start] + changed)
     parts.numbers[-1] = len(parts.chunks[0])
 
 
@@ -202,27 +193,6 @@ def _of_another_format(rng: Random) -> bytes:
     stream, side = BytesIO(), 1 << int(rng.integers(14))
     Image.new("1", (side, side)).save(stream, ("PNG", "GIF", "TIFF", "BMP")[rng.integers(4)])
     return stream.getvalue()
-
-
-def _forged_boxes(rng: Random, data: bytes) -> bytes:
-    """A container of JPEG XL in which one box has another length or kind, stands twice, or is gone."""
-    boxes = list[bytes]()
-    while len(data) >= 8:
-        length = int.from_bytes(data[:4], "big") or len(data)
-        boxes.append(data[: max(length, 8)])
-        data = data[max(length, 8) :]
-    place, which = int(rng.integers(max(len(boxes), 1))), rng.integers(4)
-    if boxes and which == 0:
-        claimed = number(rng, len(boxes[place])) & 0xFFFFFFFF
-        boxes[place] = claimed.to_bytes(4, "big") + boxes[place][4:]
-    elif boxes and which == 1:
-        kinds = (b"jxlc", b"jxlp", b"jbrd", b"brob", b"Exif", b"xml ", b"JXL ", rng.bytes(4))
-        boxes[place] = boxes[place][:4] + kinds[rng.integers(len(kinds))] + boxes[place][8:]
-    elif boxes and which == 2:
-        boxes.insert(int(rng.integers(len(boxes) + 1)), boxes[place])
-    else:
-        boxes = boxes[:place] + boxes[place + 1 :]
-    return b"".join(boxes) + data
 
 
 def _rows(rng: Random, parts: FileParts, other: FileParts) -> None:

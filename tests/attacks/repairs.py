@@ -19,11 +19,13 @@ from ddpmcodec._native import (
     CRC16_BYTES,
     CRC32_BYTES,
     EXTENDED_FLAG,
+    FRAME_TAG,
     KINDS,
     LEAST_STATE_BYTES,
     MAGIC,
     METADATA_TAG,
     MODEL_ID_BYTES,
+    RECIPE_TAG,
     SECTIONS_FLAG,
     SQUARE_FLAG,
     STATE_SIZES,
@@ -34,7 +36,7 @@ from ddpmcodec.errors import DdpmError
 from ddpmcodec.format import ddpma
 from ddpmcodec.format.block import pack_head
 from ddpmcodec.format.ddpm import crc16
-from ddpmcodec.format.header import JPEG, JPEG_XL
+from ddpmcodec.format.header import COEFFICIENTS, JPEG
 from ddpmcodec.format.model_file import seal
 from ddpmcodec.format.sections import RAW_DEFLATE
 from ddpmcodec.format.streams import pack_stream_size
@@ -103,7 +105,7 @@ class FileParts:
 
     @property
     def is_jpeg(self) -> bool:
-        return self.kind in (JPEG, JPEG_XL)
+        return self.kind in (JPEG, COEFFICIENTS)
 
     def set_kind(self, kind: str) -> None:
         self.extension = self.extension & ~KIND_BITS | KINDS.index(kind)
@@ -145,7 +147,8 @@ class FileParts:
     def _start(self) -> bytes:
         """Up to the sides, or the mean colour behind them."""
         sides = b"".join(map(varint, self.numbers[:1] if self.version & SQUARE_FLAG else self.numbers[:2]))
-        fields = [sides, self.identity] if self.coding & EXTENDED_FLAG else [self.identity, sides]
+        is_stored = self.coding & EXTENDED_FLAG and self.kind != COEFFICIENTS
+        fields = [sides, self.identity] if is_stored else [self.identity, sides]
         extension = bytes([self.extension & 255]) if self.coding & EXTENDED_FLAG else b""
         return b"".join([MAGIC, bytes([self.version & 255, self.coding & 255]), extension, *fields])
 
@@ -165,14 +168,17 @@ def file_parts(data: bytes) -> FileParts:
     header = sections.header
     words = (header.payload_length - header.state_bytes) // WORD_BYTES
     size = header.payload_length if header.is_stored else pack_stream_size(header.state_bytes, words)
-    tail = [*header.tile_size] if header.is_tiled else [size]
+    tail = [] if header.is_tiled else [size]
+    if data[2] & TILED_FLAG:
+        tail = [*header.tile_size]
+    jpeg = [(tag, data[slice(*header.section(tag))]) for tag in (FRAME_TAG, RECIPE_TAG)]
     identity = header.mean_colour if header.is_stored else bytes([header.model_number]) + header.model_id
     return FileParts(
         data[2], data[3], data[4] if data[3] & EXTENDED_FLAG else 0x70, [header.width, header.height, *tail], identity,
         list(sections.chunks), list(header.chunk_lengths) if header.is_tiled else None,
         rows=inflate(sections.alpha[:-CRC32_BYTES]) if header.alpha_length else None,
         metadata=inflate(sections.metadata[CRC32_BYTES:]) if header.metadata_length else None,
-        orientation=header.orientation,
+        orientation=header.orientation, others=jpeg if header.kind == COEFFICIENTS else [],
     )  # fmt: skip
 
 

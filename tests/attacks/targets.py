@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from ddpmcodec import archive, codec
-from ddpmcodec.codec import graphics, originals
+from ddpmcodec.codec import graphics
 from ddpmcodec.codec.known_answer import COMPONENTS, tensors
 from ddpmcodec.format import tiles
 from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, ContextModel, pack, parse
@@ -169,7 +169,7 @@ def file_seeds() -> Iterator[Seed]:
 
 @cache
 def jpegs() -> dict[str, bytes]:
-    """JPEG files by the names of their seeds. JPEG XL makes the first three smaller, where there is imagecodecs."""
+    """JPEG files by the names of their seeds. Networks code all but those with arithmetic coding."""
     turned = Image.Exif()
     turned[0x112] = 6
     profile = b"a profile" * 3  # which is none, so that JPEG XL refuses the file
@@ -183,14 +183,11 @@ def jpegs() -> dict[str, bytes]:
 
 
 def jpeg_seeds() -> Iterator[Seed]:
-    """None where imagecodecs is missing: pixels would be coded."""
-    for name, data in jpegs().items() if originals.transcoder() else ():
+    for name, data in jpegs().items():
         yield Seed(name, FILE, codec.encode(io.BytesIO(data)), {"": facts(opened(data))}, (data,))
 
 
 def jpeg_archive_seeds() -> Iterator[Seed]:
-    if originals.transcoder() is None:
-        return
     files = {f"{n}.jpg": data for n, data in enumerate(jpegs().values())}
     images = [*((name, io.BytesIO(data)) for name, data in files.items()), ("a.png", picture("RGB", 6, 5))]
     truth = {name: facts(opened(data)) for name, data in files.items()} | {"a.png": facts(picture("RGB", 6, 5))}
@@ -243,8 +240,7 @@ def _golden_jpegs() -> Iterator[Seed]:
         for entry in json.loads(path.read_text()):
             original = (path.parent / entry["jpeg"]).read_bytes()
             data = (path.parent / entry["file"]).read_bytes()
-            if originals.transcoder() or entry["coding"] == "JPEG as it was":
-                yield Seed(f"golden {entry['file']}", FILE, data, {"": facts(opened(original))}, (original,))
+            yield Seed(f"golden {entry['file']}", FILE, data, {"": facts(opened(original))}, (original,))
 
 
 def _golden_archives() -> Iterator[Seed]:

@@ -1,7 +1,7 @@
 """Reads .ddpm files without ddpmcodec: written from docs/format.md alone, to test that page.
 
-It needs the standard library and numpy. What only a network can check (pixels), or a decoder of WebP, JPEG or JPEG XL,
-is left out.
+It needs the standard library and numpy. What only a network can check (pixels), or a decoder of WebP or JPEG, is
+left out.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 MODES = ("L", "RGB", "LA", "RGBA", "1")
 MAGIC = b"\xdd\n"
 SQUARE, TILED, SECTIONS, EXTENDED = 8, 16, 32, 8
-KINDS = ("", "WebP", "JPEG", "JPEG XL")  # of payloads
-ALPHA, METADATA = 0x81, 0x42  # tags of sections
+KINDS = ("", "WebP", "JPEG", "coefficients")  # of payloads
+ALPHA, METADATA, FRAME, RECIPE = KNOWN = 0x81, 0x42, 0x83, 0xC4  # tags of sections
 AFTER, CRITICAL = 64, 128
-MOST_SIDES = {"WebP": 16383, "JPEG": 65535, "JPEG XL": 65535}
-CODINGS = {"": "context model", "WebP": "lossless WebP", "JPEG": "JPEG as it was", "JPEG XL": "JPEG, by JPEG XL"}
+MOST_SIDES = {"WebP": 16383, "JPEG": 65535, "coefficients": 65535}
+CODINGS = dict(zip(KINDS, ("context model", "lossless WebP", "JPEG as it was", "JPEG coefficients"), strict=True))
 LEVELS = (0, 2, 5)
+SEGMENTS_OF_JPEG = 9
 SEGMENTS_OF_STEPS = {0: (8,), 2: (7, 7, 8), 5: (7, 7, 7, 7, 7, 8)}  # by noise levels
 PARTS = {7: (1, 1, 1, 1, 1, 2, 4), 8: (2,) * 8}  # of the segments of a step, by how many these are
 LEAST, LOW, HIGH, PRECISION = 1 << 24, 1 << 31, 1 << 63, 24
@@ -105,6 +106,8 @@ class Image(NamedTuple):
     alpha: bytes
     chunks: tuple[bytes, ...]
     metadata: bytes
+    frame: bytes
+    recipe: bytes
     missing: int
     lossy: bool
 
@@ -126,30 +129,35 @@ def read_image(data: bytes) -> Image:
     extension = cursor.integer(1) if coding & EXTENDED else 0x70
     kind, bits = extension & 15, (extension >> 4) + 1
     require(kind < len(KINDS) and bits == 8 and bool(kind) == bool(coding & EXTENDED), f"kind {kind}, {bits} bits")
-    require(effort == levels == 0 if kind else 1 <= effort <= 3 and levels in LEVELS, f"{effort}, {levels}")
+    is_file, is_coded = kind in (1, 2), kind == 3  # a file of another format, or coefficients
+    require(effort == 0 if is_file else 1 <= effort <= 3, f"effort {effort}")
+    require(levels == 0 if kind else levels in LEVELS, f"{levels} levels")
     stored, tiled, has_alpha = KINDS[kind], bool(flags & TILED), mode in (2, 3)
-    require(not (tiled and stored) and not (kind > 1 and mode > 1), f"flags {flags}, kind {kind}")
-    number = 0 if stored else cursor.integer(1)
-    model_id = b"" if stored or number else cursor.take(4)
+    require(not (tiled and is_file) and not (kind > 1 and mode > 1), f"flags {flags}, kind {kind}")
+    number = 0 if is_file else cursor.integer(1)
+    model_id = b"" if is_file or number else cursor.take(4)
     width = cursor.varint()
     height = width if flags & SQUARE else cursor.varint()
     require(0 < width * height <= 1 << 28, f"{width} x {height} pixels")
     require(not stored or max(width, height) <= MOST_SIDES[stored], f"{width} x {height} pixels of a stored file")
     require(bool(flags & SQUARE) == (width == height), "a height that should be left out")
-    mean = cursor.take(3 if mode in (1, 3) else 1) if stored else b""
+    mean = cursor.take(3 if mode in (1, 3) else 1) if is_file else b""
     orientation, sections = read_sections(cursor, kind) if flags & SECTIONS else (1, {})
     require((ALPHA in sections) == (has_alpha and not stored), "an alpha section that should not be there, or should")
+    require(is_coded == (FRAME in sections) == (RECIPE in sections), "a frame or a recipe too many, or too few")
     tiles, lengths, checks, state = 1, (0,), (), 4
-    segments = sum(SEGMENTS_OF_STEPS[levels])
-    if tiled:
-        tiles, lengths, checks = read_index(cursor, width, height, segments)
+    segments = SEGMENTS_OF_JPEG if is_coded else sum(SEGMENTS_OF_STEPS[levels])
+    require(tiled or is_file or width * height <= 1 << 21, "one tile of too many pixels")
+    if tiled or is_coded:
+        tile = (cursor.varint(), cursor.varint()) if tiled else (width, height)
+        require(not (is_coded and tiled and tile == (width, height)), "a grid of a single tile")
+        tiles, lengths, checks = read_index(cursor, (width, height), tile, segments)
     else:
-        require(bool(stored) or width * height <= 1 << 21, "one stream of too many pixels")
         size = cursor.varint()
         state = 4 if stored else 4 + size % 5
         lengths = (size,) if stored else (state + 4 * (size // 5),)
     plain = not (tiled or stored or sections)
-    if not (tiled or plain):
+    if not (tiled or is_coded or plain):
         check_crc16(cursor, data[: cursor.at])
     before, after = tags_of(sections, 0), tags_of(sections, AFTER)
     every = [*(sections[tag] for tag in before), *lengths, *(sections[tag] for tag in after)]
@@ -162,8 +170,9 @@ def read_image(data: bytes) -> Image:
     found = dict(zip([*before, *after], [*parts[: len(before)], *parts[len(before) + len(lengths) :]], strict=True))
     return Image(
         MODES[mode], width, height, stored, effort, levels, number, model_id, mean, state, orientation, plain,
-        segments if tiled else None, tiles, cursor.at, sections, tuple(lengths), tuple(checks), found.get(ALPHA, b""),
-        tuple(chunks), found.get(METADATA, b""), end - len(data), lossy,
+        segments if tiled or is_coded else None, tiles, cursor.at, sections, tuple(lengths), tuple(checks),
+        found.get(ALPHA, b""), tuple(chunks), found.get(METADATA, b""), found.get(FRAME, b""),
+        found.get(RECIPE, b""), end - len(data), lossy,
     )  # fmt: skip
 
 
@@ -174,9 +183,9 @@ def read_sections(cursor: Cursor, kind: int) -> tuple[int, dict[int, int]]:
         types = [0, *(other & 63 for other in sections)]
         sections[tag] = cursor.varint()
         require(tag & 63 > types[-1] and sections[tag] > 0, f"section {tag} is empty or out of order")
-        require(tag in (ALPHA, METADATA) or not (tag & 63 < 3 or tag & CRITICAL), f"unknown section {tag}")
+        require(tag in KNOWN or not (tag & 63 < 5 or tag & CRITICAL), f"unknown section {tag}")
     require(1 <= orientation <= 8, f"orientation {orientation}")
-    require(bool(sections) or (kind > 1 and orientation > 1), "an empty list of sections")
+    require(bool(sections) or (kind == 2 and orientation > 1), "an empty list of sections")
     require(sections.get(METADATA, 0) <= 1 << 24 and not (kind > 1 and METADATA in sections), "metadata")
     return orientation, sections
 
@@ -189,9 +198,11 @@ def has_mark(data: bytes) -> bool:
     return data[-6:] == b"\xddE" + zlib.crc32(data[:-6]).to_bytes(4, "little")
 
 
-def read_index(cursor: Cursor, width: int, height: int, segments: int) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+def read_index(
+    cursor: Cursor, image: tuple[int, int], tile: tuple[int, int], segments: int
+) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
     """The number of tiles, and lengths and checks of the chunks."""
-    tile_width, tile_height, size = cursor.varint(), cursor.varint(), cursor.varint()
+    (width, height), (tile_width, tile_height), size = image, tile, cursor.varint()
     require(1 <= tile_width <= width and 1 <= tile_height <= height, f"tiles of {tile_width} x {tile_height}")
     require(tile_width * tile_height <= 1 << 21, "tiles too large")
     tiles = -(-width // tile_width) * -(-height // tile_height)
@@ -219,10 +230,10 @@ def describe_image(image: Image, size: int) -> dict[str, Any]:
         "height": image.height,
         "mode": image.mode,
         "coding": CODINGS[image.stored],
-        "original_bytes": read_jpeg(image)[1] if image.is_jpeg else None,
+        "original_bytes": length_of_jpeg(image),
         "effort": image.effort or None,
         "levels": None if image.stored else image.levels,
-        "steps": None if image.stored else len(SEGMENTS_OF_STEPS[image.levels]),
+        "steps": steps_of(image),
         "model_number": image.model_number or None,
         "model_id": image.model_id.hex() or None,
         "orientation": image.orientation,
@@ -234,7 +245,14 @@ def describe_image(image: Image, size: int) -> dict[str, Any]:
         "alpha_bytes": image.sections.get(ALPHA, 0),
         "pixel_bytes": sum(map(len, image.chunks)),
         "metadata_bytes": image.sections.get(METADATA, 0),
+        "recipe_bytes": image.sections.get(FRAME, 0) + image.sections.get(RECIPE, 0),
     }
+
+
+def steps_of(image: Image) -> int | None:
+    if image.stored == "coefficients":
+        return SEGMENTS_OF_JPEG
+    return None if image.stored else len(SEGMENTS_OF_STEPS[image.levels])
 
 
 def streams(image: Image) -> list[tuple[int, list[int]]]:
@@ -263,8 +281,11 @@ def check_image(image: Image) -> Iterator[str]:
             yield f"segment {place // image.tiles} of tile {place % image.tiles} is damaged"
     if image.stored == "WebP":
         yield from problems(check_webp, image)
-    elif image.is_jpeg:
+    elif image.stored == "JPEG":
         yield from problems(check_jpeg, image)
+    elif image.is_jpeg:
+        yield from problems(check_frame, image)
+        yield from problems(read_recipe, image)
     else:
         yield from problems(streams, image)
     if image.has_alpha and not image.stored:
@@ -295,12 +316,28 @@ def read_jpeg(image: Image) -> tuple[int, int, bytes]:
 
 
 def check_jpeg(image: Image) -> None:
-    """All of a file that is stored as it was; of JPEG XL the signature of its container: the rest needs a decoder."""
+    """A file that is stored as it was."""
     check, length, stored = read_jpeg(image)
-    if image.stored == "JPEG":
-        require(len(stored) == length and zlib.crc32(stored) == check, "the JPEG is damaged")
-    else:
-        require(stored[:12] == b"\0\0\0\x0cJXL \r\n\x87\n", "no container of JPEG XL")
+    require(len(stored) == length and zlib.crc32(stored) == check, "the JPEG is damaged")
+
+
+def check_frame(image: Image) -> None:
+    require(crc_hqx(image.frame[2:], 0xFFFF) == int.from_bytes(image.frame[:2], "little"), "the frame is damaged")
+
+
+def read_recipe(image: Image) -> tuple[int, int, bytes]:
+    """Length and CRC-32 of the JPEG file, and the items of its recipe."""
+    cursor = Cursor(image.recipe)
+    first, check = cursor.varint(), cursor.integer(4)
+    items, length = cursor.data[cursor.at :], first // 2
+    require(length <= 1 << 30, f"a JPEG of {length} bytes")
+    return length, check, inflate(items, 2 * length + 64) if first % 2 else items
+
+
+def length_of_jpeg(image: Image) -> int | None:
+    if not image.is_jpeg:
+        return None
+    return read_jpeg(image)[1] if image.stored == "JPEG" else read_recipe(image)[0]
 
 
 def read_alpha(section: bytes, width: int, height: int) -> NDArray[np.uint8]:

@@ -17,7 +17,7 @@ from PIL import Image as Pillow
 
 import ddpmcodec
 from ddpmcodec import _native
-from ddpmcodec.codec import graphics, originals
+from ddpmcodec.codec import graphics
 from ddpmcodec.codec.efforts import Coding, parts_of_segments, segments
 from ddpmcodec.codec.passes import new_pass, run
 from ddpmcodec.errors import FormatError
@@ -41,6 +41,7 @@ from image_reader import (
     read_image,
     read_jpeg,
     read_metadata,
+    read_recipe,
     streams,
 )
 from repairs import file_parts
@@ -50,7 +51,6 @@ GOLDEN = sorted((HERE.parent / "golden").glob("v*/*.ddpm"))
 PHOTO = HERE.parents[1] / "docs" / "photo.png"
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-needs_libjxl = pytest.mark.skipif(originals.transcoder() is None, reason="imagecodecs is missing")
 
 
 @pytest.fixture(scope="module")
@@ -281,21 +281,35 @@ def test_a_webp_payload_begins_with_the_checksum_of_the_planes(singles: dict[str
     assert read_image(data).chunks[0][:4] == check.to_bytes(4, "little")
 
 
-@needs_libjxl
-def test_jpeg_files_are_listed_and_checked() -> None:
-    for jpeg, kind in ((jpeg_file(320), "JPEG XL"), (jpeg_file(8), "JPEG")):
-        data = ddpmcodec.encode(BytesIO(jpeg))
-        facts, image = ddpmcodec.info(data), read_image(data)
-        found = describe_image(image, len(data))
-        assert found == listed(facts, found)
-        assert (image.stored, image.orientation, read_jpeg(image)[1]) == (kind, 6, len(jpeg))
-        assert read_jpeg(image)[0] == zlib.crc32(jpeg)
-        assert list(check_image(image)) == []
-        assert all_found(data, range(image.start))
-        assert not any(check_image(read_image(data)))
-        assert any(check_image(read_image(data[:-1])))
-    assert read_jpeg(image)[2] == jpeg
+def test_jpeg_files_that_are_stored_are_listed_and_checked() -> None:
+    jpeg = (PHOTO.parents[1] / "tests" / "fixtures" / "jpegs" / "arithmetic.jpg").read_bytes()
+    data = ddpmcodec.encode(BytesIO(jpeg))
+    image = checked_jpeg(data, jpeg)
+    assert read_jpeg(image) == (zlib.crc32(jpeg), len(jpeg), jpeg)
     assert any(check_image(read_image(data[:-1] + b"?")))
+
+
+def test_jpeg_coefficients_are_listed_and_checked() -> None:
+    jpeg = jpeg_file(320)
+    for tile, count in ((None, 1), (64, 15)):
+        data = ddpmcodec.encode(BytesIO(jpeg), tile=tile)
+        image = checked_jpeg(data, jpeg)
+        assert (image.stored, image.orientation, image.tiles, image.segments) == ("coefficients", 6, count, 9)
+        assert read_recipe(image)[:2] == (len(jpeg), zlib.crc32(jpeg))
+        damaged = bytearray(data)
+        damaged[image.start + 3] ^= 1
+        assert any(check_image(read_image(bytes(damaged))))
+
+
+def checked_jpeg(data: bytes, jpeg: bytes) -> Image:
+    facts, image = ddpmcodec.info(data), read_image(data)
+    found = describe_image(image, len(data))
+    assert found == listed(facts, found)
+    assert found["original_bytes"] == len(jpeg)
+    assert list(check_image(image)) == []
+    assert all_found(data, range(image.start))
+    assert any(check_image(read_image(data[:-1])))
+    return image
 
 
 def jpeg_file(side: int) -> bytes:
