@@ -230,7 +230,8 @@ function drawFiles() {
 function drawAbout() {
   const levels = `${current.levels || "no"} noise levels`;
   const model = `effort ${current.effort}, ${levels}, model ${current.model ?? current.model_id}`;
-  const coding = current.effort ? model : `stored as ${current.coding}: a prefix shows its mean colour`;
+  const stored = `stored as ${current.coding}: a prefix shows its mean colour`;
+  const coding = current.levels !== null ? model : current.effort ? `${current.coding}, effort ${current.effort}` : stored;
   $("about").textContent = `${current.width} × ${current.height} ${current.mode}, ${grouped(current.bytes)} bytes${state()}, ${coding}`;
 }
 

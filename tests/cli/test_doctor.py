@@ -12,7 +12,7 @@ import pytest
 
 from ddpmcodec import _native, models
 from ddpmcodec.cli import _health
-from ddpmcodec.codec import known_answer, originals
+from ddpmcodec.codec import known_answer
 from ddpmcodec.errors import DdpmError
 
 IN_ORDER = """
@@ -59,13 +59,6 @@ def test_it_says_which_kernel_is_slow_and_why() -> None:
     assert _health.slowness("avx2", ["avx2", "plain"]) is None
     assert "DDPMCODEC_KERNELS" in str(_health.slowness("plain", ["avx2", "plain"]))
     assert str(_health.slowness("plain", ["plain"])).startswith("slow: ")
-
-
-def test_it_names_the_extra_for_jpeg_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(originals, "transcoder", lambda: object())
-    assert _health.description()["jpeg"] is None
-    monkeypatch.setattr(originals, "transcoder", lambda: None)
-    assert _health.description()["jpeg"].endswith("pip install 'ddpmcodec[jpeg]'")
 
 
 def test_what_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:

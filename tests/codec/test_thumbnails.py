@@ -13,7 +13,6 @@ from PIL import Image, ImageDraw, ImageOps
 
 from ddpmcodec import codec
 from ddpmcodec._native import MAX_WEBP_SIDE
-from ddpmcodec.codec import originals
 from ddpmcodec.errors import FormatError, ImageError
 from ddpmcodec.format.ddpm import assemble
 from ddpmcodec.format.header import Header
@@ -113,10 +112,9 @@ def test_a_prefix_is_enough_of_a_large_file(picture: Picture, model: ContextMode
 def test_of_files_of_other_formats() -> None:
     drawing = Image.fromarray(np.tile(np.random.default_rng(6).integers(0, 256, (5, 8, 3), np.uint8), (6, 5, 1)))
     files = [codec.encode(turned(drawing, 6))]
-    if originals.transcoder() is not None:
-        stream = BytesIO()
-        drawing.save(stream, "JPEG", exif=turned(drawing, 6).info["exif"])
-        files.append(codec.encode(BytesIO(stream.getvalue())))
+    stream = BytesIO()
+    drawing.save(stream, "JPEG", exif=turned(drawing, 6).info["exif"])
+    files.append(codec.encode(BytesIO(stream.getvalue())))
     for data in files:
         assert codec.thumbnail(data, 10).size == (8, 10)
         assert codec.thumbnail(data[:-20], 10).size == (8, 10)

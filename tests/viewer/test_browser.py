@@ -232,7 +232,7 @@ def test_chosen_files_are_shown_or_refused_with_words(page: object, folder: Path
     ("name", "words"),
     [
         ("lossy", "300 bytes, lossy: cut on purpose, effort 2"),
-        ("jpeg", "stored as JPEG, by JPEG XL: a prefix shows its mean colour"),
+        ("jpeg", "JPEG coefficients, effort 2"),
         ("cut", "300 bytes, cut off: "),
     ],
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-from binascii import crc_hqx
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 import ddpmcodec
-from ddpmcodec.codec import originals
+from ddpmcodec.codec import encoder
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "v2"
@@ -24,16 +23,11 @@ WIDTH, HEIGHT = 150, 120  # of the photograph
 CLOSE = 2  # grey levels that pictures may differ by if their arithmetic is not exact
 
 
-def stored_jpeg(jpeg: bytes, kind: int = 2) -> bytes:
-    """A .ddpm file that stores a JPEG file as it was, or with kind 3 states that JPEG XL coded it."""
+def stored_jpeg(jpeg: bytes) -> bytes:
+    """A .ddpm file that stores a JPEG file as it was."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(originals, "transcoder", lambda: originals)
-        patch.setattr(originals, "_transcoded", lambda jpeg: None)
-        file = bytearray(ddpmcodec.encode(BytesIO(jpeg), verify=False))
-    end = ddpmcodec.info(file)["header_bytes"] - 2
-    file[4] = file[4] & 0xF0 | kind
-    file[end : end + 2] = crc_hqx(file[:end], 0xFFFF).to_bytes(2, "little")
-    return bytes(file)
+        patch.setattr(encoder, "encode_jpeg", lambda *given, **options: None)
+        return ddpmcodec.encode(BytesIO(jpeg))
 
 
 class Node:

@@ -105,15 +105,6 @@ def test_a_stored_jpeg_has_the_samples_of_its_file(page: Any, folder: Path, mode
     assert np.abs(np.array(samples, int) - expected.ravel()).max() <= CLOSE
 
 
-def test_what_the_browser_does_not_decode_is_an_error_of_ours(new_page: Any, address: str, folder: Path) -> None:
-    (folder / "jxl.ddpm").write_bytes(stored_jpeg(jpeg_of(), kind=3))
-    page = new_page()
-    page.goto(f"{address}/empty.html")
-    page.evaluate("ImageDecoder.isTypeSupported = async () => false")  # as most browsers of JPEG XL
-    name, message = page.evaluate(SAMPLES, ["jxl.ddpm", {}])
-    assert (name, "JPEG XL" in message) == ("FormatError", True)
-
-
 def test_a_response_streams_and_its_model_is_fetched_once(page: Any, folder: Path) -> None:
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url.rsplit("/", 1)[1]))

@@ -9,7 +9,7 @@ import { bytesOf, rest, unlessAborted } from "./waiting.js";
 const MAX_PIXELS = 2 ** 26; // as Python's default
 const SLICE = 0.05; // seconds after which the page gets its turn
 const MODES = ["L", "RGB", "LA", "RGBA", "1"];
-const KINDS = ["pixels", "webp", "jpeg", "jxl"];
+const KINDS = ["pixels", "webp", "jpeg", "coefficients"];
 
 export class Decoding {
   #options;

@@ -135,8 +135,8 @@ export interface Info {
   tiles: number;
   /** The number of a model, or the first four bytes of its id in hexadecimal digits; null of stored files. */
   model: number | string | null;
-  /** What the payload is: coded pixels, a lossless WebP, a JPEG file as it was, or a JPEG file that JPEG XL coded. */
-  kind: "pixels" | "webp" | "jpeg" | "jxl";
+  /** What the payload is: coded pixels, a lossless WebP, a JPEG file as it was, or the coefficients of one. */
+  kind: "pixels" | "webp" | "jpeg" | "coefficients";
   /** Whether `kind` is "webp". */
   webp: boolean;
   lossy: boolean;

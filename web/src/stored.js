@@ -3,8 +3,8 @@
 import { CorruptError, FormatError } from "./errors.js";
 
 const OPTIONS = { premultiplyAlpha: "none", colorSpaceConversion: "none", imageOrientation: "none" };
-const TYPES = { 1: "image/webp", 2: "image/jpeg", 3: "image/jxl" }; // by ddpm_kind
-const NAMES = { 1: "WebP", 2: "JPEG", 3: "JPEG XL" };
+const TYPES = { 1: "image/webp", 2: "image/jpeg", 3: "image/jpeg" }; // by ddpm_kind
+const NAMES = { 1: "WebP", 2: "JPEG", 3: "JPEG" };
 
 /** Samples of a stored file in as many channels as the image has. own: a caller's decoders by kind, which return RGBA. */
 export async function storedPixels(data, info, own) {
@@ -22,14 +22,11 @@ export async function storedPixels(data, info, own) {
 }
 
 /** A function that gives RGBA, 4 bytes a pixel, or null if the image has another size. */
-async function browsersDecoder({ kind, orientation }) {
+async function browsersDecoder({ kind }) {
   const refuse = (problem, help) => {
     throw new FormatError(`the file stores a ${NAMES[kind]} file, ${problem}: ${help}`);
   };
   const decode = kind > 1 ? byCanvas : globalThis.ImageDecoder ? byImageDecoder : byTexture;
-  const isJpegXl = kind === 3;
-  if (isJpegXl && !(await globalThis.ImageDecoder?.isTypeSupported(TYPES[kind]))) refuse("which nothing here decodes", "decode it with Python");
-  if (isJpegXl && orientation !== 1) refuse("which browsers turn", "decode it with Python");
   if (!globalThis.OffscreenCanvas && decode !== byImageDecoder) refuse("which nothing here decodes", `give a decoder with \`${NAMES[kind].toLowerCase()}\``);
   return (...given) =>
     decode(...given).catch((error) => {
