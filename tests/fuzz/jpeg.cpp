@@ -20,7 +20,7 @@ void parse(Bytes data) {
 void rebuild(fuzz::Choices choices) {
     const int width = choices.byte(), height = choices.byte();
     const uint8_t seed = choices.byte();
-    const size_t frame_size = std::min<size_t>(choices.byte(), choices.rest().size());
+    const size_t stated = choices.byte(), frame_size = std::min(stated, choices.rest().size());
     Coefficients image = parse_frame(choices.rest().first(frame_size), width, height);
     if (uint64_t(width) * uint64_t(height) > MOST_RECIPE_PIXELS) return;
     image.clear();
