@@ -13,7 +13,7 @@ using namespace ddpm;
 
 namespace {
 
-constexpr const char* EMBEDDED_NAMES[] = {"cifar10", "photo"};  // by number, from 1 on: ddpmcodec/models/__init__.py
+constexpr const char* EMBEDDED_NAMES[] = {"cifar10", "photo", "jpeg"};  // by number, from 1 on: ddpmcodec/models/__init__.py
 
 const Header& header_of(const ddpm_decoder& decoder) {
     const Header* header = decoder.decoder ? decoder.decoder->header() : nullptr;
@@ -31,12 +31,18 @@ std::string name_of(uint32_t number, Bytes id) {
     return "number " + std::to_string(number) + (name ? " (" + std::string(name) + ")" : ", which a newer version has");
 }
 
-bool is_named_by(const ContextModel& model, const Header& header) {
+template <class Model> bool is_named_by(const Model& model, const Header& header) {
     const char* name = ddpm_model_name(uint32_t(header.model_number));
-    return model.is_named_by(header.model_number, header.model_id) || (name && model.name() == name);
+    if (header.model_number) return model.number() == header.model_number || (name && model.name() == name);
+    return std::equal(header.model_id.begin(), header.model_id.end(), model.id().begin());
 }
 
-void require_model(const ContextModel& model, const Header& header) {
+ddpm_model loaded(Bytes data) {
+    if (model_kind(data) == COEFFICIENT_KIND) return {nullptr, CoefficientModel::parse(data, "the model")};
+    return {ContextModel::parse(data, "the model"), nullptr};
+}
+
+template <class Model> void require_model(const Model& model, const Header& header) {
     if (!is_named_by(model, header))
         throw Error(Fault::MODEL, "the file was written with model " + name_of(uint32_t(header.model_number), header.model_id) + ", and the given model '" +
                                       model.name() + "' is " + hex(Bytes(model.id()).first(MODEL_ID_BYTES)) + ": set the model that wrote the file");
@@ -99,7 +105,7 @@ ddpm_error ddpm_model_load(ddpm_model** model, const void* data, size_t size, ch
         require(model, "there is nowhere to put the model: its pointer is NULL");
         *model = nullptr;
         require(data, "the data of the model is NULL");
-        *model = new ddpm_model{ContextModel::parse({static_cast<const uint8_t*>(data), size}, "the model")};
+        *model = new ddpm_model(loaded({static_cast<const uint8_t*>(data), size}));
     });
 }
 
@@ -167,8 +173,11 @@ ddpm_error ddpm_decoder_set_model(ddpm_decoder* decoder, const ddpm_model* model
         require(model, "the model is NULL");
         require(decoder->event == DDPM_NEED_MODEL, "no model is needed now: wait for DDPM_NEED_MODEL");
         const Header& header = header_of(*decoder);
-        require_model(*model->model, header);
-        decoder->decoder->set_networks(model->model->networks(header.effort, header.levels));
+        if (header.has_coefficients() != bool(model->coefficients))
+            throw Error(Fault::MODEL, header.has_coefficients() ? "the file holds coefficients of a JPEG file, and the model is one of pixels" : "the file holds pixels, and the model is one of JPEG coefficients");
+        model->model ? require_model(*model->model, header) : require_model(*model->coefficients, header);
+        if (model->model) decoder->decoder->set_networks(model->model->networks(header.effort, header.levels));
+        else decoder->file->set_jpeg_networks(model->coefficients->networks(header.effort));
     });
 }
 

@@ -7,12 +7,14 @@
 #include <new>
 #include <string>
 
+#include "coefficient_model.h"
 #include "context_model.h"
 #include "open_archive.h"
 #include "structs.h"
 
 struct ddpm_model {
     std::shared_ptr<const ddpm::ContextModel> model;
+    std::shared_ptr<const ddpm::CoefficientModel> coefficients;  // one of both
 };
 
 struct ddpm_archive {

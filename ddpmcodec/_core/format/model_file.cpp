@@ -191,4 +191,13 @@ ModelFile parse_model_file(Bytes data, const std::string& source, const std::str
     return file;
 }
 
+std::string model_kind(Bytes data) {
+    size_t size = 0;
+    const Json header = header_of(data, size);
+    const Json* entries = header.find(METADATA_KEY);
+    const Json metadata = entries ? metadata_in(*entries) : Json{};
+    const Json* kind = metadata.find("kind");
+    return kind ? *kind->text() : "";
+}
+
 }  // namespace ddpm

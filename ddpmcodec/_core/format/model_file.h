@@ -31,4 +31,7 @@ struct ModelFile {
 // checked. Throws Error (MODEL) for data that is no model, for a model of another kind or format, and for a damaged one.
 ModelFile parse_model_file(Bytes data, const std::string& source, const std::string& kind, bool is_known);
 
+// The kind that a model file states; empty for data that is no model.
+std::string model_kind(Bytes data);
+
 }  // namespace ddpm

@@ -14,6 +14,7 @@
 namespace ddpm {
 
 inline constexpr int COEFFICIENT_OUTPUTS = 10, COEFFICIENT_COMPONENTS = 3;  // the logit of a flag, then logits, means and scales of a mixture
+inline constexpr const char* COEFFICIENT_KIND = "jpeg";  // of a model file
 inline constexpr int PREDICTED = 5, MAGNITUDES = WEIGHED - LINEAR;          // sums of coefficients, and of their sizes
 inline constexpr int SEEN_BLOCKS = 9;                                       // 3x3 of a component itself; luma's and Cb's follow
 inline constexpr int LUMA_BLOCK = 9, CB_BLOCK = 10, MOST_SEEN_BLOCKS = 11;
