@@ -66,6 +66,15 @@ const operations = {
     for await (const picture of web.decodeStream(chunksOf(data, chunk), options)) pictures.push(answerOf(picture));
     return { pictures };
   },
+  // The images of an archive; pictures of those that are asked for, and what becomes of the others.
+  archive: async (data, { names, ...options }) => {
+    const archive = await web.openArchive(data);
+    const decode = (name) => archive.decode(name, options).then(answerOf, (error) => error.name);
+    const pictures = [];
+    for (const name of names) pictures.push(await decode(name));
+    archive.close();
+    return { images: archive.images, pictures, missing: await decode("none"), closed: await decode(names[0]), kept };
+  },
   models: async () => ({ models: models() }),
   abort: async (data, options) => answerOf(await web.decode(data, { ...options, signal: AbortSignal.abort(new Error("stop")) })),
   // A preview that is aborted once there is a decoder: what it rejects with, and how many decoders are kept.

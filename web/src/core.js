@@ -1,25 +1,14 @@
-// The compiled core: functions and structs of ddpm.h as JavaScript's objects. docs/c.md describes the library.
+// The compiled core: functions of ddpm.h, which docs/c.md describes, and of binding.cpp.
 
 import { ChecksumError, CorruptError, DdpmError, FormatError, ImageError, ModelError, TruncatedError } from "./errors.js";
 
 const VERSION = "0.1.0"; // of the core that this module calls: a page may find files of two versions
 const MESSAGE_BYTES = 1024;
 const MOST_MODELS = 4; // that are kept
+const MAX_PIXELS = 2 ** 26; // as Python's default
 const ERRORS = [null, DdpmError, FormatError, TruncatedError, ChecksumError, CorruptError, ModelError, ImageError, DdpmError, ImageError, DdpmError];
 const EVENTS = ["DONE", "ERROR", "NEED_BYTES", "NEED_MODEL", "NEED_PIXELS", "MORE", "PREVIEW"];
 const SECTIONS = { icc: 0, exif: 1, xmp: 2, payload: 3 };
-
-// Each struct begins with its size. Fields of 32 bits follow, then fields of 64 bits.
-const STRUCTS = {
-  plan: ["left top width height scale hasStep step partial threads", "maxPixels"],
-  info: [
-    "width height mode channels hasAlpha bits kind orientation effort levels steps tileWidth tileHeight tiles modelNumber modelId reserved",
-    "headerLength fileLength payloadOffset payloadLength",
-  ],
-  layout: ["width height channels", "stride size"],
-  verdict: ["isExact isDamaged isLossy alphaDamaged metadataDamaged coloursExact stepsDone steps reserved", "bytesUsed missing following"],
-};
-const FIELDS = Object.fromEntries(Object.entries(STRUCTS).map(([name, lists]) => [name, lists.map((list) => list.split(" "))]));
 
 /** An instance of the core, with the models that were given to it. */
 export class Core {
@@ -82,7 +71,7 @@ export class Core {
     try {
       return work(address);
     } finally {
-      if (!this.isBroken) this.call("free", address);
+      this.free("free", address);
     }
   }
 
@@ -90,9 +79,24 @@ export class Core {
     return this.with(bytes.length, (address) => (this.bytes(address, bytes.length).set(bytes), work(address)));
   }
 
+  free(name, address) {
+    if (!this.isBroken) this.call(name, address);
+  }
+
+  /** The address of a model or an archive, by the function that makes it of bytes. */
+  load(name, data) {
+    return this.withCopy(data, (address) =>
+      this.with(4 + MESSAGE_BYTES, (out) => {
+        const kind = this.call(name, out, address, data.length, out + 4, MESSAGE_BYTES);
+        if (kind) throw new ERRORS[kind](this.text(out + 4));
+        return this.view().getUint32(out, true);
+      }),
+    );
+  }
+
   /** The address of a model. key: the same for the same model. The models that were used last are kept. */
   model(key, data) {
-    const model = this.#models.get(key) ?? this.#load(data);
+    const model = this.#models.get(key) ?? this.load("ddpm_model_load", data);
     this.#models.delete(key);
     this.#models.set(key, model);
     if (this.#models.size > MOST_MODELS) {
@@ -102,30 +106,20 @@ export class Core {
     }
     return model;
   }
-
-  #load(data) {
-    return this.withCopy(data, (address) =>
-      this.with(4 + MESSAGE_BYTES, (out) => {
-        const kind = this.call("ddpm_model_load", out, address, data.length, out + 4, MESSAGE_BYTES);
-        if (kind) throw new ERRORS[kind](this.text(out + 4));
-        return this.view().getUint32(out, true);
-      }),
-    );
-  }
 }
 
-/** A decoder of one file, which the caller frees. Its functions throw the errors of errors.js. */
+/** A decoder of one image, which the caller frees. Its functions throw the errors of errors.js. */
 export class Decoder {
   #core;
   #address;
   #failure; // of a call of `advance`
 
-  constructor(core, plan) {
+  constructor(core, { box = {}, reduce, partial, maxPixels = MAX_PIXELS }) {
     this.#core = core;
     this.#address = core.call("ddpm_decoder_new");
     if (!this.#address) throw new ImageError("there is not enough memory for a decoder");
     try {
-      this.#struct("plan", "ddpm_decoder_set_plan", plan);
+      this.call("web_set_plan", box.left, box.top, box.width, box.height, reduce, partial, maxPixels);
     } catch (error) {
       this.free();
       throw error;
@@ -133,16 +127,18 @@ export class Decoder {
   }
 
   free() {
-    if (this.#address && !this.#core.isBroken) this.#core.call("ddpm_decoder_free", this.#address);
+    if (this.#address) this.#core.free("ddpm_decoder_free", this.#address);
     this.#address = 0;
   }
 
-  feed(bytes) {
-    this.#core.withCopy(bytes, (address) => this.#checked("ddpm_decoder_feed", address, bytes.length));
+  /** Calls a function that returns a ddpm_error. */
+  call(name, ...values) {
+    if (this.#call(name, ...values)) throw this.#error();
   }
 
-  finish() {
-    this.#checked("ddpm_decoder_finish");
+  /** Calls a function that copies bytes. */
+  give(name, bytes) {
+    this.#core.withCopy(bytes, (address) => this.call(name, address, bytes.length));
   }
 
   /** The name of the event after at most about so many seconds. */
@@ -152,29 +148,14 @@ export class Decoder {
     return event;
   }
 
-  setModel(model) {
-    this.#checked("ddpm_decoder_set_model", model);
+  /** { info, picture, channels, modelNumber } of binding.cpp; null before the header was read. */
+  get facts() {
+    return JSON.parse(this.#core.text(this.#call("web_facts")));
   }
 
-  setPixels(pixels) {
-    this.#core.withCopy(pixels, (address) => this.#checked("ddpm_decoder_set_pixels", address, pixels.length));
-  }
-
-  get info() {
-    return this.#struct("info", "ddpm_decoder_info");
-  }
-
-  get layout() {
-    return this.#struct("layout", "ddpm_decoder_layout");
-  }
-
-  get verdict() {
-    return this.#struct("verdict", "ddpm_decoder_verdict");
-  }
-
-  pixels({ size }) {
+  pixels(size) {
     return this.#core.with(size, (address) => {
-      this.#checked("ddpm_decoder_pixels", address, size, 0);
+      this.call("ddpm_decoder_pixels", address, size, 0);
       return this.#core.bytes(address, size).slice();
     });
   }
@@ -182,7 +163,7 @@ export class Decoder {
   /** The bytes of a section of SECTIONS, empty if the file does not have it. */
   section(name) {
     return this.#core.with(8, (out) => {
-      this.#checked("ddpm_decoder_section", SECTIONS[name], out, out + 4);
+      this.call("ddpm_decoder_section", SECTIONS[name], out, out + 4);
       const view = this.#core.view();
       return this.#core.bytes(view.getUint32(out, true), view.getUint32(out + 4, true)).slice();
     });
@@ -193,31 +174,10 @@ export class Decoder {
     return this.#core.call(name, this.#address, ...values);
   }
 
-  #checked(name, ...values) {
-    if (this.#call(name, ...values)) throw this.#error();
-  }
-
   #error() {
     return this.#core.with(4, (kind) => {
       const message = this.#core.text(this.#call("ddpm_decoder_error", kind));
       return new ERRORS[this.#core.view().getUint32(kind, true)](message);
-    });
-  }
-
-  /** Calls a function with a struct of these values, and returns it. Fields that are not given are 0. */
-  #struct(kind, name, values = {}) {
-    const [short, long] = FIELDS[kind];
-    const [start, size] = [4 + 4 * short.length, 4 + 4 * short.length + 8 * long.length];
-    return this.#core.with(size, (address) => {
-      const before = this.#core.view();
-      before.setUint32(address, size, true);
-      short.forEach((field, k) => before.setUint32(address + 4 + 4 * k, values[field] ?? 0, true));
-      long.forEach((field, k) => before.setBigUint64(address + start + 8 * k, BigInt(values[field] ?? 0), true));
-      this.#checked(name, address);
-      const after = this.#core.view();
-      const numbers = short.map((_, k) => after.getUint32(address + 4 + 4 * k, true));
-      const larger = long.map((_, k) => Number(after.getBigUint64(address + start + 8 * k, true)));
-      return Object.fromEntries([...short, ...long].map((field, k) => [field, [...numbers, ...larger][k]]));
     });
   }
 }

@@ -1,31 +1,65 @@
-// Whole files and prefixes, at once. See index.d.ts.
+// Whole files, prefixes, and images of archives, at once. See index.d.ts.
 
 import { Decoding } from "./decoding.js";
-import { bytesOf } from "./waiting.js";
+import { DdpmError } from "./errors.js";
+import { folderOf } from "./folder.js";
+import { bytesOf, unlessAborted } from "./waiting.js";
 
-/** Returns work(decoding), once all of the data was fed. */
-async function withDecoding(data, options, partial, work) {
-  const bytes = bytesOf(data);
-  const decoding = await Decoding.begin(options, partial);
+/** Returns work(decoding) of what `give` gives to its decoder. */
+async function withDecoding(options, core, give, work) {
+  const decoding = await Decoding.begin(options, core);
   try {
-    decoding.feed(bytes);
-    decoding.finish();
+    give(decoding.decoder);
     return await work(decoding);
   } finally {
-    decoding.free();
+    decoding.decoder.free();
   }
 }
 
+const feeding = (bytes) => (decoder) => (decoder.give("ddpm_decoder_feed", bytes), decoder.call("ddpm_decoder_finish"));
+const picture = async (decoding) => (await decoding.advance(), decoding.picture());
+
 export async function decode(data, options = {}) {
-  const { partial, maxBytes } = options;
-  const isPartial = Boolean(partial) || maxBytes !== undefined;
-  const whole = bytesOf(data);
-  const picture = async (decoding) => (await decoding.advance(), decoding.picture());
-  return withDecoding(maxBytes === undefined ? whole : whole.subarray(0, maxBytes), options, isPartial, picture);
+  const { maxBytes } = options;
+  const bytes = bytesOf(data).subarray(0, maxBytes);
+  return withDecoding({ ...options, partial: options.partial || maxBytes !== undefined }, undefined, feeding(bytes), picture);
 }
 
 export async function info(data, { base, signal } = {}) {
-  return withDecoding(data, { base, signal, maxPixels: 1 }, true, (decoding) => decoding.readHeader());
+  return withDecoding({ base, signal, maxPixels: 1, partial: true }, undefined, feeding(bytesOf(data)), (decoding) => decoding.readHeader());
+}
+
+export async function openArchive(data, { base, signal } = {}) {
+  const bytes = bytesOf(data);
+  signal?.throwIfAborted();
+  const core = await unlessAborted(folderOf(base).core(), signal);
+  return new Archive(core, core.load("ddpm_archive_open", bytes), base);
+}
+
+class Archive {
+  #core;
+  #address;
+  #base;
+
+  constructor(core, address, base) {
+    [this.#core, this.#address, this.#base] = [core, address, base];
+    this.images = JSON.parse(core.text(core.call("web_images", address)));
+  }
+
+  async decode(name, options = {}) {
+    const image = this.images.findIndex((own) => own.name === name);
+    if (image < 0) throw new DdpmError(`the archive has no image '${name}': \`images\` has all names`);
+    const give = (decoder) => {
+      if (!this.#address) throw new DdpmError("the archive was closed: open it again");
+      decoder.call("ddpm_decoder_set_member", this.#address, image);
+    };
+    return withDecoding({ base: this.#base, ...options }, this.#core, give, picture);
+  }
+
+  close() {
+    if (this.#address) this.#core.free("ddpm_archive_free", this.#address);
+    this.#address = 0;
+  }
 }
 
 /** Uint8ClampedArray of 4 bytes a pixel, as ImageData takes them. */

@@ -6,8 +6,16 @@ import { ModelError } from "./errors.js";
 const CACHE = "ddpmcodec-models";
 const ASK = { cache: "no-cache" }; // of files that have a new version under the old name: ask whether there is one
 const COPY = "copy all files of the module into one folder, or name their folder with `base`";
-const WASM = "\0asm"; // the first bytes of such a file
 const NODES = ["node:fs", "promises"].join("/"); // a name that bundlers for browsers do not look for: they have none
+
+/** Promises by key. One that rejects is forgotten, so that the next file tries again. */
+class Promises extends Map {
+  of(key, make) {
+    if (!this.has(key)) this.set(key, make());
+    this.get(key).catch(() => this.delete(key));
+    return this.get(key);
+  }
+}
 
 const folders = new Map(); // URL -> Folder
 
@@ -32,10 +40,7 @@ function urlOf(base) {
 
 class Folder {
   #url;
-  #module;
-  #core;
-  #list;
-  #models = new Map(); // number -> promise
+  #fetched = new Promises(); // the core, and models by number
 
   constructor(url) {
     this.#url = url;
@@ -44,38 +49,27 @@ class Folder {
   /** The compiled core, a new one if the last one stopped in the middle of something. */
   async core() {
     const url = new URL("ddpmcodec.wasm", this.#url);
-    this.#module ??= fetchModule(url);
-    if (!this.#core || (await this.#core).isBroken) this.#core = this.#module.then((module) => Core.make(module, url));
-    this.#core.catch(() => (this.#core = this.#module = undefined)); // the next file may try again
-    return this.#core;
+    const make = async () => Core.make(await fetchModule(url), url);
+    if ((await this.#fetched.of("core", make)).isBroken) this.#fetched.delete("core");
+    return this.#fetched.of("core", make);
   }
 
   /** { id, data } of a model that models.json lists: [{ name, number, id, file, bytes }]. */
   async model(number) {
-    if (!this.#models.has(number)) {
-      const fetched = this.#fetch(number);
-      this.#models.set(number, fetched);
-      fetched.catch(() => this.#models.delete(number));
-    }
-    return this.#models.get(number);
-  }
-
-  async #fetch(number) {
-    this.#list ??= await fetchList(new URL("models.json", this.#url));
-    const entry = this.#list.find((own) => own.number === number);
-    if (!entry) throw new ModelError(`the file was written with model number ${number}, which is not here: a newer decoder is needed`);
-    return { id: entry.id, data: await cached(new URL(entry.file, this.#url), entry.id) };
+    return this.#fetched.of(number, async () => {
+      const entry = (await fetchList(new URL("models.json", this.#url))).find((own) => own.number === number);
+      if (!entry) throw new ModelError(`the file was written with model number ${number}, which is not here: a newer decoder is needed`);
+      return { id: entry.id, data: await cached(new URL(entry.file, this.#url), entry.id) };
+    });
   }
 }
 
 async function fetchModule(url) {
   const data = await fetchBytes(url, ASK);
-  if (!WASM.split("").every((sign, k) => data[k] === sign.charCodeAt())) throw new ModelError(`${url} is no WebAssembly, but ${likely(data)}: ${COPY}`);
-  try {
-    return await WebAssembly.compile(data);
-  } catch (error) {
-    throw new ModelError(`${url} does not compile (${error.message}): a Content-Security-Policy must have 'wasm-unsafe-eval' in script-src; without one, ${COPY}`);
-  }
+  if (new TextDecoder().decode(data.subarray(0, 4)) !== "\0asm") throw new ModelError(`${url} is no WebAssembly, but ${likely(data)}: ${COPY}`);
+  return WebAssembly.compile(data).catch(({ message }) => {
+    throw new ModelError(`${url} does not compile (${message}): a Content-Security-Policy must have 'wasm-unsafe-eval' in script-src; without one, ${COPY}`);
+  });
 }
 
 async function fetchList(url) {

@@ -1,4 +1,4 @@
-/** Decoder of .ddpm images. It runs where it is called: in a page, call it from a Worker. For TypeScript 5.7 or later. */
+/** Decoder of .ddpm images and .ddpma archives. It runs where it is called: in a page, call it from a Worker. For TypeScript 5.7 or later. */
 
 export type Bytes = ArrayBuffer | ArrayBufferView;
 
@@ -137,8 +137,6 @@ export interface Info {
   model: number | string | null;
   /** What the payload is: coded pixels, a lossless WebP, a JPEG file as it was, or the coefficients of one. */
   kind: "pixels" | "webp" | "jpeg" | "coefficients";
-  /** Whether `kind` is "webp". */
-  webp: boolean;
   lossy: boolean;
   headerBytes: number;
   /** Bytes that the header declares and the data does not have. */
@@ -148,13 +146,45 @@ export interface Info {
 /** The header of a file, without decoding. Of a prefix, once the header is there: TruncatedError before. */
 export function info(data: Bytes, options?: Pick<Options, "base" | "signal">): Promise<Info>;
 
+/** An image of an archive. */
+export interface ArchivedImage {
+  name: string;
+  width: number;
+  height: number;
+  mode: Picture["mode"];
+  /** Of its file; null of an image that is coded together with others. */
+  bytes: number | null;
+}
+
+export interface Archive {
+  /** In the order in which they were given to the encoder. */
+  readonly images: readonly ArchivedImage[];
+  /**
+   * Throws what the function `decode` does, and DdpmError for a name that is not there. Images that are coded together are
+   * decoded once, as long as neighbours follow each other.
+   */
+  decode(name: string, options?: Omit<Options, "base"> & { partial?: boolean }): Promise<Picture>;
+  /** Frees its memory. */
+  close(): void;
+}
+
+/** Opens a .ddpma archive, whose bytes it copies. Throws what `decode` does of data that is no archive. */
+export function openArchive(data: Bytes, options?: Pick<Options, "base" | "signal">): Promise<Archive>;
+
 /** 4 bytes a pixel, for `new ImageData(toRGBA(picture), picture.width, picture.height)`. */
 export function toRGBA(picture: Pick<Picture, "width" | "height" | "channels" | "data">): Uint8ClampedArray<ArrayBuffer>;
 
+/** Base of all errors raised on purpose: states the subject, the requirement, and what to do about it. */
 export class DdpmError extends Error {}
+/** The image has more pixels than `maxPixels`, or takes more memory than there is, or does not contain the box. */
 export class ImageError extends DdpmError {}
+/** The data is not a .ddpm file or archive, or its structure contradicts itself. */
 export class FormatError extends DdpmError {}
+/** The data ends before the image does: ask for a preview, or get the rest. */
 export class TruncatedError extends FormatError {}
+/** The data decodes to something other than what was encoded. */
 export class ChecksumError extends FormatError {}
+/** The data is damaged: it does not decode to anything that an encoder writes. */
 export class CorruptError extends FormatError {}
+/** The model, or the decoder itself, cannot be fetched, is damaged, or is not the one the file was written with. */
 export class ModelError extends DdpmError {}

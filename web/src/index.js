@@ -1,5 +1,5 @@
-// Decodes .ddpm files in a browser, or in Node.js. Types and documentation: index.d.ts; docs/web.md.
+// Decodes .ddpm files and archives in a browser, or in Node.js. Types and documentation: index.d.ts; docs/web.md.
 
-export { decode, info, toRGBA } from "./decode.js";
+export { decode, info, openArchive, toRGBA } from "./decode.js";
 export { ProgressiveDecoder, decodeStream } from "./progressive.js";
-export { ChecksumError, CorruptError, DdpmError, FormatError, ImageError, ModelError, TruncatedError } from "./errors.js";
+export * from "./errors.js";

@@ -19,7 +19,6 @@ export class ProgressiveDecoder {
     this.#options = options;
   }
 
-  /** One call after the other. */
   async feed(data) {
     const bytes = bytesOf(data).slice(); // which the caller may change while others are decoded
     return this.#inTurn(() => this.#feed(bytes));
@@ -30,7 +29,7 @@ export class ProgressiveDecoder {
   }
 
   async cancel() {
-    return this.#inTurn(() => this.#decoding?.free());
+    return this.#inTurn(() => this.#decoding?.decoder.free());
   }
 
   #inTurn(work) {
@@ -45,24 +44,22 @@ export class ProgressiveDecoder {
     this.#waiting.push(bytes);
     this.#fed += bytes.length;
     this.#decoding ??= await Decoding.begin(this.#options);
-    for (const part of this.#waiting.splice(0)) this.#decoding.feed(part);
+    for (const part of this.#waiting.splice(0)) this.#decoding.decoder.give("ddpm_decoder_feed", part);
     const isBetter = await this.#decoding.advance().finally(() => (this.size = this.#decoding.size));
     if (!isBetter) return null;
     this.#picture = this.#decoding.picture();
     this.complete = this.#decoding.isDone;
-    if (this.complete) this.#decoding.free();
+    if (this.complete) this.#decoding.decoder.free();
     return this.#picture;
   }
 
   async #close() {
     await this.#feed(new Uint8Array(0));
     if (this.complete) return this.#picture;
-    const found = this.size ? `the data ends before the image does, after ${this.#fed} bytes` : `the data ends inside the header, after ${this.#fed} bytes`;
-    throw new TruncatedError(`${found}: feed the rest`);
+    throw new TruncatedError(`the data ends inside the ${this.size ? "image" : "header"}, after ${this.#fed} bytes: feed the rest`);
   }
 }
 
-/** Pictures of what arrives (a Response of `fetch`, its body, or any iterable of chunks), each better than the last. */
 export async function* decodeStream(source, options = {}) {
   const decoder = new ProgressiveDecoder(options);
   try {

@@ -3,31 +3,29 @@
 import { CorruptError, FormatError } from "./errors.js";
 
 const OPTIONS = { premultiplyAlpha: "none", colorSpaceConversion: "none", imageOrientation: "none" };
-const TYPES = { 1: "image/webp", 2: "image/jpeg", 3: "image/jpeg" }; // by ddpm_kind
-const NAMES = { 1: "WebP", 2: "JPEG", 3: "JPEG" };
+const NAMES = { webp: "WebP", jpeg: "JPEG" };
 
 /** Samples of a stored file in as many channels as the image has. own: a caller's decoders by kind, which return RGBA. */
 export async function storedPixels(data, info, own) {
-  const { kind, width, height, channels, hasAlpha } = info;
-  const decode = own[kind] ?? (await browsersDecoder(info));
-  const rgba = await decode(data, width, height, TYPES[kind]);
+  const { channels } = info;
+  const kind = info.kind === "coefficients" ? "jpeg" : info.kind;
+  const { width, height } = info.kind === "coefficients" ? sizeOfJpeg(data) : info; // the core made the file, of a part if it likes
+  const decode = own[kind] ?? (await browsersDecoder(kind));
+  const rgba = await decode(data, width, height, `image/${kind}`);
   if (rgba?.length !== 4 * width * height) throw new CorruptError(`the ${NAMES[kind]} file inside has another size than the header states: get the file again`);
-  if (channels === 4) return rgba;
+  const from = [[0], [0, 3], [0, 1, 2], [0, 1, 2, 3]][channels - 1]; // of each channel, in RGBA
   const pixels = new Uint8Array(channels * width * height);
-  for (let from = 0, to = 0; to < pixels.length; from += 4) {
-    for (let c = 0; c < channels - hasAlpha; c++) pixels[to++] = rgba[from + c];
-    if (hasAlpha) pixels[to++] = rgba[from + 3];
-  }
+  for (let k = 0; k < pixels.length; k++) pixels[k] = rgba[4 * Math.floor(k / channels) + from[k % channels]];
   return pixels;
 }
 
 /** A function that gives RGBA, 4 bytes a pixel, or null if the image has another size. */
-async function browsersDecoder({ kind }) {
+async function browsersDecoder(kind) {
   const refuse = (problem, help) => {
     throw new FormatError(`the file stores a ${NAMES[kind]} file, ${problem}: ${help}`);
   };
-  const decode = kind > 1 ? byCanvas : globalThis.ImageDecoder ? byImageDecoder : byTexture;
-  if (!globalThis.OffscreenCanvas && decode !== byImageDecoder) refuse("which nothing here decodes", `give a decoder with \`${NAMES[kind].toLowerCase()}\``);
+  const decode = kind !== "webp" ? byCanvas : globalThis.ImageDecoder ? byImageDecoder : byTexture;
+  if (!globalThis.OffscreenCanvas && decode !== byImageDecoder) refuse("which nothing here decodes", `give a decoder with \`${kind}\``);
   return (...given) =>
     decode(...given).catch((error) => {
       throw new CorruptError(`the ${NAMES[kind]} file inside does not decode (${error.message}): get the file again`);
@@ -76,6 +74,12 @@ async function byCanvas(data, width, height, type) {
   const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
   context.drawImage(bitmap, 0, 0);
   return new Uint8Array(context.getImageData(0, 0, width, height).data.buffer);
+}
+
+function sizeOfJpeg(file) {
+  let at = 2;
+  while (![0xc0, 0xc1, 0xc2].includes(file[at + 1])) at += 2 + 256 * file[at + 2] + file[at + 3];
+  return { width: 256 * file[at + 7] + file[at + 8], height: 256 * file[at + 5] + file[at + 6] };
 }
 
 /** A JPEG file whose EXIF is not recognised: browsers turn the image by it, whatever they are asked. */
