@@ -126,8 +126,8 @@ def parse_lanes(chunk: bytes, is_first: bool) -> list[tuple[int, bytes]]:
 
 def checked_payload(payload: bytes, parts: FileParts) -> bytes:
     """In place of that of a file; of a stored file with checksums of what it stands for, where it decodes."""
-    if parts.is_jpeg:
-        return _checked_jpeg(*_jpeg(parts.chunks[0]), payload)
+    if parts.kind == JPEG:
+        return _checked_jpeg(_jpeg(parts.chunks[0])[1], payload)
     return _checked_webp(payload, parts) if parts.kind == WEBP else payload
 
 
@@ -160,9 +160,7 @@ def _checked_jpeg(start: int, payload: bytes) -> bytes:
 
 def _a_jpeg(rng: Random, parts: FileParts, other: FileParts) -> None:
     """A JPEG file that claims another length, is of the other kind, of another size or format, or is damaged."""
-    if not parts.is_jpeg:
-        return
-    if parts.kind == COEFFICIENTS:
+    if parts.kind != JPEG:
         return
     which, payload = rng.integers(6), parts.chunks[0]
     length, start = _jpeg(payload)

@@ -36,7 +36,7 @@ from ddpmcodec.errors import DdpmError
 from ddpmcodec.format import ddpma
 from ddpmcodec.format.block import pack_head
 from ddpmcodec.format.ddpm import crc16
-from ddpmcodec.format.header import COEFFICIENTS, JPEG
+from ddpmcodec.format.header import COEFFICIENTS
 from ddpmcodec.format.model_file import seal
 from ddpmcodec.format.sections import RAW_DEFLATE
 from ddpmcodec.format.streams import pack_stream_size
@@ -102,10 +102,6 @@ class FileParts:
         """Of the payload: one of KINDS, also for a number that there is not."""
         kind = self.extension & KIND_BITS if self.coding & EXTENDED_FLAG else 0
         return KINDS[kind] if kind < len(KINDS) else ""
-
-    @property
-    def is_jpeg(self) -> bool:
-        return self.kind in (JPEG, COEFFICIENTS)
 
     def set_kind(self, kind: str) -> None:
         self.extension = self.extension & ~KIND_BITS | KINDS.index(kind)
