@@ -175,11 +175,14 @@ def _stripes(facts: dict[str, Any], costs: list[SegmentCost]) -> list[Stripe]:
     start = facts["header_bytes"]
     alpha = min(start + facts["alpha_bytes"], facts["bytes"])
     pixels = alpha + facts["pixel_bytes"]
+    mark = facts["bytes"] - (MARK_BYTES if facts["lossy"] else 0)
+    if facts["segment_bytes"] is not None:  # with what rebuilds the file
+        stripes = [Stripe("JPEG", start, mark), Stripe("end mark", mark, facts["bytes"])]
+        return [stripe for stripe in stripes if stripe.start < stripe.end]
     stripes = [Stripe("alpha", start, alpha), *_segments(alpha, pixels, facts["tiles"], costs)]
     if not costs:
         part = next((name for name in ("WebP", "JPEG") if name in facts["coding"]), "pixels")
         stripes.append(Stripe(part, alpha, pixels))
-    mark = facts["bytes"] - (MARK_BYTES if facts["lossy"] else 0)
     stripes += [Stripe("metadata", pixels, mark), Stripe("end mark", mark, facts["bytes"])]
     return [stripe for stripe in stripes if stripe.start < stripe.end]
 

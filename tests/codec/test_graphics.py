@@ -295,7 +295,7 @@ def payload_of(image: Image.Image, **options: object) -> bytes:
     [
         (payload_of(Image.new("RGB", (5, 4)), format="PNG"), "does not decode"),
         (payload_of(Image.new("RGB", (4, 5)), format="WEBP", lossless=True), "4 x 5 pixels"),
-        (b"", "does not decode"),
+        (b"", "no beginning"),
         (bytes(40), "does not decode"),
     ],
     ids=["a PNG", "another size", "nothing", "zeros"],

@@ -54,6 +54,8 @@ def test_facts_of_one_stream() -> None:
         "header_bytes": 12,
         "alpha_bytes": 0,
         "pixel_bytes": 44,
+        "segment_bytes": None,
+        "recipe_bytes": 0,
         "metadata_bytes": 0,
         "orientation": 1,
         "metadata": {},

@@ -23,7 +23,7 @@ from ddpmcodec.models.context import EFFORTS, ROLES
 from native_testing import testing
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-MODELS = [*map(models.path, models.NUMBERS), *sorted(GOLDEN.glob("*/model.safetensors"))]
+MODELS = [*map(models.path, models.CONTEXT_MODELS), *sorted(GOLDEN.glob("*/model.safetensors"))]
 ID = bytes(32)  # of a model that is known: its seal is not checked
 ContextModel = testing.ContextModel
 

@@ -68,12 +68,12 @@ const operations = {
   },
   // The images of an archive; pictures of those that are asked for, and what becomes of the others.
   archive: async (data, { names, ...options }) => {
-    const archive = await web.openArchive(data);
+    const archive = await web.openArchive(data), before = kept;
     const decode = (name) => archive.decode(name, options).then(answerOf, (error) => error.name);
     const pictures = [];
     for (const name of names) pictures.push(await decode(name));
     archive.close();
-    return { images: archive.images, pictures, missing: await decode("none"), closed: await decode(names[0]), kept };
+    return { images: archive.images, pictures, missing: await decode("none"), closed: await decode(names[0]), kept: kept - before };
   },
   models: async () => ({ models: models() }),
   abort: async (data, options) => answerOf(await web.decode(data, { ...options, signal: AbortSignal.abort(new Error("stop")) })),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from coefficient_runs import picture, start
 
-from ddpmcodec._native import testing
+from ddpmcodec._native import CoefficientModel
 from ddpmcodec.errors import ModelError, TrainingError
 from ddpmcodec.format.model_file import described
 from ddpmcodec.training import state
@@ -20,6 +20,7 @@ from ddpmcodec.training.coefficients.coefficient_trainer import CoefficientSetti
 from ddpmcodec.training.coefficients.replay_files import parsed
 from ddpmcodec.training.coefficients.replay_files import whole as file_of
 from ddpmcodec.training.coefficients.writing import JpegSetting, write
+from native_testing import testing
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +43,13 @@ def tile(data: bytes) -> list[tuple[list[int], np.ndarray]]:
 def test_the_core_codes_with_it(model_path: Path, whole: Path, sampling: str) -> None:
     """In no more bits than the networks in training tell, and some fewer, as the core's go on learning."""
     data = write(picture(40), JpegSetting(88, sampling))
-    components, model = tile(data), testing.CoefficientModel.parse(model_path.read_bytes(), "both")
-    chunks, bits = model.encode(1, components)
+    components, model = tile(data), CoefficientModel.parse(model_path.read_bytes(), "both")
+    chunks, bits = testing.encode_coefficients(model, 1, components)
     networks = networks_of(state.read(whole), whole).values()
     expected = sum(code_length(network, file_of(data), 1 << 30) for network in networks)
     assert 0.8 * expected < bits < 1.005 * expected
-    decoded, _, ended_well = model.decode(1, [(steps, *values.shape[:2]) for steps, values in components], chunks)
+    shapes = [(steps, *values.shape[:2]) for steps, values in components]
+    decoded, _, ended_well = testing.decode_coefficients(model, 1, shapes, chunks)
     assert ended_well
     assert all(np.array_equal(one, values) for one, (_, values) in zip(decoded, components, strict=True))
 
