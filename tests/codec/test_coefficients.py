@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,6 +50,13 @@ def test_the_pictures_of_prefixes_grow_better(kind: str) -> None:
     assert qualities == sorted(qualities)
     assert qualities[0] > 15
     assert qualities[-1] == float("inf")
+
+
+@pytest.mark.parametrize("wanted", [{}, {"box": (9, 7, 40, 30)}, {"reduce": 4}])
+def test_parts_and_small_images_keep_metadata(wanted: dict[str, Any]) -> None:
+    jpeg = jpeg_of(exif=turned(6), icc_profile=bytes(range(200)))
+    shown = codec.decode(encoded(jpeg), **wanted)
+    assert (shown.info["icc_profile"], shown.getexif()[0x112]) == (bytes(range(200)), 6)
 
 
 def test_any_prefix_shows_the_whole_picture_upright() -> None:

@@ -73,6 +73,7 @@ class Decoder : public ImageDecoder {
     bool begin_jpeg_round();
     bool end_jpeg_round();
     bool make_original();
+    void make_picture();
     void judge_jpeg();
     void require_wanted();
     bool begin_round();

@@ -74,8 +74,20 @@ bool Decoder::end_jpeg_round() {
         throw Error(Fault::CHECKSUM, DAMAGED);
     }
     has_original_ = is_last_round_ && make_original();
-    if (!has_original_) jpeg_file_ = jpeg_->picture(jpeg_box_);
+    if (!has_original_) make_picture();
     return is_last_round_ || segments_taken_ > 0;
+}
+
+// A damaged recipe is left out, if damage is accepted.
+void Decoder::make_picture() {
+    const ByteRange range = container_->header().section(RECIPE).value_or(ByteRange{});
+    const std::vector<uint8_t> recipe = is_last_round_ && container_->has(range) ? container_->bytes(range) : std::vector<uint8_t>();
+    try {
+        jpeg_file_ = jpeg_->picture(jpeg_box_, recipe);
+    } catch (const Error&) {
+        if (!accepts_damage()) throw;
+        jpeg_file_ = jpeg_->picture(jpeg_box_, {});
+    }
 }
 
 // Rebuilds the very file, if all of it was decoded.

@@ -133,7 +133,7 @@ Coefficients JpegTiles::joined(const PixelBox& box) const {
     return box == covered_ ? image : cut_tile(image, inside(box));
 }
 
-std::vector<uint8_t> JpegTiles::picture(const PixelBox& box) const { return write_preview_jpeg(joined(box)); }
+std::vector<uint8_t> JpegTiles::picture(const PixelBox& box, Bytes recipe) const { return write_preview_jpeg(joined(box), recipe); }
 
 std::vector<uint8_t> JpegTiles::original(Bytes recipe) const { return rebuild_jpeg(joined(covered_), recipe); }
 

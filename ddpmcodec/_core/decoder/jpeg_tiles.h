@@ -55,8 +55,8 @@ class JpegTiles {
     bool is_exact() const { return std::ranges::all_of(tiles_, [](const auto& tile) { return tile->result().is_exact; }); }
     bool is_damaged() const { return std::ranges::any_of(tiles_, [](const auto& tile) { return tile->result().is_damaged; }); }
 
-    // A JPEG file of what is known of a box of whole MCUs.
-    std::vector<uint8_t> picture(const PixelBox& box) const;
+    // A JPEG file of what is known of a box of whole MCUs. recipe: for its metadata, if it is there.
+    std::vector<uint8_t> picture(const PixelBox& box, Bytes recipe) const;
     // The very file, of all tiles. Throws Error as `rebuild_jpeg` does.
     std::vector<uint8_t> original(Bytes recipe) const;
 

@@ -233,6 +233,32 @@ class RecipeReader {
     std::vector<Item> items_;
 };
 
+struct Recipe {
+    uint64_t size;  // of the file, bytes
+    uint32_t check;
+    std::vector<Item> items;
+};
+
+Recipe parse_recipe(const Coefficients& image, Bytes recipe) {
+    ByteReader reader(recipe, "the recipe of the JPEG file");
+    const uint64_t first = reader.varint(), size = first / 2;
+    if (size > MAX_JPEG_BYTES) throw damaged("the length of the file", size);
+    const uint32_t check = uint32_t(reader.integer(CRC32_BYTES));
+    const Bytes rest = reader.take(reader.left());
+    std::vector<uint8_t> body;
+    if (first % 2) body = inflated(rest, 2 * size + BLOCK_VALUES, "the recipe of the JPEG file");
+    return {size, check, RecipeReader(image, first % 2 ? Bytes(body) : rest, size).read()};
+}
+
+// EXIF and XMP, and ICC profiles.
+bool is_metadata(const Item& item) {
+    static constexpr std::string_view ICC = "ICC_PROFILE";
+    const Segment* segment = std::get_if<Segment>(&item);
+    if (!segment) return false;
+    const bool is_icc = segment->data.size() > ICC.size() && std::equal(ICC.begin(), ICC.end(), segment->data.begin());
+    return segment->marker == APP1 || (segment->marker == APP2 && is_icc);
+}
+
 int16_t clipped(int16_t value, int most) { return int16_t(std::clamp<int>(value, -most, most)); }
 
 }  // namespace
@@ -254,24 +280,24 @@ ParsedJpeg parse_jpeg(Bytes file) {
 }
 
 std::vector<uint8_t> rebuild_jpeg(const Coefficients& image, Bytes recipe) {
-    ByteReader reader(recipe, "the recipe of the JPEG file");
-    const uint64_t first = reader.varint(), size = first / 2;
-    if (size > MAX_JPEG_BYTES) throw damaged("the length of the file", size);
-    const uint32_t check = uint32_t(reader.integer(CRC32_BYTES));
-    const Bytes rest = reader.take(reader.left());
-    std::vector<uint8_t> body;
-    if (first % 2) body = inflated(rest, 2 * size + BLOCK_VALUES, "the recipe of the JPEG file");
-    const std::vector<Item> items = RecipeReader(image, first % 2 ? Bytes(body) : rest, size).read();
-    std::vector<uint8_t> file = write_file(image, items, size);
-    if (file.size() != size || !holds(crc32(file), check)) throw Error(Fault::CHECKSUM, "the rebuilt JPEG file is not the one that was encoded");
+    const Recipe parsed = parse_recipe(image, recipe);
+    std::vector<uint8_t> file = write_file(image, parsed.items, parsed.size);
+    if (file.size() != parsed.size || !holds(crc32(file), parsed.check)) throw Error(Fault::CHECKSUM, "the rebuilt JPEG file is not the one that was encoded");
     return file;
 }
 
-std::vector<uint8_t> write_preview_jpeg(const Coefficients& image) {
+std::vector<uint8_t> write_preview_jpeg(const Coefficients& image, Bytes recipe) {
     Coefficients clipped_image = image;
     for (JpegComponent& component : clipped_image.components)
         for (size_t k = 0; k < component.values.size(); k++) component.values[k] = clipped(component.values[k], k % BLOCK_VALUES ? MOST_AC : MOST_DC / 2);
-    return write_file(clipped_image, baseline_items(clipped_image), MAX_JPEG_BYTES);
+    std::vector<Item> items = baseline_items(clipped_image);
+    if (!recipe.empty()) {
+        std::vector<Item> metadata = parse_recipe(image, recipe).items;
+        std::erase_if(metadata, [](const Item& item) { return !is_metadata(item); });
+        const auto place = std::ranges::find_if(items, [](const Item& item) { return !std::holds_alternative<Segment>(item); });
+        items.insert(place, metadata.begin(), metadata.end());
+    }
+    return write_file(clipped_image, items, MAX_JPEG_BYTES);
 }
 
 }  // namespace ddpm

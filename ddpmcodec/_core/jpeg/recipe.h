@@ -18,7 +18,8 @@ ParsedJpeg parse_jpeg(Bytes file);
 // Throws Error: FORMAT, TRUNCATED or CORRUPT for a recipe that is damaged, CHECKSUM if the file is not the one that was parsed.
 std::vector<uint8_t> rebuild_jpeg(const Coefficients& image, Bytes recipe);
 
-// A baseline file of coefficients that may be incomplete. Values beyond those that a file can have are clipped.
-std::vector<uint8_t> write_preview_jpeg(const Coefficients& image);
+// A baseline file of coefficients that may be incomplete, or a part. Values beyond those that a file can have are clipped. recipe: of the
+// whole image, if it is there, whose ICC profile, EXIF and XMP are kept. Throws Error as `rebuild_jpeg` does for a damaged recipe.
+std::vector<uint8_t> write_preview_jpeg(const Coefficients& image, Bytes recipe = {});
 
 }  // namespace ddpm

@@ -6,7 +6,7 @@
 
 namespace ddpm {
 
-inline constexpr uint8_t SOF_BASELINE = 0xC0, SOF_PROGRESSIVE = 0xC2, DHT = 0xC4, FIRST_RST = 0xD0, SOI = 0xD8, EOI = 0xD9, SOS = 0xDA, DQT = 0xDB, DRI = 0xDD, APP0 = 0xE0,
+inline constexpr uint8_t SOF_BASELINE = 0xC0, SOF_PROGRESSIVE = 0xC2, DHT = 0xC4, FIRST_RST = 0xD0, SOI = 0xD8, EOI = 0xD9, SOS = 0xDA, DQT = 0xDB, DRI = 0xDD, APP0 = 0xE0, APP1 = 0xE1, APP2 = 0xE2,
                          APP14 = 0xEE;
 inline constexpr uint8_t LEAST_MARKER = 0xC0;
 inline constexpr int QUANTISATION_SLOTS = 4;
