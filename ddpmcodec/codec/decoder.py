@@ -273,7 +273,6 @@ def thumbnail(
 
     Raises:
         FormatError: not a .ddpm file. ImageError: more than `max_pixels`. ModelError: the model is missing.
-        DdpmError: the file is a JPEG that JPEG XL codes, and imagecodecs is missing.
         TypeError, ValueError: an argument of another type; a size below 1.
 
     >>> import numpy as np
