@@ -72,7 +72,7 @@ def test_version_and_names(installed: Installed) -> None:
     assert installed.library.ddpm_version().decode() == ddpmcodec.__version__
     assert installed.shared.resolve().name == f"libddpm.so.{ddpmcodec.__version__}"
     names = [installed.library.ddpm_model_name(number) for number in range(4)]
-    assert names == [None, b"cifar10", b"photo", None]
+    assert names == [None, b"cifar10", b"photo", b"jpeg"]
 
 
 @pytest.mark.parametrize("language", [["-x", "c", "-std=c99"], ["-x", "c++", "-std=c++11"]])
