@@ -34,7 +34,7 @@ struct Waves {
 enum class Role { BAND, DIRECT, LAST, PREVIEW };
 
 inline constexpr int CAUSAL = REACH * SIDE + REACH;  // positions before a pixel in its window
-inline constexpr int EDGES = 9;                      // inputs that say which rows and columns of it lie inside
+inline constexpr int EDGES = 3 * REACH;              // inputs that say which rows and columns of it lie inside
 inline constexpr int MIDDLE_LEVEL = 8;               // networks of the exact step are told whether noise levels end below it
 inline constexpr int SQUARE = 2;                     // side, in pixels, of a position of the network of previews
 inline constexpr int SQUARE_VALUES = SQUARE * SQUARE * CHANNELS;

@@ -11,7 +11,7 @@ namespace ddpm {
 
 inline constexpr int SPARE = WINDOW_ROW - ROW;  // values behind a row of a window that are read and written with it
 
-// An image with a margin on all sides: [height + 6, (width + 6) 3], and SPARE more.
+// An image with a margin on all sides: [height + 2 REACH, (width + 2 REACH) 3], and SPARE more.
 template <class T> struct Bordered {
     int height = 0, width = 0;
     size_t stride = 0;
@@ -22,7 +22,7 @@ template <class T> struct Bordered {
         : height(height), width(width), stride(size_t(width + 2 * REACH) * CHANNELS),
           values(stride * (height + 2 * REACH) + SPARE, filler) {}
 
-    // The pixel at a row and a column of the image, which begin at -3.
+    // The pixel at a row and a column of the image, which begin at -REACH.
     T* at(int y, int x) {
         assert(y >= -REACH && y < height + REACH && x >= -REACH && x <= width + REACH);
         return values.data() + size_t(y + REACH) * stride + size_t(x + REACH) * CHANNELS;
@@ -94,8 +94,8 @@ inline bool is_inside(int y, int x, int width) { return y >= 0 && x >= 0 && x < 
 inline void gather_edges(int y, int x, int width, uint8_t* out) {
     for (int m = 1; m <= REACH; m++) {
         out[m - 1] = uint8_t(ZERO + (y >= m ? ONE_INPUT : 0));
-        out[m + 2] = uint8_t(ZERO + (x >= m ? ONE_INPUT : 0));
-        out[m + 5] = uint8_t(ZERO + (x + m < width ? ONE_INPUT : 0));
+        out[REACH + m - 1] = uint8_t(ZERO + (x >= m ? ONE_INPUT : 0));
+        out[2 * REACH + m - 1] = uint8_t(ZERO + (x + m < width ? ONE_INPUT : 0));
     }
 }
 
