@@ -30,6 +30,7 @@ KINDS: tuple[str, ...]  # of payloads, by number
 LEVELS: tuple[int, ...]  # how many noise levels a file can have
 MAX_EFFORT: int
 MODEL_ID_BYTES: int
+EMBEDDED_MODELS: tuple[str, ...]  # names, by number less 1
 UPRIGHT: int  # as EXIF counts orientations
 ALPHA_TAG: int
 METADATA_TAG: int

@@ -15,6 +15,7 @@ import json
 from functools import cache
 from pathlib import Path
 
+from ddpmcodec._native import EMBEDDED_MODELS
 from ddpmcodec.errors import ModelError
 
 THUMBNAIL = "cifar10"
@@ -22,9 +23,7 @@ PHOTO = "photo"
 JPEG = "jpeg"  # of JPEG coefficients
 GAUSSIAN = "ddpm-cifar10"  # denoiser of the Gaussian channel, for thumbnails
 CONTEXT_MODELS = (THUMBNAIL, PHOTO)
-# What files call the models: a byte. Once a version is released its numbers stay, and a model that changes
-# gets a new one.
-NUMBERS = {THUMBNAIL: 1, PHOTO: 2, JPEG: 3}
+NUMBERS = {name: number for number, name in enumerate(EMBEDDED_MODELS, 1)}  # what files call the models: a byte
 THUMBNAIL_PIXELS = 64 * 64  # an image of more is a photograph, as far as the choice of a model goes
 FOLDER = Path(__file__).parent
 IDS = "ids.json"

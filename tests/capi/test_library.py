@@ -19,6 +19,7 @@ from PIL import Image
 
 import ddpmcodec
 from ddpmcodec import codec
+from ddpmcodec.models import NUMBERS
 from installed import (
     GOLDEN,
     READ_FUNCTION,
@@ -71,8 +72,12 @@ def test_only_functions_of_the_header_are_exported(installed: Installed) -> None
 def test_version_and_names(installed: Installed) -> None:
     assert installed.library.ddpm_version().decode() == ddpmcodec.__version__
     assert installed.shared.resolve().name == f"libddpm.so.{ddpmcodec.__version__}"
-    names = [installed.library.ddpm_model_name(number) for number in range(4)]
-    assert names == [None, b"cifar10", b"photo", b"jpeg"]
+
+
+def test_embedded_models_are_named_and_installed(installed: Installed) -> None:
+    names = [installed.library.ddpm_model_name(number) for number in range(len(NUMBERS) + 2)]
+    assert names == [None, *(name.encode() for name in NUMBERS), None]
+    assert {file.stem for file in (installed.prefix / "share" / "ddpm" / "models").iterdir()} >= NUMBERS.keys()
 
 
 @pytest.mark.parametrize("language", [["-x", "c", "-std=c99"], ["-x", "c++", "-std=c++11"]])

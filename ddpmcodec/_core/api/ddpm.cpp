@@ -13,7 +13,6 @@ using namespace ddpm;
 
 namespace {
 
-constexpr const char* EMBEDDED_NAMES[] = {"cifar10", "photo", "jpeg"};  // by number, from 1 on: ddpmcodec/models/__init__.py
 
 const Header& header_of(const ddpm_decoder& decoder) {
     const Header* header = decoder.decoder ? decoder.decoder->header() : nullptr;
@@ -111,7 +110,7 @@ ddpm_error ddpm_model_load(ddpm_model** model, const void* data, size_t size, ch
 
 void ddpm_model_free(ddpm_model* model) { delete model; }
 
-const char* ddpm_model_name(uint32_t number) { return number >= 1 && number <= std::size(EMBEDDED_NAMES) ? EMBEDDED_NAMES[number - 1] : nullptr; }
+const char* ddpm_model_name(uint32_t number) { return number >= 1 && number <= std::size(EMBEDDED_MODELS) ? EMBEDDED_MODELS[number - 1] : nullptr; }
 
 ddpm_decoder* ddpm_decoder_new(void) {
     ddpm_decoder* decoder = new (std::nothrow) ddpm_decoder();

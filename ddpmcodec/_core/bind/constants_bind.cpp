@@ -29,6 +29,7 @@ void bind_header_constants(nb::module_& m) {
     m.attr("KINDS") = names_of(KIND_NAMES);
     m.attr("MAX_EFFORT") = MAX_EFFORT;
     m.attr("MODEL_ID_BYTES") = MODEL_ID_BYTES;
+    m.attr("EMBEDDED_MODELS") = names_of(EMBEDDED_MODELS);
     m.attr("UPRIGHT") = UPRIGHT;
     m.attr("ALPHA_TAG") = ALPHA, m.attr("METADATA_TAG") = METADATA, m.attr("FRAME_TAG") = FRAME, m.attr("RECIPE_TAG") = RECIPE;
     m.attr("MAX_PIXELS") = MAX_PIXELS;

@@ -17,6 +17,8 @@ inline constexpr int DEPTH_SHIFT = 4, KIND_BITS = 15;  // of the fifth, if EXTEN
 inline constexpr int SAMPLE_BITS = 8;
 inline constexpr int MAX_EFFORT = 3;
 inline constexpr int MODEL_ID_BYTES = 4;
+// The embedded models, by number from 1 on. Once a version is released its numbers stay, and a model that changes gets a new one.
+inline constexpr const char* EMBEDDED_MODELS[] = {"cifar10", "photo", "jpeg"};
 inline constexpr int LEAST_STATE_BYTES = 4, MOST_STATE_BYTES = 8;
 inline constexpr int STATE_SIZES = MOST_STATE_BYTES - LEAST_STATE_BYTES + 1;
 inline constexpr int WORD_BYTES = 4;
