@@ -17,7 +17,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ddpmcodec import models
+from ddpmcodec import __version__, models
 
 WEB = Path(__file__).resolve().parent
 BUILD = WEB.parent / "build" / "web"
@@ -59,8 +59,12 @@ def assemble(out: Path, wasm: Path) -> None:
     """Copies all that a page needs into a folder, which is made anew."""
     clear(out)
     out.mkdir(parents=True, exist_ok=True)
-    for source in [*(WEB / "src").iterdir(), WEB / "package.json", WEB.parent / "LICENSE", wasm]:
+    for source in [*(WEB / "src").iterdir(), WEB.parent / "LICENSE", wasm]:
         shutil.copyfile(source, out / source.name)
+    package = json.loads((WEB / "package.json").read_text())
+    (out / "package.json").write_text(json.dumps({**package, "version": __version__}, indent=2) + "\n")
+    # Of the core that these files call: a page may find files of two versions.
+    (out / "version.js").write_text(f'export const VERSION = "{__version__}";\n')
     for name in models.NUMBERS:
         shutil.copyfile(models.path(name), out / models.path(name).name)
     (out / MODELS).write_text(json.dumps(list_of_models(), indent=1) + "\n")

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+import ddpmcodec
+
 
 def test_a_build_deletes_what_an_earlier_one_left(build: Any, dist: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
@@ -32,3 +34,8 @@ def test_a_package_has_every_file_but_the_demo(build: Any, dist: Path, tmp_path:
     patterns = [*json.loads((out / "package.json").read_text())["files"], "LICENSE", "package.json"]  # npm adds two
     assert [path.name for path in out.iterdir() if not any(fnmatch(path.name, own) for own in patterns)] == []
     assert (out / "LICENSE").exists()
+
+
+def test_a_package_states_the_version_of_the_library(dist: Path) -> None:
+    assert json.loads((dist / "package.json").read_text())["version"] == ddpmcodec.__version__
+    assert f'"{ddpmcodec.__version__}"' in (dist / "version.js").read_text()

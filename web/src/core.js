@@ -1,8 +1,8 @@
 // The compiled core: functions of ddpm.h, which docs/c.md describes, and of binding.cpp.
 
 import { ChecksumError, CorruptError, DdpmError, FormatError, ImageError, ModelError, TruncatedError } from "./errors.js";
+import { VERSION } from "./version.js";
 
-const VERSION = "0.1.0"; // of the core that this module calls: a page may find files of two versions
 const MESSAGE_BYTES = 1024;
 const MOST_MODELS = 4; // that are kept
 const MAX_PIXELS = 2 ** 26; // as Python's default
