@@ -11,7 +11,7 @@ constexpr double FOREVER = 1e9;  // seconds
 struct Setting {
     Plan plan;
     int threads = 1;
-    bool sets_pixels = false;  // of stored files
+    bool sets_pixels = false;  // of files inside
     size_t piece = 0;          // bytes that are fed at a time; 0: the decoder reads a source
 };
 
@@ -31,9 +31,15 @@ Setting setting_of(fuzz::Choices& choices) {
     return setting;
 }
 
+void set_networks(Decoder& decoder) {
+    const Header& header = *decoder.header();
+    if (header.has_coefficients()) return decoder.set_jpeg_networks(fuzz::jpeg_model().networks(header.effort));
+    decoder.set_networks(fuzz::model().networks(header.effort, header.levels));
+}
+
 void set_pixels(Decoder& decoder) {
     const Header& header = *decoder.header();
-    const size_t pixels = size_t(header.width) * size_t(header.height);
+    const size_t pixels = size_t(decoder.box_inside().pixels());
     decoder.set_pixels(std::vector<uint8_t>(pixels * size_t(header.channels())), std::vector<uint8_t>(has_alpha(header.mode) ? pixels : 0));
 }
 
@@ -57,8 +63,9 @@ std::optional<Picture> decode(const Setting& setting, Bytes data) {
                     data = data.subspan(std::min(piece, data.size()));
                     if (data.empty()) decoder.finish(), has_finished = true;
                     break;
-                case Event::NEED_MODEL: decoder.set_networks(fuzz::model().networks(decoder.header()->effort, decoder.header()->levels)); break;
+                case Event::NEED_MODEL: set_networks(decoder); break;
                 case Event::NEED_PIXELS:
+                    decoder.file_inside();
                     if (setting.sets_pixels) set_pixels(decoder);
                     break;
                 case Event::PREVIEW: check_picture(decoder.picture(setting.threads)); [[fallthrough]];
@@ -67,7 +74,7 @@ std::optional<Picture> decode(const Setting& setting, Bytes data) {
                     const Picture picture = decoder.picture(setting.threads);
                     check_picture(picture);
                     fuzz::require(decoder.verdict().is_exact || setting.plan.is_partial || setting.plan.step || setting.plan.scale > 1 ||
-                                  decoder.verdict().is_lossy || decoder.header()->is_stored());
+                                  decoder.verdict().is_lossy || decoder.header()->kind != Kind::PIXELS);
                     return picture;
                 }
             }

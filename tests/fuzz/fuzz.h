@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "coefficient_model.h"
 #include "context_model.h"
 
 namespace fuzz {
@@ -36,17 +37,25 @@ inline void require(bool condition) {
     if (!condition) std::abort();
 }
 
+inline std::string read(const char* path) {
+    std::ifstream file(path, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
 // The model that wrote the golden files.
 inline const std::string& model_bytes() {
-    static const std::string bytes = [] {
-        std::ifstream file(FUZZ_MODEL, std::ios::binary);
-        return std::string(std::istreambuf_iterator<char>(file), {});
-    }();
+    static const std::string bytes = read(FUZZ_MODEL);
     return bytes;
 }
 
 inline const ddpm::ContextModel& model() {
     static const auto parsed = ddpm::ContextModel::parse({reinterpret_cast<const uint8_t*>(model_bytes().data()), model_bytes().size()}, "the model");
+    return *parsed;
+}
+
+inline const ddpm::CoefficientModel& jpeg_model() {
+    static const std::string bytes = read(FUZZ_JPEG_MODEL);
+    static const auto parsed = ddpm::CoefficientModel::parse({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, "the model");
     return *parsed;
 }
 
