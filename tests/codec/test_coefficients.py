@@ -13,7 +13,8 @@ from PIL import Image
 from ddpmcodec import codec
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.stream_decoder import ProgressiveDecoder
-from ddpmcodec.errors import TruncatedError
+from ddpmcodec.errors import FormatError, TruncatedError
+from ddpmcodec.parallel import threads_of
 
 SEGMENTS = 9
 KINDS = {
@@ -83,6 +84,39 @@ def test_a_lossy_file_is_whole_segments() -> None:
     lossy = codec.truncate(data, bytes=len(data) // 2, mark=True)
     assert codec.info(lossy)["lossy"]
     assert psnr(np.asarray(codec.decode(lossy)), pixels(KINDS["4:2:0"])) > 25
+
+
+@pytest.mark.parametrize("kind", ["4:2:0", "tiles"])
+def test_a_mark_that_arrives_is_no_damage(kind: str) -> None:
+    """Wherever a file was cut: for a while the mark looks like the end of a chunk."""
+    data = file_of(kind)
+    ends = [len(codec.truncate(data, step=step)) for step in (1, 2, SEGMENTS)]
+    for size in {end + apart for end in ends for apart in range(-7, 2) if end + apart < len(data)}:
+        lossy, decoder = codec.truncate(data, bytes=size, mark=True), ProgressiveDecoder()
+        for start, end in ((0, size - 1), *((n, n + 1) for n in range(size - 1, len(lossy)))):
+            decoder.feed(lossy[start:end])
+        assert decoder.close() == codec.decode(lossy)
+
+
+def test_threads_change_nothing() -> None:
+    jpeg, files = KINDS["tiles"], []
+    for threads in (1, 3):
+        with threads_of(threads):
+            files.append(encoded(jpeg, tile=64))
+            assert codec.decode_original(files[-1]) == jpeg
+    assert files[0] == files[1]
+
+
+def test_a_flipped_bit_is_found_wherever_it_is() -> None:
+    data, expected = file_of("tiles"), pixels(KINDS["tiles"])
+    for place in np.random.default_rng(5).integers(codec.info(data)["header_bytes"], len(data), 60).tolist():
+        damaged = bytearray(data)
+        damaged[place] ^= 16
+        for read in (codec.decode, codec.decode_original):
+            with pytest.raises(FormatError):
+                read(bytes(damaged))
+        shown = decode_details(bytes(damaged), partial=True)
+        assert (shown.exact, shown.damaged, shown.image.size) == (False, True, expected.shape[1::-1])
 
 
 @pytest.mark.parametrize("kind", ["4:4:4", "grey"])

@@ -257,9 +257,9 @@ void Decoder::require_wanted() {
 
 // --- rounds: what has arrived is decoded in all tiles; the last round decodes tile after tile, as all is there
 
-int Decoder::arrived_segments() const {
+int Decoder::arrived_segments(uint64_t behind) const {
     int segments = segments_taken_;
-    while (segments < segments_wanted_ && container_->end_of_segment(segments + 1) <= container_->size()) segments++;
+    while (segments < segments_wanted_ && container_->end_of_segment(segments + 1) + behind <= container_->size()) segments++;
     return segments;
 }
 

@@ -71,13 +71,13 @@ class Decoder : public ImageDecoder {
     Event advance_jpeg(double seconds, int threads);
     bool read_jpeg_frame();
     bool begin_jpeg_round();
-    bool end_jpeg_round();
+    void end_jpeg_round();
     bool make_original();
     void make_picture();
     void judge_jpeg();
     void require_wanted();
     bool begin_round();
-    int arrived_segments() const;
+    int arrived_segments(uint64_t behind = 0) const;  // behind: bytes that must follow them
     bool advance_tiles(double seconds, int threads);
     void advance_tile(Queued& queued, int threads, Clock::time_point deadline);
     void take(Tile& tile, int threads);

@@ -26,8 +26,8 @@ Event Decoder::advance_jpeg(double seconds, int threads) {
     const std::vector<SegmentCost> costs = jpeg_->take_costs();
     costs_.insert(costs_.end(), costs.begin(), costs.end());
     if (!is_done) return Event::MORE;
-    if (!end_jpeg_round()) return Event::NEED_BYTES;
-    has_asked_ = true;
+    end_jpeg_round();
+    has_asked_ = true, has_pixels_ = false;  // those of the picture before are none of this one
     return Event::NEED_PIXELS;
 }
 
@@ -56,7 +56,7 @@ bool Decoder::begin_jpeg_round() {
     if (is_last_round_ && plan_.each_segment) {
         limit = std::min(segments_taken_ + 1, limit);
     } else if (!is_last_round_) {
-        limit = arrived_segments();
+        limit = arrived_segments(MARK_BYTES);  // a mark may be arriving, which is none of a chunk
         if (limit <= segments_taken_) return false;
     }
     is_last_round_ = (is_last_round_ || plan_.scale > 1 || plan_.step) && limit >= segments_wanted_;
@@ -66,8 +66,8 @@ bool Decoder::begin_jpeg_round() {
     return true;
 }
 
-// Makes a file of what is known. Returns whether there is more to show than before, or nothing follows.
-bool Decoder::end_jpeg_round() {
+// Makes a file of what is known.
+void Decoder::end_jpeg_round() {
     in_round_ = false;
     if (jpeg_->is_damaged() && !accepts_damage()) {
         container_->require_undamaged(tiles_needed_);
@@ -75,7 +75,6 @@ bool Decoder::end_jpeg_round() {
     }
     has_original_ = is_last_round_ && make_original();
     if (!has_original_) make_picture();
-    return is_last_round_ || segments_taken_ > 0;
 }
 
 // A damaged recipe is left out, if damage is accepted.

@@ -28,6 +28,7 @@ void JpegTile::take(const Container& container, const CoefficientNetworks& netwo
 void JpegTile::extend(CoefficientChunk chunk, const CoefficientNetworks& networks) {
     result_.words_used += chunk.words.size();
     if (pass_) return pass_->extend(chunk.words);
+    values_ = cut_tile(frame_, box_);
     pass_.emplace(networks, values_);
     pass_->decode(std::move(chunk));
     result_.has_begun = true;

@@ -13,8 +13,8 @@ namespace ddpm {
 // One tile.
 class JpegTile {
   public:
-    // image: the frame of all tiles.
-    JpegTile(int number, const PixelBox& box, const Coefficients& image) : number_(number), box_(box), values_(cut_tile(image, box)) {}
+    // frame: of all tiles, which outlives this one. Throws Error (FORMAT) for a box that cuts MCUs.
+    JpegTile(int number, const PixelBox& box, const Coefficients& frame) : number_(number), box_(box), frame_(frame) { require_whole_mcus(frame, box); }
 
     const PixelBox& box() const { return box_; }
     const TileResult& result() const { return result_; }
@@ -33,7 +33,8 @@ class JpegTile {
 
     const int number_;
     const PixelBox box_;
-    Coefficients values_;
+    const Coefficients& frame_;
+    Coefficients values_;                  // once a chunk is there: a file may claim many more pixels than it has bytes
     std::optional<CoefficientPass> pass_;  // until all is done
     int taken_ = 0, target_ = 0;           // segments: that are whole; to be decoded
     TileResult result_;

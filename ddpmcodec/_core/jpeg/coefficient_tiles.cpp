@@ -16,14 +16,14 @@ template <class Image, class Tile, class Copy> void each_row(Image& image, Tile&
     }
 }
 
+}  // namespace
+
 void require_whole_mcus(const Coefficients& image, const PixelBox& box) {
     auto ends_at = [](int place, int side, int end) { return place % side == 0 || place == end; };
     const int width = image.mcu_width(), height = image.mcu_height();
     if (box.left % width || box.top % height || !ends_at(box.right, width, image.width) || !ends_at(box.bottom, height, image.height))
         throw Error(Fault::FORMAT, "a tile of the JPEG must be one of whole MCUs of " + std::to_string(width) + " x " + std::to_string(height) + " pixels, and begins or ends inside of one: the data is damaged");
 }
-
-}  // namespace
 
 Coefficients cut_tile(const Coefficients& image, const PixelBox& box) {
     require_whole_mcus(image, box);
