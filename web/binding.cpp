@@ -52,7 +52,7 @@ const char* mode_of(uint32_t mode) {
 }
 
 const char* kind_of(uint32_t kind) {
-    static constexpr const char* NAMES[] = {"pixels", "webp", "jpeg", "jxl"};
+    static constexpr const char* NAMES[] = {"pixels", "webp", "jpeg", "coefficients"};
     return NAMES[kind];
 }
 
