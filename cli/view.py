@@ -93,9 +93,9 @@ def _browser(address: str, wanted: bool) -> Iterator[Callable[[], object]]:
 
 
 def _original(name: str) -> Image.Image:
-    from ddpmcodec.images import load_image, to_image, to_planes
+    from ddpmcodec.images import load_image, shown_planes, to_image
 
-    return to_image(to_planes(load_image(read_input(name), name, any_format=True)))
+    return to_image(shown_planes(load_image(read_input(name), name, any_format=True)))
 
 
 PAGE = """<!doctype html>

@@ -38,6 +38,7 @@ CODED_MODES = ("1", "L", "LA", "RGB", "RGBA")
 # MPO is what many cameras call JPEG: a photograph, then other views of the same scene. The photograph is the image.
 MAIN_IMAGE_FORMATS = ("MPO",)
 JPEG_FORMATS = ("JPEG", *MAIN_IMAGE_FORMATS)
+INKS = "CMYK"  # a mode of JPEG files, which are stored as such; other images of it are refused
 ARRAY_SUFFIXES = (".npy", ".npz")  # of NumPy's files, as `load_array` reads them
 LOSSLESS: dict[str, dict[str, object]] = {"WEBP": {"lossless": True, "exact": True}}  # Pillow's defaults lose
 ARRAY_MODES: dict[tuple[int, ...], str] = {(): "L", (1,): "L", (2,): "LA", (3,): "RGB", (4,): "RGBA"}
@@ -68,7 +69,8 @@ def load_image(data: bytes, name: str, *, any_format: bool = False, max_pixels: 
     """Decode an image file that is in memory. any_format: also one whose reader may leave something out. max_pixels:
     the most that it may claim; None: Pillow's own limit.
 
-    Raises ImageError, starting with `name`, when it cannot be coded.
+    Raises ImageError, starting with `name`, when it cannot be coded. The pixels of a JPEG file may be CMYK, which
+    `to_planes` refuses and `shown_planes` converts.
     """
     if not data:
         raise ImageError(f"{name}: the file is empty: give it an image")
@@ -80,7 +82,7 @@ def load_image(data: bytes, name: str, *, any_format: bool = False, max_pixels: 
                     f"what Pillow reads of {image.format} files may not be all that is in them: convert it to PNG"
                     " first, or give any_format=True"
                 )
-            _refuse_what_cannot_be_coded(image)
+            _refuse_what_cannot_be_coded(image, may_be_inks=True)
             check_pixels("the image", *image.size, max_pixels)
             _load(image)
             _check_file(image, data)
@@ -204,6 +206,25 @@ def to_planes(image: Image.Image | NDArray[np.uint8], *, strip: bool = False) ->
     if direct.mode == "1":
         return Planes("1", np.where(np.asarray(direct), np.uint8(255), np.uint8(0))[..., None], None, metadata)
     return _split_alpha(direct.mode, np.atleast_3d(np.asarray(direct)), metadata)
+
+
+def shown_planes(image: Image.Image) -> Planes:
+    """Return the planes of an image as it is shown: inks of a JPEG file become RGB, as Pillow converts them.
+
+    Raises:
+        ImageError: as `to_planes`.
+    """
+    if image.mode != INKS or image.format not in JPEG_FORMATS:
+        return to_planes(image)
+    with _reading():
+        shown = image.convert("RGB")
+    shown.info.pop("icc_profile", None)  # of the inks
+    return to_planes(shown)
+
+
+def shown_mode(mode: str) -> str:
+    """Return the mode of the pixels that `shown_planes` makes of a JPEG file."""
+    return "RGB" if mode == INKS else mode
 
 
 def to_image(planes: Planes) -> Image.Image:
@@ -345,14 +366,15 @@ def _index_start_of_qoi(image: Any) -> None:
         image.fp = BytesIO(mended)
 
 
-def _refuse_what_cannot_be_coded(image: Image.Image) -> None:
+def _refuse_what_cannot_be_coded(image: Image.Image, *, may_be_inks: bool = False) -> None:
     _refuse_size(*image.size)
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and getattr(image, "format", None) not in MAIN_IMAGE_FORMATS:
         raise ImageError(f"{frames} frames: an animation or a multi-page image; save each frame as an image of its own")
     if problem := left_out(image):
         raise ImageError(problem)
-    if image.mode not in (*CODED_MODES, "P", "PA"):
+    inks = (INKS,) if may_be_inks and getattr(image, "format", None) in JPEG_FORMATS else ()
+    if image.mode not in (*CODED_MODES, "P", "PA", *inks):
         wanted = {"La": "LA", "RGBa": "RGBA"}.get(image.mode, "RGB")  # Pillow converts these to no other mode
         raise ImageError(f"colour mode {image.mode} is not supported: convert it to {wanted} first")
 

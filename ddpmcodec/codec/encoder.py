@@ -53,7 +53,8 @@ def encode(
     Parameters:
         image: a Pillow image of mode 1, L, LA, P, PA, RGB or RGBA; an array uint8 [H, W] or [H, W, C]; a tensor uint8
             [H, W] or [C, H, W], as `torchvision.io` has them (C is 1 to 4: grey, LA, RGB, RGBA); the path of an image
-            file (PNG, JPEG, WebP, GIF, TIFF, BMP, PNM, QOI); or a binary file. 1 to 2^28 pixels; of files as many as
+            file (PNG, JPEG, WebP, GIF, TIFF, BMP, PNM, QOI); or a binary file. A JPEG file may be CMYK, and decodes to
+            the RGB that Pillow makes of it. 1 to 2^28 pixels; of files as many as
             Pillow takes, twice `PIL.Image.MAX_IMAGE_PIXELS`.
         effort: 1, 2 or 3: small, medium or large networks. Larger ones make smaller files, and take more time in both
             directions.

@@ -14,7 +14,7 @@ from ddpmcodec.codec import coefficients
 from ddpmcodec.errors import CorruptError, FormatError, ImageError
 from ddpmcodec.format.header import COEFFICIENTS, JPEG
 from ddpmcodec.format.varint import Reader, pack_varint
-from ddpmcodec.images import Planes, claimed_shape, load_image, to_planes
+from ddpmcodec.images import Planes, claimed_shape, load_image, shown_mode, shown_planes
 
 MAX_LENGTH = 1 << 30  # bytes of a JPEG file
 
@@ -50,9 +50,9 @@ def planes_of(jpeg: bytes, expected: tuple[str, int, int]) -> Planes:
     if shape is None:
         raise CorruptError("the JPEG inside the file is none: get the file again")
     width, height, mode = shape
-    if (mode, width, height) != expected:
+    if (shown_mode(mode), width, height) != expected:
         raise CorruptError(f"the JPEG inside the file is {width} x {height} {mode}: get the file again")
     try:
-        return to_planes(load_image(jpeg, "the JPEG inside the file", max_pixels=pixels))
+        return shown_planes(load_image(jpeg, "the JPEG inside the file", max_pixels=pixels))
     except ImageError as error:
         raise CorruptError(f"{error}; get the file again") from error

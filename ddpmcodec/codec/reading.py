@@ -19,7 +19,7 @@ from ddpmcodec._native import ARCHIVE_MAGIC, MAGIC
 from ddpmcodec.codec import originals
 from ddpmcodec.endings import following
 from ddpmcodec.errors import ImageError, unreadable
-from ddpmcodec.images import JPEG_FORMATS, Planes, load_image, to_planes
+from ddpmcodec.images import JPEG_FORMATS, Planes, load_image, shown_planes, to_planes
 from ddpmcodec.metadata import unkept_colours
 
 if TYPE_CHECKING:
@@ -101,8 +101,9 @@ def refuse_own_files(data: bytes, name: str) -> None:
 
 def planes_of_image(image: Image.Image, data: bytes, reading: Reading) -> Planes:
     """The planes of an image that Pillow has read from these bytes of a file; with the bytes, where they are stored."""
-    planes = to_planes(image, strip=reading.strip)
-    return replace(planes, original=data) if image.format in JPEG_FORMATS and reading.stores(data) else planes
+    if image.format in JPEG_FORMATS and reading.stores(data):
+        return replace(shown_planes(image), original=data)
+    return to_planes(image, strip=reading.strip)
 
 
 def numbered(images: Iterable[Picture], reading: Reading) -> Iterator[Planes]:

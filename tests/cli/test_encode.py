@@ -186,7 +186,7 @@ def test_what_is_not_an_image_is_1_and_writes_nothing(
 
 def test_an_image_that_cannot_be_coded_is_named_on_standard_input_too(encode: Any) -> None:
     stream = BytesIO()
-    Image.new("CMYK", (4, 4)).save(stream, "JPEG")
+    Image.new("CMYK", (4, 4)).save(stream, "TIFF")
     ended = encode("-", stdin=stream.getvalue())
     assert (ended.code, ended.stdout) == (1, b"")
     assert ended.stderr.startswith("ddpmcodec: standard input: colour mode CMYK")

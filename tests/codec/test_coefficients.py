@@ -21,6 +21,7 @@ KINDS = {
     "4:2:0": jpeg_of(quality=85),
     "4:4:4": jpeg_of(quality=95, subsampling=0),
     "grey": jpeg_of("L", quality=90),
+    "CMYK": jpeg_of("CMYK", quality=90),
     "tiles": jpeg_of(quality=90),
 }
 
@@ -36,7 +37,7 @@ def psnr(shown: np.ndarray, expected: np.ndarray) -> float:
 
 def pixels(jpeg: bytes) -> np.ndarray:
     with Image.open(BytesIO(jpeg)) as image:
-        return np.asarray(image)
+        return np.asarray(image.convert("RGB") if image.mode == "CMYK" else image)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -119,7 +120,7 @@ def test_a_flipped_bit_is_found_wherever_it_is() -> None:
         assert (shown.exact, shown.damaged, shown.image.size) == (False, True, expected.shape[1::-1])
 
 
-@pytest.mark.parametrize("kind", ["4:4:4", "grey"])
+@pytest.mark.parametrize("kind", ["4:4:4", "grey", "CMYK"])
 def test_a_part_is_that_of_the_picture(kind: str) -> None:
     data = encoded(KINDS[kind], tile=64)
     part = codec.decode(data, box=(40, 50, 130, 120))

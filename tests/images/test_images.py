@@ -18,6 +18,7 @@ from ddpmcodec.images import (
     load_image,
     opened_extensions,
     save_image,
+    shown_planes,
     to_image,
     to_planes,
 )
@@ -147,8 +148,17 @@ def test_other_colour_modes_are_refused(mode: str, remedy: str) -> None:
 
 
 def test_a_cmyk_file_is_refused_by_name() -> None:
-    with pytest.raises(ImageError, match=r"^x.jpg: .*CMYK"):
-        load_image(stored(Image.new("CMYK", (4, 4)), "JPEG"), "x.jpg")
+    with pytest.raises(ImageError, match=r"^x.tif: .*CMYK"):
+        load_image(stored(Image.new("CMYK", (4, 4)), "TIFF"), "x.tif")
+
+
+def test_inks_of_a_jpeg_are_shown_as_rgb() -> None:
+    image = load_image(stored(Image.new("CMYK", (4, 4), (9, 80, 200, 30)), "JPEG", icc_profile=bytes(200)), "x.jpg")
+    planes = shown_planes(image)
+    assert (planes.mode, planes.metadata.icc_profile) == ("RGB", b"")
+    assert np.array_equal(planes.colour, np.asarray(image.convert("RGB")))
+    with pytest.raises(ImageError, match="CMYK"):
+        to_planes(image)
 
 
 @pytest.mark.parametrize("file_format", ["GIF", "TIFF", "WEBP", "PNG"])
