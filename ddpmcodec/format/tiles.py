@@ -10,7 +10,6 @@ from ddpmcodec.format.header import Index
 
 SINGLE_STREAM_PIXELS = 1 << 16  # images up to this size are one stream
 TILE_PIXELS = 1 << 19  # larger ones are cut into tiles of at most this size, which bounds memory
-JPEG_TILE_PIXELS = 1 << 20  # tiles of JPEG coefficients, whose networks learn in each tile anew
 ALIGNED, LEAST_ALIGNED = 16, 256  # sides of large tiles are multiples, so that small images have whole pixels of them
 LEAST_SIDE, MOST_SIDE, SIDE_STEP = 64, 1024, 16  # pixels, of square tiles that a caller asks for
 
@@ -35,7 +34,7 @@ def plan_jpeg_index(width: int, height: int, mcu: tuple[int, int], side: int | N
 
     Raises ImageError if there would be more chunks than the format holds."""
     if side is None:
-        return _best_grid(width, height, (lambda _: mcu[0], lambda _: mcu[1]), JPEG_TILE_PIXELS)
+        return _best_grid(width, height, (lambda _: mcu[0], lambda _: mcu[1]), TILE_PIXELS)
     tile_width, tile_height = (_rounded_up(side, step) for step in mcu)
     tiles = -(-width // tile_width) * -(-height // tile_height)
     if tiles * SEGMENTS_OF_JPEG > MAX_CHUNKS:

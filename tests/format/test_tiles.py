@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from ddpmcodec._native import MAX_CHUNKS, MAX_PIXELS
 from ddpmcodec.errors import ImageError
 from ddpmcodec.format.ddpm import pack_header
-from ddpmcodec.format.header import Header, Index
-from ddpmcodec.format.tiles import SINGLE_STREAM_PIXELS, TILE_PIXELS, plan_index
+from ddpmcodec.format.header import COEFFICIENTS, Header, Index
+from ddpmcodec.format.tiles import SINGLE_STREAM_PIXELS, TILE_PIXELS, plan_index, plan_jpeg_index
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (256, 256), (SINGLE_STREAM_PIXELS, 1)])
@@ -37,6 +37,18 @@ def test_large_images_are_cut_into_near_squares(width: int, height: int, tile: t
     index = plan_index(width, height, 9)
     assert index == Index(*tile)
     assert Header("RGB", width, height, 2, 2, 1, index=index).tile_count == tiles
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "tile", "tiles"),
+    [(8, 8, (8, 8), 1), (1024, 512, (1024, 512), 1), (1000, 600, (512, 600), 2), (4000, 3000, (672, 752), 24)],
+)
+def test_jpeg_files_above_half_a_megapixel_are_tiles_of_whole_mcus(
+    width: int, height: int, tile: tuple[int, int], tiles: int
+) -> None:
+    index = plan_jpeg_index(width, height, (16, 16))
+    assert index == Index(*tile)
+    assert Header("RGB", width, height, 2, 0, 1, kind=COEFFICIENTS, index=index).tile_count == tiles
 
 
 @given(st.integers(1, 20000), st.integers(1, 13000))
