@@ -18,9 +18,7 @@ from craystack import rans
 from craystack.bb_ans import BBANS
 from numpy.typing import ArrayLike
 
-from ddpmcodec.paper.ans.logistic import pop_logistic, push_logistic
-from ddpmcodec.paper.ans.normal import pop_gaussian, push_gaussian
-from ddpmcodec.paper.ans.stack import Stack
+from ddpmcodec.paper.ans import Stack, pop_gaussian, pop_logistic, push_gaussian, push_logistic
 
 Message = Any  # (head uint64 [1], tail)
 ONE_LANE = (1,)

@@ -2,7 +2,7 @@
 //
 //     cum(x) = floor(before(x) (2^24 - W) / total) + (x - lo),    lo <= x <= hi + 1
 //
-// rises by at least 1 from each integer to the next, from 0 to 2^24. Bounds, for W <= 2^16: ddpmcodec/paper/ans/logistic.py.
+// rises by at least 1 from each integer to the next, from 0 to 2^24. Bounds, for W <= 2^16: ddpmcodec/paper/ans.py.
 #pragma once
 #include "logistic.h"
 #include "stack.h"

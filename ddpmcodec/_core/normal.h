@@ -1,4 +1,4 @@
-// The discretised normal on integers ("cells") in slots of 2^-26, on the stack of bits back: ddpmcodec/paper/ans/normal.py says
+// The discretised normal on integers ("cells") in slots of 2^-26, on the stack of bits back: ddpmcodec/paper/ans.py says
 // which slots a cell has, what escapes are, and why no operation of the IEEE arithmetic below may change.
 #pragma once
 #include <algorithm>

@@ -2,7 +2,7 @@
 //
 //     push  s -> (s div f) 2^p + (s mod f) + b        pop  s -> f (s div 2^p) + (s mod 2^p) - b
 //
-// Between symbols 2^31 <= s < 2^63, and one word at most moves a symbol: ddpmcodec/paper/ans/stack.py shows it. So pops undo
+// Between symbols 2^31 <= s < 2^63, and one word at most moves a symbol: ddpmcodec/paper/ans.py shows it. So pops undo
 // pushes and pushes undo pops, whatever is on the stack.
 #pragma once
 #include "rans.h"

@@ -36,8 +36,7 @@ from ddpmcodec.content import Part
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, TruncatedError, without_traceback
 from ddpmcodec.format.block import LEVEL_UNIT, Block, BlockCoding, Run
 from ddpmcodec.paper import bits_back, numerics
-from ddpmcodec.paper.ans.logistic import PRECISION
-from ddpmcodec.paper.ans.stack import STATE_LOW, Stack
+from ddpmcodec.paper.ans import LOGISTIC_PRECISION, STATE_LOW, Stack
 from ddpmcodec.paper.bits_back import LatentLevel, hierarchy
 from ddpmcodec.paper.denoiser import IntegerPrediction, Latents, Predictor, RoundedDenoiser
 from ddpmcodec.paper.denoisers import find_denoiser, is_embedded, written_with
@@ -177,7 +176,7 @@ def watched(predictor: Predictor, calls: int, progress: Progress | None) -> Pred
 def push_images(stack: Stack, pixels: Pixels, context: ContextCoder) -> None:
     """Pushes images uint8 [N, H, W, C], coded by the context model, which takes nothing from the stack."""
     starts, freqs = context.encoded(pixels).symbols(0)
-    stack.push(starts, freqs, PRECISION)
+    stack.push(starts, freqs, LOGISTIC_PRECISION)
 
 
 def pop_images(stack: Stack, shape: tuple[int, int, int, int], context: ContextCoder) -> Pixels:

@@ -35,9 +35,7 @@ from torch import Tensor
 
 from ddpmcodec._native import MAX_LATENT_LEVEL
 from ddpmcodec.format.block import LEVEL_UNIT
-from ddpmcodec.paper.ans.logistic import pop_logistic, push_logistic
-from ddpmcodec.paper.ans.normal import pop_gaussian, push_gaussian
-from ddpmcodec.paper.ans.stack import Stack
+from ddpmcodec.paper.ans import Stack, pop_gaussian, pop_logistic, push_gaussian, push_logistic
 from ddpmcodec.paper.denoiser import (
     LAST_SCALE,
     MEAN_LIMIT,

@@ -21,7 +21,7 @@ from torch import Tensor
 from ddpmcodec.format.block import LEVEL_UNIT
 from ddpmcodec.paper.diffusion import LN2
 
-SCALE_UNIT, OCTAVE = 48, 8  # scale index of one grey level; indices an octave (ddpmcodec.paper.ans.logistic)
+SCALE_UNIT, OCTAVE = 48, 8  # scale index of one grey level; indices an octave (ddpmcodec.paper.ans)
 LAST_SCALE = 127  # index
 PIXEL_UNIT = 64  # of means and coefficients: integers a grey level, or 1
 MEAN_LIMIT, COEFFICIENT_LIMIT = 32767, 1023  # in these units

@@ -24,7 +24,7 @@ from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, 
 from ddpmcodec.format.block import LEVEL_UNIT, Block, BlockCoding, Entry
 from ddpmcodec.models import registry
 from ddpmcodec.paper import numerics
-from ddpmcodec.paper.ans.stack import Stack
+from ddpmcodec.paper.ans import Stack
 from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.gaussian.model import GaussianModel
 from ddpmcodec.paper.paper_denoiser import PaperDenoiser

@@ -27,7 +27,7 @@ from ddpmcodec.archive import packing
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format.ddpma import split
 from ddpmcodec.models.context import ContextModel
-from ddpmcodec.paper.ans.stack import Stack
+from ddpmcodec.paper.ans import Stack
 from ddpmcodec.paper.gaussian.model import GaussianModel
 from image_reader import CODINGS, Bad, Image, open_stream, read_image
 from pictures import create, crops, drawing, mixed

@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from ddpmcodec.paper import bits_back
-from ddpmcodec.paper.ans.stack import Stack
+from ddpmcodec.paper.ans import Stack
 from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.gaussian.model import GaussianModel
 from ddpmcodec.paper.gaussian.predictors import GaussianPredictor

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ddpmcodec.errors import DdpmError, TruncatedError
 from ddpmcodec.paper import bits_back, diffusion
-from ddpmcodec.paper.ans.stack import Stack
+from ddpmcodec.paper.ans import Stack
 from ddpmcodec.paper.bits_back import PRIOR_STD, LatentLevel, Pixels, decode, encode, hierarchy, initial_bits
 from ddpmcodec.paper.bound import prior_bits, term_bits
 from ddpmcodec.paper.denoiser import (

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ddpmcodec.paper.ans.logistic import PRECISION, encode_values
+from ddpmcodec.paper.ans import LOGISTIC_PRECISION, encode_values
 from ddpmcodec.paper.denoiser import Prediction, conditional_means, pixel_bits, to_floats, to_integers
 
 MEANS, COEFFICIENTS = (100.0, 80.0, 125.5), (0.8, -0.5, 1.5)
@@ -107,6 +107,6 @@ def test_the_coder_charges_what_training_optimises() -> None:
     real = pixel_bits(of, pixels.expand(-1, 3, 1, 1))[:, 0, 0, 0].numpy()
     likely = real < 12  # below, the coder's least frequencies show
     assert likely.mean() > 0.3
-    error = np.abs(PRECISION - np.log2(freqs) - real)[likely]
+    error = np.abs(LOGISTIC_PRECISION - np.log2(freqs) - real)[likely]
     assert error.max() < 0.05
     assert error.mean() < 1e-3

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec.paper.ans.stack import STATE_LOW, Stack
+from ddpmcodec.paper.ans import STATE_LOW, Stack
 
 
 def random_stack(words: int, seed: int = 0) -> Stack:

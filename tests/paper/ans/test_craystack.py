@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 import record_craystack
 
-from ddpmcodec.paper.ans.logistic import push_logistic
-from ddpmcodec.paper.ans.normal import pop_gaussian, push_gaussian
-from ddpmcodec.paper.ans.stack import Stack
+from ddpmcodec.paper.ans import Stack, pop_gaussian, push_gaussian, push_logistic
 
 RECORDED: dict[str, list[int]] = json.loads(record_craystack.WORDS.read_text())
 

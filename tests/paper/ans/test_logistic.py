@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ddpmcodec.errors import TruncatedError
-from ddpmcodec.paper.ans.logistic import PRECISION, encode_values, pop_logistic, push_logistic
-from ddpmcodec.paper.ans.stack import Stack
+from ddpmcodec.paper.ans import LOGISTIC_PRECISION, Stack, encode_values, pop_logistic, push_logistic
 from native_testing import testing
 
-ONE = 1 << PRECISION
+ONE = 1 << LOGISTIC_PRECISION
 SCALE_COUNT, MAX_WIDTH = 128, 1 << 16
 STEPS, LAST = 64, 28  # of the table: in a unit; where it ends
 TABLE: list[int] = testing.logistic_table()
@@ -183,7 +182,7 @@ def realistic(n: int, seed: int = 0) -> Realistic:
 def pushed(v: Realistic) -> Stack:
     """A stack that gives the values back first to last."""
     stack = Stack.empty()
-    stack.push(*encode_values(v.lo, v.hi, v.x, v.x, v.mean, v.scale), PRECISION)
+    stack.push(*encode_values(v.lo, v.hi, v.x, v.x, v.mean, v.scale), LOGISTIC_PRECISION)
     return stack
 
 

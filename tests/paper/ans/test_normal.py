@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from stacks import push_uniform, random_stack
 
 from ddpmcodec.errors import TruncatedError
-from ddpmcodec.paper.ans.normal import pop_gaussian, push_gaussian
-from ddpmcodec.paper.ans.stack import Stack
+from ddpmcodec.paper.ans import Stack, pop_gaussian, push_gaussian
 from native_testing import testing
 
 PRECISION = 26

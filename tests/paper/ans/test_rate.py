@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ddpmcodec.paper.ans.logistic import PRECISION, encode_values
-from ddpmcodec.paper.ans.stack import Stack
+from ddpmcodec.paper.ans import LOGISTIC_PRECISION, Stack, encode_values
 
 Floats = NDArray[np.float64]
 
@@ -30,7 +29,7 @@ class Sample(NamedTuple):
     def length(self) -> int:
         """Bits on a stack."""
         stack = Stack.empty()
-        stack.push(*encode_values(self.lo, self.hi, self.x, self.x, self.mean, self.scale), PRECISION)
+        stack.push(*encode_values(self.lo, self.hi, self.x, self.x, self.mean, self.scale), LOGISTIC_PRECISION)
         return 32 * stack.size + int(stack.head).bit_length() - 31
 
 
@@ -77,7 +76,7 @@ def test_ranges_in_the_far_tail_are_within_a_thousandth_too(away: int) -> None:
 def test_a_stack_has_the_length_its_frequencies_say() -> None:
     s = sample(50_000, 1e4, seed=3)
     _, freqs = encode_values(s.lo, s.hi, s.x, s.x, s.mean, s.scale)
-    assert 0 < s.length() - (PRECISION - np.log2(freqs)).sum() <= 64
+    assert 0 < s.length() - (LOGISTIC_PRECISION - np.log2(freqs)).sum() <= 64
 
 
 def test_constriction_needs_as_many_bits() -> None:

@@ -11,9 +11,15 @@ from stacks import pop_uniform, push_uniform, random_stack
 
 from ddpmcodec import _native
 from ddpmcodec.errors import FormatError, TruncatedError
-from ddpmcodec.paper.ans.logistic import PRECISION, encode_values, pop_logistic, push_logistic
-from ddpmcodec.paper.ans.normal import pop_gaussian
-from ddpmcodec.paper.ans.stack import STATE_LOW, Stack
+from ddpmcodec.paper.ans import (
+    LOGISTIC_PRECISION,
+    STATE_LOW,
+    Stack,
+    encode_values,
+    pop_gaussian,
+    pop_logistic,
+    push_logistic,
+)
 
 PRECISIONS = [1, 8, 16, 24, 26, 28, 31]
 
@@ -112,7 +118,7 @@ def test_pixels_cost_what_the_logistic_says() -> None:
     stack = Stack.empty()
     push_logistic(stack, np.arange(256), 64 * 100, 80)
     _, freqs = encode_values(0, 255, np.arange(256), np.arange(256), 64 * 100, 80)
-    assert stack.bits() == pytest.approx((PRECISION - np.log2(freqs)).sum(), abs=1)
+    assert stack.bits() == pytest.approx((LOGISTIC_PRECISION - np.log2(freqs)).sum(), abs=1)
 
 
 # --- what is refused, and leaves the stack alone
