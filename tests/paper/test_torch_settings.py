@@ -13,7 +13,7 @@ import torch
 
 from ddpmcodec import archive, codec
 from ddpmcodec.paper.denoisers import find_denoiser
-from ddpmcodec.paper.gaussian import predictors
+from ddpmcodec.paper.gaussian import model as model_file
 from ddpmcodec.paper.gaussian.model import GaussianModel
 from ddpmcodec.paper.numerics import exact_torch, fingerprint, new_process, torch_settings
 from ddpmcodec.paper.paper_denoiser import PaperDenoiser
@@ -136,9 +136,9 @@ def test_the_known_answer_is_asked_again_where_settings_change(
     tiny_gaussian: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, asked = find_denoiser(tiny_gaussian), []
-    answer = predictors.KnownAnswer.answer
+    answer = model_file.KnownAnswer.answer
     monkeypatch.setattr(
-        predictors.KnownAnswer, "answer", lambda known, predictor: asked.append(known) or answer(known, predictor)
+        model_file.KnownAnswer, "answer", lambda known, predictor: asked.append(known) or answer(known, predictor)
     )
     c = np.zeros((1, 2, 2, 3), np.int64)
     model.predict(c, 1.0, 1024)

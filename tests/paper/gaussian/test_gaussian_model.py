@@ -22,9 +22,7 @@ from ddpmcodec.paper.bound import evaluate
 from ddpmcodec.paper.denoiser import IntegerPrediction, Latents
 from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.gaussian import model as model_file
-from ddpmcodec.paper.gaussian import predictors
-from ddpmcodec.paper.gaussian.model import GaussianModel
-from ddpmcodec.paper.gaussian.predictors import GaussianPredictor, KnownAnswer
+from ddpmcodec.paper.gaussian.model import GaussianModel, GaussianPredictor, KnownAnswer
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
 from ddpmcodec.paper.schedule import log_linear, rounded
 
@@ -87,7 +85,7 @@ def test_every_predictor_gives_every_known_answer(exported: bytes) -> None:
     assert [known.size for known in found.known_answers] == [10] * 4 + [33] * 4
     assert len({known.sha256 for known in found.known_answers}) == 8
     for known in found.known_answers:
-        for build in predictors.candidates(found.architecture, found.params):
+        for build in model_file.candidates(found.architecture, found.params):
             assert known.answer(build()) == known.sha256
 
 
@@ -271,21 +269,21 @@ class OffByOne(GaussianPredictor):
 
 def test_a_wrong_fast_path_is_passed_over(exported: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = [OffByOne, GaussianPredictor]
-    monkeypatch.setattr(predictors, "candidates", lambda *a: [lambda k=kind: k(*a) for kind in kinds])
+    monkeypatch.setattr(model_file, "candidates", lambda *a: [lambda k=kind: k(*a) for kind in kinds])
     assert type(parse(exported).predictor.chosen()) is GaussianPredictor
 
 
 def test_a_machine_that_computes_nothing_right_is_refused(exported: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predictors, "candidates", lambda *a: [lambda: OffByOne(*a)])
+    monkeypatch.setattr(model_file, "candidates", lambda *a: [lambda: OffByOne(*a)])
     with pytest.raises(ModelError, match="report the processor"):
         parse(exported)
 
 
 @pytest.mark.parametrize("fast", [False, True])
 def test_the_plainest_path_comes_last(exported: bytes, monkeypatch: pytest.MonkeyPatch, fast: bool) -> None:
-    monkeypatch.setattr(predictors, "_fast_bfloat16", lambda: fast)
+    monkeypatch.setattr(model_file, "_fast_bfloat16", lambda: fast)
     found = parse(exported)
-    built: list[Any] = [build() for build in predictors.candidates(found.architecture, found.params)]
+    built: list[Any] = [build() for build in model_file.candidates(found.architecture, found.params)]
     assert [p.ops.low_precision for p in built] == [True, False][1 - fast :]
 
 

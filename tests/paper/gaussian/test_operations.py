@@ -20,8 +20,7 @@ from ddpmcodec.paper.gaussian.architecture import (
     unpatch,
 )
 from ddpmcodec.paper.gaussian.features import PER_PIXEL
-from ddpmcodec.paper.gaussian.model import GaussianModel
-from ddpmcodec.paper.gaussian.predictors import GaussianPredictor
+from ddpmcodec.paper.gaussian.model import GaussianModel, GaussianPredictor
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
 
 

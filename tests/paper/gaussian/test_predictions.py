@@ -28,8 +28,7 @@ from ddpmcodec.paper.gaussian.features import (
     scale_origin,
     std_features,
 )
-from ddpmcodec.paper.gaussian.model import GaussianModel
-from ddpmcodec.paper.gaussian.predictors import GaussianPredictor
+from ddpmcodec.paper.gaussian.model import GaussianModel, GaussianPredictor
 from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
 from ddpmcodec.training.gaussian_trainer import TrainingPredictor
 
