@@ -11,8 +11,7 @@ import torch
 from ddpmcodec import _native, codec
 from ddpmcodec.errors import ModelError
 from ddpmcodec.models.context import BAND_ROLES, ContextModel, pack, parse
-from ddpmcodec.training.networks import Contents
-from ddpmcodec.training.warm_start import of_all_steps
+from ddpmcodec.training.networks import Contents, of_all_steps
 
 OLDEST = 2 * _native.BANDS_OF_STEP  # conditions of the first schedule's two steps
 IMAGE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)

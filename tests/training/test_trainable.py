@@ -11,10 +11,10 @@ import torch
 
 from ddpmcodec import _native
 from ddpmcodec.models.context import BAND_ROLES, ROLES, network_of
-from ddpmcodec.training.evaluation import bits_of
+from ddpmcodec.training.context_trainer import bits_of
+from ddpmcodec.training.networks import grown, of_integers
 from ddpmcodec.training.replay import bands_of, pixels_of
 from ddpmcodec.training.trainable import Outputs, Positions, Shape, TrainableNetwork, code_length, loss
-from ddpmcodec.training.warm_start import grown, of_integers
 
 Pixels = np.ndarray
 
