@@ -6,7 +6,7 @@ The networks that code are trained before: it sees what they leave open.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -14,17 +14,21 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ddpmcodec import _native
+from ddpmcodec.codec.efforts import Coding, Segment, segments
+from ddpmcodec.codec.passes import new_pass
+from ddpmcodec.codec.passes import run as run_pass
 from ddpmcodec.errors import TrainingError
-from ddpmcodec.models.context import PREVIEW
+from ddpmcodec.models.context import EFFORTS, PREVIEW, ContextModel
 from ddpmcodec.models.registry import find
 from ddpmcodec.training import run, state
 from ddpmcodec.training.context_trainer import optimizers_of
 from ddpmcodec.training.data import Mixture, Pixels, crops_of, grey, image_sets, left_out
 from ddpmcodec.training.optim import device_of, product_type
-from ddpmcodec.training.preview_states import CodingState, CodingStates, states_of
+from ddpmcodec.training.replay import LEVELS
 from ddpmcodec.training.run import Say
 from ddpmcodec.training.settings import Count, CountFrom0, Positive, Range, Seed, check
 from ddpmcodec.training.state import State
@@ -257,3 +261,78 @@ def train(
         run.say_if_changed(saved, images.digest, say)
         run.prepare(trainer, saved, out, say)
         return trainer, run.run(trainer, out, say, evaluate_minutes=evaluate_minutes)
+
+
+# --- images as decoders know them in the middle of a file: the network learns from these states
+
+PER_PASS = 4  # states of an image, about evenly from its first band to the last
+STOPS_WITHIN = 0.5  # share of the states that are in the middle of a segment
+
+
+class CodingState(NamedTuple):
+    """What is known of an image. mean, variance: float16 [H, W, 3] of its planes Y, Co, Cg, as its bands say."""
+
+    mean: NDArray[np.float16]
+    variance: NDArray[np.float16]
+    pixels: Pixels  # uint8 [H, W, 3], what it is
+    levels: int  # of the file
+    level: int  # that its bands are being brought to
+
+
+def states_of(image: Pixels, model: ContextModel, rng: np.random.Generator) -> Iterator[CodingState]:
+    """Random states of an image uint8 [H, W, C], C 1 or 3, in a file of a random effort and number of levels."""
+    coding = Coding(int(rng.choice(EFFORTS)), int(rng.choice(LEVELS)))
+    height, width, channels = image.shape
+    pixels = image if channels == 3 else np.repeat(image, 3, 2)
+    schedule = [segment for segment in segments(coding.levels, height, width) if segment.level]
+    coder = new_pass(model, coding, (1, *image.shape), lanes=True)
+    coder.encode(np.ascontiguousarray(image)[None], for_previews=True)
+    ends = 1 + (np.arange(PER_PASS) + rng.random(PER_PASS)) / PER_PASS * len(schedule)
+    for end in ends.astype(int):
+        run_pass(coder, (1, *image.shape), coding, end, None)
+        if end < len(schedule) and rng.random() < STOPS_WITHIN:
+            coder.advance(int(rng.integers(1, 1 + _waves(schedule[end], max(height, width)))), end + 1)
+        mean, variance = _native.estimate(coder)
+        level = schedule[min(end, len(schedule) - 1)].level
+        yield CodingState(mean.astype(np.float16), variance.astype(np.float16), pixels, coding.levels, level)
+
+
+def _waves(segment: Segment, side: int) -> int:
+    """About as many as a segment has. A wave is a column later in each row below, by four; two bands halve both."""
+    return max(1, 5 * side >> segment.band // 2)
+
+
+class CodingStates:
+    """The latest states, as many as it has room for. A draw takes parts of random ones."""
+
+    def __init__(self, source: Callable[[], Iterator[CodingState]], capacity: int, seed: int) -> None:
+        """source: gives the states of the next image. capacity: in pixels."""
+        self.source, self.capacity = source, capacity
+        self.rng = np.random.default_rng(seed)
+        self.states: list[CodingState] = []
+        self.due = 0.0  # states that were drawn and not yet made up for
+        self.next = 0  # the oldest one
+
+    def draw(self, count: int, side: int, uses: float) -> list[CodingState]:
+        """Squares of `side` from random places of `count` states. Every state's area is used about `uses` times."""
+        while self.due >= 0 or len(self.states) < 4 * count:
+            self._add()
+        chosen = [self.states[number] for number in self.rng.integers(len(self.states), size=count)]
+        drawn = [self._part(sample, side) for sample in chosen]
+        areas = (part.pixels.size / sample.pixels.size for part, sample in zip(drawn, chosen, strict=True))
+        self.due += sum(areas) / uses
+        return drawn
+
+    def _add(self) -> None:
+        for sample in self.source():
+            if len(self.states) * sample.pixels[..., 0].size < self.capacity:
+                self.states.append(sample)
+            else:
+                self.states[self.next % len(self.states)] = sample
+                self.next += 1
+            self.due -= 1
+
+    def _part(self, sample: CodingState, side: int) -> CodingState:
+        top, left = (int(self.rng.integers(max(size - side, 0) + 1)) for size in sample.pixels.shape[:2])
+        part = slice(top, top + side), slice(left, left + side)
+        return sample._replace(mean=sample.mean[part], variance=sample.variance[part], pixels=sample.pixels[part])

@@ -21,16 +21,18 @@ from ddpmcodec.errors import ModelError, TrainingError
 from ddpmcodec.models.context import EFFORTS, PREVIEW, ROLES, ContextModel, network_of, parse
 from ddpmcodec.models.registry import find
 from ddpmcodec.training import context_run, run, state
+from ddpmcodec.training.context_run import export
 from ddpmcodec.training.context_trainer import ContextSettings
-from ddpmcodec.training.exporting import export
-from ddpmcodec.training.preview_states import CodingState, CodingStates, states_of
 from ddpmcodec.training.preview_trainer import (
+    CodingState,
+    CodingStates,
     Examples,
     PreviewSettings,
     PreviewTrainer,
     TrainablePreviewNetwork,
     gain,
     shape_of,
+    states_of,
     to_rgb,
     train,
 )
