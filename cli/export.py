@@ -78,7 +78,7 @@ def _context_model(folders: list[Path], name: str, base: str | None, output: str
     """The bytes of the file, and how it is used. Raises TrainingError, ModelError."""
     from ddpmcodec.format.header import DEFAULT_EFFORT
     from ddpmcodec.models.context import parse
-    from ddpmcodec.training.exporting import gathered
+    from ddpmcodec.training.context_run import gathered
 
     parts = gathered(folders, base)
     content = parts.packed(name)

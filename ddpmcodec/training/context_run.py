@@ -1,4 +1,5 @@
-"""From images to the networks of a context model: a training run in a folder, which learns from crops of them."""
+"""From images to a context model: a training run in a folder, which learns from crops of them, and the model file of
+runs."""
 
 from __future__ import annotations
 
@@ -8,21 +9,21 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ddpmcodec.errors import ModelError, TrainingError
 from ddpmcodec.files import write_file
 from ddpmcodec.models.architectures import RESIDUAL
-from ddpmcodec.models.context import EFFORTS, ContextModel, pack, parse
+from ddpmcodec.models.context import EFFORTS, PREVIEW, ROLES, ContextModel, pack, parse
 from ddpmcodec.training import run, state
 from ddpmcodec.training.context_trainer import Batches, ContextSettings, ContextTrainer
 from ddpmcodec.training.data import Images, Mixture, Pixels, crops_of, grey, image_sets, left_out
-from ddpmcodec.training.exporting import export
-from ddpmcodec.training.networks import ALL, Contents, networks_of
+from ddpmcodec.training.networks import ALL, Contents, networks_of, tensors_of
 from ddpmcodec.training.optim import device_of
 from ddpmcodec.training.run import Say
 from ddpmcodec.training.trainable import Trainable
@@ -212,3 +213,79 @@ def held_out_batches(images: Sequence[Pixels]) -> list[NDArray[np.uint8]]:
         if pixels >= HELD_OUT_PIXELS:
             break
     return [np.stack(batch) for batch in batches.values()]
+
+
+# --- export: from runs to a model file, which has the integers of all networks
+
+
+def export(folders: Sequence[Path], name: str, *, base: str | None = None) -> bytes:
+    """The model file of runs. Later runs win; the model `base` has the networks that no run has. Raises TrainingError,
+    ModelError."""
+    return gathered(folders, base).packed(name)
+
+
+class Parts(NamedTuple):
+    """What a model file is made of."""
+
+    tensors: dict[str, Tensor]
+    components: dict[str, int]  # by '<effort>.<role>'
+    architectures: dict[str, str]  # of networks that are not the core's own
+    conditions: dict[str, int]  # of those; all that there are of others
+    made: list[dict[str, Any]]  # facts about the runs
+
+    def packed(self, name: str) -> bytes:
+        """The bytes of the file."""
+        arrays = {key: tensor.numpy() for key, tensor in self.tensors.items()}
+        return pack(arrays, self.components, name, {"runs": self.made}, self.architectures, self.conditions)
+
+
+def gathered(folders: Sequence[Path], base: str | None) -> Parts:
+    """The networks of runs, of which later ones win, and those of the model `base` that no run has.
+
+    Raises TrainingError where a network is missing, ModelError where `base` is no model.
+    """
+    parts = Parts({}, {}, {}, {}, [])
+    if base is not None:
+        contents = Contents(base)
+        parts.tensors.update(contents.tensors)
+        parts.components.update(contents.components)
+        parts.architectures.update(contents.architectures)
+        parts.conditions.update(contents.conditions)
+    for folder in folders:
+        _add(parts, folder)
+    if missing := [key for key in ALL if key not in parts.components]:
+        raise TrainingError(
+            f"no run has the networks {', '.join(missing)} (effort.role): train them, or take them from another model"
+            " with base=..."
+        )
+    return parts
+
+
+def _add(parts: Parts, folder: Path) -> None:
+    saved = state.read(folder)
+    networks = networks_of(saved, folder)
+    efforts = _efforts_of(folder, networks)
+    for effort in efforts:
+        for role, network in networks.items():
+            key = f"{effort}.{role}"
+            for name in [name for name in parts.tensors if name.startswith(f"{key}.")]:
+                del parts.tensors[name]  # it may have had more blocks
+            parts.components[key] = network.shape.components
+            parts.architectures.pop(key, None)
+            parts.conditions.pop(key, None)
+            if network.shape.architecture != RESIDUAL:
+                parts.architectures[key] = network.shape.architecture
+        parts.tensors.update(tensors_of(networks, effort))
+    parts.made.append(_made(saved.facts, efforts, networks))
+
+
+def _efforts_of(folder: Path, networks: Mapping[str, Trainable]) -> Collection[int]:
+    """Whose networks a run trains: one network of previews is for all."""
+    return EFFORTS if PREVIEW in networks else [run.saved_settings(folder, ContextSettings).effort]
+
+
+def _made(facts: Mapping[str, Any], efforts: Collection[int], roles: Collection[str]) -> dict[str, Any]:
+    return {
+        "efforts": [*efforts], "roles": sorted(roles, key=(*ROLES, PREVIEW).index), "images": facts["images"],
+        "hours": round(facts["seconds"] / 3600, 3), "steps": facts["step"],
+    }  # fmt: skip
