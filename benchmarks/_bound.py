@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ddpmcodec.archive.latents import find_network
-from ddpmcodec.distortion import psnr
+from ddpmcodec.comparison import psnr
 from ddpmcodec.paper.bound import CHANNELS, Bound, evaluate, spaced
 from ddpmcodec.paper.bound import Row as BoundRow
 from ddpmcodec.paper.denoisers import find_denoiser

@@ -15,11 +15,11 @@ import numpy as np
 from PIL import Image
 
 from ddpmcodec import codec
-from ddpmcodec.baselines import jpeg_options, webp_options
 from ddpmcodec.codec.efforts import Coding, macs_per_pixel
 from ddpmcodec.codec.graphics import QUICK
 from ddpmcodec.codec.passes import SegmentCost
 from ddpmcodec.codec.suited import suited_together
+from ddpmcodec.comparison import jpeg_options, webp_options
 from ddpmcodec.format.header import DEFAULT_LEVELS
 from ddpmcodec.models import THUMBNAIL_PIXELS, registry
 from ddpmcodec.models.context import ContextModel

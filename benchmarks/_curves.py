@@ -26,7 +26,7 @@ from ddpmcodec import codec
 from ddpmcodec._native import Event
 from ddpmcodec.codec.decoding import DecodeOptions, Decoding
 from ddpmcodec.codec.efforts import Coding, segments
-from ddpmcodec.distortion import psnr
+from ddpmcodec.comparison import psnr
 from ddpmcodec.errors import ChecksumError, DdpmError
 from ddpmcodec.images import to_array
 from ddpmcodec.models.context import ContextModel

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ddpmcodec import codec
 from ddpmcodec.codec.efforts import Coding
-from ddpmcodec.distortion import psnr
+from ddpmcodec.comparison import psnr
 from ddpmcodec.errors import ImageError, OutputError
 from ddpmcodec.files import write_file
 from ddpmcodec.images import load_image, save_image

@@ -288,3 +288,12 @@ def coupled() -> GaussianData:
     """Pixels whose channels are nearly alike."""
     covariance = np.array([[900.0, 740.0, 500.0], [740.0, 800.0, 600.0], [500.0, 600.0, 700.0]])
     return GaussianData(np.array([-12.0, 3.0, 9.0]), covariance)
+
+
+@pytest.fixture(scope="session")
+def picture() -> np.ndarray:
+    """32 x 48 pixels: slopes and noise."""
+    y, x = np.mgrid[:32, :48]
+    smooth = np.stack([40 + 3 * x + y, 200 - 4 * y, 60 + 2 * x + 2 * y], axis=2)
+    noise = np.random.Generator(np.random.Philox(5)).normal(0, 6, smooth.shape)
+    return (smooth + noise).round().clip(0, 255).astype(np.uint8)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec import distortion
+from ddpmcodec import comparison
 from ddpmcodec._native import MARK_BYTES, Container
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits
 from ddpmcodec.codec.decoder import decode_details
@@ -201,7 +201,7 @@ def _require_whole(data: bytes) -> None:
 
 def _psnr(shown: NDArray[np.uint8], original: NDArray[np.uint8]) -> float:
     """In dB; infinite where there is no error."""
-    found = distortion.psnr(float(np.square(np.subtract(shown, original, dtype=np.float32)).mean(dtype=np.float64)))
+    found = comparison.psnr(float(np.square(np.subtract(shown, original, dtype=np.float32)).mean(dtype=np.float64)))
     return math.inf if found is None else found
 
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ddpmcodec.distortion import psnr
+from ddpmcodec.comparison import psnr
 from ddpmcodec.paper.denoiser import Denoiser, Prediction, pixel_bits, watched
 from ddpmcodec.paper.diffusion import LN2, kl_gaussian, posterior, reverse, step_kl
 from ddpmcodec.paper.schedule import HALF_RANGE, Levels, check_levels

@@ -11,9 +11,9 @@ from PIL import Image
 
 from ddpmcodec import codec
 from ddpmcodec._native import MARK_BYTES, Container
+from ddpmcodec.comparison import CODECS, encode_within, psnr_of
 from ddpmcodec.errors import ImageError
 from ddpmcodec.models.registry import find, written_with
-from ddpmcodec.viewer.comparisons import CODECS, encode_within, psnr_of
 from ddpmcodec.viewer.jobs import Advance
 
 if TYPE_CHECKING:

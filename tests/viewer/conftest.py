@@ -20,15 +20,6 @@ TRIES = 6000  # each after a hundredth of a second
 
 
 @pytest.fixture(scope="session")
-def picture() -> np.ndarray:
-    """32 x 48 pixels: slopes and noise."""
-    y, x = np.mgrid[:32, :48]
-    smooth = np.stack([40 + 3 * x + y, 200 - 4 * y, 60 + 2 * x + 2 * y], axis=2)
-    noise = np.random.Generator(np.random.Philox(5)).normal(0, 6, smooth.shape)
-    return (smooth + noise).round().clip(0, 255).astype(np.uint8)
-
-
-@pytest.fixture(scope="session")
 def coded(picture: np.ndarray) -> bytes:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(codec.graphics, "fits_webp", lambda planes: False)

@@ -14,7 +14,7 @@ from PIL import Image
 import ddpmcodec
 from ddpmcodec._native import Container
 from ddpmcodec.codec.efforts import segments_of_steps
-from ddpmcodec.viewer.comparisons import CODECS, encode_within, psnr_of
+from ddpmcodec.comparison import CODECS, encode_within, psnr_of
 
 DEMO = Path(__file__).resolve().parent
 PHOTO = DEMO.parents[1] / "docs" / "photo.png"

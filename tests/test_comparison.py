@@ -1,4 +1,4 @@
-"""JPEG and WebP in as many bytes as a prefix."""
+"""PSNR, and JPEG and WebP in as many bytes as a prefix."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ddpmcodec.comparison import CODECS, LOSSLESS, encode_within, psnr, psnr_of
 from ddpmcodec.errors import ImageError
-from ddpmcodec.viewer.comparisons import CODECS, LOSSLESS, encode_within, psnr_of
+
+
+def test_psnr_is_that_of_eight_bits_and_none_without_error() -> None:
+    assert psnr(255**2) == 0
+    assert psnr(65.025) == pytest.approx(30)
+    assert psnr(0) is None
 
 
 def ignore(share: float) -> None:
