@@ -99,7 +99,7 @@ def most_memory(process: subprocess.Popen[str]) -> int:
 
 
 def test_clients_that_are_waited_for_are_left(file: Path) -> None:
-    change = "from ddpmcodec.viewer import connections; connections.PATIENCE = 0.3"
+    change = "from ddpmcodec.viewer import server; server.PATIENCE = 0.3"
     with viewing(file, change=change) as (_, address), ExitStack() as clients:
         slow = [clients.enter_context(client(address, request)) for request in SLOW]
         for each in slow:
