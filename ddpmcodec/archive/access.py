@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from ddpmcodec.archive.blocks import run_ranges
-from ddpmcodec.archive.restorer import restored
-from ddpmcodec.archive.sources import Given, Source
+from ddpmcodec.archive.restorer import ModelOverrides, Source, restored
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels, whole_number
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.regions import Edges, small_part
@@ -127,7 +126,7 @@ class ArchiveFile(Mapping[str, Image.Image]):
         with _naming(self._source, content):
             archive = split(content)
         latent = (block.coding is not None and block.coding.latent_levels for block in archive.index.blocks)
-        given = Given.of(model, any(latent))
+        given = ModelOverrides.of(model, any(latent))
         self._model = given.context or given.latent  # loaded once
         groups = [group for n, block in enumerate(archive.index.blocks) for group in _groups(n, block)]
         locations = {
@@ -195,7 +194,7 @@ class ArchiveFile(Mapping[str, Image.Image]):
             return small_part(self[name], box, reduce)
         position = opened.archive.index.blocks[group.block].entries.index(entry)
         file = opened.archive.parts[group.block].sections[position]
-        options: Any = {"model": Given.of(self._model, False).context, "max_pixels": self._max_pixels}
+        options: Any = {"model": ModelOverrides.of(self._model, False).context, "max_pixels": self._max_pixels}
         with _naming(self._source, opened.content, name):
             return decode_details(file, box=box, reduce=reduce, **options).image
 
@@ -231,7 +230,7 @@ class ArchiveFile(Mapping[str, Image.Image]):
         runs = sorted({group for group, _ in wanted if not opened.groups[group].is_file})
         if not 0 < len(runs) <= self._kept_blocks:
             return
-        given = Given.of(self._model, False).context
+        given = ModelOverrides.of(self._model, False).context
         codings = [opened.archive.index.blocks[opened.groups[run].block].coding for run in runs]
         for number, model_id in {(coding.model_number, coding.model_id) for coding in codings if coding}:
             registry.written_with(number, model_id, given, "archive")  # read once, before threads ask for it

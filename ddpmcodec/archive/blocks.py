@@ -21,7 +21,7 @@ from ddpmcodec.codec.decoding import run_batch
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.content import Part
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError, without_traceback
-from ddpmcodec.format.block import Block, Run
+from ddpmcodec.format.block import Block, BlockCoding, Run
 from ddpmcodec.format.streams import pack_state, stream_check
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all, thread_count
@@ -57,6 +57,16 @@ class BlockDecoder(Protocol):
 
     def decode(self, block: Block, streams: Sequence[Part], wanted: Sequence[int]) -> Decoded:
         """Decodes runs of a block. wanted: their numbers, one at least, in order. streams: as far as they are there."""
+
+
+class LatentCoder(Protocol):
+    """Codes blocks by bits back (`archive.latents`)."""
+
+    def coding(self, context: BlockCoding) -> BlockCoding:
+        """What the archive says of such a block. context: how the images are coded that are initial bits."""
+
+    def encode_block(self, images: Sequence[Pixels], context: ContextCoder) -> tuple[Encoded, BlockDecoder]:
+        """What `blocks.encode_block` returns, and a decoder for it."""
 
 
 class ContextCoder(NamedTuple):

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from ddpmcodec.archive.access import KEPT_BLOCKS
 from ddpmcodec.archive.access import open as open_archive
-from ddpmcodec.archive.sources import Source
+from ddpmcodec.archive.restorer import Source
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS
 from ddpmcodec.codec.regions import scale_of
 from ddpmcodec.content import File

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from ddpmcodec.archive.sources import Source
+from ddpmcodec.archive.restorer import Source
 from ddpmcodec.archive.writer import Writer
 from ddpmcodec.content import File
 from ddpmcodec.errors import FormatError, ImageError

@@ -266,7 +266,7 @@ class BitsBackCoder(NamedTuple):
 
 @dataclass(frozen=True)
 class Encoder:
-    """A `sources.LatentCoder`."""
+    """A `blocks.LatentCoder`."""
 
     network: Network
     levels: Sequence[LatentLevel]

@@ -13,8 +13,7 @@ import numpy as np
 
 from ddpmcodec import codec
 from ddpmcodec._native import MAX_BLOCK_IMAGES, MAX_METADATA
-from ddpmcodec.archive.blocks import BlockDecoder, ContextCoder, Encoded, Pixels, encode_block
-from ddpmcodec.archive.sources import LatentCoder
+from ddpmcodec.archive.blocks import BlockDecoder, ContextCoder, Encoded, LatentCoder, Pixels, encode_block
 from ddpmcodec.codec.graphics import find_graphics
 from ddpmcodec.codec.suited import suited_together
 from ddpmcodec.content import FileView, Part

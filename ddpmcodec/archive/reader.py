@@ -8,8 +8,7 @@ from typing import Any, Literal, overload
 
 from ddpmcodec import _native
 from ddpmcodec._native import ARCHIVE_VERSION
-from ddpmcodec.archive.restorer import Extracted, Restored, Restorer
-from ddpmcodec.archive.sources import Source
+from ddpmcodec.archive.restorer import Extracted, Restored, Restorer, Source
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.regions import scale_of

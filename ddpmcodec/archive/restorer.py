@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 from itertools import groupby
+from os import PathLike
+from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+import numpy.typing as npt
 from PIL import Image
 
 from ddpmcodec import _native
 from ddpmcodec._native import MAX_BLOCK_IMAGES
-from ddpmcodec.archive.blocks import BlockDecoder, Pixels, run_ranges
-from ddpmcodec.archive.sources import Given, Source, decoder_of
+from ddpmcodec.archive.blocks import BlockDecoder, ContextCoder, LatentCoder, LatentSource, Pixels, run_ranges
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.decoding import DecodeOptions, decode_file, decode_files, decode_original_file
+from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.regions import small_part
 from ddpmcodec.content import Part
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError, bytes_follow, without_traceback
@@ -21,6 +24,8 @@ from ddpmcodec.format.block import Block, BlockCoding, Entry
 from ddpmcodec.format.ddpma import Archive, Parts
 from ddpmcodec.format.sections import MAX_BLOCK_METADATA, Metadata
 from ddpmcodec.images import Planes, to_image
+from ddpmcodec.models import registry
+from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import portions, run_all, thread_count
 
 LISTED = 100  # images that a message names
@@ -75,7 +80,7 @@ class Restorer:
         blocks = [job for job in jobs if job.wanted]
         self.jobs = [piece for job in blocks for piece in job.pieces()]
         codings = [job.block.coding for job in blocks if job.block.coding is not None]
-        self.given = Given.of(model, any(coding.latent_levels for coding in codings))
+        self.given = ModelOverrides.of(model, any(coding.latent_levels for coding in codings))
         self.decoders = _decoders(codings, self.given, progress)
         self.lost: dict[int, tuple[str, FormatError]] = {}
         heads = sum(not job.parts.intact for job in blocks)
@@ -179,7 +184,9 @@ def _key(coding: BlockCoding) -> Hashable:
     return context, coding.latent_levels, coding.latent_id, tuple(sorted(coding.profile.items()))
 
 
-def _decoders(codings: Sequence[BlockCoding], given: Given, progress: Progress | None) -> dict[Hashable, BlockDecoder]:
+def _decoders(
+    codings: Sequence[BlockCoding], given: ModelOverrides, progress: Progress | None
+) -> dict[Hashable, BlockDecoder]:
     """A decoder for each way of coding: blocks that are coded alike share one."""
     return {_key(coding): decoder_of(coding, given, progress) for coding in codings}
 
@@ -245,3 +252,54 @@ def _ranges(numbers: Sequence[int]) -> str:
     groups = groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0])
     runs = [[number + 1 for _, number in group] for _, group in groups]
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
+
+
+# --- models: a context model, and for bits back a Gaussian model or the paper's network
+
+Source: TypeAlias = "ContextModel | LatentSource"
+
+
+class ModelOverrides(NamedTuple):
+    """The model that a caller names in place of the embedded ones, which None stands for.
+
+    Attributes:
+        context: the context model of files, runs and initial bits.
+        latent: the model for bits back.
+    """
+
+    context: ContextModel | None = None
+    latent: LatentSource = None
+
+    @classmethod
+    def of(cls, source: Source, bits_back: bool) -> ModelOverrides:
+        """Sorts a model by what it is for. bits_back: what a model is for where its file does not say. Raises
+        ModelError, and TypeError for what is no model."""
+        if source is None or isinstance(source, ContextModel):
+            return cls(source)
+        if not isinstance(source, (str, PathLike)):
+            if not (callable(source) and hasattr(source, "id")):  # a denoiser is both; its class would import PyTorch
+                raise TypeError(f"a model is a name, a path or a loaded model, not {source!r}")
+            return cls(latent=source)
+        source = source if isinstance(source, str) else Path(source)
+        denoises = registry.is_denoiser(source)
+        is_latent = bits_back if denoises is None else denoises
+        return cls(latent=source) if is_latent else cls(registry.find(source))
+
+
+def latent_coder(source: LatentSource, levels: npt.ArrayLike | int | None, progress: Progress | None) -> LatentCoder:
+    """An encoder of blocks by bits back. Raises ModelError, and DdpmError for levels that cannot be."""
+    from ddpmcodec.archive import latents
+
+    return latents.encoder(source, levels, progress)
+
+
+def decoder_of(coding: BlockCoding, given: ModelOverrides, progress: Progress | None) -> BlockDecoder:
+    """A decoder of blocks that were coded so. Raises ModelError when a model is missing or another one, or computes
+    other numbers than it did where the archive was written; FormatError for a numerics profile that says nonsense."""
+    model = registry.written_with(coding.model_number, coding.model_id, given.context, "archive")
+    context = ContextCoder(model, Coding(coding.effort, coding.levels), progress)
+    if not coding.latent_levels:
+        return context
+    from ddpmcodec.archive import latents
+
+    return latents.decoder(coding, given.latent, context, progress)

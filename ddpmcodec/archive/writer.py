@@ -15,8 +15,7 @@ import numpy.typing as npt
 from ddpmcodec._native import MAX_IMAGES, MAX_LETTERS
 from ddpmcodec.archive.blocks import ContextCoder
 from ddpmcodec.archive.packing import STACK_PIXELS, Job, Packer, Queue, Spool, Waiting
-from ddpmcodec.archive.restorer import restored
-from ddpmcodec.archive.sources import Given, Source, latent_coder
+from ddpmcodec.archive.restorer import ModelOverrides, Source, latent_coder, restored
 from ddpmcodec.codec import known_answer
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.efforts import check_coding
@@ -81,7 +80,7 @@ class Writer:
         progress: Progress | None = None,
     ) -> None:
         stacked = check_coding(effort, STACK_LEVELS if levels is None else levels)
-        given = Given.of(model, bits_back is not None)
+        given = ModelOverrides.of(model, bits_back is not None)
         by_latents = bits_back is not None or given.latent is not None
         latent = latent_coder(given.latent, bits_back, progress) if by_latents else None
         coder = ContextCoder(given.context or registry.default(STACK_PIXELS), stacked, progress)
