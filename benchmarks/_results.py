@@ -20,11 +20,11 @@ from typing import Any, NamedTuple, Protocol, cast
 import numpy as np
 from PIL import features
 
-from ddpmcodec import _native, processor
+from ddpmcodec import _native
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.files import write_file
 from ddpmcodec.models.context import ContextModel
-from ddpmcodec.parallel import thread_count
+from ddpmcodec.parallel import processor_name, thread_count
 
 Document = dict[str, Any]
 Row = Mapping[str, Any]  # one line of a table, by column
@@ -81,7 +81,7 @@ def document(
 
 def machine() -> dict[str, Any]:
     return {
-        "processor": processor.name(),
+        "processor": processor_name(),
         "cores": os.cpu_count(),
         "threads": thread_count(),
         "kernel": _native.kernel(),

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec import __version__, _native, codec, models, processor
+from ddpmcodec import __version__, _native, codec, models
 from ddpmcodec._native import LEVELS, MODEL_ID_BYTES
 from ddpmcodec.codec import known_answer
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.models import jpeg
 from ddpmcodec.models.context import EFFORTS
 from ddpmcodec.models.registry import find
-from ddpmcodec.parallel import thread_count
+from ddpmcodec.parallel import processor_name, thread_count
 
 PACKAGES = ("numpy", "pillow", "safetensors", "click", "torch")  # the last one if installed
 PLAIN = "plain"  # the kernel of processors without the instructions of any other
@@ -43,7 +43,7 @@ def description() -> dict[str, Any]:
         "versions": _versions(),
         "machine": {
             "system": platform.platform(),
-            "processor": processor.name(),
+            "processor": processor_name(),
             "cores": os.cpu_count(),
             "threads": thread_count(),
         },

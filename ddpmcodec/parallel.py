@@ -1,4 +1,5 @@
-"""Independent pieces of work on all cores: one thread a piece, or one piece on all threads of the compiled core.
+"""The processor, and independent pieces of work on all of its cores: one thread a piece, or one piece on all threads of
+the compiled core.
 
 The result does not depend on the number of threads: what is coded is exact.
 """
@@ -6,11 +7,13 @@ The result does not depend on the number of threads: what is coded is exact.
 from __future__ import annotations
 
 import os
+import platform
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from ddpmcodec.arguments import MOST_THREADS, whole_number
@@ -32,6 +35,16 @@ _torch_threads = 0  # and how many it had before all of them
 
 class Abandoned(Exception):
     """Ends a piece of work whose result nobody waits for any more."""
+
+
+def processor_name() -> str:
+    """The processor's name, where the system says it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()
 
 
 def thread_count() -> int:

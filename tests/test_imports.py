@@ -74,7 +74,6 @@ SINGLE = {
     "metadata",
     "parallel",
     "png",
-    "processor",
 }
 LAYERS = {
     "cli": {"archive", "benchmarks", "cluster", "codec", "format", "models", "paper", "training", "viewer"},

@@ -17,7 +17,7 @@ from ddpmcodec._native import LEVELS
 from ddpmcodec.errors import ModelError
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.paper.gaussian.model import GaussianModel
-from ddpmcodec.processor import require_denormals, require_rounding_to_nearest
+from ddpmcodec.paper.numerics import require_denormals, require_rounding_to_nearest
 
 ROUNDING = {  # FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO in <fenv.h>
     "x86_64": (0x800, 0x400, 0xC00),
