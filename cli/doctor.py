@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import click
+import numpy as np
+from numpy.typing import NDArray
+
+from ddpmcodec import __version__, _native, codec, models
+from ddpmcodec._native import LEVELS, MODEL_ID_BYTES
+from ddpmcodec.codec import known_answer
+from ddpmcodec.errors import DdpmError
+from ddpmcodec.models import jpeg
+from ddpmcodec.models.context import EFFORTS
+from ddpmcodec.models.registry import find
+from ddpmcodec.parallel import processor_name, thread_count
 
 from ._common import EXIT_CODES, echo, printable
 
@@ -27,17 +44,15 @@ def doctor(as_json: bool) -> int:
 
 def _examine() -> tuple[dict[str, Any], int]:
     """The facts about the installation, and the exit code."""
-    from . import _health
-
-    checks = list(_health.checks())
-    well = all(check.problem is None for check in checks)
+    found = list(checks())
+    well = all(check.problem is None for check in found)
     facts = {
-        **_health.description(),
-        "checks": {check.name: check.problem or OK for check in checks},
-        "megapixels_a_second": _health.speed() if well else None,
+        **description(),
+        "checks": {check.name: check.problem or OK for check in found},
+        "megapixels_a_second": speed() if well else None,
         "well": well,
     }
-    return facts, max(check.exit_code for check in checks)
+    return facts, max(check.exit_code for check in found)
 
 
 def _text(facts: dict[str, Any]) -> str:
@@ -58,3 +73,129 @@ def _text(facts: dict[str, Any]) -> str:
     last = f"{problems} problem{'s' * (problems > 1)}: see above what to do" if problems else "all is well"
     width = max(map(len, lines))
     return "\n".join([*(printable(f"{key:{width}}  {value}") for key, value in lines.items()), last])
+
+
+# --- what `doctor` examines: versions, the processor, the compiled core, known answers, speed
+
+PACKAGES = ("numpy", "pillow", "safetensors", "click", "torch")  # the last one if installed
+PLAIN = "plain"  # the kernel of processors without the instructions of any other
+SIDE = 256  # pixels: one stream under the model for photographs, so one thread
+WARM_UP_SIDE = 128  # the least at which the networks learn
+
+
+@dataclass(frozen=True)
+class Check:
+    """problem: what is wrong, and what to do; None where all is well."""
+
+    name: str
+    problem: str | None = None
+    exit_code: int = 0
+
+
+def description() -> dict[str, Any]:
+    """Facts about the installation and the machine, of which none is right or wrong."""
+    return {
+        "versions": _versions(),
+        "machine": {
+            "system": platform.platform(),
+            "processor": processor_name(),
+            "cores": os.cpu_count(),
+            "threads": thread_count(),
+        },
+        "models": {name: model_id[:MODEL_ID_BYTES].hex() for name, model_id in models.ids().items()},
+        "models_folder": str(models.FOLDER),
+        "kernel": _native.kernel(),
+        "kernels": _native.kernels(),
+        "slow": slowness(_native.kernel(), _native.kernels()),
+    }
+
+
+def slowness(kernel: str, kernels: Sequence[str]) -> str | None:
+    """What is slow about the kernel in use. kernels: those that this processor runs, the fastest first."""
+    if kernel != kernels[0]:
+        return f"{kernels[0]} is faster here: unset the environment variable DDPMCODEC_KERNELS"
+    if kernel == PLAIN:
+        return "slow: some four times as long as with AVX2 or an ARM dot product, of which this processor has neither"
+    return None
+
+
+def checks() -> Iterator[Check]:
+    """The core's version, known answers of the coder and of every embedded context model, and the hash of the Gaussian
+    one."""
+    yield _check("core", require_own_core)
+    yield _check("coder", known_answer.require)
+    for name in sorted({*models.names(), *models.CONTEXT_MODELS} - {models.GAUSSIAN, models.JPEG}):
+        yield _check(f"model {name}", lambda name=name: require_answers(name))  # type: ignore[misc]
+    yield _check(f"model {models.JPEG}", _require_answers_of_jpeg)
+    if models.GAUSSIAN in models.names():
+        yield _check(f"model {models.GAUSSIAN}", lambda: models.read(models.GAUSSIAN))
+
+
+def require_own_core() -> None:
+    """Raises DdpmError where the compiled core is of another version than the Python around it."""
+    if _native.version() != __version__:
+        raise DdpmError(
+            f"the compiled core is of version {_native.version()}, the rest of {__version__}: install ddpmcodec again"
+        )
+
+
+def require_answers(name: str) -> None:
+    """Raises ModelError unless all networks of an embedded model compute what they must."""
+    model = find(name)
+    for effort in EFFORTS:
+        for levels in LEVELS:
+            model.networks(effort, levels)
+
+
+def _require_answers_of_jpeg() -> None:
+    for effort in EFFORTS:
+        jpeg.embedded().check(effort)
+
+
+def speed() -> dict[str, float]:
+    """Megapixels of a synthetic photograph that one thread codes in a second: `encode` without verification and WebP,
+    and `decode`. Raises DdpmError."""
+    codec.decode(codec.encode(_photo(WARM_UP_SIDE), webp=False, verify=False))  # the model is loaded now
+    start, image = time.perf_counter(), _photo(SIDE)
+    data = codec.encode(image, webp=False, verify=False)
+    middle = time.perf_counter()
+    decoded = codec.decode(data, as_array=True)
+    end = time.perf_counter()
+    if not np.array_equal(decoded, image):
+        raise DdpmError("a photograph came back changed: please report the processor, and do not encode here")
+    return {"encode": _rate(middle - start), "decode": _rate(end - middle)}
+
+
+def _check(name: str, action: Callable[[], object]) -> Check:
+    try:
+        action()
+    except DdpmError as error:
+        return Check(name, str(error), error.exit_code)
+    return Check(name)
+
+
+def _versions() -> dict[str, str]:
+    """Versions of packages, without importing them."""
+    versions = {"ddpmcodec": __version__, "core": _native.version(), "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _photo(side: int) -> NDArray[np.uint8]:
+    """Slopes, waves, a soft grain that the colours share, and noise: an image that lossless WebP makes no smaller."""
+    y, x = np.mgrid[:side, :side]
+    waves = 30 * np.sin(x / 17) + 20 * np.cos(y / 11)
+    smooth = np.stack([90 + x / 4 + waves, 150 - y / 4 + waves, 60 + (x + y) / 8], axis=2)
+    draw = np.random.Generator(np.random.Philox(1))
+    grain = draw.normal(0, 16, (side + 1, side + 1))
+    soft = (grain[1:, 1:] + grain[1:, :-1] + grain[:-1, 1:] + grain[:-1, :-1]) / 4
+    noise = soft[..., None] + draw.normal(0, 1.5, smooth.shape)
+    return (smooth + noise).round().clip(0, 255).astype(np.uint8)
+
+
+def _rate(seconds: float) -> float:
+    return round(SIDE**2 / 1e6 / seconds, 3)

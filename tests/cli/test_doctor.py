@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from ddpmcodec import _native, models
-from ddpmcodec.cli import _health
+from ddpmcodec.cli import doctor
 from ddpmcodec.codec import known_answer
 from ddpmcodec.errors import DdpmError
 
 IN_ORDER = """
 import sys
-from ddpmcodec.cli import _health, run
+from ddpmcodec.cli import doctor, run
 
-_health.SIDE = _health.WARM_UP_SIDE  # a smaller photograph to measure the speed with
+doctor.SIDE = doctor.WARM_UP_SIDE  # a smaller photograph to measure the speed with
 codes = run(["doctor"]), run(["doctor", "--json"])
 print(codes, "torch" in sys.modules, file=sys.stderr)
 """
@@ -56,14 +56,14 @@ def test_all_is_well_here_for_people_and_for_machines() -> None:
 
 
 def test_it_says_which_kernel_is_slow_and_why() -> None:
-    assert _health.slowness("avx2", ["avx2", "plain"]) is None
-    assert "DDPMCODEC_KERNELS" in str(_health.slowness("plain", ["avx2", "plain"]))
-    assert str(_health.slowness("plain", ["plain"])).startswith("slow: ")
+    assert doctor.slowness("avx2", ["avx2", "plain"]) is None
+    assert "DDPMCODEC_KERNELS" in str(doctor.slowness("plain", ["avx2", "plain"]))
+    assert str(doctor.slowness("plain", ["plain"])).startswith("slow: ")
 
 
 def test_what_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_health, "PACKAGES", ("numpy", "no-such-package"))
-    assert set(_health.description()["versions"]) == {"ddpmcodec", "core", "python", "numpy"}
+    monkeypatch.setattr(doctor, "PACKAGES", ("numpy", "no-such-package"))
+    assert set(doctor.description()["versions"]) == {"ddpmcodec", "core", "python", "numpy"}
 
 
 def test_damaged_and_missing_models_are_named_with_what_to_do(tmp_path: Path) -> None:
@@ -88,12 +88,12 @@ def test_damaged_and_missing_models_are_named_with_what_to_do(tmp_path: Path) ->
 def test_a_core_of_another_version_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_native, "version", lambda: "0.0.9")
     with pytest.raises(DdpmError, match=r"version 0\.0\.9"):
-        _health.require_own_core()
+        doctor.require_own_core()
 
 
 def test_a_coder_that_computes_something_else_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(known_answer, "ANSWER", "")
     known_answer.require.cache_clear()
-    (found,) = (check for check in _health.checks() if check.problem)
+    (found,) = (check for check in doctor.checks() if check.problem)
     assert (found.name, found.exit_code) == ("coder", 4)
     assert "does not compute" in str(found.problem)
