@@ -15,7 +15,6 @@ import click
 from ddpmcodec.content import FileView
 from ddpmcodec.errors import DdpmError, ImageError, OutputError
 
-from ._archive_inputs import network_option
 from ._common import (
     EXIT_CODES,
     STANDARD,
@@ -39,6 +38,7 @@ from ._options import (
     effort_option,
     force_option,
     max_pixels_option,
+    network_option,
     no_verify_option,
     pixels_option,
     quiet_option,

@@ -17,7 +17,6 @@ import click
 from ddpmcodec.errors import DdpmError, DiskError, OutputError
 from ddpmcodec.files import write_below
 
-from ._archive_inputs import file_argument, matching, names_argument, network_option
 from ._common import (
     EXIT_CODES,
     STANDARD,
@@ -35,8 +34,12 @@ from ._common import (
 )
 from ._options import (
     PATH_NAME,
+    file_argument,
     force_option,
+    matching,
     max_pixels_option,
+    names_argument,
+    network_option,
     quiet_option,
     reduce_option,
     threads_option,

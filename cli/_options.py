@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import functools
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any
@@ -13,6 +15,7 @@ from click.core import ParameterSource
 
 from ddpmcodec._native import LEVELS, MAX_EFFORT
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, MOST_THREADS
+from ddpmcodec.errors import DdpmError
 from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS
 from ddpmcodec.format.tiles import LEAST_SIDE, MOST_SIDE, SIDE_STEP
 
@@ -207,3 +210,39 @@ def _multiple(size: int | None) -> int | None:
     if size is not None and size % SIDE_STEP:
         raise click.BadParameter(f"{size} is not a multiple of {SIDE_STEP}.")
     return size
+
+
+# --- archives: an archive, names in it, a model
+
+file_argument = click.argument("file", type=PATH_NAME, metavar="FILE")
+names_argument = click.argument("names", nargs=-1, metavar="[NAMES]...")
+network_option = click.option(
+    "--model",
+    metavar="NAME|PATH",
+    help="A context model, by name or file; for bits back a Gaussian model, or a checkpoint of the paper's network."
+    " By default, create chooses an embedded model for each block of thumbnails, and the other commands use the one"
+    " that the archive names.",
+)
+
+
+def matching(names: Sequence[str], patterns: Sequence[str]) -> list[str] | None:
+    """The names that are meant, by themselves, by folders, or by patterns; None without patterns. Raises DdpmError for
+    one that matches none. A name is taken as it stands first, for it may hold brackets."""
+    known, in_order = {*names}, sorted(names)
+    chosen: list[str] = []
+    for pattern in patterns:
+        found = [pattern] if pattern in known else _below(in_order, pattern.rstrip("/"))
+        if not found and _is_pattern(pattern):
+            found = fnmatch.filter(names, pattern)
+        if not found and _is_pattern(pattern):
+            raise DdpmError(f"no image's name matches {pattern!r}: `ddpmcodec archive list` names all")
+        chosen += found or [pattern]  # which is reported as missing
+    return chosen or None
+
+
+def _below(in_order: Sequence[str], folder: str) -> Sequence[str]:
+    return in_order[bisect_left(in_order, f"{folder}/") : bisect_left(in_order, f"{folder}0")]  # 0 comes after /
+
+
+def _is_pattern(text: str) -> bool:
+    return any(letter in text for letter in "*?[")

@@ -13,7 +13,6 @@ import click
 
 from ddpmcodec.errors import FAILURES, Failure, ImageError
 
-from ._archive_inputs import test_archive
 from ._common import (
     ARCHIVED,
     ENCODED,
@@ -36,6 +35,7 @@ from ._many import folder_sources, loader, ray_option, source_of
 from ._options import file_model_option, files_argument, max_pixels_option, quiet_option, threads_option
 
 if TYPE_CHECKING:
+    from ddpmcodec.content import Content
     from ddpmcodec.models.context import ContextModel
 
 Network = Callable[[], "ContextModel | None"]
@@ -166,3 +166,15 @@ def _on_cluster(
 def _test_sent(sent: Sequence[tuple[str, bytes]], network: Network, max_pixels: int) -> list[Sound]:
     """`_test` on another machine."""
     return [_test(name, data, network, max_pixels, quiet=True) for name, data in sent]
+
+
+def test_archive(name: str, data: Content, model: ContextModel | str | None, max_pixels: int, *, quiet: bool) -> int:
+    """Decodes all images of an archive, and returns their number. Raises DdpmError, which names the file."""
+    from ddpmcodec import archive
+    from ddpmcodec.format.ddpma import split
+
+    with naming(name):
+        cut = split(data)
+    pixels = sum(entry.pixels for entry in cut.index.entries)
+    with naming(name), progress(name, pixels, quiet=quiet) as advance:
+        return archive.test(cut, model=model, max_pixels=max_pixels, progress=advance)
