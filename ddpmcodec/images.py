@@ -24,6 +24,7 @@ from ddpmcodec.format.header import ALPHA_MODES
 from ddpmcodec.format.sections import NO_METADATA, Metadata
 from ddpmcodec.left_out import bmp_profile, left_out
 from ddpmcodec.metadata import metadata_of, missing, save_options, silently
+from ddpmcodec.parallel import interruptible
 
 # What is opened: Pillow's other readers run programs (EPS), are stubs for programs, or are of no use for photographs.
 OPENED_FORMATS = (
@@ -279,7 +280,8 @@ def save_image(image: Image.Image, file_format: str) -> bytes:
     """
     stream = BytesIO()
     try:
-        image.save(stream, file_format, **save_options(image, file_format), **LOSSLESS.get(file_format, {}))
+        options = {**save_options(image, file_format), **LOSSLESS.get(file_format, {})}
+        interruptible(image.save, stream, file_format, **options)
     except MemoryError:
         raise
     except Exception as error:  # Pillow's writers raise OSError, ValueError, and SyntaxError for EXIF that is none
@@ -293,7 +295,7 @@ def is_kept(image: Image.Image, content: bytes) -> bool:
     try:
         with _opened(BytesIO(content)) as saved:
             mode = "L" if image.mode == "1" else image.mode  # other greys would become black or white
-            pixels, image = saved.convert(mode).tobytes(), image.convert(mode)
+            pixels, image = interruptible(lambda: saved.convert(mode).tobytes()), image.convert(mode)
             # Pillow applies the orientation of TIFF alone
             return pixels in (image.tobytes(), ImageOps.exif_transpose(image).tobytes())
     except MemoryError:

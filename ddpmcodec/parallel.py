@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from ddpmcodec.arguments import MOST_THREADS, whole_number
 
+P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -171,6 +172,24 @@ def run_all(function: Callable[[T], R], items: Iterable[T], most: int | None = N
     finally:
         abandoned.set()
         executor.shutdown(waits, cancel_futures=True)
+
+
+def interruptible(function: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R:
+    """Return what a function returns that takes long and cannot be ended. It must write nothing but its result.
+
+    Another thread runs it if this is the main one. After Ctrl-C nobody waits for it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return function(*arguments, **options)
+    executor = ThreadPoolExecutor(1)
+    try:
+        result = executor.submit(function, *arguments, **options)
+    except RuntimeError:  # the system has no thread more
+        return function(*arguments, **options)
+    try:
+        return result.result()
+    finally:
+        executor.shutdown(wait=False)
 
 
 def _begun(executor: ThreadPoolExecutor, function: Callable[[T], R], pieces: list[T]) -> Iterator[R]:

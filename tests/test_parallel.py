@@ -15,6 +15,7 @@ import torch
 from ddpmcodec import parallel
 from ddpmcodec.parallel import (
     WORK_PIXELS,
+    interruptible,
     one_thread_if,
     portions,
     run_all,
@@ -192,6 +193,28 @@ def test_after_ctrl_c_nobody_waits_for_a_piece_that_cannot_be_ended() -> None:
         run_all(piece, range(2))
     assert not ended.is_set()
     ends.set()
+
+
+def test_after_ctrl_c_nobody_waits_for_a_call_that_cannot_be_ended() -> None:
+    ends, ended = threading.Event(), threading.Event()
+
+    def call() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        ends.wait(60)
+        ended.set()
+
+    with pytest.raises(KeyboardInterrupt):
+        interruptible(call)
+    assert not ended.is_set()
+    ends.set()
+
+
+def test_a_call_that_cannot_be_ended_runs_in_the_thread_of_a_worker() -> None:
+    main = threading.get_ident()
+    assert interruptible(threading.get_ident) != main
+    assert run_all(lambda _: interruptible(threading.get_ident) == threading.get_ident(), range(2)) == [True, True]
+    with pytest.raises(ValueError, match="many"):
+        interruptible(int, "many")
 
 
 def test_memory_limits_the_pieces_at_a_time() -> None:

@@ -27,7 +27,7 @@ from ddpmcodec.format.sections import deflate
 from ddpmcodec.format.tiles import TILE_PIXELS, plan_jpeg_index
 from ddpmcodec.format.varint import Reader, pack_varint
 from ddpmcodec.models import jpeg as model_of_jpeg
-from ddpmcodec.parallel import run_all, side_by_side, stop_if_abandoned
+from ddpmcodec.parallel import interruptible, run_all, side_by_side, stop_if_abandoned
 
 BLOCK_SIDE = 8  # pixels
 
@@ -51,7 +51,7 @@ def encode_jpeg(
         progress: called with the pixels' worth of work done since the last call.
     """
     try:
-        image, frame, recipe = _native.parse_jpeg(jpeg)
+        image, frame, recipe = interruptible(_native.parse_jpeg, jpeg)
     except FormatError:
         return None
     if (image.width, image.height) != (facts.width, facts.height):

@@ -6,9 +6,9 @@ caller: models by name, files of other formats inside a file, progress, and Ctrl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, ParamSpec, TypeVar
 
 from PIL import Image
 
@@ -27,7 +27,10 @@ from ddpmcodec.metadata import exif_of
 from ddpmcodec.models import jpeg
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import written_with
-from ddpmcodec.parallel import run_all, side_by_side, stop_if_abandoned, thread_count
+from ddpmcodec.parallel import interruptible, run_all, side_by_side, stop_if_abandoned, thread_count
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class DecodeOptions(NamedTuple):
@@ -99,7 +102,7 @@ class Decoding:
         """Decode until one of these events, or until more bytes or a model are needed. Raises as `decode`."""
         while True:
             stop_if_abandoned()
-            event = self.core.advance(CALL_SECONDS, thread_count())
+            event = self._ended(self.core.advance, CALL_SECONDS, thread_count())
             self._report()
             if event in events or event == Event.NEED_BYTES or event == Event.DONE:
                 return event
@@ -107,6 +110,13 @@ class Decoding:
                 self._set_networks()
             elif event == Event.NEED_PIXELS:
                 self._set_pixels_inside()
+
+    def _ended(self, call: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        """Return what a call of the core returns. One that writes a JPEG file, or shrinks its pixels, may take long."""
+        header = self.core.header
+        if header is None or header.kind != COEFFICIENTS:
+            return call(*arguments, **options)
+        return interruptible(call, *arguments, **options)
 
     def _report(self) -> None:
         for cost in self.core.take_costs():
@@ -154,7 +164,7 @@ class Decoding:
 
     def planes(self) -> Planes:
         """Return the image as far as it is known. Until its metadata have come, its EXIF says how it is turned."""
-        mode, colour, alpha = self.core.picture(thread_count())
+        mode, colour, alpha = self._ended(self.core.picture, thread_count())
         metadata, original = self._beside()
         if not metadata.exif:
             metadata = metadata._replace(exif=exif_of(self.header.orientation))

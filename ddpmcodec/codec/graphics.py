@@ -24,7 +24,7 @@ from ddpmcodec.errors import CorruptError
 from ddpmcodec.format.sections import pack_alpha
 from ddpmcodec.images import Planes
 from ddpmcodec.models.context import ContextModel
-from ddpmcodec.parallel import run_all
+from ddpmcodec.parallel import interruptible, run_all
 
 CANDIDATE = 0.33  # share of an image's raw bytes: where no WebP is as small, the image is left to the model at once
 HEAD_BYTES = 16  # that a file with WebP inside takes for its header, and for itself in the head of a block
@@ -114,7 +114,7 @@ def unpack(webp: bytes, header: FileHeader) -> tuple[NDArray[np.uint8], NDArray[
         image = WebPImageFile(BytesIO(webp))
         if image.size != (header.width, header.height):
             raise ValueError(f"{image.size[0]} x {image.size[1]} pixels")
-        pixels = np.asarray(image.convert("RGBA" if header.has_alpha else "RGB"))
+        pixels = np.asarray(interruptible(image.convert, "RGBA" if header.has_alpha else "RGB"))
     except MemoryError:
         raise
     except Exception as error:  # Pillow's reader raises OSError, ValueError, SyntaxError, ...
@@ -126,7 +126,9 @@ def unpack(webp: bytes, header: FileHeader) -> tuple[NDArray[np.uint8], NDArray[
 
 def mean_colour(planes: Planes) -> bytes:
     """The mean of all pixels, a byte a channel, which a preview of a cut file shows."""
-    return bytes(np.rint(planes.colour.mean((0, 1))).astype(np.uint8).tolist())
+    height, width, _ = planes.colour.shape
+    totals = planes.colour.sum(0, dtype=np.uint32).sum(0, dtype=np.uint64)  # first of columns, which is quick
+    return bytes(np.rint(totals / (height * width)).astype(np.uint8).tolist())
 
 
 def _samples(planes: Planes) -> int:
@@ -146,8 +148,8 @@ def _webp(planes: Planes, rows: slice = slice(None), *, method: int, quality: in
     if colour.shape[2] == 1:
         colour = np.repeat(colour, 3, 2)
     pixels = colour if planes.alpha is None else np.dstack([colour, planes.alpha[rows]])
-    stream = BytesIO()
-    Image.fromarray(pixels).save(stream, "WEBP", lossless=True, exact=True, method=method, quality=quality)
+    image, stream = Image.fromarray(pixels), BytesIO()
+    interruptible(image.save, stream, "WEBP", lossless=True, exact=True, method=method, quality=quality)
     return stream.getvalue()
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ddpmcodec._native import CRC32_BYTES, MAX_METADATA
 from ddpmcodec.errors import ImageError
 from ddpmcodec.format.varint import pack_varint
+from ddpmcodec.parallel import interruptible
 
 RAW_DEFLATE = -15  # zlib's code for a deflate stream without its header and Adler-32: the CRC-32 does better
 MAX_BLOCK_METADATA = 1 << 26  # bytes of all images of an archive's block, before compression
@@ -65,4 +66,5 @@ def pack_alpha(plane: NDArray[np.uint8]) -> bytes:
     """Alpha plane (H, W), losslessly."""
     above = np.zeros_like(plane)
     above[1:] = plane[:-1]
-    return deflate((plane - above).tobytes()) + zlib.crc32(plane.tobytes()).to_bytes(CRC32_BYTES, "little")
+    deflated = interruptible(deflate, (plane - above).tobytes())
+    return deflated + zlib.crc32(plane.tobytes()).to_bytes(CRC32_BYTES, "little")
