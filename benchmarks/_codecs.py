@@ -51,7 +51,7 @@ def is_ours(name: str) -> bool:
 def find_model(source: str | None, images: Sequence[Pixels]) -> ContextModel:
     """The named model, or the embedded one that suits most of the images without noise levels. Raises ModelError."""
     if source is not None:
-        return registry.find(source)
+        return registry.find_context(source)
     pixels = int(np.median([image[..., 0].size for image in images]))
     thumbnails = [image for image in images if image[..., 0].size <= THUMBNAIL_PIXELS]
     return suited_together(thumbnails, QUICK) if pixels <= THUMBNAIL_PIXELS else registry.default(pixels)

@@ -19,7 +19,7 @@ from ddpmcodec.errors import FAILURES, DdpmError, ImageError, OutputError
 from ddpmcodec.files import end_writing
 
 if TYPE_CHECKING:
-    from ddpmcodec.models.context import ContextModel
+    from ddpmcodec.models.registry import Model
 
 INTERRUPTED, CLOSED_PIPE = 130, 141  # as a shell reports signals: 128 more than SIGINT, and than SIGPIPE
 EXIT_CODES = """\b
@@ -234,11 +234,11 @@ def progress(name: str, total: int, *, quiet: bool, unit: str = "px") -> Iterato
         yield advance
 
 
-def model_loader(source: str | None) -> Callable[[], ContextModel | None]:
+def model_loader(source: str | None) -> Callable[[], Model | None]:
     """A function that loads --model once, when it is first needed; without --model the codec finds an embedded one."""
 
     @functools.cache
-    def load() -> ContextModel | None:
+    def load() -> Model | None:
         if source is None:
             return None
         from ddpmcodec.models.registry import find

@@ -24,7 +24,7 @@ from ._report import Bar, Report, Result, Shape, Task
 if TYPE_CHECKING:
     from ddpmcodec.codec.batching import Key
     from ddpmcodec.errors import Failure
-    from ddpmcodec.models.context import ContextModel
+    from ddpmcodec.models.registry import Model
 
 Read = Callable[[Task], bytes]
 COARSEST_TIME = 2 * 10**9  # nanoseconds: what disks such as FAT round times to, which are whole seconds then
@@ -341,19 +341,19 @@ class SentModel:
     data: bytes
     source: str
 
-    def __call__(self) -> ContextModel:
+    def __call__(self) -> Model:
         return _parsed(self.data, self.source)
 
 
 @cache
-def _parsed(data: bytes, source: str) -> ContextModel:
+def _parsed(data: bytes, source: str) -> Model:
     """Parses a model once in a worker."""
     from ddpmcodec.models.registry import parse
 
     return parse(data, source)
 
 
-def loader(source: str | None, *, ray: str | None) -> Callable[[], ContextModel | None]:
+def loader(source: str | None, *, ray: str | None) -> Callable[[], Model | None]:
     """`model_loader`; with --ray, one that can be sent. Raises ModelError."""
     if ray is None or source is None:
         return model_loader(source) if ray is None else _no_model

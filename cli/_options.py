@@ -102,7 +102,8 @@ force_option = click.option("-f", "--force", is_flag=True, help="Overwrite exist
 model_option = click.option(
     "--model",
     metavar="NAME|PATH",
-    help="An embedded model, or an exported one; by default the embedded one that suits the image.",
+    help="An embedded model, or an exported one, of pixels or of JPEG coefficients; files of the other kind have an"
+    " embedded one. By default the embedded one that suits the image.",
 )
 file_model_option = click.option(
     "--model",

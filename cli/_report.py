@@ -19,7 +19,7 @@ from ._common import STANDARD, counted, echo, is_watched, label, message_of, pri
 if TYPE_CHECKING:
     from ddpmcodec._native import FileHeader
     from ddpmcodec.codec.passes import SegmentCost
-    from ddpmcodec.models.context import ContextModel
+    from ddpmcodec.models.registry import Model
 
 
 class Shape(NamedTuple):
@@ -262,7 +262,7 @@ class StepCosts:
         return lines
 
 
-def coding_line(header: FileHeader, given: ContextModel | None) -> str:
+def coding_line(header: FileHeader, given: Model | None) -> str:
     """How a file is coded, and what that takes in either direction. given: the model, where it is not embedded."""
     from ddpmcodec.codec.efforts import Coding, macs_per_pixel
     from ddpmcodec.format.header import CODINGS, PIXELS

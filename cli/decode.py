@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from ddpmcodec._native import FileHeader
     from ddpmcodec.codec.decoding import Decoded
-    from ddpmcodec.models.context import ContextModel
+    from ddpmcodec.models.registry import Model
 
 PNG_SIZE = slice(16, 24)  # width and height
 HEAD_BYTES = 1 << 16  # of a file, which hold the header of all but huge images
@@ -142,7 +142,7 @@ class Decoder:
     choice: Choice
     preview: dict[str, Any]
     max_pixels: int
-    model: Callable[[], ContextModel | None]
+    model: Callable[[], Model | None]
     part: Part = ALL
     verb = "decode"
     noun = ".ddpm file"
@@ -275,7 +275,7 @@ class OriginalDecoder(Decoder):
         if Path(task.output).suffix and image_format(task.output) not in JPEG_FORMATS:
             raise OutputError(f"{task.output}: --original writes JPEG files: name it {Path(task.output).stem}.jpg")
         with naming(task.name):
-            jpeg = codec.decode_original(data, max_pixels=self.max_pixels)
+            jpeg = codec.decode_original(data, model=self.model(), max_pixels=self.max_pixels)
             header = parse_header(data)
         facts = {"width": header.width, "height": header.height, "mode": header.mode, **_facts_of_whole(data)}
         lines = [f"{label(task.name)} -> {label(task.output, 'standard output')}: {len(jpeg)} bytes, the JPEG itself"]

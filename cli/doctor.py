@@ -21,7 +21,7 @@ from ddpmcodec.codec import known_answer
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.models import jpeg
 from ddpmcodec.models.context import EFFORTS
-from ddpmcodec.models.registry import find
+from ddpmcodec.models.registry import find_context
 from ddpmcodec.parallel import processor_name, thread_count
 
 from ._common import EXIT_CODES, echo, printable
@@ -141,7 +141,7 @@ def require_own_core() -> None:
 
 def require_answers(name: str) -> None:
     """Raises ModelError unless all networks of an embedded model compute what they must."""
-    model = find(name)
+    model = find_context(name)
     for effort in EFFORTS:
         for levels in LEVELS:
             model.networks(effort, levels)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from ddpmcodec.codec.reading import Reading
-    from ddpmcodec.models.context import ContextModel
+    from ddpmcodec.models.registry import Model
 
 
 @click.command(epilog=EXIT_CODES)
@@ -97,7 +97,7 @@ class Encoder:
     choice: Choice
     reading: Reading
     options: dict[str, Any]
-    model: Callable[[], ContextModel | None]
+    model: Callable[[], Model | None]
     keep_suffix: bool = False
     removes: bool = False
     verb = "encode"

@@ -36,9 +36,9 @@ from ._options import file_model_option, files_argument, max_pixels_option, quie
 
 if TYPE_CHECKING:
     from ddpmcodec.content import Content
-    from ddpmcodec.models.context import ContextModel
+    from ddpmcodec.models.registry import Model
 
-Network = Callable[[], "ContextModel | None"]
+Network = Callable[[], "Model | None"]
 NOUN = "file of ddpmcodec"
 
 
@@ -168,7 +168,7 @@ def _test_sent(sent: Sequence[tuple[str, bytes]], network: Network, max_pixels: 
     return [_test(name, data, network, max_pixels, quiet=True) for name, data in sent]
 
 
-def test_archive(name: str, data: Content, model: ContextModel | str | None, max_pixels: int, *, quiet: bool) -> int:
+def test_archive(name: str, data: Content, model: Model | str | None, max_pixels: int, *, quiet: bool) -> int:
     """Decodes all images of an archive, and returns their number. Raises DdpmError, which names the file."""
     from ddpmcodec import archive
     from ddpmcodec.format.ddpma import split

@@ -371,7 +371,9 @@ class CoefficientModel:
     def parse(data: bytes, source: str, number: int = 0) -> CoefficientModel:
         """Raises ModelError."""
     name: str
+    id: bytes
     number: int
+    file: bytes
     def check(self, effort: int) -> None:
         """Make the networks of an effort. Raises ModelError if they do not compute what they must."""
 

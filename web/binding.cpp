@@ -56,10 +56,10 @@ const char* kind_of(uint32_t kind) {
     return NAMES[kind];
 }
 
-// Its number, or its id; null of a stored file.
+// Its number, or its id; null of a file that is stored as it was.
 std::string model_of(const ddpm_info& info) {
     static constexpr char DIGITS[] = "0123456789abcdef";
-    if (info.kind != DDPM_KIND_PIXELS) return "null";
+    if (info.kind == DDPM_KIND_WEBP || info.kind == DDPM_KIND_JPEG) return "null";
     if (info.model_number) return std::to_string(info.model_number);
     std::string id;
     for (const uint8_t byte : info.model_id) id += {DIGITS[byte >> 4], DIGITS[byte & 15]};

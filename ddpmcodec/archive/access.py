@@ -127,7 +127,7 @@ class ArchiveFile(Mapping[str, Image.Image]):
             archive = split(content)
         latent = (block.coding is not None and block.coding.latent_levels for block in archive.index.blocks)
         given = ModelOverrides.of(model, any(latent))
-        self._model = given.context or given.latent  # loaded once
+        self._model = given.files or given.latent  # loaded once
         groups = [group for n, block in enumerate(archive.index.blocks) for group in _groups(n, block)]
         locations = {
             entry.name: _Location(number, entry) for number, group in enumerate(groups) for entry in group.entries

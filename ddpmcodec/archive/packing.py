@@ -25,6 +25,7 @@ from ddpmcodec.format.sections import MAX_BLOCK_METADATA, NO_METADATA, Metadata,
 from ddpmcodec.images import Planes
 from ddpmcodec.models import THUMBNAIL_PIXELS
 from ddpmcodec.models.context import ContextModel
+from ddpmcodec.models.registry import Model, short_id
 
 BLOCK_IMAGES = MAX_BLOCK_IMAGES  # damage goes no further than a block
 BLOCK_PIXELS = 1 << 19
@@ -76,7 +77,7 @@ class Packer:
     """Codes blocks. model, effort, levels, tile: of files, as `encode` takes them. coder: of thumbnails, by its model
     where one was given or beside bits back, otherwise by the embedded one that suits a block."""
 
-    model: ContextModel | None
+    model: Model | None
     effort: int
     levels: int | None
     coder: ContextCoder
@@ -92,7 +93,7 @@ class Packer:
         """Of thumbnails those that are smaller as WebP, which become files, and the block of the others."""
         planes = [waiting.planes for waiting in images]
         coder = self.coder
-        if self.model is None and self.latent is None:
+        if not isinstance(self.model, ContextModel) and self.latent is None:
             coder = coder._replace(model=suited_together([own.colour for own in planes], coder.coding))
         graphic = find_graphics(planes, coder.model, coder.coding) if self.webp else [False] * len(images)
         files = [waiting for waiting, webp in zip(images, graphic, strict=True) if webp]
@@ -136,7 +137,7 @@ class Packer:
     def _encode(self, colours: Sequence[Pixels], coder: ContextCoder) -> tuple[BlockCoding, Encoded, BlockDecoder]:
         """Codes images by bits back, where that is asked for and there are images enough; otherwise by the context
         model."""
-        coding = BlockCoding(coder.coding.effort, coder.coding.levels, coder.model.number, coder.model.short_id)
+        coding = BlockCoding(coder.coding.effort, coder.coding.levels, coder.model.number, short_id(coder.model))
         if self.latent is not None:
             encoded, decoder = self.latent.encode_block(colours, coder)
             if not all(run.initial for run in encoded.runs):

@@ -26,6 +26,7 @@ from ddpmcodec.format.sections import MAX_BLOCK_METADATA, Metadata
 from ddpmcodec.images import Planes, to_image
 from ddpmcodec.models import registry
 from ddpmcodec.models.context import ContextModel
+from ddpmcodec.models.registry import Model
 from ddpmcodec.parallel import portions, run_all, thread_count
 
 LISTED = 100  # images that a message names
@@ -120,15 +121,15 @@ class Restorer:
     def _decode_files(self, entries: Sequence[Entry], files: Sequence[Part]) -> list[Result]:
         pairs = [(entry, whole_file(entry, file)) for entry, file in zip(entries, files, strict=True)]
         if self.scale > 1:
-            options = DecodeOptions(self.given.context, scale=self.scale, progress=self.progress)
+            options = DecodeOptions(self.given.files, scale=self.scale, progress=self.progress)
             return [(entry, decode_file(file.data, options).image) for entry, file in pairs]
         stored = [(entry, self._original(file)) for entry, file in pairs if self.original and file.header.is_jpeg]
         others = [(entry, file.data) for entry, file in pairs if not (self.original and file.header.is_jpeg)]
-        decoded_files = decode_files([data for _, data in others], self.given.context, self.progress)
+        decoded_files = decode_files([data for _, data in others], self.given.files, self.progress)
         return [*stored, *((entry, decoded.image) for (entry, _), decoded in zip(others, decoded_files, strict=True))]
 
     def _original(self, file: WholeFile) -> bytes:
-        return decode_original_file(file.data, DecodeOptions(progress=self.progress))
+        return decode_original_file(file.data, DecodeOptions(self.given.files, progress=self.progress))
 
     def _runs(self, job: _Job, coding: BlockCoding) -> list[Result]:
         """The wanted images of a block, of which no more is decoded than needed."""
@@ -256,25 +257,30 @@ def _ranges(numbers: Sequence[int]) -> str:
 
 # --- models: a context model, and for bits back a Gaussian model or the paper's network
 
-Source: TypeAlias = "ContextModel | LatentSource"
+Source: TypeAlias = "Model | LatentSource"
 
 
 class ModelOverrides(NamedTuple):
     """The model that a caller names in place of the embedded ones, which None stands for.
 
     Attributes:
-        context: the context model of files, runs and initial bits.
+        files: the model of files, of pixels or of JPEG coefficients.
         latent: the model for bits back.
     """
 
-    context: ContextModel | None = None
+    files: Model | None = None
     latent: LatentSource = None
+
+    @property
+    def context(self) -> ContextModel | None:
+        """The model of pixels: of files, runs and initial bits."""
+        return self.files if isinstance(self.files, ContextModel) else None
 
     @classmethod
     def of(cls, source: Source, bits_back: bool) -> ModelOverrides:
         """Sorts a model by what it is for. bits_back: what a model is for where its file does not say. Raises
         ModelError, and TypeError for what is no model."""
-        if source is None or isinstance(source, ContextModel):
+        if source is None or isinstance(source, Model):
             return cls(source)
         if not isinstance(source, (str, PathLike)):
             if not (callable(source) and hasattr(source, "id")):  # a denoiser is both; its class would import PyTorch

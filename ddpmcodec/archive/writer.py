@@ -85,7 +85,7 @@ class Writer:
         latent = latent_coder(given.latent, bits_back, progress) if by_latents else None
         coder = ContextCoder(given.context or registry.default(STACK_PIXELS), stacked, progress)
         self._packer = Packer(
-            model=given.context, effort=stacked.effort, levels=levels, coder=coder, latent=latent, webp=webp,
+            model=given.files, effort=stacked.effort, levels=levels, coder=coder, latent=latent, webp=webp,
             tile=tile_side(tile), verify=verify,
         )  # fmt: skip
         self._reading = Reading(strip, any_format, pixels)

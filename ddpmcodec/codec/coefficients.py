@@ -15,6 +15,7 @@ from ddpmcodec._native import (
     CRC32_BYTES,
     RECIPE_TAG,
     SEGMENTS_OF_JPEG,
+    CoefficientModel,
     CoefficientTile,
     Container,
 )
@@ -26,7 +27,7 @@ from ddpmcodec.format.header import COEFFICIENTS, Box, Header
 from ddpmcodec.format.sections import deflate
 from ddpmcodec.format.tiles import TILE_PIXELS, plan_jpeg_index
 from ddpmcodec.format.varint import Reader, pack_varint
-from ddpmcodec.models import jpeg as model_of_jpeg
+from ddpmcodec.models.registry import short_id
 from ddpmcodec.parallel import interruptible, run_all, side_by_side, stop_if_abandoned
 
 BLOCK_SIDE = 8  # pixels
@@ -42,7 +43,7 @@ class JpegFacts(NamedTuple):
 
 
 def encode_jpeg(
-    jpeg: bytes, facts: JpegFacts, effort: int, side: int | None, progress: Progress | None
+    jpeg: bytes, facts: JpegFacts, model: CoefficientModel, effort: int, side: int | None, progress: Progress | None
 ) -> bytes | None:
     """Return the .ddpm file of a JPEG file, or None if it cannot be rebuilt from coefficients.
 
@@ -56,8 +57,8 @@ def encode_jpeg(
         return None
     if (image.width, image.height) != (facts.width, facts.height):
         return None
-    header = _header(facts, image, effort, side)
-    chunks = _encoded(image, header, progress)
+    header = _header(facts, image, model, effort, side)
+    chunks = _encoded(image, header, model, progress)
     return assemble(header, crc16(frame).to_bytes(CRC16_BYTES, "little") + frame, chunks, _deflated(recipe))
 
 
@@ -69,19 +70,21 @@ def length_of(file: Container) -> int | None:
         return None
 
 
-def _header(facts: JpegFacts, image: _native.Coefficients, effort: int, side: int | None) -> Header:
-    model = model_of_jpeg.embedded()
+def _header(
+    facts: JpegFacts, image: _native.Coefficients, model: CoefficientModel, effort: int, side: int | None
+) -> Header:
     horizontal, vertical = (max(factors) * BLOCK_SIDE for factors in zip(*image.factors, strict=True))
     return Header(
-        facts.mode, facts.width, facts.height, effort, 0, model.number, kind=COEFFICIENTS,
+        facts.mode, facts.width, facts.height, effort, 0, model.number, short_id(model), kind=COEFFICIENTS,
         orientation=facts.orientation, frame_length=1, recipe_length=1,
         index=plan_jpeg_index(facts.width, facts.height, (horizontal, vertical), side),
     )  # fmt: skip
 
 
-def _encoded(image: _native.Coefficients, header: Header, progress: Progress | None) -> list[bytes]:
+def _encoded(
+    image: _native.Coefficients, header: Header, model: CoefficientModel, progress: Progress | None
+) -> list[bytes]:
     """The chunks of all tiles, segment after segment."""
-    model = model_of_jpeg.embedded()
 
     def encode_tile(box: Box) -> Sequence[bytes]:
         rows, columns = box

@@ -145,12 +145,12 @@ def decode_details(
     return decode_file(file, options)
 
 
-def decode_original(data: File, *, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> bytes:
+def decode_original(data: File, *, model: ModelSource = None, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> bytes:
     """The JPEG file that was encoded, byte for byte.
 
     Parameters:
         data: a .ddpm file, as `decode` takes it, for which `info` gives `original_bytes`.
-        max_pixels: as in `decode`.
+        model, max_pixels: as in `decode`.
 
     Raises:
         OutputError: the file holds no JPEG, but pixels.
@@ -169,7 +169,7 @@ def decode_original(data: File, *, max_pixels: int | None = DEFAULT_MAX_PIXELS) 
     True
     """
     check_limits(max_pixels=max_pixels)
-    return decode_original_file(bytes_of(data), DecodeOptions(max_pixels=max_pixels))
+    return decode_original_file(bytes_of(data), DecodeOptions(find(model), max_pixels=max_pixels))
 
 
 @overload

@@ -24,9 +24,8 @@ from ddpmcodec.format.header import COEFFICIENTS
 from ddpmcodec.format.sections import Metadata
 from ddpmcodec.images import Planes, to_image
 from ddpmcodec.metadata import exif_of
-from ddpmcodec.models import jpeg
 from ddpmcodec.models.context import ContextModel
-from ddpmcodec.models.registry import written_with
+from ddpmcodec.models.registry import Model, jpeg_written_with, written_with
 from ddpmcodec.parallel import interruptible, run_all, side_by_side, stop_if_abandoned, thread_count
 
 P = ParamSpec("P")
@@ -47,7 +46,7 @@ class DecodeOptions(NamedTuple):
         each_segment: give previews after every segment, also if all bytes are there.
     """
 
-    given: ContextModel | None = None
+    given: Model | None = None
     partial: bool = False
     step: int | None = None
     region: Region | None = None
@@ -135,7 +134,8 @@ class Decoding:
 
     def _set_networks(self) -> None:
         if self.header.kind == COEFFICIENTS:
-            self.core.set_jpeg_networks(jpeg.written_with(self.header), self.header.effort)
+            model = jpeg_written_with(self.header.model_number, self.header.model_id, self.options.given)
+            self.core.set_jpeg_networks(model, self.header.effort)
         else:
             self.core.set_networks(self.model.networks(self.header.effort, self.header.levels))
 
@@ -216,7 +216,7 @@ def decode_original_file(file: Content | Part, options: DecodeOptions) -> bytes:
 
 
 def decode_files(
-    files: Sequence[Content | Part], given: ContextModel | None, progress: Progress | None,
+    files: Sequence[Content | Part], given: Model | None, progress: Progress | None,
     report: Report | None = None, *, max_pixels: int | None = None,
 ) -> list[Decoded]:  # fmt: skip
     """Decode whole files; small ones of one size are decoded together, which is quicker. Raises as `decode` for the

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ddpmcodec._native import parse_header
+from ddpmcodec._native import CoefficientModel, parse_header
 from ddpmcodec.arguments import whole_number
 from ddpmcodec.codec import graphics, known_answer, originals
 from ddpmcodec.codec.batching import BATCH_PIXELS, Progress, batches, reporting
@@ -27,9 +27,9 @@ from ddpmcodec.format.streams import pack_chunk, pack_state
 from ddpmcodec.format.tiles import LEAST_SIDE, MOST_SIDE, SIDE_STEP, plan_index
 from ddpmcodec.images import Planes
 from ddpmcodec.metadata import orientation_of
-from ddpmcodec.models import THUMBNAIL_PIXELS, registry
+from ddpmcodec.models import THUMBNAIL_PIXELS, jpeg, registry
 from ddpmcodec.models.context import ContextModel
-from ddpmcodec.models.registry import ModelSource, find
+from ddpmcodec.models.registry import Model, ModelSource, find, short_id
 from ddpmcodec.parallel import run_all, side_by_side
 
 
@@ -63,7 +63,8 @@ def encode(
             smaller than 2, and 0 smaller than WebP.
         model: None (an embedded one: `photo`, or for a thumbnail of up to 4,096 pixels `cifar10`, or `photo`
             where that clearly takes fewer bytes; it is not tried at effort 2 with noise levels, where its networks are
-            much smaller), the name of an embedded one, the path of a model file, or a loaded one.
+            much smaller), the name of an embedded one, the path of a model file, or a loaded one. A model of JPEG
+            coefficients codes JPEG files, one of pixels all other images; the rest is coded by embedded models.
         strip: leave out ICC profile, XMP, and EXIF but for its orientation; of a JPEG file, code its pixels without
             them.
         any_format: take files of all formats that Pillow reads, even where it may leave out some of what they hold.
@@ -157,17 +158,29 @@ def tile_side(tile: int | None) -> int | None:
 
 
 class _Wanted(NamedTuple):
-    """How images are to be encoded: arguments of `encode`, checked. given: the model; None: embedded ones.
-    may_leave_levels: whether graphics may be coded without noise levels."""
+    """How images are to be encoded: arguments of `encode`, checked.
+
+    given: the model; None: embedded ones. may_leave_levels: whether graphics may be coded without noise levels.
+    """
 
     coding: Coding
     may_leave_levels: bool
-    given: ContextModel | None
+    given: Model | None
     webp: bool
     tile: int | None
     verify: bool
     progress: Progress | None
     report: Report | None
+
+    @property
+    def context(self) -> ContextModel | None:
+        """The model of pixels; None: embedded ones."""
+        return self.given if isinstance(self.given, ContextModel) else None
+
+    @property
+    def coefficients(self) -> CoefficientModel:
+        """The model of JPEG coefficients."""
+        return self.given if isinstance(self.given, CoefficientModel) else jpeg.embedded()
 
 
 def _wanted(
@@ -191,7 +204,7 @@ class _Part(NamedTuple):
 
 
 def _encode(pictures: Sequence[Planes], wanted: _Wanted) -> list[bytes]:
-    models = [wanted.given] * len(pictures) if wanted.given else _suited(pictures, wanted.coding)
+    models = [wanted.context] * len(pictures) if wanted.context else _suited(pictures, wanted.coding)
     stored = run_all(lambda n: _is_stored(pictures[n], models[n], wanted.webp), range(len(pictures)))
     files = _files(pictures, models, stored, wanted)
     if wanted.may_leave_levels:
@@ -255,7 +268,7 @@ def _file_of_jpeg(planes: Planes, header: Header, wanted: _Wanted) -> bytes:
     """The smaller one of a file of coefficients, if there is one, and of the JPEG as it was."""
     kept = assemble(_stored_header(JPEG, planes, header), b"", originals.pack(planes.original), b"")
     facts = JpegFacts(planes.mode, header.width, header.height, header.orientation)
-    coded = encode_jpeg(planes.original, facts, wanted.coding.effort, wanted.tile, wanted.progress)
+    coded = encode_jpeg(planes.original, facts, wanted.coefficients, wanted.coding.effort, wanted.tile, wanted.progress)
     return kept if coded is None or len(kept) <= len(coded) else coded
 
 
@@ -287,7 +300,7 @@ def _header(planes: Planes, coding: Coding, model: ContextModel, side: int | Non
     chooses it."""
     height, width, _ = planes.colour.shape
     return Header(
-        planes.mode, width, height, coding.effort, coding.levels, model.number, model.short_id,
+        planes.mode, width, height, coding.effort, coding.levels, model.number, short_id(model),
         index=plan_index(width, height, len(segments(coding.levels, height, width)), side),
         metadata_length=int(any(planes.metadata)), orientation=orientation_of(planes.metadata.exif),
     )  # fmt: skip
@@ -337,9 +350,7 @@ def _chunks(tile: Tile, parts: Sequence[int]) -> list[bytes]:
     return [pack_chunk(first, tile.states), *map(pack_chunk, others)]
 
 
-def _verify(
-    files: Sequence[bytes], pictures: Sequence[Planes], given: ContextModel | None, progress: Progress | None
-) -> None:
+def _verify(files: Sequence[bytes], pictures: Sequence[Planes], given: Model | None, progress: Progress | None) -> None:
     """Raises ChecksumError unless a decoder that knows only the bytes finds every image."""
     remedy = "nothing was kept of it; this is a defect, please report it with the image"
     try:

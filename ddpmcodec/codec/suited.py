@@ -48,14 +48,15 @@ def suited_together(images: Sequence[Pixels], coding: Coding) -> ContextModel:
 
 
 def _chosen(tried: _Bytes) -> ContextModel:
-    return registry.find(PHOTO) if tried.photo < CLEARLY_LESS * tried.usual else registry.default(THUMBNAIL_PIXELS)
+    is_photo = tried.photo < CLEARLY_LESS * tried.usual
+    return registry.find_context(PHOTO) if is_photo else registry.default(THUMBNAIL_PIXELS)
 
 
 def _tried(images: Sequence[Pixels], coding: Coding) -> list[_Bytes]:
     """What each image takes."""
     if not images or PHOTO not in models.names():
         return [_Bytes(0, 0)] * len(images)
-    usual, photo = registry.default(THUMBNAIL_PIXELS), registry.find(PHOTO)
+    usual, photo = registry.default(THUMBNAIL_PIXELS), registry.find_context(PHOTO)
     if macs_per_pixel(photo, coding) < MUCH_SMALLER * macs_per_pixel(usual, coding):
         return [_Bytes(0, 0)] * len(images)
     return list(map(_Bytes, _words(images, usual), _words(images, photo)))

@@ -19,8 +19,7 @@ from ddpmcodec.codec.reading import Picture, Reading, planes_of
 from ddpmcodec.content import File, bytes_of
 from ddpmcodec.errors import FormatError, ImageError, OutputError, TruncatedError, bytes_follow
 from ddpmcodec.format.ddpm import end_mark
-from ddpmcodec.models.context import ContextModel
-from ddpmcodec.models.registry import ModelSource, find
+from ddpmcodec.models.registry import Model, ModelSource, find
 
 FINENESS = 1.01  # between sizes that are tried: a prefix for a quality is at most so much longer than needed
 
@@ -171,9 +170,7 @@ def _sizes(first: int, last: int) -> list[int]:
     return sizes
 
 
-def _reference(
-    data: bytes, original: Picture | None, given: ContextModel | None, max_pixels: int | None
-) -> NDArray[np.uint8]:
+def _reference(data: bytes, original: Picture | None, given: Model | None, max_pixels: int | None) -> NDArray[np.uint8]:
     """Colours to compare with, [H, W, C]."""
     if original is None:
         _require_whole(data)
@@ -205,7 +202,7 @@ def _psnr(shown: NDArray[np.uint8], original: NDArray[np.uint8]) -> float:
     return math.inf if found is None else found
 
 
-def _end_of_step(data: bytes, file: Container, step: int, given: ContextModel | None, max_pixels: int | None) -> int:
+def _end_of_step(data: bytes, file: Container, step: int, given: Model | None, max_pixels: int | None) -> int:
     """Bytes of the file that its first `step` steps need."""
     header = file.header
     end = file.end_of_segment(segments_of_steps(header, step)) if header.is_tiled else header.size

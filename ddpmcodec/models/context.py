@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from ddpmcodec import _native
-from ddpmcodec._native import MAX_EFFORT, MODEL_ID_BYTES
+from ddpmcodec._native import MAX_EFFORT
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format import model_file
 from ddpmcodec.format.model_file import LARGEST_NUMBER
@@ -60,11 +60,6 @@ class ContextModel:
     def __getstate__(self) -> dict[str, Any]:
         """The state without networks, which are made again."""
         return {**self.__dict__, "_made": {}}
-
-    @property
-    def short_id(self) -> bytes:
-        """As much of the id as files hold; nothing where they hold the number."""
-        return b"" if self.number else self.id[:MODEL_ID_BYTES]
 
     def networks(self, effort: int, levels: int) -> list[_native.ContextNetwork]:
         """The network of exact pixels, and where there are noise levels those of the bands, and that of previews if

@@ -8,6 +8,7 @@ inputs: a machine that computes something else must not code.
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -15,8 +16,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ddpmcodec import _native, models
-from ddpmcodec._native import CoefficientModel, FileHeader
-from ddpmcodec.errors import ModelError
+from ddpmcodec._native import CoefficientModel
 from ddpmcodec.format import model_file
 
 KIND = "jpeg"
@@ -47,13 +47,13 @@ def embedded() -> CoefficientModel:
     return CoefficientModel.parse(models.read(models.JPEG), models.JPEG, models.NUMBERS[models.JPEG])
 
 
-def written_with(header: FileHeader) -> CoefficientModel:
-    """Return the model that a file was written with. Raises ModelError if it is missing."""
-    model = embedded()
-    if header.model_number != model.number:
-        written = f"number {header.model_number}" if header.model_number else header.model_id.hex()
-        raise ModelError(
-            f"the coefficients of the JPEG were written with model {written}, and the embedded one is number"
-            f" {model.number}: install the newest ddpmcodec"
-        )
-    return model
+def parse(data: bytes, source: str) -> CoefficientModel:
+    """Return the model of a file. source: what errors call it. Raises ModelError."""
+    return CoefficientModel.parse(data, source)
+
+
+def _reduced(model: CoefficientModel) -> tuple[Any, ...]:
+    return (embedded, ()) if model.number else (parse, (model.file, model.name))
+
+
+copyreg.pickle(CoefficientModel, _reduced)  # processes that load images are sent models

@@ -1,5 +1,5 @@
-"""Finds a context model by what a user calls it: its name, its id, or the path of its file. `photo` and `cifar10` are
-embedded. `ddpmcodec.paper.denoisers` finds the models of the paper's system.
+"""Finds a model by what a user calls it: its name, its id, or the path of its file. `photo` and `cifar10`, of pixels,
+and `jpeg`, of JPEG coefficients, are embedded. `ddpmcodec.paper.denoisers` finds the models of the paper's system.
 """
 
 from __future__ import annotations
@@ -12,26 +12,27 @@ from pathlib import Path
 from typing import overload
 
 from ddpmcodec import models
-from ddpmcodec._native import MODEL_ID_BYTES
+from ddpmcodec._native import MODEL_ID_BYTES, CoefficientModel
 from ddpmcodec.errors import ModelError, reason_of
-from ddpmcodec.format.model_file import is_unet, kind_of
+from ddpmcodec.format.model_file import described, is_unet, kind_of
 from ddpmcodec.models import context, jpeg
 from ddpmcodec.models.context import ContextModel
 
 HUB = "hub:"  # before the name of a repository with a checkpoint of the paper's network
 ID = re.compile(f"[0-9a-f]{{{2 * MODEL_ID_BYTES},64}}")  # as it is printed, or more of it
 
-ModelSource = ContextModel | str | Path | None  # what a caller names a context model by
+Model = ContextModel | CoefficientModel  # of pixels, or of JPEG coefficients
+ModelSource = Model | str | Path | None  # what a caller names a model by
 
 
 @overload
 def find(source: None) -> None: ...
 @overload
-def find(source: ContextModel | str | Path) -> ContextModel: ...
+def find(source: Model | str | Path) -> Model: ...
 @overload
-def find(source: ModelSource) -> ContextModel | None: ...
-def find(source: ModelSource) -> ContextModel | None:
-    """A context model by what a user calls it.
+def find(source: ModelSource) -> Model | None: ...
+def find(source: ModelSource) -> Model | None:
+    """A model of pixels or of JPEG coefficients by what a user calls it.
 
     Parameters:
         source: the name of an embedded model; its id, eight hexadecimal digits or more; a path. A model is returned as
@@ -45,7 +46,7 @@ def find(source: ModelSource) -> ContextModel | None:
     >>> find("cifar10").name
     'cifar10'
     """
-    if source is None or isinstance(source, ContextModel):
+    if source is None or isinstance(source, Model):
         return source
     if not isinstance(source, (str, os.PathLike)):
         raise TypeError(f"a model is a name, a path or a loaded model, not {source!r}")
@@ -55,14 +56,24 @@ def find(source: ModelSource) -> ContextModel | None:
     return _embedded(name) if name is not None else parse(read(source), str(source))
 
 
-def parse(data: bytes, source: str) -> ContextModel:
-    """A context model from the bytes of its file, wherever that lies. An embedded model stays one: files name it by its
-    number. source: what errors call it. Raises ModelError."""
+def find_context(source: Model | str | Path) -> ContextModel:
+    """A model of pixels by what a user calls it. Raises as `find`."""
+    model = find(source)
+    if not isinstance(model, ContextModel):
+        name = model.name if isinstance(source, Model) else source
+        raise ModelError(f"{name}: a model of JPEG coefficients; one of pixels is needed here")
+    return model
+
+
+def parse(data: bytes, source: str) -> Model:
+    """A model from the bytes of its file, wherever that lies. An embedded model stays one: files name it by its number.
+    source: what errors call it. Raises ModelError."""
     model_id = hashlib.sha256(data).digest()
-    for name in models.CONTEXT_MODELS:
+    for name in (*models.CONTEXT_MODELS, models.JPEG):
         if models.ids().get(name) == model_id:
             return _embedded(name)
-    return context.parse(data, source)
+    is_jpeg = described(data, source)["kind"] == jpeg.KIND
+    return jpeg.parse(data, source) if is_jpeg else context.parse(data, source)
 
 
 def is_denoiser(source: str | Path) -> bool | None:
@@ -100,19 +111,37 @@ def read(source: str | Path) -> bytes:
 
 def default(pixels: int) -> ContextModel:
     """The embedded context model for an image of so many pixels."""
-    return _embedded(models.default_name(pixels))
+    return find_context(models.default_name(pixels))
 
 
-def written_with(number: int, model_id: bytes, given: ContextModel | None, what: str = "file") -> ContextModel:
-    """The context model of a file or an archive, by its number (0: none) or the first bytes of its id.
+def short_id(model: Model) -> bytes:
+    """As much of a model's id as files hold; nothing if they hold its number."""
+    return b"" if model.number else model.id[:MODEL_ID_BYTES]
+
+
+def written_with(number: int, model_id: bytes, given: Model | None, what: str = "file") -> ContextModel:
+    """The model of the pixels of a file or an archive, by its number (0: none) or the first bytes of its id.
 
     given: found beside the embedded ones; it also stands for the embedded model of its name, as a copy of another
     version. Raises ModelError where the model is missing.
     """
+    return find_context(_written_with(number, model_id, given, what))
+
+
+def jpeg_written_with(number: int, model_id: bytes, given: Model | None) -> CoefficientModel:
+    """The model of the JPEG coefficients of a file. Raises ModelError where it is missing. Otherwise as
+    `written_with`."""
+    model = _written_with(number, model_id, given, "file")
+    if not isinstance(model, CoefficientModel):
+        raise ModelError(f"the file holds coefficients of a JPEG, and claims model {model.name!r}: the data is damaged")
+    return model
+
+
+def _written_with(number: int, model_id: bytes, given: Model | None, what: str) -> Model:
     name = name_of_number(number)
     if given is not None:
         is_copy = bool(number) and not given.number and given.name == name
-        if is_copy or (given.number, given.short_id) == (number, model_id):
+        if is_copy or (given.number, short_id(given)) == (number, model_id):
             return given
     if number and name in models.names():
         return _embedded(name)
@@ -126,7 +155,7 @@ def written_with(number: int, model_id: bytes, given: ContextModel | None, what:
             f"the {what} was written with model {_printed(number, model_id)}, and the given model {given.name!r} is"
             f" {given.id[:MODEL_ID_BYTES].hex()}: decode with the model that wrote it (model=PATH)"
         )
-    known = ((name, model_id) for name, model_id in models.ids().items() if name in models.CONTEXT_MODELS)
+    known = ((name, model_id) for name, model_id in models.ids().items() if name in models.NUMBERS)
     embedded = ", ".join(f"{model_id[:MODEL_ID_BYTES].hex()} ({name})" for name, model_id in known)
     raise ModelError(
         f"the {what} was written with model {_printed(number, model_id)}, and the embedded models are"
@@ -135,8 +164,10 @@ def written_with(number: int, model_id: bytes, given: ContextModel | None, what:
 
 
 @cache
-def _embedded(name: str) -> ContextModel:
+def _embedded(name: str) -> Model:
     """An embedded model, which is read once."""
+    if name == models.JPEG:
+        return jpeg.embedded()
     return context.parse(models.read(name), name, models.NUMBERS.get(name, 0), models.ids()[name])
 
 

@@ -23,7 +23,7 @@ from ddpmcodec.codec.passes import new_pass
 from ddpmcodec.codec.passes import run as run_pass
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.models.context import EFFORTS, PREVIEW, ContextModel
-from ddpmcodec.models.registry import find
+from ddpmcodec.models.registry import find_context
 from ddpmcodec.training import run, state
 from ddpmcodec.training.context_trainer import optimizers_of
 from ddpmcodec.training.data import Mixture, Pixels, crops_of, grey, image_sets, left_out
@@ -152,7 +152,7 @@ class PreviewTrainer:
     ) -> None:  # fmt: skip
         """held_out: images uint8 [H, W, 3]. Raises ModelError where there is no such model."""
         self.settings, self.crops, self.device = settings, crops, torch.device(device)
-        self.model = find(settings.model)
+        self.model = find_context(settings.model)
         self.step, self.seconds, self.images_digest, self.number = 0, 0.0, "", 0
         torch.manual_seed(settings.seed)
         self.network = TrainablePreviewNetwork(shape_of(settings.width, settings.depth)).to(self.device)
@@ -247,7 +247,7 @@ def train(
     raises is that of `context_run.train`."""
     with run.alone_in(out):
         settings, resumes = run.settings_of(out, settings, resume=resume, chosen=chosen, changes=CHANGES)
-        find(settings.model)  # before images are read, which may take long
+        find_context(settings.model)  # before images are read, which may take long
         images = image_sets(settings.data, validate=settings.validate, hold_out=settings.hold_out)
         crops = crops_of(images.sets, settings.crop, settings.seed)
         for note in (*images.notes, *left_out(images.sets, crops.parts)):

@@ -6,15 +6,18 @@ import binascii
 import json
 import os
 import subprocess
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import load
 
 import ddpmcodec
-from ddpmcodec import codec
+from ddpmcodec import codec, models
+from ddpmcodec.models.jpeg import pack
 from installed import GOLDEN, TINY, Installed, golden_pixels, pixels_of
 
 PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
@@ -214,6 +217,19 @@ def test_stored_files(installed: Installed, tmp_path: Path) -> None:
     assert installed.run("-", "-", "--original", "--partial", data=cut).code == 3
     shown = installed.run("-", "-", "--partial", data=cut)
     assert np.array_equal(shown.pixels, codec.decode(cut, partial=True, as_array=True))
+
+
+def test_jpeg_coefficients_by_the_installed_model_or_by_ones_own(installed: Installed, tmp_path: Path) -> None:
+    coded = GOLDEN / "v1" / "jpeg-progressive.ddpm"
+    jpeg = coded.with_suffix(".jpg").read_bytes()
+    assert installed.run(coded, "-", "--original").stdout == jpeg
+    (own := tmp_path / "own.safetensors").write_bytes(pack(load(models.read(models.JPEG)), "own"))
+    data = codec.encode(BytesIO(jpeg), model=own)
+    assert codec.info(data)["model_id"] in installed.run("--info", "-", data=data).stdout.decode()
+    assert installed.run("-", "-", "--original", "--model", own, data=data).stdout == jpeg
+    for model in ([], ["--model", models.path(models.JPEG)], WITH_TINY):
+        ended = installed.run("-", "-", "--original", *model, data=data)
+        assert (ended.code, ended.stdout) == (4, b"")
 
 
 def test_info_version_and_help(installed: Installed, photo: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from ddpmcodec.format.model_file import kind_of
 from ddpmcodec.training.coefficients import coefficient_trainer, replay_files
 
 Ddpm = Callable[..., Any]  # conftest.Ddpm
+RATES = ("--muon-rate", 1e-5, "--adam-rate", 1e-5)
 SMALL = ("--size", 1, "--steps", 2, "--crop", 32, "--hold-out", 1, "--batch", 128)
 
 
@@ -70,6 +72,32 @@ def test_a_run_goes_on_and_all_make_a_model(data: Path, tmp_path: Path, ddpm: Dd
     ended = ddpm("export", data / "run1", data / "run2", data / "rest", "-o", path)
     assert ended.code == 0, ended.stderr
     assert kind_of(path) == "jpeg"
+
+
+@pytest.fixture(scope="module")
+def own(data: Path, few_files: None, ddpm_once: Ddpm) -> Path:
+    """A model that begins as the embedded one."""
+    run, path = data / "started", data / "own.safetensors"
+    ended = ddpm_once("train-jpeg", "--data", data, "--out", run, "--effort", 1, "--start", "jpeg", *RATES, *SMALL)
+    assert ended.code == 0, ended.stderr
+    ended = ddpm_once("export", run, "-o", path, "--base", "jpeg", "--name", "mine")
+    assert ended.code == 0, ended.stderr
+    return path
+
+
+def test_a_trained_model_codes_jpeg_files(data: Path, own: Path, tmp_path: Path, ddpm: Ddpm) -> None:
+    source, coded, back = data / "3.jpg", tmp_path / "3.ddpm", tmp_path / "3.jpg"
+    ended = ddpm("encode", "--model", own, source, "-o", coded)
+    assert ended.code == 0, ended.stderr
+    facts = json.loads(ddpm("info", "--json", coded).stdout)
+    model_id = hashlib.sha256(own.read_bytes()).hexdigest()[:8]
+    assert (facts["coding"], facts["model_number"], facts["model_id"]) == ("JPEG coefficients", 0, model_id)
+    for options, code in (((), 4), (("--model", "photo"), 4), (("--model", own), 0)):
+        ended = ddpm("decode", "--original", coded, "-o", back, *options)
+        assert (ended.code, back.exists()) == (code, not code), ended.stderr
+        assert (model_id in ended.stderr) == bool(code)
+        assert ddpm("test", coded, *options).code == code
+    assert back.read_bytes() == source.read_bytes()
 
 
 @pytest.mark.parametrize(("option", "word"), [(("--roles", "red"), "luma, chroma"), (("--start", "none"), "none")])

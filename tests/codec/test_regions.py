@@ -24,6 +24,7 @@ from ddpmcodec.errors import ChecksumError, ImageError, TruncatedError
 from ddpmcodec.format.ddpm import assemble
 from ddpmcodec.format.header import Header, Index
 from ddpmcodec.models.context import ContextModel
+from ddpmcodec.models.registry import short_id
 
 Picture = Callable[..., Image.Image]
 WIDTH, HEIGHT, TILE = 150, 100, 64
@@ -54,7 +55,7 @@ def expected(image: Image.Image, box: tuple[int, int, int, int]) -> np.ndarray:
 def test_alpha_takes_the_memory_of_a_part(model: ContextModel) -> None:
     side, tile = 1 << 13, 1 << 10
     count = (side // tile) ** 2
-    header = Header("RGBA", side, side, 1, 0, model.number, model.short_id, index=Index(tile, tile))
+    header = Header("RGBA", side, side, 1, 0, model.number, short_id(model), index=Index(tile, tile))
     forged = assemble(header, b"\0", [b""] * (8 * count), b"")
     tracemalloc.start()
     try:

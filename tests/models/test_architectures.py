@@ -18,6 +18,7 @@ from ddpmcodec.format import model_file
 from ddpmcodec.models import architectures, context
 from ddpmcodec.models.architectures import Contract, contract_of, exact_sums, find, register
 from ddpmcodec.models.context import ContextModel, pack, parse
+from ddpmcodec.models.registry import short_id
 
 pytestmark = pytest.mark.usefixtures("linear")
 
@@ -65,7 +66,7 @@ def test_other_efforts_are_those_of_the_core(model: ContextModel) -> None:
     image = picture(20, 33)
     of_photo = ddpmcodec.encode(image, effort=2, levels=0, model="photo", webp=False)
     other = ddpmcodec.encode(image, effort=2, levels=0, model=model, webp=False)
-    assert len(other) == len(of_photo) + len(model.short_id)
+    assert len(other) == len(of_photo) + len(short_id(model))
     assert np.array_equal(ddpmcodec.decode(other, model=model, as_array=True), image)
 
 

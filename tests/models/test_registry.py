@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
+from coefficients import model_bytes
 
 from ddpmcodec import models
 from ddpmcodec.errors import ModelError
 from ddpmcodec.models.context import ContextModel
-from ddpmcodec.models.registry import find, is_denoiser, written_with
+from ddpmcodec.models.registry import find, find_context, is_denoiser, jpeg_written_with, short_id, written_with
 
 
 def test_a_context_model_is_found_by_name_id_and_path() -> None:
@@ -39,10 +41,10 @@ def test_a_file_named_like_an_id_is_the_file(tmp_path: Path, monkeypatch: pytest
 
 def test_the_model_of_a_file_is_found_by_its_number(context_model: ContextModel) -> None:
     assert written_with(models.NUMBERS["cifar10"], b"", None) is find("cifar10")
-    assert written_with(0, context_model.short_id, context_model) is context_model
+    assert written_with(0, short_id(context_model), context_model) is context_model
     assert written_with(models.NUMBERS["cifar10"], b"", context_model) is find("cifar10")  # a model given is one more
     with pytest.raises(ModelError, match=r"written with .*embedded models"):
-        written_with(0, context_model.short_id, None, "archive")
+        written_with(0, short_id(context_model), None, "archive")
     for given in None, context_model:
         with pytest.raises(ModelError, match=r"number 99 .*newer"):
             written_with(99, b"", given)
@@ -55,6 +57,24 @@ def test_a_copy_stands_for_the_embedded_model_of_another_version() -> None:
     assert written_with(photo.number, b"", copy) is copy
     assert written_with(models.NUMBERS["cifar10"], b"", copy) is find("cifar10")
     assert written_with(photo.number, b"", photo) is photo
+
+
+def test_models_of_jpeg_coefficients_are_found_alike(tmp_path: Path) -> None:
+    found, path = find("jpeg"), tmp_path / "own.safetensors"
+    path.write_bytes(model_bytes())
+    assert find(models.path("jpeg")) is find(models.ids()["jpeg"].hex()) is found
+    assert jpeg_written_with(models.NUMBERS["jpeg"], b"", find("photo")) is found
+    own = find(path)
+    assert jpeg_written_with(0, short_id(own), own) is own
+    assert pickle.loads(pickle.dumps(own)).id == own.id
+    assert pickle.loads(pickle.dumps(found)) is found
+    for given in None, found:
+        with pytest.raises(ModelError, match=short_id(own).hex()):
+            jpeg_written_with(0, short_id(own), given)
+    with pytest.raises(ModelError, match="'photo'"):
+        jpeg_written_with(models.NUMBERS["photo"], b"", None)
+    with pytest.raises(ModelError, match="JPEG coefficients"):
+        find_context(path)
 
 
 def test_an_embedded_model_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

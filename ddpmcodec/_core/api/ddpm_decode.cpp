@@ -73,10 +73,11 @@ void print_info(const ddpm_info& info) {
     static constexpr const char* KINDS[] = {"pixels", "a WebP file", "a JPEG file", "the coefficients of a JPEG file"};
     std::printf("size: %u x %u\nmode: %s\nholds: %s\norientation: %u\n", info.width, info.height, info.mode < 5 ? MODES[info.mode] : "unknown",
                 info.kind < 4 ? KINDS[info.kind] : "unknown", info.orientation);
-    if (info.kind == DDPM_KIND_PIXELS) {
+    if (info.kind == DDPM_KIND_PIXELS || info.kind == DDPM_KIND_COEFFICIENTS) {
         const char* name = ddpm_model_name(info.model_number);
         const std::string model = name ? name : info.model_number ? "number " + std::to_string(info.model_number) : hex(info.model_id);
-        std::printf("effort: %u\nnoise levels: %u\nmodel: %s\ntiles: %u of up to %u x %u\n", info.effort, info.levels, model.c_str(), info.tiles, info.tile_width, info.tile_height);
+        if (info.kind == DDPM_KIND_PIXELS) std::printf("noise levels: %u\n", info.levels);
+        std::printf("effort: %u\nmodel: %s\ntiles: %u of up to %u x %u\n", info.effort, model.c_str(), info.tiles, info.tile_width, info.tile_height);
     }
     if (!info.file_length) return void(std::printf("bytes: shared with other images\n"));
     std::printf("bytes: %llu, of which header %llu and payload %llu\n", (unsigned long long)info.file_length, (unsigned long long)info.header_length, (unsigned long long)info.payload_length);
@@ -140,7 +141,7 @@ void decode(const Options& options) {
     for (;;) {
         const ddpm_event event = ddpm_decoder_advance(decoder.get(), DDPM_FOREVER);
         if (event == DDPM_NEED_PIXELS) return write_output(options, stored_file(decoder, options));
-        if (event == DDPM_NEED_MODEL && options.is_original) fail(FAILED, "holds pixels, and no other file: leave out --original");
+        if (event == DDPM_NEED_MODEL && options.is_original && info_of(decoder).kind == DDPM_KIND_PIXELS) fail(FAILED, "holds pixels, and no other file: leave out --original");
         if (event == DDPM_NEED_MODEL) set_model(decoder, options);
         if (event == DDPM_DONE) break;
         if (event == DDPM_ERROR || event == DDPM_NEED_BYTES) {

@@ -47,7 +47,9 @@ void bind_coefficients(nb::module_& m) {
             return std::const_pointer_cast<CoefficientModel>(CoefficientModel::parse(view_of(data), source, number));
         }, "data"_a, "source"_a, "number"_a = 0)
         .def_prop_ro("name", &CoefficientModel::name)
+        .def_prop_ro("id", [](const CoefficientModel& model) { return nb::bytes(model.id().data(), model.id().size()); })
         .def_prop_ro("number", &CoefficientModel::number)
+        .def_prop_ro("file", [](const CoefficientModel& model) { return nb::bytes(model.file().data(), model.file().size()); })
         .def("check", [](const CoefficientModel& model, int effort) { model.networks(effort); }, "effort"_a, nb::call_guard<nb::gil_scoped_release>());
     nb::class_<PyTile>(m, "CoefficientTile", "A tile of the coefficients of a JPEG file that is encoded.")
         .def(nb::init<const CoefficientModel&, int, const Coefficients&, const std::tuple<int, int, int, int>&>(), "model"_a, "effort"_a, "image"_a, "box"_a)

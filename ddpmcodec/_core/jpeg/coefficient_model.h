@@ -75,6 +75,7 @@ class CoefficientModel {
     const std::string& name() const { return name_; }
     const Digest& id() const { return id_; }
     int number() const { return number_; }
+    Bytes file() const { return data_; }
 
     // Networks are made when they are first asked for, by any thread. Throws Error: ARGUMENT if there is no such effort, MODEL if networks
     // do not compute here what they must, or cannot be made.
