@@ -3,29 +3,49 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from ddpmcodec.errors import DdpmError, OutputError
 
-from ._common import naming_options, say
-from ._options import PATH_NAME, Finite
+from ._common import INTERRUPTED, counted, naming_options, say
+from ._options import PATH_NAME, Finite, as_one, with_options
 
-T = TypeVar("T")
-Command = TypeVar("Command", bound=Callable[..., object])
+if TYPE_CHECKING:
+    from ddpmcodec.training.run import Trainer
+
+T = TypeVar("T", bound="Trainer")
+Command = Callable[..., Any]
 ARGUMENT = re.compile(r"(?<![^\s(])(\w+)=(\.\.\.)?")  # in an error: as a word, and not in a path
 
 
 def _data_or_resume(context: click.Context, _option: click.Parameter, data: tuple[str, ...]) -> tuple[str, ...]:
-    """Raises UsageError for a command that neither begins a run nor goes on with one."""
+    """Return paths that a resumed run finds from any folder. Raises UsageError for a command that neither begins a run
+    nor goes on with one."""
     if not data and not context.params["resume"]:
         raise click.UsageError("name images to train on with --data, or go on with the run in --out with --resume")
-    return data
+    return tuple(map(_absolute, data))
+
+
+def _absolute_path(_context: click.Context, _option: click.Parameter, path: str | None) -> str | None:
+    return None if path is None else _absolute(path)
+
+
+def model_or_path(_context: click.Context, _option: click.Parameter, source: str | None) -> str | None:
+    """Return the name of an embedded model as it is, and any other as a path that a resumed run finds."""
+    from ddpmcodec import models
+
+    return source if source is None or source in models.names() else _absolute(source)
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).resolve())
 
 
 data_option = click.option(
@@ -68,7 +88,11 @@ hold_out_option = click.option(
     help="Last images of the first data set, kept for evaluation; default: a tenth, 2000 at most.",
 )
 validate_option = click.option(
-    "--validate", type=PATH_NAME, metavar="PATH", help="Data to evaluate on, instead of images held out."
+    "--validate",
+    type=PATH_NAME,
+    callback=_absolute_path,
+    metavar="PATH",
+    help="Data to evaluate on, instead of images held out.",
 )
 seed_option = click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 compile_option = click.option(
@@ -110,24 +134,75 @@ def rate_options(inner: str, *, adam: float, muon: float = 0.02) -> Callable[[Co
     return lambda command: of_inner(rest(command))
 
 
-def chosen() -> set[str]:
-    """Names of the options that the command line gives."""
+def run_options(command: Command) -> Command:
+    """Adds --data, --out and --resume, with which the options of every command that trains begin."""
+    return with_options(command, (data_option, out_option, resume_option))
+
+
+def held_out_options(command: Command) -> Command:
+    """Adds --hold-out and --validate, which name the images to evaluate on."""
+    return with_options(command, (hold_out_option, validate_option))
+
+
+def progress_options(*more: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Adds --seed, --evaluate-minutes and `more`, which end them, and hands a command its `RunOptions` as one value."""
+    return lambda command: with_options(as_one(RunOptions, command), (seed_option, evaluate_option, *more))
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of a run that are no settings of what it trains: a resumed run takes new ones.
+
+    Attributes:
+        device, compiled: as the trainers take them; a command may have neither option.
+    """
+
+    out: str
+    resume: bool
+    evaluate_minutes: float
+    device: str | None = None
+    compiled: bool | None = None
+
+    def train(
+        self, train: Callable[..., tuple[T, bool]], settings: object, then: Callable[[T], str | None], *,
+        chosen: Collection[str] | None = None, noun: str = "image",
+    ) -> int:  # fmt: skip
+        """Train until a run is done or interrupted, say which, and return the exit code.
+
+        Parameters:
+            train: a trainer's function of that name.
+            then: makes of the trainer the end of the last line; None says nothing.
+            chosen: names of the settings that the command line chooses; by default those of its options.
+            noun: each of the things that were trained on.
+
+        Raises:
+            OutputError: if the run cannot write.
+        """
+        how = {name: value for name, value in vars(self).items() if name != "out"}
+        how = {name: value for name, value in how.items() if name in click.get_current_context().params}
+        how["chosen"] = chosen_settings() if chosen is None else chosen
+        trainer = _trained(self.out, lambda: train(settings, Path(self.out), say, **how))
+        if trainer is None:
+            return INTERRUPTED
+        if (last := then(trainer)) is not None:
+            done = f"{counted(trainer.step, 'step')}, {counted(trainer.images, noun)}"
+            say(f"{self.out}: {done}; {last}")
+        return 0
+
+
+def chosen_settings() -> set[str]:
+    """Return the names of the settings that the command line chooses.
+
+    Of a command with --hours and --steps, --hours chooses no steps, too, so that a resumed run that went by these goes
+    by hours. Raises UsageError if both are given.
+    """
     context = click.get_current_context()
-    return {name for name in context.params if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
-
-
-def chosen_of_a_length() -> set[str]:
-    """`chosen` of a command with --hours and --steps: --hours chooses no steps, too, so that a resumed run that went by
-    these goes by hours. Raises UsageError where both are given."""
-    given = chosen()
+    given = {name for name in context.params if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
     if {"steps", "hours"} <= given:
         raise click.UsageError("--steps takes the place of --hours: give one of them")
-    return given | {"steps"} if "hours" in given else given
-
-
-def absolute(paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Paths that a resumed run finds from any folder."""
-    return tuple(str(Path(path).resolve()) for path in paths)
+    if "hours" in given and "steps" in context.params:
+        given.add("steps")
+    return given - {each.name for each in fields(RunOptions)}
 
 
 @contextmanager
@@ -147,10 +222,10 @@ def naming_settings() -> Iterator[None]:
         raise type(error)(ARGUMENT.sub(option, str(error))) from error
 
 
-def trained(out: str, run: Callable[[], tuple[T, bool]]) -> T | None:
-    """The trainer of a run that is done; None, after saying what is kept, where it was interrupted.
+def _trained(out: str, run: Callable[[], tuple[T, bool]]) -> T | None:
+    """Return the trainer of a run that is done; None, after saying what is kept, if it was interrupted.
 
-    Raises OutputError, which says so too, where the run cannot write.
+    Raises OutputError, which says so too, if the run cannot write.
     """
     try:
         with naming_settings():

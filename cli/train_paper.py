@@ -8,26 +8,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._common import EXIT_CODES, INTERRUPTED, counted, say
+from ._common import EXIT_CODES
 from ._options import Finite
 from ._training import (
-    absolute,
+    RunOptions,
     camera_option,
-    chosen,
-    chosen_of_a_length,
+    chosen_settings,
     compile_option,
-    data_option,
     device_option,
-    evaluate_option,
-    hold_out_option,
+    held_out_options,
     hours_option,
-    out_option,
+    progress_options,
     rate_options,
-    resume_option,
-    seed_option,
+    run_options,
     steps_option,
-    trained,
-    validate_option,
 )
 
 if TYPE_CHECKING:
@@ -37,9 +31,7 @@ PAPER = {"cifar10": {"size": 32, "batch": 128, "rate": 2e-4}, "large256": {"size
 
 
 @click.command("train-ddpm", epilog=EXIT_CODES)
-@data_option
-@out_option
-@resume_option
+@run_options
 @click.option(
     "--network",
     type=click.Choice(list(PAPER)),
@@ -87,14 +79,10 @@ PAPER = {"cifar10": {"size": 32, "batch": 128, "rate": 2e-4}, "large256": {"size
     metavar="N",
     help="Last images of the data, to evaluate the variational bound on; the paper holds none out.",
 )
-@seed_option
-@device_option
-@evaluate_option
-@compile_option
+@progress_options(device_option, compile_option)
 def train_ddpm(
-    data: tuple[str, ...], out: str, resume: bool, network: str, channels: int | None, dropout: float | None,
-    device: str | None, evaluate_minutes: float, compiled: bool | None, **options: object,
-) -> int:  # fmt: skip
+    run: RunOptions, data: tuple[str, ...], network: str, channels: int | None, dropout: float | None, **options: object
+) -> int:
     """Train the network of the DDPM paper, or go on.
 
     Progress is on stderr. Ctrl-C keeps the last save; SIGTERM saves first.
@@ -108,18 +96,19 @@ def train_ddpm(
 
     config = _config(network, channels, dropout, learned_variance=options["objective"] == "hybrid")
     values = PAPER[network] | {name: value for name, value in options.items() if value is not None}
-    settings = ddpm_trainer.DdpmSettings(absolute(data), config, **values)  # type: ignore[arg-type]
-    given = chosen()
-    named = given & {"data", *options} | ({"network"} if given & {"network", "channels", "dropout"} else set())
-    how = {"resume": resume, "chosen": named, "device": device, "compiled": compiled}
-    how["evaluate_minutes"] = evaluate_minutes
-    trainer = trained(out, lambda: ddpm_trainer.train(settings, Path(out), say, **how))  # type: ignore[arg-type]
-    if trainer is None:
-        return INTERRUPTED
-    if trainer.where.rank == 0:
-        done = f"{counted(trainer.step, 'step')}, {counted(trainer.images, 'image')}"
-        say(f"{out}: {done}; the averaged network is {Path(out, checkpoints.OWN)}")
-    return 0
+    settings = ddpm_trainer.DdpmSettings(data, config, **values)  # type: ignore[arg-type]
+    chosen = _with_settings(chosen_settings(), "network", {"network", "channels", "dropout"})
+
+    def then(trainer: ddpm_trainer.DdpmTrainer) -> str | None:
+        is_first = trainer.where.rank == 0  # of the devices, and one of them speaks
+        return f"the averaged network is {Path(run.out, checkpoints.OWN)}" if is_first else None
+
+    return run.train(ddpm_trainer.train, settings, then, chosen=chosen)
+
+
+def _with_settings(chosen: set[str], setting: str, options: set[str]) -> set[str]:
+    """Return names of settings with one that several options make, in place of these."""
+    return chosen - options | ({setting} if chosen & options else set())
 
 
 def _config(network: str, channels: int | None, dropout: float | None, *, learned_variance: bool) -> UNetConfig:
@@ -137,10 +126,8 @@ def _config(network: str, channels: int | None, dropout: float | None, *, learne
 
 
 @click.command(epilog=EXIT_CODES)
-@data_option
-@out_option
+@run_options
 @click.option("--name", default="gaussian", show_default=True, help="What the model calls itself.")
-@resume_option
 @click.option("--start", metavar="RUN|MODEL", help="Start from the network of another run, or of a model: fine-tuning.")
 @hours_option
 @steps_option
@@ -157,8 +144,7 @@ def _config(network: str, channels: int | None, dropout: float | None, *, learne
     "--crop", type=click.IntRange(4), default=32, show_default=True, help="Side of the training crops, a multiple of 4."
 )
 @camera_option
-@hold_out_option
-@validate_option
+@held_out_options
 @click.option(
     "--width",
     type=click.IntRange(1),
@@ -174,12 +160,10 @@ def _config(network: str, channels: int | None, dropout: float | None, *, learne
     show_default=True,
     help="Blocks down, at the bottom, up.",
 )
-@seed_option
-@evaluate_option
-@compile_option
+@progress_options(compile_option)
 def train_gaussian(
-    data: tuple[str, ...], out: str, resume: bool, blocks: tuple[int, int, int], width: int, validate: str | None,
-    evaluate_minutes: float, compiled: bool | None, **options: object,
+    run: RunOptions, data: tuple[str, ...], validate: str | None, blocks: tuple[int, int, int], width: int,
+    **options: object,
 ) -> int:  # fmt: skip
     """Train an exact model of the paper's diffusion process, for bits back and sampling, or go on with one.
 
@@ -189,18 +173,10 @@ def train_gaussian(
     from ddpmcodec.training import gaussian_trainer
 
     down, bottom, up = blocks
+    architecture = Architecture(width, 2 * width, down, bottom, up)
     settings = gaussian_trainer.GaussianSettings(
-        absolute(data),
-        architecture=Architecture(width, 2 * width, down, bottom, up),
-        validate=validate and absolute((validate,))[0],
-        **options,  # type: ignore[arg-type]
-    )
-    given = chosen_of_a_length()
-    named = given & {"data", "validate", *options} | ({"architecture"} if given & {"width", "blocks"} else set())
-    how = {"resume": resume, "chosen": named, "evaluate_minutes": evaluate_minutes, "compiled": compiled}
-    trainer = trained(out, lambda: gaussian_trainer.train(settings, Path(out), say, **how))  # type: ignore[arg-type]
-    if trainer is None:
-        return INTERRUPTED
-    done = f"{counted(trainer.step, 'step')}, {counted(trainer.images, 'image')}"
-    say(f"{out}: {done}; the model is {Path(out, gaussian_trainer.MODEL)}")
-    return 0
+        data, architecture=architecture, validate=validate, **options  # type: ignore[arg-type]
+    )  # fmt: skip
+    chosen = _with_settings(chosen_settings(), "architecture", {"width", "blocks"})
+    model = Path(run.out, gaussian_trainer.MODEL)
+    return run.train(gaussian_trainer.train, settings, lambda _: f"the model is {model}", chosen=chosen)
