@@ -98,9 +98,9 @@ def watched(sampler: Sampler, name: str, calls: int, size: Sequence[int], *, qui
         if advance is None:
             yield sampler
         else:
-            from ddpmcodec.paper import denoiser
+            from ddpmcodec.paper.diffusion import watched
 
-            yield replace(sampler, denoiser=denoiser.watched(sampler.denoiser, lambda images: advance(images * pixels)))
+            yield replace(sampler, denoiser=watched(sampler.denoiser, lambda images: advance(images * pixels)))
 
 
 def read_images(names: Sequence[str], *, quiet: bool) -> Tensor:

@@ -30,11 +30,10 @@ from ddpmcodec.models import architectures, registry
 from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, ContextModel, pack
 from ddpmcodec.models.registry import find
 from ddpmcodec.paper import checkpoints, denoisers
-from ddpmcodec.paper.denoiser import Prediction
 from ddpmcodec.paper.denoisers import find_denoiser
-from ddpmcodec.paper.gaussian.architecture import Architecture
+from ddpmcodec.paper.diffusion import Prediction
 from ddpmcodec.paper.gaussian.model import GaussianModel, export
-from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
+from ddpmcodec.paper.gaussian.network import Architecture, TrainableGaussian
 from ddpmcodec.paper.paper_denoiser import PaperDenoiser
 from ddpmcodec.paper.schedule import ddpm_linear
 from ddpmcodec.paper.unet import UNet, UNetConfig

@@ -38,8 +38,8 @@ from ddpmcodec.format.block import LEVEL_UNIT, Block, BlockCoding, Run
 from ddpmcodec.paper import bits_back, numerics
 from ddpmcodec.paper.ans import LOGISTIC_PRECISION, STATE_LOW, Stack
 from ddpmcodec.paper.bits_back import LatentLevel, hierarchy
-from ddpmcodec.paper.denoiser import IntegerPrediction, Latents, Predictor, RoundedDenoiser
 from ddpmcodec.paper.denoisers import find_denoiser, is_embedded, written_with
+from ddpmcodec.paper.diffusion import IntegerPrediction, Latents, Predictor, RoundedDenoiser
 from ddpmcodec.paper.gaussian.model import GaussianModel
 from ddpmcodec.paper.numerics import Description, exact_torch
 from ddpmcodec.paper.paper_denoiser import PaperDenoiser

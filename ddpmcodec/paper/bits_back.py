@@ -36,7 +36,7 @@ from torch import Tensor
 from ddpmcodec._native import MAX_LATENT_LEVEL
 from ddpmcodec.format.block import LEVEL_UNIT
 from ddpmcodec.paper.ans import Stack, pop_gaussian, pop_logistic, push_gaussian, push_logistic
-from ddpmcodec.paper.denoiser import (
+from ddpmcodec.paper.diffusion import (
     LAST_SCALE,
     MEAN_LIMIT,
     OCTAVE,
@@ -45,8 +45,10 @@ from ddpmcodec.paper.denoiser import (
     IntegerPrediction,
     Latents,
     Predictor,
+    Reverse,
+    reverse,
+    reverse_conditionals,
 )
-from ddpmcodec.paper.diffusion import Reverse, reverse, reverse_conditionals
 from ddpmcodec.paper.schedule import HALF_RANGE
 from ddpmcodec.parallel import one_thread_if
 

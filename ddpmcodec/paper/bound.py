@@ -20,8 +20,17 @@ import torch
 from torch import Tensor
 
 from ddpmcodec.comparison import psnr
-from ddpmcodec.paper.denoiser import Denoiser, Prediction, pixel_bits, watched
-from ddpmcodec.paper.diffusion import LN2, kl_gaussian, posterior, reverse, step_kl
+from ddpmcodec.paper.diffusion import (
+    LN2,
+    Denoiser,
+    Prediction,
+    kl_gaussian,
+    pixel_bits,
+    posterior,
+    reverse,
+    step_kl,
+    watched,
+)
 from ddpmcodec.paper.schedule import HALF_RANGE, Levels, check_levels
 
 CHANNELS = 3  # dimensions of a pixel

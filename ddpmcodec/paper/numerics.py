@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from ddpmcodec.errors import ModelError
-from ddpmcodec.paper.denoiser import Denoiser, Prediction
+from ddpmcodec.paper.diffusion import Denoiser, Prediction
 from ddpmcodec.parallel import is_forked, one_thread_if, torch_threads
 
 _settings = threading.RLock()  # they belong to the process

@@ -28,7 +28,7 @@ from torch import Tensor
 from ddpmcodec._native import MAX_LATENT_LEVEL
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format.block import LEVEL_UNIT
-from ddpmcodec.paper.denoiser import Prediction
+from ddpmcodec.paper.diffusion import Prediction
 from ddpmcodec.paper.schedule import HALF_RANGE, Levels, alpha_sigma, check_levels, ddpm_linear, respace, rounded
 from ddpmcodec.paper.unet import UNet
 

@@ -17,8 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ddpmcodec.paper.denoiser import Denoiser, Prediction
-from ddpmcodec.paper.diffusion import Reverse, reverse
+from ddpmcodec.paper.diffusion import Denoiser, Prediction, Reverse, reverse
 from ddpmcodec.paper.schedule import HALF_RANGE, Levels, alpha_sigma
 
 PIXELS = 1 << 16  # of the images in one network call

@@ -14,18 +14,17 @@ from torch import Tensor
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.paper.bound import Estimate
 from ddpmcodec.paper.bound import evaluate as evaluate_bound
-from ddpmcodec.paper.denoiser import LAST_SCALE, OCTAVE, SCALE_UNIT, Prediction, pixel_bits
 from ddpmcodec.paper.denoisers import find_denoiser
-from ddpmcodec.paper.diffusion import LN2, posterior, reverse, step_kl
-from ddpmcodec.paper.gaussian.architecture import (
-    MULTIPLE,
-    PIXEL_OUTPUTS,
-    Architecture,
-    Operations,
-    blend,
-    denoise,
-    patches,
-    unpatch,
+from ddpmcodec.paper.diffusion import (
+    LAST_SCALE,
+    LN2,
+    OCTAVE,
+    SCALE_UNIT,
+    Prediction,
+    pixel_bits,
+    posterior,
+    reverse,
+    step_kl,
 )
 from ddpmcodec.paper.gaussian.features import gaussian_estimate, pixel_features, scale_origin
 from ddpmcodec.paper.gaussian.model import (
@@ -36,7 +35,17 @@ from ddpmcodec.paper.gaussian.model import (
     export,
     parse,
 )
-from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
+from ddpmcodec.paper.gaussian.network import (
+    MULTIPLE,
+    PIXEL_OUTPUTS,
+    Architecture,
+    Operations,
+    TrainableGaussian,
+    blend,
+    denoise,
+    patches,
+    unpatch,
+)
 from ddpmcodec.paper.schedule import HALF_RANGE, ddpm_linear
 from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Mixture, crops_of, image_sets, left_out

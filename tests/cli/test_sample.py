@@ -16,8 +16,7 @@ from ddpmcodec.images import load_image
 from ddpmcodec.paper import checkpoints as pretrained
 from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.gaussian import model as model_file
-from ddpmcodec.paper.gaussian.architecture import Architecture
-from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
+from ddpmcodec.paper.gaussian.network import Architecture, TrainableGaussian
 from ddpmcodec.paper.paper_denoiser import PaperDenoiser
 from ddpmcodec.paper.sampling import Sampler, shown
 from ddpmcodec.paper.schedule import ddpm_linear

@@ -19,7 +19,7 @@ from ddpmcodec.paper import bits_back, diffusion
 from ddpmcodec.paper.ans import Stack
 from ddpmcodec.paper.bits_back import PRIOR_STD, LatentLevel, Pixels, decode, encode, hierarchy, initial_bits
 from ddpmcodec.paper.bound import prior_bits, term_bits
-from ddpmcodec.paper.denoiser import (
+from ddpmcodec.paper.diffusion import (
     COEFFICIENT_LIMIT,
     MEAN_LIMIT,
     Denoiser,

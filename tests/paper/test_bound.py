@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ddpmcodec.paper.bound import Bound, Estimate, Row, evaluate, prior_bits, term_bits
-from ddpmcodec.paper.denoiser import Prediction
+from ddpmcodec.paper.diffusion import Prediction
 from ddpmcodec.paper.schedule import Levels, check_levels, ddpm_linear, log_linear, respace
 
 pytestmark = pytest.mark.usefixtures("one_thread")

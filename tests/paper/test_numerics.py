@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ddpmcodec.errors import ModelError
 from ddpmcodec.paper import schedule
-from ddpmcodec.paper.denoiser import Prediction
+from ddpmcodec.paper.diffusion import Prediction
 from ddpmcodec.paper.numerics import check, describe, differences, fingerprint, fingerprint_input, fixed_numerics, run
 from ddpmcodec.paper.paper_denoiser import PaperDenoiser
 from ddpmcodec.paper.unet import UNet, UNetConfig

@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 
 from ddpmcodec.paper import sampling
-from ddpmcodec.paper.denoiser import Prediction
 from ddpmcodec.paper.denoisers import find_denoiser
-from ddpmcodec.paper.diffusion import posterior, reverse, reverse_conditionals
+from ddpmcodec.paper.diffusion import Prediction, posterior, reverse, reverse_conditionals
 from ddpmcodec.paper.sampling import Method, Sampler, ancestral, ddim, draw, grid, shown
 from ddpmcodec.paper.schedule import Levels, alpha_sigma, ddpm_linear, log_linear, respace
 

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ddpmcodec.paper.bound import term_bits
-from ddpmcodec.paper.denoiser import Prediction, pixel_bits
-from ddpmcodec.paper.diffusion import posterior, reverse, step_kl
+from ddpmcodec.paper.diffusion import Prediction, pixel_bits, posterior, reverse, step_kl
 from ddpmcodec.paper.gaussian.model import COARSEST_LEVEL, FEW_STEPS, FINEST_LEVEL
-from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
+from ddpmcodec.paper.gaussian.network import TrainableGaussian
 from ddpmcodec.paper.schedule import HALF_RANGE, ddpm_linear, log_linear
 from ddpmcodec.training import gaussian_trainer as gaussian
 from ddpmcodec.training.gaussian_trainer import FINAL_SHARE, Batch, TrainingPredictor, draw, loss, weighted_bits

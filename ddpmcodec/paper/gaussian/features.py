@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ddpmcodec.format.block import LEVEL_UNIT
-from ddpmcodec.paper.denoiser import OCTAVE, SCALE_UNIT, Latents
+from ddpmcodec.paper.diffusion import OCTAVE, SCALE_UNIT, Latents
 
 PRIOR_STD = 64.0  # grey levels; about the standard deviation of natural pixel values
 PERIODS = (4.0, 16.0)  # grey levels; the role of VDM's Fourier features: fine differences at full precision

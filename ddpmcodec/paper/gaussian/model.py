@@ -26,7 +26,7 @@ from ddpmcodec.format import model_file
 from ddpmcodec.format.block import LEVEL_UNIT
 from ddpmcodec.format.model_file import LARGEST_NUMBER
 from ddpmcodec.paper.bits_back import PRIOR_STD
-from ddpmcodec.paper.denoiser import (
+from ddpmcodec.paper.diffusion import (
     COEFFICIENT_LIMIT,
     LAST_SCALE,
     MEAN_LIMIT,
@@ -38,19 +38,19 @@ from ddpmcodec.paper.denoiser import (
     Predictor,
     to_floats,
 )
-from ddpmcodec.paper.gaussian.architecture import (
+from ddpmcodec.paper.gaussian.features import LevelConstants, estimate_of, level_constants, level_features
+from ddpmcodec.paper.gaussian.network import (
     LARGEST_INTEGER,
     MULTIPLE,
     PIXEL_OUTPUTS,
     Architecture,
     Operations,
+    TrainableGaussian,
     blend,
     denoise,
     patches,
     unpatch,
 )
-from ddpmcodec.paper.gaussian.features import LevelConstants, estimate_of, level_constants, level_features
-from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
 from ddpmcodec.paper.numerics import exact_torch, torch_settings
 from ddpmcodec.paper.schedule import HALF_RANGE, Levels, log_linear, rounded
 from ddpmcodec.parallel import one_thread_if, run_all, thread_count

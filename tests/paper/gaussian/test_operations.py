@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-from ddpmcodec.paper.gaussian.architecture import (
+from ddpmcodec.paper.gaussian.features import PER_PIXEL
+from ddpmcodec.paper.gaussian.model import GaussianModel, GaussianPredictor
+from ddpmcodec.paper.gaussian.network import (
     OUTPUTS_PER_PIXEL,
     Architecture,
     Operations,
+    TrainableGaussian,
     activation,
     denoise,
     patches,
     square_root,
     unpatch,
 )
-from ddpmcodec.paper.gaussian.features import PER_PIXEL
-from ddpmcodec.paper.gaussian.model import GaussianModel, GaussianPredictor
-from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from ddpmcodec.paper.denoiser import Prediction, RoundedDenoiser
-from ddpmcodec.paper.diffusion import LN2
+from ddpmcodec.paper.diffusion import LN2, Prediction, RoundedDenoiser
 from ddpmcodec.paper.gaussian import model as model_file
 from ddpmcodec.paper.gaussian.features import (
     ESTIMATE_LIMIT,
@@ -29,7 +28,7 @@ from ddpmcodec.paper.gaussian.features import (
     std_features,
 )
 from ddpmcodec.paper.gaussian.model import GaussianModel, GaussianPredictor
-from ddpmcodec.paper.gaussian.trainable import TrainableGaussian
+from ddpmcodec.paper.gaussian.network import TrainableGaussian
 from ddpmcodec.training.gaussian_trainer import TrainingPredictor
 
 LEVELS = [1, 40, 300, 1024, 2400, 6000, 20_000, 100_000, 20_000_000]  # 0.001 to 20,000 grey levels
