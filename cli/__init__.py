@@ -56,6 +56,7 @@ COMMANDS = {  # each a function of the module of its name, or of the one that `M
 MODULES = {
     "train-preview": "train",
     "train-jpeg": "train",
+    "export": "train",
     "train-gaussian": "train_paper",
     "train-ddpm": "train_paper",
     "interpolate": "sample",
