@@ -23,7 +23,7 @@ from ddpmcodec.models.context import EFFORTS, PREVIEW, ROLES, ContextModel, pack
 from ddpmcodec.training import run, state
 from ddpmcodec.training.context_trainer import Batches, ContextSettings, ContextTrainer
 from ddpmcodec.training.data import Images, Mixture, Pixels, crops_of, grey, image_sets, left_out
-from ddpmcodec.training.networks import ALL, Contents, networks_of, tensors_of
+from ddpmcodec.training.networks import ALL, ModelFile, networks_of, tensors_of
 from ddpmcodec.training.optim import device_of
 from ddpmcodec.training.run import Say
 from ddpmcodec.training.trainable import Trainable
@@ -132,7 +132,7 @@ def fit(
 
 def _require_base(base: str, settings: ContextSettings) -> None:
     """Raises ModelError or TrainingError where a model does not have what is not trained: before that takes hours."""
-    there = {f"{settings.effort}.{role}" for role in settings.roles}.union(Contents(base).components)
+    there = {f"{settings.effort}.{role}" for role in settings.roles}.union(ModelFile(base).components)
     if missing := [key for key in ALL if key not in there]:
         raise TrainingError(f"{base}: lacks the networks {', '.join(missing)} (effort.role): name another base=...")
 
@@ -246,11 +246,11 @@ def gathered(folders: Sequence[Path], base: str | None) -> Parts:
     """
     parts = Parts({}, {}, {}, {}, [])
     if base is not None:
-        contents = Contents(base)
-        parts.tensors.update(contents.tensors)
-        parts.components.update(contents.components)
-        parts.architectures.update(contents.architectures)
-        parts.conditions.update(contents.conditions)
+        file = ModelFile(base)
+        parts.tensors.update(file.tensors)
+        parts.components.update(file.components)
+        parts.architectures.update(file.architectures)
+        parts.conditions.update(file.conditions)
     for folder in folders:
         _add(parts, folder)
     if missing := [key for key in ALL if key not in parts.components]:

@@ -19,11 +19,10 @@ from ddpmcodec.models.architectures import RESIDUAL
 from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES
 from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Pixels
-from ddpmcodec.training.networks import first_networks
+from ddpmcodec.training.networks import first_networks, round_robin
 from ddpmcodec.training.optim import Muon, product_type
 from ddpmcodec.training.replay import FIRST, LEVELS, Columns, ReplayBuffer, ReplayBuffers, bands_of, parts_of, pixels_of
 from ddpmcodec.training.settings import Count, CountFrom0, Positive, Range, Seed, Share, check
-from ddpmcodec.training.sizes import round_robin
 from ddpmcodec.training.state import State
 from ddpmcodec.training.trainable import CHANNELS, NEIGHBOURS, ZERO, Networks, Positions, Trainable, code_length, loss
 

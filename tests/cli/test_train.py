@@ -21,7 +21,7 @@ from ddpmcodec import models
 from ddpmcodec.format.model_file import described
 from ddpmcodec.models.context import ROLES
 from ddpmcodec.training import context_trainer, state
-from ddpmcodec.training.sizes import shape_of
+from ddpmcodec.training.networks import shape_of
 from ddpmcodec.training.trainable import Shape
 
 Ddpm = Callable[..., Any]  # conftest.Ddpm

@@ -11,7 +11,7 @@ import torch
 from ddpmcodec import _native, codec
 from ddpmcodec.errors import ModelError
 from ddpmcodec.models.context import BAND_ROLES, ContextModel, pack, parse
-from ddpmcodec.training.networks import Contents, of_all_steps
+from ddpmcodec.training.networks import ModelFile, of_all_steps
 
 OLDEST = 2 * _native.BANDS_OF_STEP  # conditions of the first schedule's two steps
 IMAGE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -88,5 +88,5 @@ def test_a_new_step_begins_as_the_one_of_the_nearest_level(older_data: bytes, tm
     assert torch.equal(of_all_steps(of_all_steps(biases)), of_all_steps(biases))
     path = tmp_path / "older.safetensors"
     path.write_bytes(older_data)
-    begun = Contents(path).network(1, "band1")
+    begun = ModelFile(path).network(1, "band1")
     assert begun.exported()["stem.bias"].shape[0] == 7 * _native.BANDS_OF_STEP

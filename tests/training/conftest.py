@@ -15,8 +15,7 @@ from ddpmcodec.models.context import EFFORTS, ROLES, pack
 from ddpmcodec.paper.gaussian.network import Architecture, TrainableGaussian
 from ddpmcodec.training.context_run import train
 from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer
-from ddpmcodec.training.networks import tensors_of
-from ddpmcodec.training.sizes import shape_of
+from ddpmcodec.training.networks import shape_of, tensors_of
 from ddpmcodec.training.trainable import TrainableNetwork
 
 Pixels = NDArray[np.uint8]

@@ -17,9 +17,8 @@ from ddpmcodec.training import state
 from ddpmcodec.training.context_run import Ahead, Source, export, gathered, held_out_batches, train
 from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer
 from ddpmcodec.training.data import crops_of
-from ddpmcodec.training.networks import networks_of
+from ddpmcodec.training.networks import SIZES, Size, networks_of
 from ddpmcodec.training.run import saved_settings
-from ddpmcodec.training.sizes import SIZES, Size
 from ddpmcodec.training.trainable import Shape
 
 SMALL: dict[str, Any] = {"effort": 1, "roles": ("direct",), "hold_out": 4, "crop": 16, "batch": 4, "seed": 2}

@@ -15,9 +15,8 @@ from ddpmcodec.errors import TrainingError
 from ddpmcodec.models.context import BAND_ROLES, ROLES
 from ddpmcodec.training import context_trainer, state
 from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer, bits_of, figures
-from ddpmcodec.training.networks import networks_of
+from ddpmcodec.training.networks import SHARES, networks_of
 from ddpmcodec.training.replay import bands_of, pixels_of
-from ddpmcodec.training.sizes import SHARES
 from ddpmcodec.training.trainable import Shape, TrainableNetwork
 
 SETTINGS = ContextSettings(("x",), effort=1, batch=128)

@@ -14,8 +14,8 @@ from ddpmcodec.models import architectures
 from ddpmcodec.models.context import parse
 from ddpmcodec.training import context_run, fit
 from ddpmcodec.training.context_trainer import ContextTrainer
+from ddpmcodec.training.networks import shape_of
 from ddpmcodec.training.run import alone_in
-from ddpmcodec.training.sizes import shape_of
 from ddpmcodec.training.trainable import trainable
 
 pytestmark = pytest.mark.usefixtures("linear")

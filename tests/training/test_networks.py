@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,18 @@ import torch
 
 from ddpmcodec.errors import ModelError, TrainingError
 from ddpmcodec.format import model_file
-from ddpmcodec.models.context import KIND, parse
+from ddpmcodec.models.context import KIND, ROLES, parse
 from ddpmcodec.training import state
-from ddpmcodec.training.networks import Contents, first_networks, networks_of
-from ddpmcodec.training.sizes import shape_of
+from ddpmcodec.training.networks import (
+    SHARES,
+    SIZES,
+    ModelFile,
+    first_networks,
+    networks_of,
+    roles_of,
+    round_robin,
+    shape_of,
+)
 from ddpmcodec.training.trainable import TrainableNetwork
 
 
@@ -33,10 +42,10 @@ def test_a_run_begins_with_the_networks_of_another_that_grow(run_folder: Path) -
 
 
 def test_a_run_begins_with_a_model(model_path: Path) -> None:
-    contents = Contents(model_path)
+    file = ModelFile(model_path)
     found = first_networks(1, ["last", "band3"], str(model_path), size=1)
     for role, network in found.items():
-        own = contents.network(1, role)
+        own = file.network(1, role)
         assert network.shape == shape_of(1, role)
         assert (outputs(network) - outputs(own)).abs().max() <= 1
 
@@ -73,3 +82,32 @@ def test_the_state_of_another_run_has_none() -> None:
     other = state.State({"network.stem": torch.zeros(3)}, {"step": 1})
     with pytest.raises(TrainingError, match=r"run/state.safetensors: not the state"):
         networks_of(other, Path("run"))
+
+
+# --- how large networks are, and whose turn it is to be trained
+
+
+def test_a_size_that_is_not_there_is_named() -> None:
+    with pytest.raises(TrainingError, match="size 5"):
+        shape_of(5, "direct")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_networks_of_higher_sizes_take_more(role: str) -> None:
+    """Two sizes share the finest band's network, and two that of the coarse bands."""
+    macs = [shape_of(size, role).macs for size in SIZES]
+    assert macs == sorted(macs)
+    assert len(set(macs)) == len(SIZES) - (role == "band1")
+
+
+def test_a_round_has_every_role_as_often_as_its_share() -> None:
+    found = round_robin(ROLES)
+    assert Counter(found) == SHARES
+    assert set(found[:4]) >= {"direct", "last"}
+    assert round_robin(["band1"]) == ["band1"]
+
+
+def test_roles_are_named_on_the_command_line() -> None:
+    assert roles_of("last, direct") == ("direct", "last")
+    with pytest.raises(TrainingError, match="'first'"):
+        roles_of("last,first")

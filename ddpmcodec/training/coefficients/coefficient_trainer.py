@@ -25,9 +25,9 @@ from ddpmcodec.training.coefficients.first_predictors import LAST_PREDICTED, Sta
 from ddpmcodec.training.coefficients.inputs import Seen, seen
 from ddpmcodec.training.coefficients.planes import GROUP
 from ddpmcodec.training.coefficients.replay_files import ReplayFiles, whole
+from ddpmcodec.training.networks import round_robin
 from ddpmcodec.training.optim import Muon, product_type
 from ddpmcodec.training.settings import Count, CountFrom0, Positive, Range, Seed, check
-from ddpmcodec.training.sizes import round_robin
 from ddpmcodec.training.state import State
 
 EFFORTS = (1, 2)
