@@ -27,8 +27,7 @@ from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all, thread_count, threads_of
 
 from ._codecs import BASELINE_COST, OURS, Baseline, CodeLength, cost, is_webp, name_of
-from ._data import Pixels, pixel_count
-from ._drawn import synthetic_photo
+from ._data import Pixels, pixel_count, synthetic_photo
 from ._process import ddpmcodec
 from ._work import groups
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from ddpmcodec.benchmarks import _charts, _curves, _results
-from ddpmcodec.benchmarks._drawn import synthetic_photo
+from ddpmcodec.benchmarks._data import synthetic_photo
 from ddpmcodec.cli import run
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import find

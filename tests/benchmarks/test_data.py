@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ddpmcodec import archive
-from ddpmcodec.benchmarks._data import load_dataset
+from ddpmcodec.benchmarks._data import graphics, load_dataset, synthetic_photo
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.training import data
 
@@ -139,3 +139,19 @@ def test_images_of_several_sizes_have_their_dimensions_listed(tmp_path: Path, pi
     Image.fromarray(pictures[0]).save(tmp_path / "a.png")
     Image.fromarray(pictures[0, :8]).save(tmp_path / "b.png")
     assert load_dataset(str(tmp_path)).describe()["dimensions"] == [3072, 768]
+
+
+# --- pictures that are drawn in code
+
+
+def test_graphics_are_drawn_the_same_every_time() -> None:
+    for (_, image), (_, again) in zip(graphics(), graphics(), strict=True):
+        assert image.dtype == np.uint8
+        assert np.array_equal(image, again)
+        assert len(Image.fromarray(image).getcolors(image.size) or []) > 3
+
+
+def test_the_synthetic_photograph_is_always_the_same() -> None:
+    first = synthetic_photo(40, 30)
+    assert first.size == (40, 30)
+    assert first.tobytes() == synthetic_photo(40, 30).tobytes()
