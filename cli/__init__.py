@@ -54,6 +54,7 @@ COMMANDS = {  # each a function of the module of its name, or of the one that `M
     "completion": "Print a script for tab completion.",
 }
 MODULES = {
+    "thumbnail": "truncate",
     "train-preview": "train",
     "train-jpeg": "train",
     "export": "train",

@@ -1,16 +1,15 @@
-"""ddpmcodec truncate"""
+"""ddpmcodec truncate, ddpmcodec thumbnail: less of a file"""
 
 from __future__ import annotations
+
 from math import isinf
 from typing import Any, NamedTuple
+
 import click
-from ._common import EXIT_CODES, each, label, model_loader, naming, read_input, say
+
+from ._common import EXIT_CODES, each, input_content, label, model_loader, naming, read_input, say
 from ._options import PATH_NAME, ByteCount, Finite, file_model_option, force_option, max_pixels_option, quiet_option
 from ._outputs import Outputs, refuse_image_name
-from ._common import EXIT_CODES, input_content, model_loader, naming
-from ._options import PATH_NAME, file_model_option, force_option, max_pixels_option
-from ._outputs import Outputs
-
 
 STORED = ("a WebP (encode with --no-webp to keep more)", "a JPEG (encode it with --pixels to keep more)")
 
