@@ -1,7 +1,6 @@
 #include "decoder.h"
 
 #include <algorithm>
-#include <bit>
 #include <climits>
 
 #include "checksums.h"
@@ -12,16 +11,7 @@ namespace ddpm {
 
 namespace {
 
-constexpr uint64_t FIRST_BYTES = 32;             // of a single stream that are worth a preview
-constexpr uint64_t WORK_PIXELS = uint64_t(1) << 22;  // that are decoded at a time, so that many cores take no more memory
-constexpr float LACK = 0.25f;                    // grey levels of a halving, which rounds down: (a + b) >> 1
-
-std::vector<uint8_t> every_nth(const std::vector<uint8_t>& plane, int height, int width, int step) {
-    std::vector<uint8_t> small;
-    for (int y = 0; y < height; y += step)
-        for (int x = 0; x < width; x += step) small.push_back(plane[size_t(y) * size_t(width) + size_t(x)]);
-    return small;
-}
+constexpr uint64_t FIRST_BYTES = 32;  // of a single stream that are worth a preview
 
 // The file in a payload, which begins with a CRC-32: of a WebP's pixels, or of the JPEG file, whose length follows.
 std::vector<uint8_t> unpacked(Bytes payload, bool is_jpeg) {
@@ -86,8 +76,8 @@ void Decoder::set_pixels(std::vector<uint8_t> colour, std::vector<uint8_t> alpha
         if (!holds(crc32(alpha, crc32(colour)), uint32_t(reader.integer(CRC32_BYTES))))
             throw Error(Fault::CHECKSUM, "the WebP inside the file decodes to another image than was encoded");
     }
-    canvas_ = std::make_unique<Canvas>(region_, header.channels());
-    canvas_->place(box, colour);
+    shown_ = std::make_unique<PictureBuffer>(header.mode, region_, plan_.scale, false);
+    shown_->place(box, colour);
     if (!alpha.empty()) {
         Canvas plane(region_, 1);
         plane.place(box, alpha);
@@ -97,18 +87,18 @@ void Decoder::set_pixels(std::vector<uint8_t> colour, std::vector<uint8_t> alpha
 }
 
 bool Decoder::is_batchable() const {
-    if (!container_ || tiles_.size() != 1 || container_->header().is_tiled || is_preview() || from_bands_ || in_round_ || is_done_) return false;
-    return container_->is_final() && tiles_[0]->box().pixels() < LEARNING_PIXELS;
+    if (!container_ || tiles_.tiles().size() != 1 || container_->header().is_tiled || is_preview() || from_bands_ || in_round_ || is_done_) return false;
+    return container_->is_final() && tiles_.tiles()[0]->box().pixels() < LEARNING_PIXELS;
 }
 
 void Decoder::set_tile(std::vector<uint8_t> pixels) {
     if (!is_batchable()) throw Error(Fault::ARGUMENT, "the file is not one that is decoded in a batch");
-    const size_t size = size_t(tiles_[0]->box().pixels()) * size_t(container_->header().channels());
+    const size_t size = size_t(tiles_.tiles()[0]->box().pixels()) * size_t(container_->header().channels());
     if (!pixels.empty() && pixels.size() != size)
         throw Error(Fault::ARGUMENT, "the tile has " + std::to_string(size) + " samples, not " + std::to_string(pixels.size()));
-    tiles_[0]->set_pixels(std::move(pixels));
+    tiles_.tiles()[0]->set_pixels(std::move(pixels));
     is_last_round_ = true;
-    place(*tiles_[0], 1);
+    shown_->place(*tiles_.tiles()[0], 1);
     judge();
     is_done_ = true;
 }
@@ -195,25 +185,18 @@ bool Decoder::read_alpha() {
 void Decoder::make_tiles() {
     const Header& header = container_->header();
     const int scale = plan_.scale;
-    make_canvas();
+    clear();
     for (const int number : tiles_needed_) {
         const PixelBox box = header.tile(number);
         const int last = from_bands_     ? segments_for_scale(header, box.height(), box.width(), scale)
                          : plan_.step ? segments_of_steps(header, *plan_.step)
                                       : header.segments();
         segments_wanted_ = std::max(segments_wanted_, last);
-        tiles_.push_back(std::make_unique<Tile>(number, box, last));
+        tiles_.add(number, box, last);
     }
 }
 
-void Decoder::make_canvas() {
-    const int scale = plan_.scale;
-    const PixelBox area{region_.left / scale, region_.top / scale, (region_.right + scale - 1) / scale, (region_.bottom + scale - 1) / scale};
-    if (from_bands_)
-        reduced_ = std::make_unique<ReducedCanvas>(area, scale);
-    else
-        canvas_ = std::make_unique<Canvas>(region_, container_->header().channels());
-}
+void Decoder::clear() { shown_ = std::make_unique<PictureBuffer>(container_->header().mode, region_, plan_.scale, from_bands_); }
 
 void Decoder::read_metadata() {
     const auto range = container_->header().section(METADATA);
@@ -277,68 +260,15 @@ bool Decoder::begin_round() {
         if (container_->size() < next_size_) return false;
         next_size_ = 2 * container_->size();
     }
-    for (const std::unique_ptr<Tile>& tile : tiles_) tile->set_limit(limit);
-    for (const std::unique_ptr<Tile>& tile : tiles_)
-        if (!tile->result().is_exact || is_last_round_) queue_.push_back({tile.get(), true});
+    tiles_.begin_round(limit, is_last_round_);
     in_round_ = true;
     return true;
 }
 
 bool Decoder::advance_tiles(double seconds, int threads) {
-    const Clock::time_point deadline = deadline_after(seconds);
-    const uint64_t largest = uint64_t(container_->header().tile_width) * uint64_t(container_->header().tile_height);
-    const int at_a_time = int(std::max<uint64_t>(1, WORK_PIXELS / largest));
-    const int workers = std::max(1, std::min({threads, int(queue_.size()), at_a_time}));
-    const int threads_of_tile = workers > 1 ? 1 : threads;
-    std::atomic<size_t> next{0};
-    run_threads(workers, [&](Team&, int) {
-        for (size_t k; (k = next++) < queue_.size();) {
-            advance_tile(queue_[k], threads_of_tile, deadline);
-            if (Clock::now() >= deadline) return;
-        }
-    });
-    std::erase_if(queue_, [](const Queued& queued) { return !queued.is_fresh && queued.tile->is_done(); });
-    return queue_.empty();
-}
-
-void Decoder::advance_tile(Queued& queued, int threads, Clock::time_point deadline) {
-    Tile& tile = *queued.tile;
-    if (std::exchange(queued.is_fresh, false) && !tile.result().is_exact) take(tile, threads);
-    const bool is_done = tile.advance(deadline);
-    const std::vector<SegmentCost> costs = tile.take_costs();
-    if (!costs.empty()) {
-        const std::lock_guard<std::mutex> lock(costs_lock_);
-        costs_.insert(costs_.end(), costs.begin(), costs.end());
-    }
-    if (!is_done || !is_last_round_) return;
-    place(tile, threads);
-    tile.release();
-}
-
-void Decoder::take(Tile& tile, int threads) {
     const bool for_previews = is_preview() || from_bands_ || plan_.each_segment || !container_->is_final();
-    try {
-        tile.take(*container_, {*model_, for_previews, threads});
-    } catch (const Error& error) {
-        const bool may_be_mark = !is_last_round_ && !container_->header().is_tiled;  // whose first bytes look like a state
-        if (error.fault != Fault::CORRUPT || !(may_be_mark || (is_last_round_ && accepts_damage()))) throw;
-        tile.set_corrupt();
-    }
-}
-
-void Decoder::place(const Tile& tile, int threads) {
-    const int scale = plan_.scale;
-    if (from_bands_) {
-        if (!tile.pass() || !tile.pass()->is_for_previews()) return;
-        Estimate means = reduced(*tile.pass(), int(std::bit_width(unsigned(scale))) - 1, threads);
-        const float lack = LACK * float(finest_band(tile.box().height(), tile.box().width(), scale) - 1);
-        for (float& value : means.mean) value += lack;
-        reduced_->place(tile.box(), means);
-    } else if (!tile.pixels().empty()) {
-        canvas_->place(tile.box(), tile.pixels());
-    } else if (tile.pass() && tile.pass()->is_for_previews()) {
-        canvas_->place(tile.box(), shown_by(*tile.pass(), threads));
-    }
+    const auto place_tile = [this](const Tile& tile, int threads_of_tile) { shown_->place(tile, threads_of_tile); };
+    return tiles_.advance({*container_, *model_, is_last_round_, for_previews, accepts_damage(), place_tile}, deadline_after(seconds), threads);
 }
 
 // Returns whether more is known than before.
@@ -346,14 +276,8 @@ bool Decoder::end_round() {
     in_round_ = false;
     if (is_last_round_) return true;
     if (plan_.each_segment && container_->is_final()) return segments_taken_++, true;
-    int taken = segments_wanted_;
-    for (const std::unique_ptr<Tile>& tile : tiles_) {
-        const TileResult& result = tile->result();
-        if (container_->header().is_tiled && !result.is_exact) taken = std::min(taken, tile->taken());
-        const bool ended = container_->header().is_tiled && tile->pass() && tile->pass()->ended();
-        if (ended || (container_->header().is_tiled && result.is_damaged && tile->taken() == segments_wanted_)) throw Error(Fault::CHECKSUM, DAMAGED);
-    }
     if (!container_->header().is_tiled) return true;
+    const int taken = tiles_.segments_taken(segments_wanted_);
     // A chunk may seem to be damaged while a mark arrives that ends the file before the chunk does.
     if (taken < arrived_segments() && container_->size() >= container_->end_of_segment(taken + 1) + MARK_BYTES) throw Error(Fault::CHECKSUM, DAMAGED);
     const bool is_better = taken > segments_taken_;
@@ -363,17 +287,6 @@ bool Decoder::end_round() {
 
 // --- what comes out
 
-// The mean colour that a stored file has in its header, made in no more than the size that is wanted.
-Picture Decoder::flat_picture() const {
-    const Header& header = container_->header();
-    Picture picture = shrunk({header.mode, region_.width(), region_.height(), {}, {}}, plan_.scale);
-    Canvas canvas({0, 0, picture.width, picture.height}, header.channels());
-    canvas.fill(header.mean_colour.data());
-    picture.colour = canvas.pixels();
-    if (has_alpha(header.mode)) picture.alpha.assign(size_t(picture.width) * size_t(picture.height), OPAQUE);
-    return picture;
-}
-
 const Header& Decoder::planned_header() const {
     if (!is_planned_) throw Error(Fault::ARGUMENT, "nothing is known of a file before `advance` has read its header and accepted it");
     return container_->header();
@@ -381,21 +294,13 @@ const Header& Decoder::planned_header() const {
 
 Picture Decoder::picture(int threads) {
     const Header& header = planned_header();
-    if (header.is_stored() && !has_pixels_) return flat_picture();
-    const int scale = plan_.scale;
-    Picture picture{header.mode, region_.width(), region_.height(), {}, alpha_.plane};
-    if (has_alpha(header.mode) && picture.alpha.empty()) picture.alpha.assign(region_.pixels(), OPAQUE);
+    if (header.is_stored() && !has_pixels_) return flat_picture(header, region_, plan_.scale);
     if (!is_done_ && !in_round_ && has_read_alpha_) {
-        make_canvas();
-        for (const std::unique_ptr<Tile>& tile : tiles_) place(*tile, threads);
+        clear();
+        for (const std::unique_ptr<Tile>& tile : tiles_.tiles()) shown_->place(*tile, threads);
     }
-    if (!from_bands_) {
-        picture.colour = (canvas_ ? *canvas_ : Canvas(region_, header.channels())).pixels();
-        return reduced(std::move(picture), scale);
-    }
-    picture.colour = reduced_->pixels(header.channels());
-    if (!picture.alpha.empty()) picture.alpha = every_nth(picture.alpha, region_.height(), region_.width(), scale);
-    return shrunk(std::move(picture), scale);
+    if (!shown_) clear();
+    return shown_->picture(alpha_.plane);
 }
 
 // Adds up what became of the tiles. Throws Error where that is less than is wanted.
@@ -404,7 +309,7 @@ void Decoder::judge() {
     if (accepts_damage() || from_bands_) read_metadata();
     const bool nothing_wanted = segments_wanted_ == 0;
     bool is_exact = true, is_complete = true, is_damaged = false;
-    for (const std::unique_ptr<Tile>& tile : tiles_) {
+    for (const std::unique_ptr<Tile>& tile : tiles_.tiles()) {
         const TileResult& result = tile->result();
         const int wanted = from_bands_ ? segments_for_scale(header, tile->box().height(), tile->box().width(), plan_.scale) : segments_wanted_;
         const bool is_unfinished = from_bands_ || nothing_wanted ? false : plan_.step ? !result.has_begun : !result.is_exact;
@@ -432,14 +337,13 @@ uint64_t Decoder::bytes_shown() const {
 // Bytes of the file up to the last one that was needed; of a part of the image those of its tiles.
 uint64_t Decoder::bytes_used(bool is_exact) const {
     const Header& header = container_->header();
-    uint64_t words = 0, chunks = 0;
-    for (const std::unique_ptr<Tile>& tile : tiles_) words += tile->result().words_used;
     if (!header.is_tiled) {
-        const uint64_t begin = header.payload().begin, state = words || verdict_.steps_done ? uint64_t(header.state_bytes) : 0;
+        const uint64_t begin = header.payload().begin, words = tiles_.words_used(), state = words || verdict_.steps_done ? uint64_t(header.state_bytes) : 0;
         return is_exact ? container_->size() : std::min(container_->size(), begin + state + WORD_BYTES * words);
     }
     const bool wants_all = segments_wanted_ == header.segments() && !plan_.step;
     if (!plan_.box && !from_bands_) return wants_all ? container_->size() : std::min(container_->size(), container_->end_of_segment(segments_wanted_));
+    uint64_t chunks = 0;
     for (const int tile : tiles_needed_)
         for (int segment = 0; segment < segments_wanted_; segment++) {
             const ByteRange range = container_->chunk(container_->chunk_of(tile, segment));
@@ -469,16 +373,7 @@ Verdict Decoder::verdict() const {
 
 int Decoder::steps_of_tiles() const {
     const Header& header = container_->header();
-    if (jpeg_) return steps_done(header, jpeg_->segments_done());
-    int steps = tiles_.empty() ? 0 : header.steps();
-    for (const std::unique_ptr<Tile>& tile : tiles_)
-        if (!tile->result().is_exact) steps = std::min(steps, steps_done(header, tile->result().segments_done));
-    return steps;
-}
-
-std::vector<SegmentCost> Decoder::take_costs() {
-    const std::lock_guard<std::mutex> lock(costs_lock_);
-    return std::exchange(costs_, {});
+    return jpeg_ ? steps_done(header, jpeg_->segments_done()) : tiles_.steps_done(header);
 }
 
 }  // namespace ddpm

@@ -1,15 +1,15 @@
-// The decoder of .ddpm files: bytes -> Container -> Plan -> Tile -> Canvas -> Verdict. A whole image, a prefix, a part, a reduced image,
-// a thumbnail, and a file that arrives are plans of this one engine.
+// The decoder of .ddpm files: bytes -> Container -> Plan -> PixelTiles or JpegTiles -> PictureBuffer -> Verdict. A whole image, a prefix, a
+// part, a reduced image, a thumbnail, and a file that arrives are plans of this one engine.
 #pragma once
 #include <memory>
 #include <optional>
 
-#include "canvas.h"
 #include "container.h"
 #include "image_decoder.h"
 #include "plan.h"
 #include "jpeg_tiles.h"
-#include "tile.h"
+#include "picture_buffer.h"
+#include "pixel_tiles.h"
 
 namespace ddpm {
 
@@ -50,15 +50,9 @@ class Decoder : public ImageDecoder {
     uint64_t bytes_shown() const;
 
     // Segments that were done since the last call.
-    std::vector<SegmentCost> take_costs();
+    std::vector<SegmentCost> take_costs() { return jpeg_ ? jpeg_->take_costs() : tiles_.take_costs(); }
 
   private:
-    // A tile that is not done in this round. fresh: it has taken nothing in this round.
-    struct Queued {
-        Tile* tile;
-        bool is_fresh;
-    };
-
     const Header& planned_header() const;
     Event next_event(double seconds, int threads);
     bool read_header();
@@ -66,7 +60,7 @@ class Decoder : public ImageDecoder {
     bool read_alpha();
     void read_metadata();
     void make_tiles();
-    void make_canvas();
+    void clear();  // what is shown
     Event advance_stored();
     Event advance_jpeg(double seconds, int threads);
     bool read_jpeg_frame();
@@ -79,11 +73,7 @@ class Decoder : public ImageDecoder {
     bool begin_round();
     int arrived_segments(uint64_t behind = 0) const;  // behind: bytes that must follow them
     bool advance_tiles(double seconds, int threads);
-    void advance_tile(Queued& queued, int threads, Clock::time_point deadline);
-    void take(Tile& tile, int threads);
-    void place(const Tile& tile, int threads);
     bool end_round();
-    Picture flat_picture() const;
     void judge();
     void judge_stored();
     int steps_of_tiles() const;  // that every pixel has been through
@@ -111,16 +101,12 @@ class Decoder : public ImageDecoder {
     bool has_original_ = false, original_damaged_ = false;
 
     std::optional<Model> model_;
-    std::vector<std::unique_ptr<Tile>> tiles_;
-    std::vector<Queued> queue_;
+    PixelTiles tiles_;
     bool in_round_ = false, is_last_round_ = false;
     int segments_wanted_ = 0, segments_taken_ = 0;  // of every tile
     uint64_t next_size_ = 0;    // of a file of one stream: the size at which it is decoded again
-    std::unique_ptr<Canvas> canvas_;
-    std::unique_ptr<ReducedCanvas> reduced_;
+    std::unique_ptr<PictureBuffer> shown_;
     Verdict verdict_;
-    std::vector<SegmentCost> costs_;
-    std::mutex costs_lock_;
 };
 
 }  // namespace ddpm

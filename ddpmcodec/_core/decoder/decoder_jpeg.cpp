@@ -22,10 +22,7 @@ Event Decoder::advance_jpeg(double seconds, int threads) {
     if (!in_round_ && container_->is_final() && !accepts_damage()) require_wanted();
     if (!jpeg_networks_) return Event::NEED_MODEL;
     if (!in_round_ && !begin_jpeg_round()) return Event::NEED_BYTES;
-    const bool is_done = jpeg_->advance(deadline_after(seconds), threads);
-    const std::vector<SegmentCost> costs = jpeg_->take_costs();
-    costs_.insert(costs_.end(), costs.begin(), costs.end());
-    if (!is_done) return Event::MORE;
+    if (!jpeg_->advance(deadline_after(seconds), threads)) return Event::MORE;
     end_jpeg_round();
     has_asked_ = true, has_pixels_ = false;  // those of the picture before are none of this one
     return Event::NEED_PIXELS;

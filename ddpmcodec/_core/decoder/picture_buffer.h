@@ -1,0 +1,34 @@
+// The pixels that a decoder shows of an image: those of a region, or of coarse bands alone in 1/scale of its size.
+#pragma once
+#include <optional>
+
+#include "canvas.h"
+#include "image_decoder.h"
+#include "tile.h"
+
+namespace ddpm {
+
+class PictureBuffer {
+  public:
+    // mode: of the image. from_bands: of tiles the coarse bands alone are placed.
+    PictureBuffer(Mode mode, const PixelBox& region, int scale, bool from_bands);
+
+    // Places what is known of a tile. Several threads may do so at a time.
+    void place(const Tile& tile, int threads);
+    // Places exact pixels, uint8 [height, width, channels]; not from bands.
+    void place(const PixelBox& box, const std::vector<uint8_t>& pixels) { canvas_->place(box, pixels); }
+    // What was placed, grey elsewhere. alpha: of the region; empty: opaque.
+    Picture picture(std::vector<uint8_t> alpha) const;
+
+  private:
+    const Mode mode_;
+    const PixelBox region_;
+    const int scale_;
+    std::optional<Canvas> canvas_;
+    std::optional<ReducedCanvas> reduced_;  // from bands
+};
+
+// The mean colour that the header of a stored file has, as a picture of a region in 1/scale of its size.
+Picture flat_picture(const Header& header, const PixelBox& region, int scale);
+
+}  // namespace ddpm
