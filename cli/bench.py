@@ -277,7 +277,7 @@ def readme(files: tuple[Path, ...], results: Path, check: bool) -> int:
 
 
 def _fill(file: Path, results: Path, check: bool) -> None:
-    from ddpmcodec.benchmarks.readme import updated
+    from ddpmcodec.benchmarks.report import updated
 
     text = file.read_text()
     new = updated(text, file.parent, results)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ddpmcodec.benchmarks import _results, readme
+from ddpmcodec.benchmarks import _results, report
 from ddpmcodec.benchmarks._codecs import name_of
 from ddpmcodec.cli import bench, run
 from ddpmcodec.codec.efforts import Coding
@@ -20,15 +20,15 @@ MARKED = "Intro.\n\n<!-- bench: set/bpd table sizes -->\nold\n<!-- /bench -->\n\
 
 
 def test_a_marked_table_is_filled_in_and_all_else_stays(results: Path, tmp_path: Path) -> None:
-    text = readme.updated(MARKED, tmp_path, results)
+    text = report.updated(MARKED, tmp_path, results)
     assert text.startswith("Intro.\n\n<!-- bench: set/bpd table sizes -->\n|  | bits/dim | ratio to JPEG XL e9 |")
     assert "| ddpmcodec <e2> | 4.125 ± 0.050 | - | 4.062 | 21.0 | 600,000 |" in text
     assert text.endswith("`ddpmcodec bench bpd --data <x>`*\n<!-- /bench -->\n\nEnd.\n")
-    assert readme.updated(text, tmp_path, results) == text
+    assert report.updated(text, tmp_path, results) == text
 
 
 def test_a_marked_figure_is_the_picture_beside_the_result(results: Path) -> None:
-    text = readme.updated(MARKED.replace("table sizes", "figure bpd"), results.parent, results)
+    text = report.updated(MARKED.replace("table sizes", "figure bpd"), results.parent, results)
     (picture,) = re.findall(r"\]\((.*?)\)", text)
     assert (results.parent / picture).is_file()
 
@@ -44,7 +44,7 @@ def test_a_marked_figure_is_the_picture_beside_the_result(results: Path) -> None
 )
 def test_a_marker_that_names_nothing_is_an_error(results: Path, marker: str, problem: str) -> None:
     with pytest.raises(DdpmError, match=re.escape(problem)):
-        readme.updated(MARKED.replace("set/bpd table sizes", marker), results.parent, results)
+        report.updated(MARKED.replace("set/bpd table sizes", marker), results.parent, results)
 
 
 def test_the_command_fills_in_and_checks(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,8 +72,8 @@ def test_the_command_takes_several_files_and_goes_on_after_one_that_is_wrong(
 @pytest.mark.parametrize("file", bench.FILES, ids=str)
 def test_the_projects_own_figures_are_those_of_its_results(file: Path) -> None:
     text = (ROOT / file).read_text()
-    assert readme.BEGIN in text
-    assert readme.updated(text, (ROOT / file).parent, RESULTS) == text
+    assert report.BEGIN in text
+    assert report.updated(text, (ROOT / file).parent, RESULTS) == text
 
 
 # --- the summary
@@ -83,7 +83,7 @@ SUMMARY = "<!-- bench: summary table sizes-and-times -->\n<!-- /bench -->\n"
 
 
 def summarised(folder: Path) -> str:
-    return readme.updated(SUMMARY, folder, folder)
+    return report.updated(SUMMARY, folder, folder)
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_the_summary_has_sizes_and_times(measured: Path) -> None:
     assert "| PNG | 5.000 | 5.000 | - | 2.00 | 0.500 |" in text
     assert "archive" not in text
     assert "Models tiny (01234567) and tiny (01234567)" in text
-    assert readme.updated(text, measured, measured) == text
+    assert report.updated(text, measured, measured) == text
 
 
 def test_a_summary_without_a_result_says_which(measured: Path) -> None:
