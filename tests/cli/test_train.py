@@ -67,7 +67,7 @@ def test_training_says_what_to_do_next(folder: Path, trained: Any) -> None:
     assert (trained.code, trained.stdout) == (0, b""), trained.stderr
     lines = trained.stderr.splitlines()
     assert lines[-2].endswith("bits/dim on held-out images")
-    assert lines[-1].endswith(f"images; next: ddpmcodec export {run} -o MODEL.safetensors --base photo")
+    assert lines[-1].endswith(f"; next: ddpmcodec export {run} -o MODEL.safetensors --base photo")
     assert sorted(path.name for path in run.iterdir()) == ["log.jsonl", "state.safetensors"]
     first, *_, last = records(run)
     assert (first["settings"]["data"], first["settings"]["batch"]) == ([str(folder / "data")], 4)
