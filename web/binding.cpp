@@ -1,15 +1,30 @@
-// What src/core.js calls besides the functions of ddpm.h: structs as JSON, which JavaScript reads by itself.
+// What src/core.js calls: functions that answer in JSON, which JavaScript reads by itself. An answer is valid until the next call.
+//
+// { "error": name of a class of errors.js, "message": text } is the answer of every function that fails. Bytes are { "at", "size" } in
+// the memory of this module.
 #include <algorithm>
 #include <string>
 #include <string_view>
 
-#include "ddpm.h"
+#include "handles.h"
+
+using namespace ddpm;
 
 namespace {
 
+constexpr uint64_t MAX_PIXELS_HERE = uint64_t(1) << 26;  // that are decoded by default: a browser has little memory
 constexpr double MOST_PIXELS = 1e15;
+constexpr size_t MESSAGE_BYTES = sizeof ddpm_decoder::message;
+constexpr const char* ERRORS[] = {"", "DdpmError", "FormatError", "TruncatedError", "ChecksumError", "CorruptError", "ModelError", "ImageError", "DdpmError", "ImageError", "DdpmError"};
+constexpr const char* EVENTS[] = {"DONE", "ERROR", "NEED_BYTES", "NEED_MODEL", "NEED_PIXELS", "MORE", "PREVIEW"};
+constexpr const char* FORMATS[] = {"", "WebP", "JPEG", "JPEG"};  // of files inside
+constexpr const char* MIME_TYPES[] = {"", "image/webp", "image/jpeg", "image/jpeg"};
 
-std::string json;  // of the last call
+std::string json;                                // the last answer
+std::vector<uint8_t> pixels, file_inside;        // of it
+char message[MESSAGE_BYTES];
+
+// --- JSON
 
 std::string quoted(std::string_view text) {
     static constexpr char DIGITS[] = "0123456789abcdef";
@@ -34,11 +49,28 @@ class Object {
     Object& number(const char* name, uint64_t value) { return add(name, std::to_string(value)); }
     Object& text(const char* name, std::string_view value) { return add(name, quoted(value)); }
     Object& truth(const char* name, uint32_t value) { return add(name, value ? "true" : "false"); }
-    std::string done() const { return text_ + "}"; }
+    Object& bytes(const char* name, Bytes value) { return add(name, Object().number("at", uintptr_t(value.data())).number("size", value.size()).done()); }
+    Object& pointer(const char* name, const void* value) { return number(name, uintptr_t(value)); }
+    std::string done() const { return text_.empty() ? "{}" : text_ + "}"; }
 
   private:
     std::string text_;
 };
+
+const char* answer(const Object& object) { return (json = object.done()).c_str(); }
+const char* failed(ddpm_error kind, const char* text) { return answer(Object().text("error", ERRORS[kind]).text("message", text)); }
+const char* failed(const ddpm_decoder* decoder) { return failed(decoder->error, decoder->message); }
+
+// The answer of work(), or what it throws.
+template <class Work> const char* answered(Work work) {
+    const ddpm_error kind = attempt([](ddpm_error, const char* text) { copy_text(text, message, sizeof message); }, [&] { answer(work()); });
+    return kind ? failed(kind, message) : json.c_str();
+}
+
+// The answer of a function of ddpm.h that has no other result.
+const char* answered(const ddpm_decoder* decoder, ddpm_error kind) { return kind ? failed(decoder) : answer({}); }
+
+// --- structs of ddpm.h
 
 template <class Struct> Struct sized() {
     Struct out{};
@@ -46,82 +78,173 @@ template <class Struct> Struct sized() {
     return out;
 }
 
-const char* mode_of(uint32_t mode) {
-    static constexpr const char* NAMES[] = {"L", "RGB", "LA", "RGBA", "1"};
-    return NAMES[mode];
+ddpm_info info_of(const ddpm_decoder* decoder) {
+    auto info = sized<ddpm_info>();
+    ddpm_decoder_info(decoder, &info);
+    return info;
 }
 
-const char* kind_of(uint32_t kind) {
-    static constexpr const char* NAMES[] = {"pixels", "webp", "jpeg", "coefficients"};
-    return NAMES[kind];
+ddpm_verdict verdict_of(const ddpm_decoder* decoder) {
+    auto verdict = sized<ddpm_verdict>();
+    ddpm_decoder_verdict(decoder, &verdict);
+    return verdict;
 }
 
-// Its number, or its id; null of a file that is stored as it was.
-std::string model_of(const ddpm_info& info) {
-    static constexpr char DIGITS[] = "0123456789abcdef";
-    if (info.kind == DDPM_KIND_WEBP || info.kind == DDPM_KIND_JPEG) return "null";
-    if (info.model_number) return std::to_string(info.model_number);
-    std::string id;
-    for (const uint8_t byte : info.model_id) id += {DIGITS[byte >> 4], DIGITS[byte & 15]};
-    return quoted(id);
-}
+std::string id_of(const ddpm_info& info) { return hex({info.model_id, MODEL_ID_BYTES}); }
 
 // As index.d.ts has `Info`.
-std::string info_of(const ddpm_info& info, const ddpm_verdict& verdict) {
-    return Object().number("width", info.width).number("height", info.height).text("mode", mode_of(info.mode)).number("effort", info.effort)
+Object info_in(const ddpm_decoder* decoder) {
+    const ddpm_info info = info_of(decoder);
+    const ddpm_verdict verdict = verdict_of(decoder);
+    const std::string model = info.model_number ? std::to_string(info.model_number) : info.kind == DDPM_KIND_PIXELS || info.kind == DDPM_KIND_COEFFICIENTS ? quoted(id_of(info)) : "null";
+    return Object().number("width", info.width).number("height", info.height).text("mode", MODE_NAMES[info.mode]).number("effort", info.effort)
         .number("levels", info.levels).number("steps", info.steps).number("orientation", info.orientation).number("tiles", info.tiles)
-        .add("model", model_of(info)).text("kind", kind_of(info.kind)).truth("lossy", verdict.is_lossy)
-        .number("headerBytes", info.header_length).number("missing", verdict.missing).done();
+        .add("model", model).text("kind", KIND_NAMES[info.kind]).truth("lossy", verdict.is_lossy)
+        .number("headerBytes", info.header_length).number("missing", verdict.missing);
 }
 
-// As index.d.ts has `Picture`, but for what needs bytes.
-std::string picture_of(const ddpm_layout& layout, const ddpm_info& info, const ddpm_verdict& verdict) {
-    const bool is_grey = info.mode == DDPM_BILEVEL && !verdict.colours_exact;
+// The model that a decoder needs: the name of an embedded one, or null, and its id.
+Object model_in(const ddpm_decoder* decoder) {
+    const ddpm_info info = info_of(decoder);
+    const char* name = ddpm_model_name(info.model_number);
+    if (info.model_number && !name)
+        throw Error(Fault::MODEL, "the file was written with model number " + std::to_string(info.model_number) + ", which is not here: a newer decoder is needed");
+    return Object().add("name", name ? quoted(name) : "null").text("id", id_of(info));
+}
+
+Object picture_in(ddpm_decoder* decoder) {
+    auto layout = sized<ddpm_layout>();
+    ddpm_decoder_layout(decoder, &layout);
+    pixels.resize(layout.size);
+    if (ddpm_decoder_pixels(decoder, pixels.data(), pixels.size(), 0)) throw std::bad_alloc();
+    const ddpm_info info = info_of(decoder);
+    const ddpm_verdict verdict = verdict_of(decoder);
+    const Metadata& metadata = decoder->decoder->metadata();
+    const bool is_grey = info.mode == DDPM_BILEVEL && (!verdict.colours_exact || decoder->plan.scale > 1);
     return Object().number("width", layout.width).number("height", layout.height).number("channels", layout.channels)
-        .text("mode", mode_of(is_grey ? uint32_t(DDPM_GREY) : info.mode)).truth("exact", verdict.is_exact).truth("lossy", verdict.is_lossy)
+        .text("mode", MODE_NAMES[is_grey ? uint32_t(DDPM_GREY) : info.mode]).truth("exact", verdict.is_exact).truth("lossy", verdict.is_lossy)
         .truth("damaged", verdict.is_damaged).number("stepsDone", verdict.steps_done).number("steps", verdict.steps)
-        .number("orientation", info.orientation).done();
+        .number("orientation", info.orientation).bytes("data", pixels)
+        .bytes("icc", metadata[ICC_PROFILE]).bytes("exif", metadata[EXIF]).bytes("xmp", metadata[XMP]);
 }
 
-std::string image_of(const ddpm_archive* archive, uint32_t number) {
+std::string image_in(const ddpm_archive* archive, uint32_t number) {
     auto entry = sized<ddpm_entry>();
     ddpm_archive_entry(archive, number, &entry);
     return Object().text("name", ddpm_archive_name(archive, number)).number("width", entry.width).number("height", entry.height)
-        .text("mode", mode_of(entry.mode)).add("bytes", entry.coding == DDPM_CODED_ALONE ? std::to_string(entry.file_length) : "null").done();
+        .text("mode", MODE_NAMES[entry.mode]).add("bytes", entry.coding == DDPM_CODED_ALONE ? std::to_string(entry.file_length) : "null").done();
+}
+
+// Makes the EXIF of a JPEG file one that nobody knows: browsers turn the image by it, whatever they are asked.
+void hide_exif(std::vector<uint8_t>& jpeg) {
+    for (size_t at = 2; at + 4 < jpeg.size() && jpeg[at] == 0xFF && jpeg[at + 1] != 0xDA; at += 2 + 256 * size_t(jpeg[at + 2]) + jpeg[at + 3])
+        if (jpeg[at + 1] == 0xE1) jpeg[at + 4] = 0;  // the first letter of its name
+}
+
+// The samples of RGBA that an image of so many channels has.
+std::vector<uint8_t> samples_of(Bytes rgba, uint32_t channels) {
+    const size_t colours = channels < 3 ? 1 : 3;
+    std::vector<uint8_t> samples;
+    samples.reserve(rgba.size() / 4 * channels);
+    for (size_t at = 0; at < rgba.size(); at += 4) {
+        samples.insert(samples.end(), &rgba[at], &rgba[at] + colours);
+        if (channels > colours) samples.push_back(rgba[at + 3]);
+    }
+    return samples;
 }
 
 }  // namespace
 
 extern "C" {
 
-// Numbers that JavaScript does not define are 0.
-DDPM_API ddpm_error web_set_plan(ddpm_decoder* decoder, uint32_t left, uint32_t top, uint32_t width, uint32_t height, uint32_t scale, uint32_t partial, double max_pixels) {
-    auto plan = sized<ddpm_plan>();
-    plan.left = left, plan.top = top, plan.width = width, plan.height = height, plan.scale = scale, plan.partial = partial;
-    plan.max_pixels = max_pixels > 0 ? uint64_t(std::min(max_pixels, MOST_PIXELS)) : 0;
-    return ddpm_decoder_set_plan(decoder, &plan);
+// --- models and archives, which ddpm_model_free and ddpm_archive_free free
+
+DDPM_API const char* web_model(const uint8_t* data, size_t size) {
+    ddpm_model* model = nullptr;
+    const ddpm_error kind = ddpm_model_load(&model, data, size, message, sizeof message);
+    return kind ? failed(kind, message) : answer(Object().pointer("model", model));
 }
 
-// { info, picture } of a decoder; picture: null while nothing can be shown. "null" before the header was read.
-DDPM_API const char* web_facts(const ddpm_decoder* decoder) {
-    auto info = sized<ddpm_info>();
-    auto verdict = sized<ddpm_verdict>();
-    auto layout = sized<ddpm_layout>();
-    json = "null";
-    if (ddpm_decoder_info(decoder, &info) || ddpm_decoder_verdict(decoder, &verdict)) return json.c_str();
-    const bool is_shown = ddpm_decoder_layout(decoder, &layout) == DDPM_OK;
-    json = Object().add("info", info_of(info, verdict)).add("picture", is_shown ? picture_of(layout, info, verdict) : "null")
-        .number("channels", info.channels).number("modelNumber", info.model_number).done();
+DDPM_API const char* web_archive(const uint8_t* data, size_t size) {
+    ddpm_archive* archive = nullptr;
+    const ddpm_error kind = ddpm_archive_open(&archive, data, size, message, sizeof message);
+    if (kind) return failed(kind, message);
+    auto index = sized<ddpm_index>();
+    ddpm_archive_index(archive, &index);
+    std::string images;
+    for (uint32_t number = 0; number < index.images; number++) images += (number ? "," : "") + image_in(archive, number);
+    return answer(Object().pointer("archive", archive).add("images", "[" + images + "]"));
+}
+
+// --- decoders, which ddpm_decoder_free frees
+
+// Numbers that JavaScript does not define are 0.
+DDPM_API const char* web_decoder(uint32_t left, uint32_t top, uint32_t width, uint32_t height, uint32_t scale, uint32_t partial, double max_pixels) {
+    ddpm_decoder* decoder = ddpm_decoder_new();
+    if (!decoder) return failed(DDPM_ERROR_MEMORY, "there is not enough memory for a decoder");
+    auto plan = sized<ddpm_plan>();
+    plan.left = left, plan.top = top, plan.width = width, plan.height = height, plan.scale = scale, plan.partial = partial;
+    plan.max_pixels = max_pixels > 0 ? uint64_t(std::min(max_pixels, MOST_PIXELS)) : MAX_PIXELS_HERE;
+    if (!ddpm_decoder_set_plan(decoder, &plan)) return answer(Object().pointer("decoder", decoder));
+    failed(decoder);
+    ddpm_decoder_free(decoder);
     return json.c_str();
 }
 
-// The images of an archive, by number.
-DDPM_API const char* web_images(const ddpm_archive* archive) {
-    auto index = sized<ddpm_index>();
-    ddpm_archive_index(archive, &index);
-    json = "[";
-    for (uint32_t number = 0; number < index.images; number++) json += (number ? "," : "") + image_of(archive, number);
-    return (json += "]").c_str();
+DDPM_API const char* web_feed(ddpm_decoder* decoder, const uint8_t* data, size_t size) { return answered(decoder, ddpm_decoder_feed(decoder, data, size)); }
+DDPM_API const char* web_finish(ddpm_decoder* decoder) { return answered(decoder, ddpm_decoder_finish(decoder)); }
+DDPM_API const char* web_set_member(ddpm_decoder* decoder, const ddpm_archive* archive, uint32_t image) { return answered(decoder, ddpm_decoder_set_member(decoder, archive, image)); }
+DDPM_API const char* web_set_model(ddpm_decoder* decoder, const ddpm_model* model) { return answered(decoder, ddpm_decoder_set_model(decoder, model)); }
+
+// { event }, and the `model` that is needed.
+DDPM_API const char* web_advance(ddpm_decoder* decoder, double seconds) {
+    const ddpm_event event = ddpm_decoder_advance(decoder, seconds);
+    if (event == DDPM_ERROR) return failed(decoder);
+    return answered([&] {
+        Object object;
+        object.text("event", EVENTS[event]);
+        if (event == DDPM_NEED_MODEL) object.add("model", model_in(decoder).done());
+        return object;
+    });
+}
+
+// { info } of the header, as far as the first limit after it.
+DDPM_API const char* web_info(const uint8_t* data, size_t size) {
+    ddpm_decoder decoder;
+    decoder.plan.is_partial = true, decoder.plan.max_pixels = 0;
+    ddpm_decoder_feed(&decoder, data, size), ddpm_decoder_finish(&decoder);
+    const ddpm_event event = ddpm_decoder_advance(&decoder, 0);
+    if (event == DDPM_ERROR && decoder.error != DDPM_ERROR_IMAGE) return failed(&decoder);
+    return answered([&] { return info_in(&decoder); });
+}
+
+// As index.d.ts has `Picture`.
+DDPM_API const char* web_picture(ddpm_decoder* decoder) {
+    return answered([&] { return picture_in(decoder); });
+}
+
+// --- a file inside the file, whose pixels are needed
+
+DDPM_API const char* web_inside(ddpm_decoder* decoder) {
+    return answered([&] {
+        const ddpm_info info = info_of(decoder);
+        const PixelBox box = decoder->file->box_inside();
+        file_inside = decoder->file->file_inside();
+        if (info.kind != DDPM_KIND_WEBP) hide_exif(file_inside);
+        return Object().text("format", FORMATS[info.kind]).text("type", MIME_TYPES[info.kind]).number("width", uint32_t(box.width())).number("height", uint32_t(box.height()))
+            .bytes("data", file_inside);
+    });
+}
+
+DDPM_API const char* web_set_rgba(ddpm_decoder* decoder, const uint8_t* rgba, size_t size) {
+    return answered([&] {
+        const uint32_t kind = info_of(decoder).kind;
+        if (size != 4 * decoder->file->box_inside().pixels())
+            throw Error(Fault::CORRUPT, std::string("the ") + FORMATS[kind] + " file inside has another size than the header states: get the file again");
+        const std::vector<uint8_t> samples = samples_of({rgba, size}, info_of(decoder).channels);
+        if (const ddpm_error error = ddpm_decoder_set_pixels(decoder, samples.data(), samples.size())) throw Error(error == DDPM_ERROR_CHECKSUM ? Fault::CHECKSUM : Fault::ARGUMENT, decoder->message);
+        return Object();
+    });
 }
 
 }

@@ -23,7 +23,7 @@ WEB = Path(__file__).resolve().parent
 BUILD = WEB.parent / "build" / "web"
 DIST = BUILD / "dist"
 WASM = "ddpmcodec.wasm"
-MODELS = "models.json"
+VERSION = "version.js"  # made by every build
 
 
 def compile_core() -> Path:
@@ -37,20 +37,11 @@ def compile_core() -> Path:
     return BUILD / WASM
 
 
-def list_of_models() -> list[dict[str, object]]:
-    """What models.js asks for: by number, with the id that the bytes must have."""
-    return [
-        {"name": name, "number": number, "id": models.ids()[name].hex(), "file": models.path(name).name,
-         "bytes": models.path(name).stat().st_size}
-        for name, number in models.NUMBERS.items()
-    ]  # fmt: skip
-
-
 def clear(out: Path) -> None:
     """Deletes what an earlier build left in a folder. Exits where it holds something else."""
     if not out.exists() or not any(out.iterdir()):
         return
-    if not (out / MODELS).exists():
+    if not (out / VERSION).exists():
         sys.exit(f"{out} holds other files than a build's: name another folder")
     shutil.rmtree(out)
 
@@ -64,10 +55,9 @@ def assemble(out: Path, wasm: Path) -> None:
     package = json.loads((WEB / "package.json").read_text())
     (out / "package.json").write_text(json.dumps({**package, "version": __version__}, indent=2) + "\n")
     # Of the core that these files call: a page may find files of two versions.
-    (out / "version.js").write_text(f'export const VERSION = "{__version__}";\n')
+    (out / VERSION).write_text(f'export const VERSION = "{__version__}";\n')
     for name in models.NUMBERS:
         shutil.copyfile(models.path(name), out / models.path(name).name)
-    (out / MODELS).write_text(json.dumps(list_of_models(), indent=1) + "\n")
 
 
 def make_demo(out: Path) -> None:

@@ -80,8 +80,18 @@ def photo() -> bytes:
 # --- browsers
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """Files of a folder, without a log."""
+class Server(ThreadingHTTPServer):
+    """Serves the files of a folder, and keeps (status, name) of all answers."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+        self.answers: list[tuple[int, str]] = []
+
+
+class Handler(SimpleHTTPRequestHandler):
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        assert isinstance(self.server, Server)
+        self.server.answers.append((int(code), self.path.rsplit("/", 1)[-1]))
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
@@ -94,13 +104,18 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def address(folder: Path) -> Iterator[str]:
-    """Of a web server of the test's `folder`."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+def server(folder: Path) -> Iterator[Server]:
+    """A web server of the test's `folder`."""
+    server = Server(folder)
     Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
+    yield server
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture(scope="module")
+def address(server: Server) -> str:
+    return f"http://127.0.0.1:{server.server_port}"
 
 
 @pytest.fixture(scope="module")

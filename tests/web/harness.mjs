@@ -18,15 +18,20 @@ let models = () => 0; // in the memory of the core that loaded one last
 const { instantiate } = WebAssembly;
 WebAssembly.instantiate = async (...given) => {
   const { exports } = await instantiate(...given);
+  const isError = (answer) => Buffer.from(exports.memory.buffer, answer, 8).toString() === '{"error"';
   let count = 0;
   const counted = {
-    ddpm_model_load: (...values) => {
-      const error = exports.ddpm_model_load(...values);
-      if (!error) (count++, (models = () => count));
-      return error;
+    web_model: (...values) => {
+      const answer = exports.web_model(...values);
+      if (!isError(answer)) (count++, (models = () => count));
+      return answer;
     },
     ddpm_model_free: (model) => (count--, exports.ddpm_model_free(model)),
-    ddpm_decoder_new: () => (decoders++, kept++, exports.ddpm_decoder_new()),
+    web_decoder: (...values) => {
+      const answer = exports.web_decoder(...values);
+      if (!isError(answer)) (decoders++, kept++);
+      return answer;
+    },
     ddpm_decoder_free: (decoder) => (kept--, exports.ddpm_decoder_free(decoder)),
   };
   return { exports: { ...exports, ...counted } };
@@ -53,17 +58,14 @@ async function lastOf(pictures) {
 const operations = {
   decode: async (data, options) => answerOf(await web.decode(data, options)),
   info: async (data) => web.info(data),
-  // What `feed` gives of chunks of so many bytes, and `close`.
-  feed: async (data, { chunk, ...options }) => {
-    const decoder = new web.ProgressiveDecoder(options);
-    const pictures = [];
-    for (const part of chunksOf(data, chunk)) pictures.push(answerOf(await decoder.feed(part)));
-    return { pictures, closed: answerOf(await decoder.close()), complete: decoder.complete, size: decoder.size };
-  },
-  // The same by decodeStream.
+  // What decodeStream gives of chunks of so many bytes: the picture after each chunk, or null, and the last one.
   stream: async (data, { chunk, ...options }) => {
     const pictures = [];
-    for await (const picture of web.decodeStream(chunksOf(data, chunk), options)) pictures.push(answerOf(picture));
+    const chunks = chunksOf(data, chunk);
+    const fed = function* () {
+      for (const part of chunks) (pictures.push(null), yield part);
+    };
+    for await (const picture of web.decodeStream(fed(), options)) pictures[pictures.length - 1] = answerOf(picture);
     return { pictures };
   },
   // The images of an archive; pictures of those that are asked for, and what becomes of the others.
@@ -134,28 +136,15 @@ const operations = {
     for (const name in found) found[name] = await read(found[name]);
     return found;
   },
-  // `close` after a feed that failed, as files could not be fetched.
+  // decodeStream of a file whose model is fetched from nowhere: its error, and how many decoders are kept.
   unfetched: async (data) => {
-    const decoder = new web.ProgressiveDecoder({ base: "http://127.0.0.1:9/" });
-    await decoder.feed(data).catch(() => {});
-    return answerOf(await decoder.close());
+    const error = await lastOf(web.decodeStream([data], { base: "http://127.0.0.1:9/" })).catch((error) => error);
+    return { error: error.name, kept };
   },
-  // How many decoders were made before `close`, and with it.
-  once: async (data) => {
-    decoders = 0;
-    const decoder = new web.ProgressiveDecoder();
-    await decoder.feed(data);
-    const before = decoders;
-    const { exact } = await decoder.close();
-    return { before, after: decoders, exact };
-  },
-  // `close` of a part, and again once the rest is there.
-  early: async (data) => {
-    const decoder = new web.ProgressiveDecoder();
-    await decoder.feed(data.subarray(0, data.length / 2));
-    const { name } = await decoder.close().catch((error) => error);
-    await decoder.feed(data.subarray(data.length / 2));
-    return { error: name, exact: (await decoder.close()).exact };
+  // The same of bytes that follow the end.
+  following: async (data) => {
+    const error = await lastOf(web.decodeStream([data, new Uint8Array(1)])).catch((error) => error);
+    return { error: error.name, kept };
   },
 };
 

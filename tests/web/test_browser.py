@@ -8,16 +8,19 @@ import hashlib
 import json
 import os
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from jpegs import jpeg_of, turned
-from PIL import ImageCms
+from jpegs import encoded, jpeg_of, turned
+from PIL import Image, ImageCms
 
 import ddpmcodec
-from ddpmcodec import models
+from ddpmcodec._native import Container
+from ddpmcodec.codec import Decoded, decode_details
+from ddpmcodec.images import to_array
 from node_decoder import CLOSE, GOLDEN, ROOT, stored_jpeg
 
 STREAMS = json.loads((GOLDEN / "manifest.json").read_text())["streams"]
@@ -50,10 +53,20 @@ MISSING = """async (file) => {
     const base = new URL("nowhere/", location.href);
     return web.decode(data, { base }).catch((error) => [error.name, error instanceof web.ModelError]);
 }"""
-KEPT = """async () => {
-    const cache = await caches.open("ddpmcodec-models");
-    return (await cache.keys()).map((kept) => new URL(kept.url).search.slice(1));
-}"""
+
+
+@cache
+def inside(kind: str) -> bytes:
+    """A file that holds one of another format."""
+    if kind == "webp":
+        photo = Image.open(ROOT / "docs" / "photo.png").convert("RGBA").crop((0, 0, 150, 120))
+        image = photo.quantize(8).convert("RGBA")
+        image.putalpha(image.getchannel("G"))
+        data = ddpmcodec.encode(image, effort=1)
+    else:
+        data = (stored_jpeg if kind == "jpeg" else encoded)(jpeg_of(quality=75, exif=turned(6)))
+    assert Container(data).header.kind == kind
+    return data
 
 
 @pytest.fixture(scope="module")
@@ -105,19 +118,69 @@ def test_a_stored_jpeg_has_the_samples_of_its_file(page: Any, folder: Path, mode
     assert np.abs(np.array(samples, int) - expected.ravel()).max() <= CLOSE
 
 
-def test_a_response_streams_and_its_model_is_fetched_once(page: Any, folder: Path) -> None:
-    requests: list[str] = []
-    page.on("request", lambda request: requests.append(request.url.rsplit("/", 1)[1]))
+PICTURE = """async ([file, options]) => {
+    const web = await import("./index.js");
+    const { data, ...picture } = await web.decode(await (await fetch(file)).arrayBuffer(), options);
+    return { ...picture, data: Array.from(data) };
+}"""
+BOX = (37, 21, 130, 90)
+PARTS = [
+    ({}, {}),
+    ({"box": {"left": 37, "top": 21, "width": 93, "height": 69}}, {"box": BOX}),
+    ({"reduce": 4}, {"reduce": 4}),
+    ({"reduce": 2, "box": {"left": 37, "top": 21, "width": 93, "height": 69}}, {"reduce": 2, "box": BOX}),
+]
+
+
+def assert_shown(picture: dict[str, Any], expected: Decoded) -> None:
+    """The picture is what Python makes of the same bytes."""
+    pixels = to_array(expected.planes)
+    found = np.array(picture["data"], int).reshape(pixels.shape)
+    assert np.abs(found - pixels).max() <= CLOSE
+    assert (picture["exact"], picture["stepsDone"]) == (expected.exact, expected.steps_done)
+
+
+@pytest.mark.parametrize(("options", "native"), PARTS, ids=["whole", "box", "reduced", "reduced box"])
+@pytest.mark.parametrize("kind", ["webp", "jpeg", "coefficients"])
+def test_files_inside_are_shown_in_parts(page: Any, folder: Path, kind: str, options: Any, native: Any) -> None:
+    data = inside(kind)
+    (folder / f"{kind}-inside.ddpm").write_bytes(data)
+    assert_shown(page.evaluate(PICTURE, [f"{kind}-inside.ddpm", options]), decode_details(data, **native))
+
+
+@pytest.mark.parametrize("share", [0.2, 0.6, 0.95])
+def test_a_prefix_of_a_jpeg_is_a_picture(page: Any, folder: Path, share: float) -> None:
+    data = inside("coefficients")
+    size = int(share * len(data))
+    (folder / "coefficients-inside.ddpm").write_bytes(data)
+    expected = decode_details(data[:size], partial=True)
+    assert expected.steps_done < expected.steps
+    assert_shown(page.evaluate(PICTURE, ["coefficients-inside.ddpm", {"maxBytes": size}]), expected)
+
+
+def test_a_jpeg_gets_better_as_it_arrives(page: Any, folder: Path) -> None:
+    (folder / "coefficients-inside.ddpm").write_bytes(inside("coefficients"))
+    assert page.evaluate(STREAM, "coefficients-inside.ddpm")[-1] == [decode_details(inside("coefficients")).steps, True]
+
+
+def test_a_response_streams_to_the_image(page: Any, folder: Path) -> None:
     pictures = page.evaluate(STREAM, "coded.ddpm")
     assert pictures[-1] == [3, True]
     assert [steps for steps, _ in pictures] == sorted(steps for steps, _ in pictures)
     found = page.evaluate(DECODE, ["coded.ddpm", None])
     expected = ddpmcodec.decode((folder / "coded.ddpm").read_bytes(), as_array=True)
     assert found["sha256"] == hashlib.sha256(expected.tobytes()).hexdigest()
+
+
+def test_a_model_is_sent_once(new_page: Any, address: str, server: Any) -> None:
+    page = new_page()
+    page.goto(f"{address}/empty.html")
+    server.answers.clear()
+    found = page.evaluate(DECODE, ["coded.ddpm", None])
+    assert page.evaluate(DECODE, ["coded.ddpm", None]) == found
     page.reload()
     assert page.evaluate(DECODE, ["coded.ddpm", None]) == found
-    assert requests.count("photo.safetensors") == 1
-    assert page.evaluate(KEPT) == [models.ids()["photo"].hex()]
+    assert [status for status, name in server.answers if name == "photo.safetensors"] == [200, 304]
 
 
 def test_what_cannot_be_fetched_is_an_error_of_ours(page: Any) -> None:
@@ -142,23 +205,16 @@ IN_A_BLOB = """async (base) => {
 
 
 def test_a_model_that_is_replaced_is_fetched_again(new_page: Any, address: str, folder: Path, dist: Path) -> None:
-    """Though the browser still has the one before, twice: as a file, and under its id."""
+    """Though the browser still has the one before, which it may keep for an hour."""
     deployed = folder / "deployed"
     shutil.copytree(dist, deployed)
-    entries = json.loads((dist / "models.json").read_text())
-    before = [entry | {"id": models.ids()["cifar10"].hex()} for entry in entries]
-    (deployed / "models.json").write_text(json.dumps(before))
     shutil.copyfile(dist / "cifar10.safetensors", deployed / "photo.safetensors")
-    os.utime(deployed / "models.json", (0, 0))  # HTTP counts in seconds
+    os.utime(deployed / "photo.safetensors", (0, 0))  # HTTP counts in seconds
     page = new_page()
     page.goto(f"{address}/empty.html")
-    assert page.evaluate(RESULT, ["deployed", "coded.ddpm"]) is not True
-    assert page.evaluate(KEPT) == [models.ids()["cifar10"].hex()]
-    for name in ("models.json", "photo.safetensors"):
-        shutil.copyfile(dist / name, deployed / name)
-    page.reload()
+    assert page.evaluate(RESULT, ["deployed", "coded.ddpm"]).startswith("ModelError")
+    shutil.copyfile(dist / "photo.safetensors", deployed / "photo.safetensors")
     assert page.evaluate(RESULT, ["deployed", "coded.ddpm"]) is True
-    assert page.evaluate(KEPT) == [models.ids()["photo"].hex()]
 
 
 @pytest.mark.parametrize("source", ["", " 'wasm-unsafe-eval'"])

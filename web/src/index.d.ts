@@ -42,7 +42,7 @@ export interface Picture {
 
 export interface Options {
   /**
-   * The folder of ddpmcodec.wasm, models.json and the models; default: that of this module. A worker made of a blob and a
+   * The folder of ddpmcodec.wasm and the models; default: that of this module. A worker made of a blob and a
    * script that was bundled need it.
    */
   base?: string | URL;
@@ -62,9 +62,9 @@ export interface Options {
    * `decodeStream` cancels its source.
    */
   signal?: AbortSignal;
-  /** Decodes a stored WebP file; default: the browser. Node.js has no decoder. */
+  /** Decodes a WebP file inside a file; default: the browser. Node.js has no decoder. */
   webp?: ImageFunction;
-  /** Decodes a stored JPEG file, and does not turn it by its EXIF; default: the browser. Node.js has no decoder. */
+  /** Decodes a JPEG file, which has no EXIF that turns it; default: the browser. Node.js has no decoder. */
   jpeg?: ImageFunction;
 }
 
@@ -95,34 +95,13 @@ export type Source = { body: ReadableStream<Uint8Array> | null } | ReadableStrea
 
 /**
  * Pictures while the bytes arrive, each better than the last; the last one is the image. Of a stream, a picture shows all
- * that has arrived when it is begun; of an iterable, one chunk more.
+ * that has arrived when it is begun; of an iterable, there is at most one after each chunk.
  *
  * Throws what `decode` does, and DdpmError of a Response that is not ok.
  *
  *     for await (const picture of decodeStream(await fetch("photo.ddpm"))) show(picture);
  */
 export function decodeStream(source: Source, options?: Options): AsyncGenerator<Picture, void, undefined>;
-
-/** Takes the bytes of one file as they arrive, and gives previews. */
-export class ProgressiveDecoder {
-  constructor(options?: Options);
-  /** Of the whole image, once the header is there; null before. */
-  readonly size: { width: number; height: number } | null;
-  /** Whether all of the file has come, and is exactly what was encoded; or as much as there is of a lossy one. */
-  readonly complete: boolean;
-  /**
-   * Takes the bytes that follow, any number of them. Returns a better picture, or null if there is none yet. After it threw
-   * a FormatError, the picture before is the best there is.
-   */
-  feed(data: Bytes): Promise<Picture | null>;
-  /**
-   * Returns the image, once all of it was fed; TruncatedError before, after which the rest may be fed. If `feed` failed as
-   * something could not be fetched, it tries again.
-   */
-  close(): Promise<Picture>;
-  /** Frees the memory of a file that is not decoded to its end. */
-  cancel(): Promise<void>;
-}
 
 export interface Info {
   width: number;
@@ -133,7 +112,7 @@ export interface Info {
   steps: number;
   orientation: number;
   tiles: number;
-  /** The number of a model, or the first four bytes of its id in hexadecimal digits; null of stored files. */
+  /** The number of a model, or the first four bytes of its id in hexadecimal digits; null of WebP and JPEG files as they were. */
   model: number | string | null;
   /** What the payload is: coded pixels, a lossless WebP, a JPEG file as it was, or the coefficients of one. */
   kind: "pixels" | "webp" | "jpeg" | "coefficients";
