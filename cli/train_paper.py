@@ -91,7 +91,7 @@ def train_ddpm(
     On several devices:
       torchrun --standalone --nproc-per-node 8 -m ddpmcodec train-ddpm ...
     """
-    from ddpmcodec.paper import checkpoints
+    from ddpmcodec.paper import denoisers
     from ddpmcodec.training import ddpm_trainer
 
     config = _config(network, channels, dropout, learned_variance=options["objective"] == "hybrid")
@@ -101,7 +101,7 @@ def train_ddpm(
 
     def then(trainer: ddpm_trainer.DdpmTrainer) -> str | None:
         is_first = trainer.where.rank == 0  # of the devices, and one of them speaks
-        return f"the averaged network is {Path(run.out, checkpoints.OWN)}" if is_first else None
+        return f"the averaged network is {Path(run.out, denoisers.OWN)}" if is_first else None
 
     return run.train(ddpm_trainer.train, settings, then, chosen=chosen)
 

@@ -29,7 +29,7 @@ from ddpmcodec.codec import graphics
 from ddpmcodec.models import architectures, registry
 from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, ContextModel, pack
 from ddpmcodec.models.registry import find
-from ddpmcodec.paper import checkpoints, denoisers
+from ddpmcodec.paper import denoisers
 from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.diffusion import Prediction
 from ddpmcodec.paper.gaussian.model import GaussianModel, export
@@ -93,8 +93,8 @@ def tiny_unet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a tiny network of the paper's kind, of 20 noise levels, in a folder as training makes it."""
     torch.manual_seed(0)
     config = UNetConfig(channels=8, multipliers=(1, 1), attention=(), blocks=1, groups=4)
-    path = tmp_path_factory.mktemp("unet") / checkpoints.OWN
-    path.write_bytes(checkpoints.export(PaperDenoiser(UNet(config), ddpm_linear(20, 1e-3, 0.3))))
+    path = tmp_path_factory.mktemp("unet") / denoisers.OWN
+    path.write_bytes(denoisers.export_checkpoint(PaperDenoiser(UNet(config), ddpm_linear(20, 1e-3, 0.3))))
     return path
 
 

@@ -23,7 +23,7 @@ from safetensors.numpy import save
 from ddpmcodec.errors import ModelError
 
 KEY = "ddpmcodec"  # of a safetensors file's metadata: one JSON object
-UNET_KEY = "ddpmcodec.unet"  # in its place in files of the paper's U-Net, which `paper.checkpoints` reads
+UNET_KEY = "ddpmcodec.unet"  # in its place in files of the paper's U-Net, which `paper.denoisers` reads
 FORMAT = 1
 LARGEST_HEADER = 1 << 20  # bytes; of safetensors files
 LARGEST_NUMBER = 1 << 20  # of factors and biases: all that networks predict stays finite

@@ -28,7 +28,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.flop_counter import FlopCounterMode
 
 from ddpmcodec.errors import TrainingError
-from ddpmcodec.paper import checkpoints as pretrained
+from ddpmcodec.paper import denoisers
 from ddpmcodec.paper.bound import evaluate as evaluate_bound
 from ddpmcodec.paper.paper_denoiser import PaperDenoiser
 from ddpmcodec.paper.schedule import Levels, cosine, ddpm_linear
@@ -214,7 +214,7 @@ class DdpmTrainer:
         made = {
             "objective": settings.objective, "schedule": settings.schedule, "steps": self.step, "images": self.images
         }  # fmt: skip
-        return {pretrained.OWN: pretrained.export(self.denoiser(), training=made)}
+        return {denoisers.OWN: denoisers.export_checkpoint(self.denoiser(), training=made)}
 
     def _backward(self, pixels: Tensor) -> Tensor:
         """Gradients of the mean loss of the batch, in all processes; this process's part of that loss."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec.images import load_image
-from ddpmcodec.paper import checkpoints as pretrained
+from ddpmcodec.paper import denoisers
 from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.gaussian import model as model_file
 from ddpmcodec.paper.gaussian.network import Architecture, TrainableGaussian
@@ -177,7 +177,7 @@ def test_a_checkpoint_of_the_papers_network(ddpm: Any, tmp_path: Path) -> None:
     torch.manual_seed(0)
     config = UNetConfig(channels=8, multipliers=(1, 1), attention=(), blocks=1, groups=4)
     file = tmp_path / "unet.safetensors"
-    file.write_bytes(pretrained.export(PaperDenoiser(UNet(config), ddpm_linear(20, 1e-3, 0.3))))
+    file.write_bytes(denoisers.export_checkpoint(PaperDenoiser(UNet(config), ddpm_linear(20, 1e-3, 0.3))))
     options = ["--size", SIDE, "--count", 2, "--model", file]
     assert ddpm("sample", "-o", tmp_path / "grid.png", "--levels", 20, *options).code == 0
     assert tiles(tmp_path / "grid.png").shape[:2] == (1, 2)

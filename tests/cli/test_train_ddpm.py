@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ddpmcodec.paper import checkpoints as pretrained
+from ddpmcodec.paper import denoisers
 from ddpmcodec.training import ddpm_trainer, run, state
 
 Ddpm = Callable[..., Any]  # conftest.Ddpm
@@ -44,7 +44,7 @@ def test_training_writes_a_network_to_code_with_and_takes_the_place_of_no_other_
     assert (ended.code, ended.stdout) == (0, b"")
     assert f"{run_folder}: 1 step, 2 images; " in ended.stderr
     assert names(run_folder) == ["ddpm.safetensors", "log.jsonl", "state.safetensors"]
-    denoiser = pretrained.load(network)
+    denoiser = denoisers.load_checkpoint(network)
     config = denoiser.unet.config
     assert (config.channels, config.groups, config.multipliers, config.dropout) == (8, 2, (1, 2, 2, 2), 0.1)
     assert (len(denoiser.levels), denoiser.variance) == (20, "large")
@@ -59,7 +59,7 @@ def test_the_options_reach_the_run(data: Path, run_folder: Path, ddpm: Ddpm) -> 
     assert (settings["objective"], settings["schedule"], settings["levels"]) == ("hybrid", "cosine", 20)
     assert (settings["seed"], settings["rate"], settings["warmup"]) == (5, 0.001, 5000)
     assert (settings["network"]["dropout"], settings["network"]["learned_variance"]) == (0.3, True)
-    assert pretrained.load(run_folder / "ddpm.safetensors").variance == "learned"
+    assert denoisers.load_checkpoint(run_folder / "ddpm.safetensors").variance == "learned"
 
 
 def test_the_options_of_a_long_run_on_a_gpu_train_on_a_cpu(data: Path, run_folder: Path, ddpm: Ddpm) -> None:

@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ddpmcodec.errors import ModelError
-from ddpmcodec.paper import checkpoints, schedule
+from ddpmcodec.paper import denoisers, schedule
 from ddpmcodec.paper.paper_denoiser import PaperDenoiser, Variance
 from ddpmcodec.paper.unet import UNetConfig
 
@@ -62,7 +62,7 @@ def folder(written: Path, tmp_path: Path) -> Path:
     return shutil.copytree(written, tmp_path / "published")
 
 
-def reconfigure(folder: Path, name: str = checkpoints.CONFIG, **changes: Any) -> None:
+def reconfigure(folder: Path, name: str = denoisers.CONFIG, **changes: Any) -> None:
     config = json.loads((folder / name).read_text()) | changes
     (folder / name).write_text(json.dumps({k: v for k, v in config.items() if v != "absent"}))
 
@@ -77,31 +77,31 @@ def assert_same_network(found: PaperDenoiser, network: diffusers.UNet2DModel) ->
 
 
 def test_what_diffusers_writes_is_read(published_network: diffusers.UNet2DModel, folder: Path) -> None:
-    found = checkpoints.load(folder)
+    found = denoisers.load_checkpoint(folder)
     assert_same_network(found, published_network)
     assert (found.variance, found.levels.tolist()) == ("large", schedule.ddpm_linear().tolist())
     assert found.unet.config == UNetConfig(8, (1, 2), (1,), blocks=1, groups=4, dropout=0.0)
 
 
 def test_the_file_in_a_folder_may_be_named(published_network: diffusers.UNet2DModel, folder: Path) -> None:
-    assert_same_network(checkpoints.load(folder / checkpoints.WEIGHTS), published_network)
+    assert_same_network(denoisers.load_checkpoint(folder / denoisers.WEIGHTS), published_network)
 
 
 def test_older_names_of_attention_are_read(published_network: diffusers.UNet2DModel, folder: Path) -> None:
-    tensors = load_file(folder / checkpoints.WEIGHTS)
+    tensors = load_file(folder / denoisers.WEIGHTS)
     for newer, older in OLDER.items():
         tensors = {name.replace(f".{newer}.", f".{older}."): tensor for name, tensor in tensors.items()}
     assert any("proj_attn" in name for name in tensors)
-    save_file(tensors, folder / checkpoints.WEIGHTS)
-    assert_same_network(checkpoints.load(folder), published_network)
+    save_file(tensors, folder / denoisers.WEIGHTS)
+    assert_same_network(denoisers.load_checkpoint(folder), published_network)
 
 
 def test_the_oldest_configurations_leave_out_what_came_later(
     published_network: diffusers.UNet2DModel, folder: Path
 ) -> None:
-    later = [*checkpoints.UNSAID, "dropout", "num_train_timesteps"]
+    later = [*denoisers.UNSAID, "dropout", "num_train_timesteps"]
     reconfigure(folder, **dict.fromkeys(later, "absent"))
-    assert_same_network(checkpoints.load(folder), published_network)
+    assert_same_network(denoisers.load_checkpoint(folder), published_network)
 
 
 @pytest.mark.parametrize(
@@ -121,14 +121,14 @@ def test_the_oldest_configurations_leave_out_what_came_later(
 def test_other_networks_are_refused(folder: Path, change: dict[str, Any], complaint: str) -> None:
     reconfigure(folder, **change)
     with pytest.raises(ModelError, match=f"config.json: .*{complaint}"):
-        checkpoints.load(folder)
+        denoisers.load_checkpoint(folder)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"act_fn": "silu"', "null"], ids=["empty", "list", "cut", "null"])
 def test_a_configuration_that_is_none_is_refused(folder: Path, text: str) -> None:
-    (folder / checkpoints.CONFIG).write_text(text)
+    (folder / denoisers.CONFIG).write_text(text)
     with pytest.raises(ModelError, match=r"config\.json: not the configuration"):
-        checkpoints.load(folder)
+        denoisers.load_checkpoint(folder)
 
 
 @pytest.mark.parametrize(
@@ -137,19 +137,19 @@ def test_a_configuration_that_is_none_is_refused(folder: Path, text: str) -> Non
 def test_sizes_that_make_no_sense_are_refused(folder: Path, change: dict[str, Any]) -> None:
     reconfigure(folder, **change)
     with pytest.raises(ModelError, match=r"config.json: not the (network|configuration)"):
-        checkpoints.load(folder)
+        denoisers.load_checkpoint(folder)
 
 
 def test_a_missing_configuration_is_named(folder: Path) -> None:
-    (folder / checkpoints.CONFIG).unlink()
+    (folder / denoisers.CONFIG).unlink()
     with pytest.raises(ModelError, match=r"config.json: cannot be read"):
-        checkpoints.load(folder)
+        denoisers.load_checkpoint(folder)
 
 
 def test_tensors_that_do_not_fit_the_configuration_are_named(folder: Path) -> None:
     reconfigure(folder, block_out_channels=[8, 8])
     with pytest.raises(ModelError, match=r"shape \[16\], .*\[8\]"):
-        checkpoints.load(folder)
+        denoisers.load_checkpoint(folder)
 
 
 # --- the process beside a published checkpoint
@@ -177,7 +177,7 @@ def test_the_process_is_that_of_the_scheduler(
     import diffusers
 
     schedule_of(folder, **said)
-    found = checkpoints.load(folder)
+    found = denoisers.load_checkpoint(folder)
     alphabar = diffusers.DDPMScheduler(**said).alphas_cumprod.double().numpy()
     assert found.variance == variance
     np.testing.assert_allclose(found.levels, 127.5 * np.sqrt((1 - alphabar) / alphabar), rtol=1e-3)
@@ -188,7 +188,7 @@ def test_a_pipeline_of_diffusers_is_read_whole(published_network: diffusers.UNet
 
     scheduler = diffusers.DDPMScheduler(200, beta_schedule="squaredcos_cap_v2", variance_type="fixed_large")
     diffusers.DDPMPipeline(published_network, scheduler).save_pretrained(tmp_path / "pipeline")
-    found = checkpoints.load(tmp_path / "pipeline")
+    found = denoisers.load_checkpoint(tmp_path / "pipeline")
     assert_same_network(found, published_network)
     assert (found.variance, found.levels.tolist()) == ("large", schedule.cosine(200).tolist())
 
@@ -208,9 +208,9 @@ def test_other_processes_are_refused(
     published_network: diffusers.UNet2DModel, folder: Path, change: dict[str, Any], complaint: str
 ) -> None:
     schedule_of(folder)
-    reconfigure(folder, checkpoints.SCHEDULER, **change)
+    reconfigure(folder, denoisers.SCHEDULER, **change)
     with pytest.raises(ModelError, match=rf"scheduler_config\.json: .*{complaint}"):
-        checkpoints.load(folder)
+        denoisers.load_checkpoint(folder)
 
 
 # --- what is not opened
@@ -230,14 +230,14 @@ class Bomb:
 def test_a_pickle_is_refused_unopened(tmp_path: Path, name: str) -> None:
     torch.save(Bomb(tmp_path / "exploded"), tmp_path / name)
     with pytest.raises(ModelError, match=r"pickle|cannot read the network"):
-        checkpoints.load(tmp_path / name)
+        denoisers.load_checkpoint(tmp_path / name)
     assert not (tmp_path / "exploded").exists()
 
 
 def test_a_folder_with_a_pickle_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "diffusion_pytorch_model.bin").write_bytes(pickle.dumps(Bomb(tmp_path / "exploded")))
     with pytest.raises(ModelError) as caught:
-        checkpoints.load(tmp_path)
+        denoisers.load_checkpoint(tmp_path)
     assert str(caught.value).startswith(f"{tmp_path / 'diffusion_pytorch_model.bin'}: a pickle")
     assert "diffusion_pytorch_model.safetensors" in str(caught.value)
 
@@ -246,16 +246,16 @@ def test_a_pickle_that_was_converted_as_documented_is_read(
     published_network: diffusers.UNet2DModel, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.save(published_network.state_dict(), folder / "diffusion_pytorch_model.bin")
-    (folder / checkpoints.WEIGHTS).unlink()
+    (folder / denoisers.WEIGHTS).unlink()
     monkeypatch.chdir(folder)
-    recipe = str(checkpoints.__doc__).split("in its folder:\n")[1]
+    recipe = str(denoisers.__doc__).split("in its folder:\n")[1]
     exec(dedent(recipe))
-    assert_same_network(checkpoints.load(folder), published_network)
+    assert_same_network(denoisers.load_checkpoint(folder), published_network)
 
 
 def test_an_empty_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=f"no {checkpoints.WEIGHTS}"):
-        checkpoints.load(tmp_path)
+    with pytest.raises(ModelError, match=f"no {denoisers.WEIGHTS}"):
+        denoisers.load_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize("source", ["no.safetensors", "a/b", "google/ddpm", "/nowhere/at-all", "here/typo.safetensors"])
@@ -263,11 +263,11 @@ def test_what_is_neither_file_nor_repository_is_named(
     source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A mistyped file: nothing is fetched."""
-    monkeypatch.setattr(checkpoints, "_download", lambda repository: pytest.fail("the network is asked"))
+    monkeypatch.setattr(denoisers, "_download", lambda repository: pytest.fail("the network is asked"))
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelError, match=f"^{source}: .*hub:"):
-        checkpoints.load(source)
+        denoisers.load_checkpoint(source)
 
 
 # --- repositories
@@ -295,15 +295,15 @@ def test_a_repository_that_was_fetched_before_is_read(
     (repository / "refs" / "main").write_text(commit)
     (repository / "snapshots").mkdir()
     snapshot = folder.rename(repository / "snapshots" / commit)
-    assert_same_network(checkpoints.load("hub:someone/ddpm-tiny"), published_network)
-    (snapshot / checkpoints.WEIGHTS).unlink()
+    assert_same_network(denoisers.load_checkpoint("hub:someone/ddpm-tiny"), published_network)
+    (snapshot / denoisers.WEIGHTS).unlink()
     with pytest.raises(ModelError, match=r"^hub:someone/ddpm-tiny: .*diffusion_"):
-        checkpoints.load("hub:someone/ddpm-tiny")
+        denoisers.load_checkpoint("hub:someone/ddpm-tiny")
 
 
 def test_without_a_network_the_error_says_what_to_get(offline: Path) -> None:
     with pytest.raises(ModelError) as caught:
-        checkpoints.load("hub:google/ddpm-cifar10-32")
+        denoisers.load_checkpoint("hub:google/ddpm-cifar10-32")
     message = str(caught.value)
     assert message.startswith("hub:google/ddpm-cifar10-32: the repository cannot be fetched (")
     assert message.endswith(
@@ -314,4 +314,4 @@ def test_without_a_network_the_error_says_what_to_get(offline: Path) -> None:
 def test_without_the_client_the_error_says_what_to_install(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ModelError, match="huggingface_hub"):
-        checkpoints.load("hub:google/ddpm-cifar10-32")
+        denoisers.load_checkpoint("hub:google/ddpm-cifar10-32")

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save
 
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format.model_file import UNET_KEY
-from ddpmcodec.paper import checkpoints, schedule
+from ddpmcodec.paper import denoisers, schedule
 from ddpmcodec.paper.paper_denoiser import PaperDenoiser, Variance
 from ddpmcodec.paper.unet import UNet, UNetConfig
 
@@ -36,7 +36,7 @@ def own(denoiser: PaperDenoiser, tmp_path: Path) -> Write:
 
     def write(facts: Any = None, **tensors: torch.Tensor) -> Path:
         path = tmp_path / "own.safetensors"
-        path.write_bytes(checkpoints.export(denoiser))
+        path.write_bytes(denoisers.export_checkpoint(denoiser))
         said = json.loads(metadata_of(path)) | (facts or {})
         path.write_bytes(save(load_file(path) | tensors, metadata={UNET_KEY: json.dumps(said)}))
         return path
@@ -55,8 +55,8 @@ def metadata_of(path: Path) -> str:
 def test_our_own_come_back_as_they_were(denoiser: PaperDenoiser, tmp_path: Path, variance: Variance) -> None:
     exported = PaperDenoiser(denoiser.unet, denoiser.levels, variance)
     path = tmp_path / "own.safetensors"
-    path.write_bytes(checkpoints.export(exported, training={"images": 640}))
-    found = checkpoints.load(path)
+    path.write_bytes(denoisers.export_checkpoint(exported, training={"images": 640}))
+    found = denoisers.load_checkpoint(path)
     assert (found.id, found.variance) == (exported.id, variance)
     assert found.levels.tolist() == exported.levels.tolist()
     assert not found.unet.training
@@ -64,7 +64,7 @@ def test_our_own_come_back_as_they_were(denoiser: PaperDenoiser, tmp_path: Path,
 
 
 def test_the_same_network_gives_the_same_file(denoiser: PaperDenoiser) -> None:
-    assert checkpoints.export(denoiser) == checkpoints.export(denoiser)
+    assert denoisers.export_checkpoint(denoiser) == denoisers.export_checkpoint(denoiser)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_the_same_network_gives_the_same_file(denoiser: PaperDenoiser) -> None:
 )
 def test_descriptions_that_make_no_sense_are_refused(own: Write, facts: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ModelError, match=complaint):
-        checkpoints.load(own(facts))
+        denoisers.load_checkpoint(own(facts))
 
 
 @pytest.mark.parametrize(
@@ -87,14 +87,14 @@ def test_descriptions_that_make_no_sense_are_refused(own: Write, facts: dict[str
 )
 def test_levels_that_are_none_are_refused(own: Write, levels: list[Any], complaint: str) -> None:
     with pytest.raises(ModelError, match=f"own.safetensors: .*damaged .*{complaint}"):
-        checkpoints.load(own(levels=torch.tensor(levels, dtype=torch.float64)))
+        denoisers.load_checkpoint(own(levels=torch.tensor(levels, dtype=torch.float64)))
 
 
 def test_a_file_without_a_part_of_its_description_is_refused(denoiser: PaperDenoiser, tmp_path: Path) -> None:
     path = tmp_path / "cut.safetensors"
     path.write_bytes(save(dict(denoiser.unet.state_dict()), metadata={UNET_KEY: '{"format": 1}'}))
     with pytest.raises(ModelError, match=r"damaged .*'config'"):
-        checkpoints.load(path)
+        denoisers.load_checkpoint(path)
 
 
 @pytest.mark.parametrize(
@@ -107,12 +107,12 @@ def test_a_file_without_a_part_of_its_description_is_refused(denoiser: PaperDeno
 )
 def test_tensors_that_the_network_cannot_take_are_named(own: Write, tensor: torch.Tensor, complaint: str) -> None:
     with pytest.raises(ModelError, match=complaint):
-        checkpoints.load(own(**{"conv_in.bias": tensor}))
+        denoisers.load_checkpoint(own(**{"conv_in.bias": tensor}))
 
 
 def test_a_tensor_too_many_is_named(own: Write) -> None:
     with pytest.raises(ModelError, match=r"extra .*\[1\], .*None"):
-        checkpoints.load(own(extra=torch.zeros(1)))
+        denoisers.load_checkpoint(own(extra=torch.zeros(1)))
 
 
 def test_a_damaged_file_is_named(own: Write) -> None:
@@ -121,4 +121,4 @@ def test_a_damaged_file_is_named(own: Write) -> None:
     for size in (0, 7, 100, len(data) - 1):
         path.write_bytes(data[:size])
         with pytest.raises(ModelError, match=r"own.safetensors: cannot read the network"):
-            checkpoints.load(path)
+            denoisers.load_checkpoint(path)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.format.model_file import seal
-from ddpmcodec.paper import checkpoints as pretrained
+from ddpmcodec.paper import denoisers
 from ddpmcodec.paper.schedule import cosine, ddpm_linear
 from ddpmcodec.paper.unet import UNetConfig
 from ddpmcodec.training import ddpm_trainer, run, state
@@ -114,7 +114,7 @@ def test_a_run_logs_what_it_does(whole: Path) -> None:
     assert (first["step"], last["step"], last["images"]) == (0, 4, 20)
     assert 0 < last["loss"] < 2
     assert last["gradient_norm"] > 0
-    assert sorted(path.name for path in whole.iterdir()) == [pretrained.OWN, run.LOG, state.FILE]
+    assert sorted(path.name for path in whole.iterdir()) == [denoisers.OWN, run.LOG, state.FILE]
 
 
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(
@@ -172,7 +172,7 @@ def test_the_averaged_network_is_what_is_saved(
 ) -> None:
     network = replace(NETWORK, learned_variance=variance == "learned")
     trainer = start(replace(settings, network=network, objective=objective, schedule="cosine", steps=2), out)
-    denoiser = pretrained.load(out / pretrained.OWN)
+    denoiser = denoisers.load_checkpoint(out / denoisers.OWN)
     assert same(denoiser.unet.state_dict(), trainer.averaged.state_dict())
     assert denoiser.unet.config == network
     assert denoiser.variance == variance
