@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from importlib.util import find_spec
 from io import BytesIO
@@ -159,13 +159,23 @@ def sort_out(baselines: Iterable[B]) -> tuple[list[B], list[dict[str, str]]]:
 
 
 class JpegStore(NamedTuple):
-    """A codec of whole JPEG files. module, package: that it is from; it is ours without."""
+    """A codec of whole JPEG files. module, package: that it is from; it is ours without.
+
+    pixels: decodes to pixels. None: by way of the JPEG file, which Pillow decodes.
+    """
 
     name: str
     encode: Callable[[bytes], bytes]
     decode: Callable[[bytes], bytes]
     module: str = ""
     package: str = ""
+    pixels: Callable[[bytes], Pixels] | None = None
+
+    def decode_pixels(self, data: bytes) -> Pixels:
+        if self.pixels is not None:
+            return self.pixels(data)
+        with Image.open(BytesIO(self.decode(data))) as image:
+            return np.asarray(image)
 
     @property
     def skipped(self) -> str | None:
@@ -173,9 +183,13 @@ class JpegStore(NamedTuple):
         return None if not self.module or find_spec(self.module) else f"skipped: needs {self.package}"
 
 
-def _our_store(effort: int) -> JpegStore:
+def our_store(effort: int, *, verify: bool = True) -> JpegStore:
+    """Our codec. verify: also decode each file, and compare."""
     return JpegStore(
-        f"{OURS} e{effort}", lambda data: codec.encode(BytesIO(data), effort=effort), codec.decode_original
+        f"{OURS} e{effort}",
+        lambda data: codec.encode(BytesIO(data), effort=effort, verify=verify),
+        codec.decode_original,
+        pixels=partial(codec.decode, as_array=True),  # type: ignore[arg-type]  # an overload
     )
 
 
@@ -196,7 +210,8 @@ def _from_jpeg_xl(data: bytes) -> bytes:
 
 
 LEPTON = "lepton_jpeg_python"
-OUR_JPEG_STORES = (_our_store(1), _our_store(2))
+JPEG_EFFORTS = (1, 2)
+OUR_JPEG_STORES = tuple(map(our_store, JPEG_EFFORTS))
 JPEG_STORES = (
     JpegStore("JPEG XL", _as_jpeg_xl, _from_jpeg_xl, JPEG_XL, JPEG_XL_PACKAGE),
     JpegStore(

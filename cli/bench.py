@@ -163,10 +163,12 @@ def loading(request: Request, workers: tuple[int, ...], repeats: int) -> int:
 @bench.command(epilog=EXIT_CODES)
 @request_without_model
 def jpeg(request: Request) -> int:
-    """Size of stored JPEG files, which come back byte for byte, beside JPEG XL and Lepton.
+    """Size, times and prefixes of stored JPEG files, which come back byte for byte, beside JPEG XL and Lepton.
 
     The images are written as JPEG files of qualities 75 and 90 with 4:2:0 and 95 with 4:4:4, with standard Huffman
-    tables and with optimised ones. Writes bench-jpeg.json; prints a table.
+    tables and with optimised ones. Times are multiples of the time that JPEG XL takes to encode the same files.
+    Prefixes are compared with those of the same JPEG files in progressive scans, in bytes at equal PSNR. Keep the
+    machine idle meanwhile. Writes bench-jpeg.json; prints tables.
     """
     return request.measure("jpeg", lambda plan: plan())
 

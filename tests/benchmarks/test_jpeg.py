@@ -1,8 +1,9 @@
-"""bench jpeg: stored JPEG files beside JPEG XL and Lepton."""
+"""bench jpeg: stored JPEG files beside JPEG XL and Lepton, and prefixes beside progressive scans."""
 
 from __future__ import annotations
 
 import json
+import math
 from io import BytesIO
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from PIL import Image
 from ddpmcodec import codec
 from ddpmcodec.benchmarks import _codecs, jpeg
 from ddpmcodec.benchmarks._codecs import JPEG_STORES, JpegStore
+from ddpmcodec.benchmarks._drawn import synthetic_photo
 from ddpmcodec.benchmarks._results import read
-from ddpmcodec.benchmarks.jpeg import JpegFiles, measure_files
+from ddpmcodec.benchmarks.jpeg import JpegFiles, measure_files, measure_prefixes, measure_times, relative_bytes
 from ddpmcodec.cli import run
 from ddpmcodec.errors import ChecksumError
 
@@ -51,8 +53,11 @@ def test_files_of_each_kind_have_a_line(array: Path, pictures: np.ndarray, tmp_p
     assert row["bytes"] == [len(written(image)) for image in pictures]
     assert [each["codec"] for each in row["codecs"]] == ["ddpmcodec e1", "ddpmcodec e2", "JPEG XL", "Lepton"]
     assert row["codecs"][1]["bytes"] == [len(codec.encode(BytesIO(written(image)))) for image in pictures]
-    (table,) = jpeg.tables(found)
+    table, times, prefixes = jpeg.tables(found)
     assert table.rows[2]["JPEG"] == sum(row["bytes"])
+    assert [(line[""], line["encode"]) for line in times.rows if line[""] == "JPEG XL"] == [("JPEG XL", "1.0")]
+    assert {line[""] for line in times.rows} == {each["codec"] for each in row["codecs"]}
+    assert [line[""] for line in prefixes.rows] == [name for name in rows if "optimised" in name]
     assert "%)" in table.rows[2]["Lepton"]
     measure = next(each for each in jpeg.measures(found) if each.name.startswith("Lepton, quality 90, 4:2:0, standard"))
     assert measure.values[found["dataset"]["ids"][0]] == row["codecs"][3]["bytes"][0] / row["bytes"][0]
@@ -67,6 +72,41 @@ def test_a_codec_that_is_not_installed_is_named(
     found = json.loads((tmp_path / "out" / "bench-jpeg.json").read_text())
     assert {"codec": "Lepton", "skipped": "skipped: needs lepton-jpeg-python"} in found["results"]["files"][0]["codecs"]
     assert "| Lepton |" in jpeg.tables(found)[0].markdown()
+
+
+@pytest.fixture(scope="module")
+def photo() -> np.ndarray:
+    return np.asarray(synthetic_photo(160, 120))
+
+
+def test_prefixes_are_compared_with_scans_of_the_same_coefficients(photo: np.ndarray) -> None:
+    curves = measure_prefixes([photo], JpegFiles(90, "4:2:0", optimize=True))
+    for (curve,) in curves.values():
+        assert len(curve) > 10
+        sizes, decibels = zip(*curve, strict=True)
+        assert sizes == tuple(sorted(sizes))
+        assert decibels[-1] > decibels[0] + 10
+    (ours,), (scans,) = curves["ours"], curves["progressive"]
+    assert ours[-1][0] < scans[-1][0]
+    line = jpeg._prefix_line({"jpeg": "x", **curves})
+    assert line["all"].endswith("%")
+    assert line["20 to 25 dB"].endswith("%")
+
+
+def test_bytes_are_compared_at_equal_psnr_where_both_curves_are() -> None:
+    reference = [(100, 20.0), (200, 30.0), (400, 40.0)]
+    found = relative_bytes([(50, 20.0), (100, 30.0), (90, 29.0), (100, 32.0)], reference)
+    known = [value for value in found if value is not None]
+    assert len(known) == 49  # 20 to 32 dB
+    assert known[:41] == pytest.approx([math.log(0.5)] * 41)
+    assert jpeg._percent([found], 20, 30) == "-50%"
+    assert jpeg._percent([found], 35, 60) is None
+
+
+def test_times_are_those_of_three_operations(pictures: np.ndarray) -> None:
+    times = measure_times(pictures, _codecs.our_store(1, verify=False))
+    assert [*times] == ["encode", "decode", "pixels"]
+    assert all(len(values) == len(pictures) and min(values) > 0 for values in times.values())
 
 
 def test_a_file_that_does_not_come_back_ends_the_run(pictures: np.ndarray) -> None:
