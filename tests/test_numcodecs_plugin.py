@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,21 @@ def chunks(photos: Chunk) -> dict[str, npt.NDArray[Any]]:
         "columns first": np.asfortranarray(photos),
         "channels first": photos.transpose(0, 3, 1, 2),
     }
+
+
+def test_a_jpeg_file_is_a_chunk(tmp_path: Path) -> None:
+    """A file of coefficients, whose pixels are those that Pillow makes of the JPEG."""
+    jpeg = BytesIO()
+    with Image.open(PHOTO) as photo:
+        photo.convert("RGB").crop((0, 0, 120, 90)).save(jpeg, "JPEG", quality=90)
+    pixels, data = np.asarray(Image.open(jpeg)), encode(BytesIO(jpeg.getvalue()))
+    assert info(data)["coding"] == "JPEG coefficients"
+    assert np.array_equal(Ddpm().decode(data), pixels)
+    other = np.zeros_like(pixels) + 1
+    zarr.create_array(tmp_path, data=other, chunks=pixels.shape, serializer=DdpmCodec(), compressors=None)
+    (chunk,) = (path for path in tmp_path.rglob("c/*/*/*") if path.is_file())
+    chunk.write_bytes(data)
+    assert np.array_equal(zarr.open_array(tmp_path)[:], pixels)
 
 
 @pytest.mark.parametrize("name", chunks(np.zeros((6, 8, 10, 3), np.uint8)))

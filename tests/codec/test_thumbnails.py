@@ -115,6 +115,7 @@ def test_of_files_of_other_formats() -> None:
     stream = BytesIO()
     drawing.save(stream, "JPEG", exif=turned(drawing, 6).info["exif"])
     files.append(codec.encode(BytesIO(stream.getvalue())))
+    assert codec.info(files[1])["coding"] == "JPEG coefficients"
     for data in files:
         assert codec.thumbnail(data, 10).size == (8, 10)
         assert codec.thumbnail(data[:-20], 10).size == (8, 10)

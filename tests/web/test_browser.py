@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -105,15 +106,16 @@ def test_webp_is_exact_without_an_image_decoder(new_page: Any, address: str) -> 
     assert found["sha256"] == hashlib.sha256(expected.tobytes()).hexdigest()
 
 
+@pytest.mark.parametrize("pack", [stored_jpeg, lambda jpeg: ddpmcodec.encode(BytesIO(jpeg))], ids=["stored", "coded"])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_a_stored_jpeg_has_the_samples_of_its_file(page: Any, folder: Path, mode: str) -> None:
+def test_a_stored_jpeg_has_the_samples_of_its_file(page: Any, folder: Path, mode: str, pack: Any) -> None:
     """Whatever its orientation and its profile: the page turns it, and knows the profile."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     swapped = profile.replace(b"rXYZ", b"....").replace(b"bXYZ", b"rXYZ").replace(b"....", b"bXYZ")  # red and blue
     jpeg = jpeg_of(mode, quality=90, exif=turned(6), **({"icc_profile": swapped} if mode == "RGB" else {}))
-    (folder / "jpeg.ddpm").write_bytes(stored_jpeg(jpeg))
+    (folder / "jpeg.ddpm").write_bytes(data := pack(jpeg))
     orientation, samples = page.evaluate(SAMPLES, ["jpeg.ddpm", {}])
-    expected = ddpmcodec.decode(stored_jpeg(jpeg), as_array=True)
+    expected = ddpmcodec.decode(data, as_array=True)
     assert orientation == 6
     assert np.abs(np.array(samples, int) - expected.ravel()).max() <= CLOSE
 

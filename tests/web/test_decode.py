@@ -124,6 +124,15 @@ def test_a_stored_jpeg_needs_a_decoder(node: Node) -> None:
     assert node.ask("info", data)["kind"] == "jpeg"
 
 
+def test_jpeg_coefficients_become_the_file_that_was_encoded(node: Node) -> None:
+    jpeg = jpeg_of(quality=90)
+    data, rgba = ddpmcodec.encode(BytesIO(jpeg)), Image.open(BytesIO(jpeg)).convert("RGBA").tobytes()
+    found = node.ask("decode", data, rgba=base64.b64encode(rgba).decode())
+    assert np.array_equal(pixels_of(found), ddpmcodec.decode(data, as_array=True))
+    facts = node.ask("info", data)
+    assert (facts["kind"], facts["model"]) == ("coefficients", models.NUMBERS[models.JPEG])
+
+
 @pytest.mark.parametrize("name", CODED)
 def test_prefixes_show_what_they_show_natively(node: Node, name: str) -> None:
     file, whole = split(golden(name)), len(golden(name))
