@@ -196,13 +196,14 @@ DDPM_API const char* web_finish(ddpm_decoder* decoder) { return answered(decoder
 DDPM_API const char* web_set_member(ddpm_decoder* decoder, const ddpm_archive* archive, uint32_t image) { return answered(decoder, ddpm_decoder_set_member(decoder, archive, image)); }
 DDPM_API const char* web_set_model(ddpm_decoder* decoder, const ddpm_model* model) { return answered(decoder, ddpm_decoder_set_model(decoder, model)); }
 
-// { event }, and the `model` that is needed.
+// { event }, with NEED_TILES besides those of ddpm.h; and the `model` that is needed.
 DDPM_API const char* web_advance(ddpm_decoder* decoder, double seconds) {
     const ddpm_event event = ddpm_decoder_advance(decoder, seconds);
     if (event == DDPM_ERROR) return failed(decoder);
     return answered([&] {
+        const bool is_waiting = event == DDPM_MORE && decoder->file && decoder->file->is_waiting();
         Object object;
-        object.text("event", EVENTS[event]);
+        object.text("event", is_waiting ? "NEED_TILES" : EVENTS[event]);
         if (event == DDPM_NEED_MODEL) object.add("model", model_in(decoder).done());
         return object;
     });
@@ -243,6 +244,30 @@ DDPM_API const char* web_set_rgba(ddpm_decoder* decoder, const uint8_t* rgba, si
             throw Error(Fault::CORRUPT, std::string("the ") + FORMATS[kind] + " file inside has another size than the header states: get the file again");
         const std::vector<uint8_t> samples = samples_of({rgba, size}, info_of(decoder).channels);
         if (const ddpm_error error = ddpm_decoder_set_pixels(decoder, samples.data(), samples.size())) throw Error(error == DDPM_ERROR_CHECKSUM ? Fault::CHECKSUM : Fault::ARGUMENT, decoder->message);
+        return Object();
+    });
+}
+
+// --- tiles that other workers decode
+
+// { box } of a tile, or {} while none is to be had.
+DDPM_API const char* web_delegate(ddpm_decoder* decoder) {
+    return answered([&] {
+        const auto box = decoder->file ? decoder->file->delegate_tile() : std::nullopt;
+        if (!box) return Object();
+        return Object().add("box", Object().number("left", uint32_t(box->left)).number("top", uint32_t(box->top)).number("width", uint32_t(box->width())).number("height", uint32_t(box->height())).done());
+    });
+}
+
+// The pixels of such a tile, with alpha if the image has it; size 0: it is to be decoded here.
+DDPM_API const char* web_set_delegated(ddpm_decoder* decoder, int left, int top, int width, int height, const uint8_t* data, size_t size) {
+    return answered([&] {
+        const ddpm_info info = info_of(decoder);
+        const size_t channels = info.channels, colours = channels - info.has_alpha;
+        std::vector<uint8_t> colour;
+        colour.reserve(size / channels * colours);
+        for (size_t at = 0; at + channels <= size; at += channels) colour.insert(colour.end(), data + at, data + at + colours);
+        decoder->file->set_delegated({left, top, left + width, top + height}, std::move(colour));
         return Object();
     });
 }

@@ -33,14 +33,16 @@ export class Decoding {
     this.#core.free("ddpm_decoder_free", this.#address);
   }
 
-  /** Decodes what was fed. Returns whether there is a better picture. */
-  async advance() {
+  /** Decodes what was fed. helpers: a TileWorkers that take tiles. Returns whether there is a better picture. */
+  async advance(helpers) {
     while (true) {
       this.#options.signal?.throwIfAborted();
       const { event, model } = this.call("web_advance", SLICE);
       if (event === "NEED_MODEL") await this.#setModel(model);
       if (event === "NEED_PIXELS") await this.#setPixels();
+      if (event === "NEED_TILES") await unlessAborted(helpers.next(), this.#options.signal);
       if (event === "MORE") await rest();
+      helpers?.give(this);
       this.isDone = event === "DONE";
       this.#isBetter ||= event === "PREVIEW" || this.isDone;
       if (this.isDone || event === "NEED_BYTES") return this.#isBetter;

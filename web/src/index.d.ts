@@ -42,7 +42,7 @@ export interface Picture {
 
 export interface Options {
   /**
-   * The folder of ddpmcodec.wasm and the models; default: that of this module. A worker made of a blob and a
+   * The folder of ddpmcodec.wasm, tile-worker.js and the models; default: that of this module. A worker made of a blob and a
    * script that was bundled need it.
    */
   base?: string | URL;
@@ -76,6 +76,12 @@ export interface DecodeOptions extends Options {
   partial?: boolean;
   /** A preview from so many bytes only; implies `partial`. */
   maxBytes?: number;
+  /**
+   * How many threads decode tiles of a file at a time, the caller's among them; default: 1. Each other one is a worker, with a core,
+   * a model and the bytes of the file. A page that has no workers, or forbids them, decodes in one thread. Previews, reduced images
+   * and JPEG files are decoded in one thread, too.
+   */
+  workers?: number;
 }
 
 /**

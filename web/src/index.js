@@ -4,22 +4,24 @@ import { Decoding } from "./decoding.js";
 import { DdpmError, FormatError } from "./errors.js";
 import { coreOf } from "./folder.js";
 import { bytesOf, chunksOf, unlessAborted } from "./sources.js";
+import { TileWorkers } from "./tiles.js";
 
 export * from "./errors.js";
 
 export async function decode(data, options = {}) {
-  const { maxBytes } = options;
+  const { maxBytes, workers = 1 } = options;
   const bytes = bytesOf(data).subarray(0, maxBytes);
+  const helpers = workers > 1 ? new TileWorkers(workers - 1, bytes, options) : undefined;
   const feed = (decoding) => (decoding.call("web_feed", bytes), decoding.call("web_finish"));
-  return picture({ ...options, partial: options.partial || maxBytes !== undefined }, feed);
+  return picture({ ...options, partial: options.partial || maxBytes !== undefined }, feed, { helpers }).finally(() => helpers?.end());
 }
 
 /** The picture of what `give` gives to a decoding. */
-async function picture(options, give, core) {
+async function picture(options, give, { core, helpers }) {
   const decoding = await Decoding.begin(options, core);
   try {
     give(decoding);
-    await decoding.advance();
+    await decoding.advance(helpers);
     return decoding.picture();
   } finally {
     decoding.free();
@@ -74,7 +76,7 @@ class Archive {
       if (!this.#address) throw new DdpmError("the archive was closed: open it again");
       decoding.call("web_set_member", this.#address, image);
     };
-    return picture({ base: this.#base, ...options }, give, this.#core);
+    return picture({ base: this.#base, ...options }, give, { core: this.#core });
   }
 
   close() {

@@ -103,6 +103,19 @@ void Decoder::set_tile(std::vector<uint8_t> pixels) {
     is_done_ = true;
 }
 
+// Previews and reduced images need more of a tile than its pixels.
+std::optional<PixelBox> Decoder::delegate_tile() {
+    const bool wants_pixels = in_round_ && is_last_round_ && !is_preview() && !from_bands_ && !container_->header().has_coefficients();
+    return wants_pixels ? tiles_.delegate() : std::nullopt;
+}
+
+void Decoder::set_delegated(const PixelBox& box, std::vector<uint8_t> pixels) {
+    const uint64_t size = container_ ? box.pixels() * uint64_t(container_->header().channels()) : 0;
+    if (!pixels.empty() && pixels.size() != size)
+        throw Error(Fault::ARGUMENT, "the tile has " + std::to_string(size) + " samples, not " + std::to_string(pixels.size()));
+    tiles_.set_delegated(box, std::move(pixels), [this](const Tile& tile, int threads) { shown_->place(tile, threads); });
+}
+
 // --- from event to event
 
 Event Decoder::advance(double seconds, int threads) {

@@ -39,6 +39,14 @@ class Decoder : public ImageDecoder {
     bool is_batchable() const;
     void set_tile(std::vector<uint8_t> pixels);
 
+    // Takes a tile out of those that wait, for another decoder of the same file, as in another worker of a browser. Returns its box, or
+    // nothing while no tile can be spared.
+    std::optional<PixelBox> delegate_tile();
+    // The pixels of that tile, [height, width, channels]; empty: it is decoded here after all.
+    void set_delegated(const PixelBox& box, std::vector<uint8_t> pixels);
+    // Whether nothing can be done before `set_delegated`.
+    bool is_waiting() const { return tiles_.is_waiting(); }
+
     Event advance(double seconds, int threads) override;
 
     const Header* header() const override { return container_ ? &container_->header() : nullptr; }

@@ -44,7 +44,7 @@ bool PixelTiles::advance(const Round& round, Clock::time_point deadline, int thr
         }
     });
     std::erase_if(queue_, [](const Queued& queued) { return !queued.is_fresh && queued.tile->is_done(); });
-    return queue_.empty();
+    return queue_.empty() && delegated_.empty();
 }
 
 void PixelTiles::advance_tile(const Round& round, Queued& queued, int threads, Clock::time_point deadline) {
@@ -59,6 +59,24 @@ void PixelTiles::advance_tile(const Round& round, Queued& queued, int threads, C
     if (!is_done || !round.is_last) return;
     round.place(tile, threads);
     tile.release();
+}
+
+std::optional<PixelBox> PixelTiles::delegate() {
+    if (queue_.size() < 2 || !queue_.back().is_fresh || queue_.back().tile->result().has_begun) return std::nullopt;
+    delegated_.push_back(queue_.back().tile);
+    queue_.pop_back();
+    return delegated_.back()->box();
+}
+
+void PixelTiles::set_delegated(const PixelBox& box, std::vector<uint8_t> pixels, const std::function<void(const Tile&, int)>& place) {
+    const auto found = std::ranges::find(delegated_, box, &Tile::box);
+    if (found == delegated_.end()) throw Error(Fault::ARGUMENT, "no tile of this box was delegated");
+    Tile* const tile = *found;
+    delegated_.erase(found);
+    if (pixels.empty()) return queue_.push_back({tile, true});
+    tile->set_pixels(std::move(pixels));
+    place(*tile, 1);
+    tile->release();
 }
 
 int PixelTiles::segments_taken(int wanted) const {

@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "tile.h"
@@ -30,6 +31,12 @@ class PixelTiles {
     // Returns whether the round is done; false at the deadline. Throws Error as `Tile::take` does, unless damage is accepted.
     bool advance(const Round& round, Clock::time_point deadline, int threads);
 
+    // Takes a tile that has not begun out of the round; the last one stays. Returns its box, which `set_delegated` brings back.
+    std::optional<PixelBox> delegate();
+    // The exact pixels of that tile, which is placed; or none: then it is decoded here. Throws Error (ARGUMENT) for any other box.
+    void set_delegated(const PixelBox& box, std::vector<uint8_t> pixels, const std::function<void(const Tile&, int threads)>& place);
+    bool is_waiting() const { return queue_.empty() && !delegated_.empty(); }
+
     // Whole segments, of at most `wanted`, that all tiles of a tiled file have taken. Throws Error (CHECKSUM) if one of them is damaged.
     int segments_taken(int wanted) const;
     int steps_done(const Header& header) const;  // that every pixel has been through
@@ -48,6 +55,7 @@ class PixelTiles {
 
     std::vector<std::unique_ptr<Tile>> tiles_;
     std::vector<Queued> queue_;
+    std::vector<Tile*> delegated_;
     std::vector<SegmentCost> costs_;
     std::mutex costs_lock_;
 };
