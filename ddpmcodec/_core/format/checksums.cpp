@@ -77,14 +77,19 @@ void Sha256::block(const uint8_t* data) {
     }
     uint32_t v[8];
     std::memcpy(v, state_, sizeof v);
-    for (int k = 0; k < 64; k++) {
-        const uint32_t s1 = std::rotr(v[4], 6) ^ std::rotr(v[4], 11) ^ std::rotr(v[4], 25);
-        const uint32_t first = v[7] + s1 + ((v[4] & v[5]) ^ (~v[4] & v[6])) + ROUNDS[k] + w[k];
-        const uint32_t s0 = std::rotr(v[0], 2) ^ std::rotr(v[0], 13) ^ std::rotr(v[0], 22);
-        const uint32_t second = s0 + ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
-        std::memmove(v + 1, v, 7 * sizeof *v);
-        v[4] += first;
-        v[0] = first + second;
+    // A round moves every value on by one place: here the names of places move instead.
+    auto round = [&](int k, int place) {
+        const auto at = [&](int n) -> uint32_t& { return v[(n - place) & 7]; };
+        const uint32_t s1 = std::rotr(at(4), 6) ^ std::rotr(at(4), 11) ^ std::rotr(at(4), 25);
+        const uint32_t first = at(7) + s1 + ((at(4) & at(5)) ^ (~at(4) & at(6))) + ROUNDS[k] + w[k];
+        const uint32_t s0 = std::rotr(at(0), 2) ^ std::rotr(at(0), 13) ^ std::rotr(at(0), 22);
+        const uint32_t second = s0 + ((at(0) & at(1)) ^ (at(0) & at(2)) ^ (at(1) & at(2)));
+        at(3) += first;
+        at(7) = first + second;
+    };
+    for (int k = 0; k < 64; k += 8) {
+        round(k, 0), round(k + 1, 1), round(k + 2, 2), round(k + 3, 3);
+        round(k + 4, 4), round(k + 5, 5), round(k + 6, 6), round(k + 7, 7);
     }
     for (int k = 0; k < 8; k++) state_[k] += v[k];
 }

@@ -2,6 +2,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <mutex>
 
 #include "bytes.h"
 
@@ -42,5 +43,22 @@ inline Digest sha256(Bytes data) {
     hash.add(data);
     return hash.digest();
 }
+
+// The SHA-256 of data that outlives it, computed when any thread first asks for it, unless it is known.
+class LazyDigest {
+  public:
+    LazyDigest(Bytes data, const Digest* known) : data_(data) {
+        if (known) std::call_once(once_, [&] { digest_ = *known; });
+    }
+    const Digest& get() const {
+        std::call_once(once_, [&] { digest_ = sha256(data_); });
+        return digest_;
+    }
+
+  private:
+    const Bytes data_;
+    mutable std::once_flag once_;
+    mutable Digest digest_{};
+};
 
 }  // namespace ddpm

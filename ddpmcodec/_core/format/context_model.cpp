@@ -110,7 +110,7 @@ Network network_of(NetworkTensors tensors, Role role, int components) {
 }  // namespace
 
 ContextModel::ContextModel(Bytes data, const std::string& source, int number, const Digest* known_id, MakeOther make_other)
-    : data_(data.begin(), data.end()), file_(parse_model_file(data_, source, KIND, known_id)), id_(known_id ? *known_id : sha256(data_)),
+    : data_(data.begin(), data.end()), file_(parse_model_file(data_, source, KIND, known_id)), id_(data_, known_id),
       number_(number), facts_(facts_of(file_.metadata, source)), make_other_(std::move(make_other)) {
     const Json* name = file_.metadata.find("name");
     name_ = name && name->text() ? *name->text() : "None";
@@ -122,7 +122,7 @@ std::shared_ptr<const ContextModel> ContextModel::parse(Bytes data, const std::s
 }
 
 bool ContextModel::is_named_by(int number, const std::array<uint8_t, MODEL_ID_BYTES>& id) const {
-    return number == number_ && (number || std::ranges::equal(id, Bytes(id_).first(MODEL_ID_BYTES)));
+    return number == number_ && (number || std::ranges::equal(id, Bytes(this->id()).first(MODEL_ID_BYTES)));
 }
 
 std::vector<ContextModel::Shared> ContextModel::networks(int effort, int levels) const {

@@ -37,7 +37,7 @@ class ContextModel {
                                                      const Digest* known_id = nullptr, MakeOther make_other = nullptr);
 
     const std::string& name() const { return name_; }
-    const Digest& id() const { return id_; }
+    const Digest& id() const { return id_.get(); }
     int number() const { return number_; }
     const std::map<std::string, NetworkFacts>& facts() const { return facts_; }  // by <effort>.<role>
     // Whether a file with this number, and this id if it is 0, was written with the model.
@@ -57,7 +57,7 @@ class ContextModel {
     const std::vector<uint8_t> data_;
     ModelFile file_;  // views of the data
     std::string name_;
-    Digest id_;
+    const LazyDigest id_;
     const int number_;
     std::map<std::string, NetworkFacts> facts_;
     const MakeOther make_other_;

@@ -200,7 +200,7 @@ std::string answer_of(const CoefficientNetwork& network) {
 // --- the file
 
 CoefficientModel::CoefficientModel(Bytes data, const std::string& source, int number, const Digest* known_id)
-    : data_(data.begin(), data.end()), file_(parse_model_file(data_, source, COEFFICIENT_KIND, known_id)), id_(known_id ? *known_id : sha256(data_)),
+    : data_(data.begin(), data.end()), file_(parse_model_file(data_, source, COEFFICIENT_KIND, known_id)), id_(data_, known_id),
       number_(number) {
     const Json* name = file_.metadata.find("name");
     name_ = name && name->text() ? *name->text() : "None";

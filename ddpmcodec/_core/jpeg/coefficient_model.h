@@ -73,7 +73,7 @@ class CoefficientModel {
                                                          const Digest* known_id = nullptr);
 
     const std::string& name() const { return name_; }
-    const Digest& id() const { return id_; }
+    const Digest& id() const { return id_.get(); }
     int number() const { return number_; }
     Bytes file() const { return data_; }
 
@@ -93,7 +93,7 @@ class CoefficientModel {
     const std::vector<uint8_t> data_;
     ModelFile file_;  // views of the data
     std::string name_;
-    Digest id_;
+    const LazyDigest id_;
     const int number_;
     mutable std::mutex mutex_;
     mutable std::map<std::string, Shared> made_;
