@@ -95,6 +95,9 @@ function receive({ data }) {
 }
 
 async function start() {
+  const worker = new Worker("worker.js", { type: "module" }); // loads its modules meanwhile
+  worker.addEventListener("message", receive);
+  worker.addEventListener("error", (event) => fail(event.message || "the worker cannot be started"));
   const response = await fetch("rates.json");
   if (!response.ok) throw new Error(`rates.json: HTTP ${response.status}`);
   steps = await response.json();
@@ -105,9 +108,6 @@ async function start() {
   element("play").addEventListener("click", play);
   element("controls").addEventListener("submit", (event) => event.preventDefault());
   show(Number(slider.value));
-  const worker = new Worker("worker.js", { type: "module" });
-  worker.addEventListener("message", receive);
-  worker.addEventListener("error", (event) => fail(event.message || "the worker cannot be started"));
   worker.postMessage({ url: new URL("photo.ddpm", location.href).href, ends: steps.map((own) => own.bytes) });
 }
 
