@@ -42,6 +42,7 @@ JPEG_FORMATS = ("JPEG", *MAIN_IMAGE_FORMATS)
 INKS = "CMYK"  # a mode of JPEG files, which are stored as such; other images of it are refused
 ARRAY_SUFFIXES = (".npy", ".npz")  # of NumPy's files, as `load_array` reads them
 LOSSLESS: dict[str, dict[str, object]] = {"WEBP": {"lossless": True, "exact": True}}  # Pillow's defaults lose
+LOADED_BY_ONE_CALL = ("TIFF", "WEBP")  # of another library; Pillow itself decodes the other formats in pieces
 ARRAY_MODES: dict[tuple[int, ...], str] = {(): "L", (1,): "L", (2,): "LA", (3,): "RGB", (4,): "RGBA"}
 
 
@@ -355,7 +356,10 @@ def _load(image: Image.Image) -> None:
         image.info["icc_profile"] = icc
     if file_format == "QOI" and tile:
         _index_start_of_qoi(image)
-    image.load()
+    if file_format in LOADED_BY_ONE_CALL:
+        interruptible(image.load)
+    else:
+        image.load()
 
 
 def _index_start_of_qoi(image: Any) -> None:

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.WebPImagePlugin import WebPImageFile
 
 from ddpmcodec import codec
-from ddpmcodec.images import save_image
+from ddpmcodec.images import load_image, save_image
 from pictures import PHOTO
 
 SIDE = 1200  # pixels: each command takes seconds
@@ -74,3 +75,11 @@ def test_nobody_waits_for_pillow(file_format: str) -> None:
     with pytest.raises(KeyboardInterrupt):
         save_image(noise, file_format)
     assert set(threading.enumerate()) - threads
+
+
+def test_pillow_reads_webp_in_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    load, threads = WebPImageFile.load, set[int]()
+    monkeypatch.setattr(WebPImageFile, "load", lambda image: threads.add(threading.get_ident()) or load(image))
+    image = load_image(save_image(Image.new("RGB", (20, 10), "teal"), "WEBP"), "an image")
+    assert image.getpixel((0, 0)) == (0, 128, 128)
+    assert threads - {threading.get_ident()}
