@@ -5,8 +5,8 @@
     python web/bench.py --page             the demo page in Chromium, to its first picture
 
 Each is the least of so many decodings. They alternate with those of the other, so that a busy machine favours neither.
-Node.js has the JavaScript engine of Chromium. The first decoding, which compiles the core, is not counted. Nor is the first
-visit of the page, which fills the browser's cache.
+Node.js has the JavaScript engine of Chromium. The first decoding, which compiles the core, is not counted. Nor is the
+first visit of the page, which fills the browser's cache.
 """
 
 from __future__ import annotations
