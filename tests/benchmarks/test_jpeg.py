@@ -14,7 +14,7 @@ from PIL import Image
 from ddpmcodec import codec
 from ddpmcodec.benchmarks import _codecs, jpeg
 from ddpmcodec.benchmarks._codecs import JPEG_STORES, JpegStore
-from ddpmcodec.benchmarks._drawn import synthetic_photo
+from ddpmcodec.benchmarks._data import synthetic_photo
 from ddpmcodec.benchmarks._results import read
 from ddpmcodec.benchmarks.jpeg import JpegFiles, measure_files, measure_prefixes, measure_times, relative_bytes
 from ddpmcodec.cli import run
