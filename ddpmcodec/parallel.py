@@ -190,6 +190,7 @@ def interruptible(function: Callable[P, R], *arguments: P.args, **options: P.kwa
         return result.result()
     finally:
         executor.shutdown(wait=False)
+        del result  # an error and it would keep each other, and the caller's files open
 
 
 def _begun(executor: ThreadPoolExecutor, function: Callable[[T], R], pieces: list[T]) -> Iterator[R]:

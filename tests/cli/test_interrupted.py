@@ -47,7 +47,7 @@ def computes(process: subprocess.Popen[str]) -> bool:
     [
         "encode photo.png -o {out}/a.ddpm",
         "encode photo.jpg -o {out}/a.ddpm",
-        "encode photo.png photo.jpg -o {out} --jobs 2",
+        "encode photo.png photo.jpg -o {out} --keep-suffix --jobs 2",
         "decode photo.png.ddpm -o {out}/a.png",
         "decode photo.jpg.ddpm -o {out}/a.jpg --original",
         "archive create {out}/a.ddpma photo.png photo.jpg",
