@@ -67,25 +67,23 @@ FILES = tuple(
     for quality, subsampling in ((75, "4:2:0"), (90, "4:2:0"), (95, "4:4:4"))
     for optimize in (False, True)
 )
-
-
 OPTIMISED = tuple(files for files in FILES if files.optimize)
 TIMED = JpegFiles(90, "4:2:0", optimize=True)
 REFERENCE = "JPEG XL"  # whose encoding of the same files is the unit of time
 OPERATIONS = ("encode", "decode", "pixels")
 NAMES = {"encode": "encode", "decode": "decode to the JPEG file", "pixels": "decode to pixels"}
-PREFIXES = 24  # of a file, whose pictures are compared
-LEAST_SHARE = 0.02  # of a file that a prefix has
+PREFIXES = 24  # how many prefixes of a file are decoded
+LEAST_SHARE = 0.02  # the shortest prefix, as a share of its file
 LEVELS = np.arange(10, 60, 0.25)  # of PSNR at which bytes are compared, dB
 RANGES = ((10, 20), (20, 25), (25, 30), (30, 35), (35, 60))  # dB, of the parts of a table
-END = b"\xff\xd9"  # of a JPEG file
+END = b"\xff\xd9"  # the marker EOI, which ends a JPEG file
 OURS_COST = 20.0  # as `_codecs.cost`
 
 Curve = list[tuple[int, float]]  # bytes, and PSNR in dB
 
 
 class Plan(NamedTuple):
-    """What to measure.
+    """The settings of a measurement.
 
     Attributes:
         files: the JPEG files to store.

@@ -253,7 +253,7 @@ class Times(NamedTuple):
 
 
 def sizes_and_times(documents: Mapping[str, Document]) -> Table:
-    """Of whole files. documents: all results by name. Raises DdpmError where one that is needed is missing."""
+    """Return the table of whole files. documents: all results by name. Raises DdpmError if one of them is missing."""
     _require(documents, [*COLUMNS, SPEED])
     sizes, times = {column: _sizes(documents[name]) for name, column in COLUMNS.items()}, _times(documents[SPEED])
     every = dict.fromkeys(chain.from_iterable(sizes.values()))

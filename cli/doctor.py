@@ -85,7 +85,7 @@ WARM_UP_SIDE = 128  # the least at which the networks learn
 
 @dataclass(frozen=True)
 class Check:
-    """problem: what is wrong, and what to do; None where all is well."""
+    """problem: says what is wrong and what to do. It is None if nothing is wrong."""
 
     name: str
     problem: str | None = None
@@ -111,7 +111,7 @@ def description() -> dict[str, Any]:
 
 
 def slowness(kernel: str, kernels: Sequence[str]) -> str | None:
-    """What is slow about the kernel in use. kernels: those that this processor runs, the fastest first."""
+    """Return why the kernel in use is slow, if it is. kernels: those that this processor runs, the fastest first."""
     if kernel != kernels[0]:
         return f"{kernels[0]} is faster here: unset the environment variable DDPMCODEC_KERNELS"
     if kernel == PLAIN:

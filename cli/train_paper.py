@@ -100,7 +100,7 @@ def train_ddpm(
     chosen = _with_settings(chosen_settings(), "network", {"network", "channels", "dropout"})
 
     def then(trainer: ddpm_trainer.DdpmTrainer) -> str | None:
-        is_first = trainer.where.rank == 0  # of the devices, and one of them speaks
+        is_first = trainer.where.rank == 0  # one device alone prints
         return f"the averaged network is {Path(run.out, denoisers.OWN)}" if is_first else None
 
     return run.train(ddpm_trainer.train, settings, then, chosen=chosen)

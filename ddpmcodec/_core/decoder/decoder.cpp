@@ -11,7 +11,7 @@ namespace ddpm {
 
 namespace {
 
-constexpr uint64_t FIRST_BYTES = 32;  // of a single stream that are worth a preview
+constexpr uint64_t FIRST_BYTES = 32;  // A single stream that is shorter gets no preview.
 
 // The file in a payload, which begins with a CRC-32: of a WebP's pixels, or of the JPEG file, whose length follows.
 std::vector<uint8_t> unpacked(Bytes payload, bool is_jpeg) {

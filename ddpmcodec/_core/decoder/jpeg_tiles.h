@@ -61,7 +61,7 @@ class JpegTiles {
     // The very file, of all tiles. Throws Error as `rebuild_jpeg` does.
     std::vector<uint8_t> original(Bytes recipe) const;
 
-    std::vector<SegmentCost> take_costs();  // of segments that were done since the last call
+    std::vector<SegmentCost> take_costs();  // Those of segments that were done since the last call.
 
   private:
     Coefficients joined(const PixelBox& box) const;

@@ -1,4 +1,4 @@
-// The tiles of a file's pixels. They are decoded in rounds, as far as their bytes are there.
+// The tiles of an image of pixels. They are decoded in rounds, each as far as its bytes have arrived.
 #pragma once
 #include <functional>
 #include <memory>
@@ -42,7 +42,7 @@ class PixelTiles {
     int steps_done(const Header& header) const;  // that every pixel has been through
     uint64_t words_used() const;
 
-    std::vector<SegmentCost> take_costs();  // of segments that were done since the last call
+    std::vector<SegmentCost> take_costs();  // Those of segments that were done since the last call.
 
   private:
     // A tile that is not done in this round. fresh: it has taken nothing in this round.

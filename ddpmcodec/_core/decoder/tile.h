@@ -60,7 +60,7 @@ class Tile {
     const Pass* pass() const { return pass_ ? &pass_->pass() : nullptr; }
     void release() { pass_.reset(), pixels_ = {}; }  // a pass takes fifty bytes a pixel
 
-    std::vector<SegmentCost> take_costs();  // of segments that were done since the last call
+    std::vector<SegmentCost> take_costs();  // Those of segments that were done since the last call.
 
   private:
     void take_stream(const Container& container, const TileDecoding& decoding);
