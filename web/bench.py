@@ -93,6 +93,8 @@ def first_pictures(dist: Path, times: int) -> Iterator[tuple[float, float]]:
     """For each visit but the first, (seconds, processor seconds) from the navigation to the first picture."""
     from playwright.sync_api import sync_playwright
 
+    if not (dist / "demo" / "index.html").exists():
+        sys.exit(f"{dist / 'demo'} has no page: python web/build.py --demo")
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=str(dist)))
     Thread(target=server.serve_forever, daemon=True).start()
     with sync_playwright() as playwright:
