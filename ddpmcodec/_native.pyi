@@ -23,6 +23,8 @@ TILED_FLAG: int
 SECTIONS_FLAG: int
 MODES: tuple[str, ...]  # colour modes, by number
 EFFORT_SHIFT: int  # in the fourth byte
+REPEATS_FLAG: int
+REPEATS_UNIT: int  # in the effort of a block
 EXTENDED_FLAG: int
 DEPTH_SHIFT: int  # in the fifth byte, of an extended header
 SAMPLE_BITS: int
@@ -137,6 +139,7 @@ class FileHeader:
     height: int
     effort: int
     levels: int
+    repeats: bool  # whether exact pixels are first sought among repeats
     model_number: int
     model_id: bytes
     mean_colour: bytes
@@ -261,6 +264,7 @@ class Batch:
         shape: tuple[int, int, int, int],
         *,
         is_shared: bool,
+        repeats: bool,
         threads: int,
     ) -> None: ...
     def add(self, stream: bytes, state_bytes: int, covered: bytes) -> None: ...
@@ -275,8 +279,8 @@ class Batch:
 EntryColumns = tuple[list[str], list[str], list[int], list[int], list[int], list[int], list[int], list[int]]
 # (values of a field of all runs, ...): images, check, initial, state_bytes, words
 RunColumns = tuple[list[int], list[int], list[bool], list[int], list[int]]
-# effort, levels, model_number, model_id, latent_levels, latent_id, profile
-CodingFacts = tuple[int, int, int, bytes, tuple[int, ...], bytes, str]
+# effort, levels, model_number, model_id, latent_levels, latent_id, profile, repeats
+CodingFacts = tuple[int, int, int, bytes, tuple[int, ...], bytes, str, bool]
 # entries, total, coding, runs, value_lengths, words
 BlockFacts = tuple[EntryColumns, int, CodingFacts | None, RunColumns, tuple[int, ...], int]
 
@@ -335,6 +339,7 @@ class Pass:
         *,
         streams: int,
         learns: bool,
+        repeats: bool = False,
         threads: int,
     ) -> None: ...
     def encode(self, pixels: NDArray[np.uint8], for_previews: bool = False) -> None: ...

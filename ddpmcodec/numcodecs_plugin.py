@@ -55,7 +55,8 @@ class Ddpm(Codec):  # type: ignore[misc]  # numcodecs has no types
     def __init__(
         self, effort: int = DEFAULT_EFFORT, levels: int = CHUNK_LEVELS, model: str | None = None, lossy: bool = False
     ) -> None:
-        self.effort, self.levels = check_coding(effort, levels)
+        coding = check_coding(effort, levels)
+        self.effort, self.levels = coding.effort, coding.levels
         self.model, self.lossy = model, lossy
 
     def encode(self, buf: Any) -> bytes:

@@ -117,6 +117,12 @@ struct Mixture {
         freq = uint32_t(end - begin);
     }
 
+    void interval(int64_t value, uint32_t& start, uint32_t& freq) const {
+        const int64_t begin = cumulative(value);
+        start = uint32_t(begin);
+        freq = uint32_t(cumulative(value + 1) - begin);
+    }
+
     // The integer x with cum(x) <= slot < cum(x + 1).
     int64_t find(uint32_t slot) const {
         return search(slot, [&](int64_t x) { return cumulative(x) <= int64_t(slot); });

@@ -321,6 +321,10 @@ void Pass::begin_pixels() {
     for (size_t b = 2; !for_previews_ && b < ranges_.size(); b++) ranges_[b].clear();
     wave_ = 0;
     begin_showing(*pixels_);
+    const bool is_apart = l.images > 1 && l.streams > 1;
+    for (int n = 0; l.repeats && n < (is_apart ? l.images : 1); n++)
+        repeats_.push_back(std::make_unique<Repeats>(is_apart ? 1 : l.images, l.height, l.width));
+    visits_.resize(l.streams);
     if (!l.learns) return;
     if (l.channels == CHANNELS) colors_ = std::make_unique<Colors>();
     begin_learning(*pixels_);

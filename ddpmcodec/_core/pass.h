@@ -11,6 +11,7 @@
 #include <stdexcept>
 
 #include "kernels_learner.h"
+#include "repeats.h"
 #include "shown.h"
 #include "stages.h"
 #include "threads.h"
@@ -44,6 +45,7 @@ struct Layout {
     int streams;   // one image: parts of each wave, or rows in turn; several: images in turn
     bool learns;   // weights and colours learn, from all images together; scales adapt to each image on its own
     int threads;
+    bool repeats = false;  // exact pixels are first sought among what followed the same neighbourhoods
 };
 
 class Pass {
@@ -133,6 +135,7 @@ class Pass {
     int collect(const Stage& stage, int wave, int thread, int threads);
     void predict_positions(Stage& stage, const Network& network, Worker& worker);
     void code_positions(Stage& stage, const Network& network, Worker& worker);
+    bool code_repeats(int stream, int n, int y, int x, Position& position, Values& values, const Coder& coder, Learning& learning);
     void end_wave(const Stage& stage, int bias_set, int wave, int filled);
     void learn(const Stage& stage, int filled, Team& team, int thread);
     template <class Visit> void positions(const Stage& stage, int stream, int wave, Visit visit) const;
@@ -172,6 +175,8 @@ class Pass {
     Learned* learning_ = nullptr;                      // the one that is used now, where weights learn
     int filled_ = 0;                                   // positions since its last step
     std::unique_ptr<Colors> colors_;
+    std::vector<std::unique_ptr<Repeats>> repeats_;    // one; or of images that share nothing, by image
+    std::vector<std::vector<Repeats::Visit>> visits_;  // what a wave teaches, by stream
 };
 
 }  // namespace ddpm

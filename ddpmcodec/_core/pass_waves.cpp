@@ -75,6 +75,39 @@ void Pass::predict_positions(Stage& stage, const Network& network, Worker& worke
             shown_ ? worker.shown.data() : nullptr, kept);
 }
 
+// Codes a pixel, by its candidates if one of them is right. Returns whether the network learns from it.
+bool Pass::code_repeats(int stream, int image, int y, int x, Position& position, Values& values, const Coder& coder, Learning& learning) {
+    const bool is_apart = repeats_.size() > 1;
+    const int n = is_apart ? 0 : image, channels = layout_.channels;
+    Repeats& repeats = *repeats_[size_t(is_apart ? image : 0)];
+    Repeats::Visit& visit = visits_[size_t(stream)].emplace_back();
+    repeats.look(n, y, x, visit);
+    WrongColors wrong;
+    int64_t rest = int64_t(1) << MEASURE_BITS;
+    bool is_sure = false;
+    for (int t = 0; t < visit.count && !visit.is_found && !coder.has_ended(); t++) {
+        Values guess = values;
+        visit.color_of(t, channels, guess.value);
+        if (!values.allows(guess.value, channels)) continue;
+        uint32_t freqs[CHANNELS] = {1 << PRECISION, 1 << PRECISION, 1 << PRECISION};
+        Position(position).code(guess, channels, Coder(freqs), {learning.biases, nullptr, learning.colors});
+        const int64_t by_network = wrong.add(guess.value, freqs, channels);
+        const int probability = repeats.weigh(visit, t, by_network, rest);
+        const bool is_right = coder.code_flag(probability, std::equal(guess.value, guess.value + channels, values.value));
+        rest -= by_network;
+        visit.settle(t, is_right);
+        if (is_right) is_sure = probability > REPEAT_SURE, std::copy_n(guess.value, CHANNELS, values.value);
+        if (is_sure) values = guess;
+    }
+    if (!visit.is_found) learning.wrong = &wrong;
+    if (!is_sure) position.code(values, channels, visit.is_found ? Coder(nullptr, nullptr) : coder, learning);
+    repeats.settle(n, y, x, values.known, channels, visit);
+    if (layout_.images == 1 && layout_.streams > 1) return !is_sure;  // other streams see the same, and wait for the end of the wave
+    repeats.learn(visit);
+    visits_[size_t(stream)].clear();
+    return !is_sure;
+}
+
 void Pass::code_positions(Stage& stage, const Network& network, Worker& worker) {
     const Outputs shape{trained(stage).components};
     const bool is_band = stage.role == Role::BAND;
@@ -88,10 +121,16 @@ void Pass::code_positions(Stage& stage, const Network& network, Worker& worker) 
         Position position(shape, &worker.outputs[k * network.outputs]);
         Scores& scores = scores_[at.n][layout_.images == 1 ? at.stream : 0];
         ColorScores& color_scores = color_scores_[at.stream];
-        position.code(values, channels, coder(at.stream), {biases_[at.n][bias_set], &scores, colors, &color_scores, learning_ != nullptr});
+        Learning learning{biases_[at.n][bias_set], &scores, colors, &color_scores, learning_ != nullptr};
+        bool teaches = true;
+        if (is_band || repeats_.empty())
+            position.code(values, channels, coder(at.stream), learning);
+        else
+            teaches = code_repeats(at.stream, at.n, at.y, at.x, position, values, coder(at.stream), learning);
         stage.store(at.n, at.y, at.x, values);
         if (colors) color_scores.pixels.push_back({values.known[0].lo, values.known[1].lo, values.known[2].lo});
-        if (learning_) position.gradients(learning_->learner.gradients(worker.slots[k]));
+        if (learning_ && teaches) position.gradients(learning_->learner.gradients(worker.slots[k]));
+        if (learning_ && !teaches) learning_->learner.clear_gradients(worker.slots[k]);
     }
     if (!learning_) return;
     for (int slot : worker.slots) {  // later: vectors of what was just written value by value would wait for it
@@ -124,6 +163,10 @@ void Pass::end_wave(const Stage& stage, int bias_set, int wave, int filled) {
         biases_[n][bias_set].learn(scores[0]);
     }
     if (colors_ && stage.role != Role::BAND) colors_->learn(color_scores_);  // they learn where weights do
+    for (std::vector<Repeats::Visit>& visits : visits_) {
+        for (const Repeats::Visit& visit : visits) repeats_[0]->learn(visit);
+        visits.clear();
+    }
     for (const Reader& reader : readers_) {
         ended_ = ended_ || reader.ended;
         if (reader.lacks && certain_ < 0) certain_ = stage.role == Role::BAND ? 0 : wave;

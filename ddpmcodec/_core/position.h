@@ -5,6 +5,7 @@
 #include "bounds.h"
 #include "colors.h"
 #include "mixture.h"
+#include "wrong_colors.h"
 
 namespace ddpm {
 
@@ -17,20 +18,35 @@ inline constexpr double OCTAVE_SIXTEENTH = 0.043321698784996581;  // log 2 / 16
 struct Coder {
     Symbols* const symbols;
     Reader* const reader;
+    uint32_t* const measured = nullptr;  // by channel: only measures how long intervals are, 2^-24
 
     Coder(Symbols* symbols, Reader* reader) : symbols(symbols), reader(reader) {}
+    explicit Coder(uint32_t* measured) : symbols(nullptr), reader(nullptr), measured(measured) {}
 
     bool has_ended() const { return reader && reader->ended; }
 
-    // Codes an exact channel whose values are weighed; returns its value.
-    int64_t code(const Weighed& weighed, int64_t value) const {
-        if (reader) value = weighed.find(reader->slot());
+    // Codes whether something is so; probability: 2^-16.
+    bool code_flag(int probability, bool is_so) const {
+        const uint32_t end = uint32_t(probability) << (PRECISION - 16), whole = uint32_t(1) << PRECISION;
+        if (reader) is_so = reader->slot() < end;
+        put(is_so ? 0 : end, is_so ? end : whole - end);
+        return is_so;
+    }
+
+    // Codes an interval, unless it is everything.
+    void put(uint32_t start, uint32_t freq) const {
+        if (reader) reader->take(start, freq);
+        if (symbols) symbols->put(start, freq);
+    }
+
+
+    // Codes an exact channel by a distribution of weighed values, or of what is left; returns its value.
+    template <class Distribution> int64_t code(const Distribution& distribution, int64_t value) const {
+        if (reader) value = distribution.find(reader->slot());
         uint32_t start, freq;
-        weighed.interval(value, start, freq);
-        if (reader)
-            reader->take(start, freq);
-        else
-            symbols->put(start, freq);
+        distribution.interval(value, start, freq);
+        if (measured) *measured = freq;
+        put(start, freq);
         return value;
     }
 
@@ -54,12 +70,9 @@ struct Coder {
         mixture.masses(range.lo, range.hi, masses);
         if (range.lo == known.lo && range.hi == known.hi) return true;
         mixture.interval(masses, range.lo, range.hi, start, freq);
-        if (!reader)
-            symbols->put(start, freq);
-        else if (reader->slot() - start < freq)
-            reader->take(start, freq);
-        else
-            return false;
+        if (measured) *measured = freq;
+        if (reader && reader->slot() - start >= freq) return false;
+        put(start, freq);
         return true;
     }
 };
@@ -74,6 +87,13 @@ struct Values {
     int16_t near[CHANNELS][4];                  // normalised residuals nearby
     int16_t residual[CHANNELS];                 // its own, filled in
     int16_t mean[CHANNELS], scale[CHANNELS];    // of the distribution, 1/64 and index; filled in
+
+    // Whether a pixel may have these values.
+    bool allows(const int* color, int channels) const {
+        for (int c = 0; c < channels; c++)
+            if (const Range range = remaining(c, color[0], color[1]); color[c] < range.lo || color[c] > range.hi) return false;
+        return true;
+    }
 
     // The range of a channel, once those before it are known.
     Range remaining(int c, int first, int second) const { return bounds ? bounds->channel(c, first, second, known[c]) : known[c]; }
@@ -92,6 +112,7 @@ struct Learning {
     const Colors* colors = nullptr;
     ColorScores* color_scores = nullptr;
     bool wants_gradients = false;  // for `Position::gradients`
+    const WrongColors* wrong = nullptr;
 };
 
 class Position {
@@ -104,7 +125,8 @@ class Position {
 
     // Codes all channels of `values`, whose ranges become what is then known.
     void code(Values& values, int channels, const Coder& coder, const Learning& learning) {
-        for (int c = 0; c < channels; c++) code_channel(values, c, coder, learning);
+        channels_ = channels;
+        for (int c = 0; c < channels; c++) code_channel(values, c, coder.measured ? Coder(coder.measured + c) : coder, learning);
         for (int c = channels; c < CHANNELS; c++) std::fill_n(means_[c], MOST_COMPONENTS, int64_t(0));  // `gradients` reads all
     }
 
@@ -135,6 +157,7 @@ class Position {
 
     const Outputs shape_;
     const int32_t* output_;
+    int channels_ = CHANNELS;
     Shares weights_, first_;
     int64_t residual_[CHANNELS] = {};
     bool coded_[CHANNELS] = {};
@@ -146,14 +169,24 @@ class Position {
 // Codes one channel: by colours, where it becomes exact and its distribution, of values.mean and values.scale, is narrow.
 inline Range Position::code_value(Values& values, int c, const Mixture& mixture, const Coder& coder, const Learning& learning,
                                   Masses& masses) const {
-    if (!learning.colors || !learning.colors->weighs(c, values.scale[c]))
-        return coder.code(mixture, values.value[c], values.known[c], values.width[c], masses);
+    auto code_exact = [&](const auto& distribution) {
+        if (learning.wrong)
+            if (const Without left(distribution, mixture, *learning.wrong, values.known, c, channels_); !left.is_whole())
+                return coder.code(left, values.value[c]);
+        return coder.code(distribution, values.value[c]);
+    };
+    if (!learning.colors || !learning.colors->weighs(c, values.scale[c])) {
+        if (!learning.wrong) return coder.code(mixture, values.value[c], values.known[c], values.width[c], masses);
+        const int64_t value = code_exact(mixture);
+        mixture.masses(value, value, masses);
+        return {int(value), int(value)};
+    }
     const int pixel[CHANNELS] = {values.known[0].lo, values.known[1].lo, 0};
     Weighed weighed;
     const Expected expected{values.mean[c], values.scale[c], c == 1 ? expected_blue(values) : ExpectedBlue{}};
     learning.colors->weigh(mixture, c, pixel, expected, weighed);
-    const int64_t value = coder.code(weighed, values.value[c]);
-    learning.colors->observe(weighed, c, value, *learning.color_scores);
+    const int64_t value = code_exact(weighed);
+    if (learning.color_scores) learning.colors->observe(weighed, c, value, *learning.color_scores);
     mixture.masses(value, value, masses);
     return {int(value), int(value)};
 }

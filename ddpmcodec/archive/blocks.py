@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ddpmcodec import _native
 from ddpmcodec._native import MAX_RUN_PIXELS, WORD_BYTES
-from ddpmcodec.codec import passes
+from ddpmcodec.codec import graphics, passes
 from ddpmcodec.codec.batching import Progress, reporting
 from ddpmcodec.codec.decoding import run_batch
 from ddpmcodec.codec.efforts import Coding
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 Shape = tuple[int, int, int]  # height, width, channels
 LatentSource: TypeAlias = "GaussianModel | PaperDenoiser | str | Path | None"  # of a model for bits back
+TRIED_IMAGES = 64  # of a block: coded with and without repeats
 CUT = "the archive ends inside a block"
 DAMAGED = "a block decodes to other images than were encoded: the data is damaged"
 
@@ -92,8 +93,10 @@ class ContextCoder(NamedTuple):
 
     def batch(self, shape: tuple[int, int, int, int]) -> _native.Batch:
         """Return a decoder of images [N, H, W, C] that share a stream."""
-        networks = self.model.networks(*self.coding)
-        return _native.Batch(networks, self.coding.levels, shape, is_shared=True, threads=thread_count())
+        networks = self.model.networks(self.coding.effort, self.coding.levels)
+        return _native.Batch(
+            networks, self.coding.levels, shape, is_shared=True, repeats=self.coding.repeats, threads=thread_count()
+        )
 
     def decode(self, block: Block, streams: Sequence[Part], wanted: Sequence[int]) -> Decoded:
         """As a `BlockDecoder` does; no other run is decoded."""
@@ -114,6 +117,19 @@ class ContextCoder(NamedTuple):
     def _run(self, coder: _native.Pass, shape: tuple[int, ...]) -> None:
         _, height, width, _ = shape
         passes.run(coder, shape, self.coding, None, reporting(self.progress, height * width, None))
+
+
+def have_repeats(images: Sequence[Pixels], coder: ContextCoder) -> bool:
+    """Return whether images uint8 [H, W, C] are to be coded by repeats. A quick trial of some images decides, unless
+    they are unlike graphics."""
+    if np.mean([graphics.share_of_repeats(image) for image in images]) < graphics.UNLIKELY_REPEATS:
+        return False
+    pixels = np.stack(alike(images, 0)[:TRIED_IMAGES])
+    without, by_repeats = (
+        len(encode_run(pixels, ContextCoder(coder.model, graphics.QUICK._replace(repeats=repeats)))[1])
+        for repeats in (False, True)
+    )
+    return by_repeats < without
 
 
 def encode_block(images: Sequence[Pixels], coder: ContextCoder) -> Encoded:

@@ -181,7 +181,7 @@ class Restorer:
 
 
 def _key(coding: BlockCoding) -> Hashable:
-    context = coding.effort, coding.levels, coding.model_number, coding.model_id
+    context = coding.effort, coding.levels, coding.repeats, coding.model_number, coding.model_id
     return context, coding.latent_levels, coding.latent_id, tuple(sorted(coding.profile.items()))
 
 
@@ -303,7 +303,7 @@ def decoder_of(coding: BlockCoding, given: ModelOverrides, progress: Progress | 
     """A decoder of blocks that were coded so. Raises ModelError when a model is missing or another one, or computes
     other numbers than it did where the archive was written; FormatError for a numerics profile that says nonsense."""
     model = registry.written_with(coding.model_number, coding.model_id, given.context, "archive")
-    context = ContextCoder(model, Coding(coding.effort, coding.levels), progress)
+    context = ContextCoder(model, Coding(coding.effort, coding.levels, coding.repeats), progress)
     if not coding.latent_levels:
         return context
     from ddpmcodec.archive import latents

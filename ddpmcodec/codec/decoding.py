@@ -16,6 +16,7 @@ from ddpmcodec import _native
 from ddpmcodec._native import Event
 from ddpmcodec.codec import graphics, originals
 from ddpmcodec.codec.batching import BATCH_PIXELS, Progress, batches
+from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.passes import CALL_SECONDS, Report, SegmentCost
 from ddpmcodec.codec.regions import Region
 from ddpmcodec.content import Content, Part
@@ -244,14 +245,16 @@ def _key(decoding: Decoding, number: int) -> tuple[int, tuple[object, ...]]:
     if not decoding.core.is_batchable:
         return header.width * header.height, (number,)
     shape = header.height, header.width, header.channels
-    return header.width * header.height, (shape, header.effort, header.levels, decoding.model.id)
+    return header.width * header.height, (shape, Coding.of(header), decoding.model.id)
 
 
 def _decode_batch(decodings: Sequence[Decoding]) -> None:
     first, header = decodings[0], decodings[0].header
     shape = len(decodings), header.height, header.width, header.channels
     networks = first.model.networks(header.effort, header.levels)
-    batch = _native.Batch(networks, header.levels, shape, is_shared=False, threads=thread_count())
+    batch = _native.Batch(
+        networks, header.levels, shape, is_shared=False, repeats=header.repeats, threads=thread_count()
+    )
     for decoding in decodings:
         batch.add(decoding.core.payload(), decoding.header.state_bytes, decoding.core.covered())
     run_batch(batch, first.options.progress, first.options.report)

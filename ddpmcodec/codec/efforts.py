@@ -17,14 +17,16 @@ CELLS = {levels: (*(cell for _, cell in steps), 0) for levels, steps in _native.
 
 
 class Coding(NamedTuple):
-    """How an image is coded: how much the networks compute, and how many noise levels come before exact pixels."""
+    """How an image is coded: how much the networks compute, how many noise levels come before exact pixels, and whether
+    these are first sought among repeats."""
 
     effort: int = DEFAULT_EFFORT
     levels: int = DEFAULT_LEVELS
+    repeats: bool = False
 
     @classmethod
     def of(cls, header: Header | _native.FileHeader) -> Coding:
-        return cls(header.effort, header.levels)
+        return cls(header.effort, header.levels, header.repeats)
 
     @property
     def steps(self) -> int:

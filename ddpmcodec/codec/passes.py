@@ -51,9 +51,9 @@ def new_pass(
     images, height, width, channels = shape
     alone = images == 1 or shared
     return _native.Pass(
-        model.networks(*coding), coding.levels, (images, height, width, channels),
+        model.networks(coding.effort, coding.levels), coding.levels, (images, height, width, channels),
         streams=LANES if lanes else 1 if shared else images,
-        learns=alone and learns_in(images * height, width), threads=thread_count(),
+        learns=alone and learns_in(images * height, width), repeats=coding.repeats, threads=thread_count(),
     )  # fmt: skip
 
 

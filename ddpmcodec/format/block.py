@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise, takewhile
 
 from ddpmcodec import _native
-from ddpmcodec._native import CRC32_BYTES, LEAST_STATE_BYTES, MODES, WORD_BYTES
+from ddpmcodec._native import CRC32_BYTES, LEAST_STATE_BYTES, MODES, REPEATS_UNIT, WORD_BYTES
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format.header import ALPHA_MODES, channels_of
 from ddpmcodec.format.streams import pack_stream_size
@@ -102,7 +102,7 @@ class BlockCoding:
 
     effort, levels, model_number, model_id: of the context model, as in the header of a file; it also codes the initial
     bits. latent_levels: noise levels of the latents, in 1/1024 grey level. latent_id: of the Gaussian model. profile:
-    of such a model that is not exact.
+    of such a model that is not exact. repeats: exact pixels are first sought among repeats.
     """
 
     effort: int
@@ -112,6 +112,7 @@ class BlockCoding:
     latent_levels: tuple[int, ...] = ()
     latent_id: bytes = b""
     profile: dict[str, str | int] = field(default_factory=dict)
+    repeats: bool = False
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def _packed(block: Block) -> bytes:
             (entry.icc for entry in entries),
             (entry.exif for entry in entries),
             [len(block.value_lengths), *block.value_lengths],
-            [coding.effort, coding.levels, coding.model_number],
+            [coding.effort + REPEATS_UNIT * coding.repeats, coding.levels, coding.model_number],
             [len(block.runs), *(run.images for run in block.runs)],
             _stack_columns(block, coding, len(profile)) if coding.latent_levels else _stream_sizes(block),
         ]
@@ -236,6 +237,6 @@ def block_of(facts: _native.BlockFacts) -> Block:
 
 
 def _coding_of(facts: _native.CodingFacts) -> BlockCoding:
-    effort, levels, model_number, model_id, latent_levels, latent_id, profile = facts
+    effort, levels, model_number, model_id, latent_levels, latent_id, profile, repeats = facts
     parsed = json.loads(profile) if profile else {}
-    return BlockCoding(effort, levels, model_number, model_id, latent_levels, latent_id, parsed)
+    return BlockCoding(effort, levels, model_number, model_id, latent_levels, latent_id, parsed, repeats)

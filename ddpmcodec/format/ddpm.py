@@ -2,7 +2,8 @@ r"""The .ddpm container, version 1: a small header, then sections cut by the len
 
     header   2      magic DD 0A: a text-mode transfer changes its line end, a 7-bit one its first byte
              1      version << 6 | colour mode (index into MODES) | flags: 8 SQUARE, 16 TILED, 32 SECTIONS
-             1      effort << 4 (1 to 3; 0 of a stored file) | number of noise levels (0, 2, 5) | flag: 8 EXTENDED
+             1      effort << 4 (1 to 3; 0 of a stored file) | number of noise levels (0, 2, 5) | flags: 8 EXTENDED,
+                    64 REPEATS
              1      bits a sample less 1 << 4 (7) | kind of the payload: 1 WebP, 2 JPEG, 3 JPEG coefficients, if
                     EXTENDED; without it the payload is of kind 0, pixels
              1      number of an embedded model; 0: the first 4 bytes of the sha256 of another one follow; in kinds 0
@@ -62,6 +63,7 @@ from ddpmcodec._native import (
     METADATA_TAG,
     MODES,
     RECIPE_TAG,
+    REPEATS_FLAG,
     SAMPLE_BITS,
     SECTIONS_FLAG,
     SQUARE_FLAG,
@@ -80,8 +82,9 @@ from ddpmcodec.format.varint import pack_varint
 
 # Of a header that was read: what it must have in common with the one that was written.
 COMPARED = (
-    "mode", "width", "height", "effort", "levels", "model_number", "model_id", "kind", "mean_colour", "orientation",
-    "alpha_length", "metadata_length", "frame_length", "recipe_length", "state_bytes", "is_plain", "tile_size",
+    "mode", "width", "height", "effort", "levels", "model_number", "model_id", "kind", "repeats", "mean_colour",
+    "orientation", "alpha_length", "metadata_length", "frame_length", "recipe_length", "state_bytes", "is_plain",
+    "tile_size",
 )  # fmt: skip
 
 
@@ -138,7 +141,8 @@ def _start(header: Header) -> bytes:
     )
     fields = [MAGIC, bytes([VERSION << VERSION_SHIFT | flags | MODES.index(header.mode)])]
     is_extended = header.kind != PIXELS
-    fields.append(bytes([header.effort << EFFORT_SHIFT | EXTENDED_FLAG * is_extended | header.levels]))
+    flags = EXTENDED_FLAG * is_extended | REPEATS_FLAG * header.repeats
+    fields.append(bytes([header.effort << EFFORT_SHIFT | flags | header.levels]))
     if is_extended:
         fields.append(bytes([SAMPLE_BITS - 1 << DEPTH_SHIFT | KINDS.index(header.kind)]))
     if not header.is_stored:
@@ -170,6 +174,7 @@ def _with_crc(data: bytes) -> bytes:
 
 
 # --- the whole file
+
 
 def assemble(header: Header, before: bytes, payload: bytes | Sequence[bytes], after: bytes) -> bytes:
     """The whole file. `payload`: a single stream or a file, or for a header with an index all chunks, segment-major.

@@ -51,6 +51,7 @@ class Header:
         alpha_length, metadata_length, frame_length, recipe_length: bytes of these sections; 0: the file has none.
         payload_length: bytes of the payload of a file without an index.
         state_bytes: of the rANS state that a single stream begins with.
+        repeats: whether exact pixels are first sought among repeats.
         index: the grid and the chunks of a tiled file, and of JPEG coefficients.
     """
 
@@ -70,6 +71,7 @@ class Header:
     recipe_length: int = 0
     payload_length: int = 0
     state_bytes: int = LEAST_STATE_BYTES
+    repeats: bool = False
     index: Index | None = None
 
     @property

@@ -124,7 +124,7 @@ def read_image(data: bytes) -> Image:
     cursor = Cursor(data)
     require(cursor.take(2) == MAGIC, "not a .ddpm file")
     flags, coding = cursor.integer(1), cursor.integer(1)
-    version, mode, effort, levels = flags >> 6, flags & 7, coding >> 4, coding & 7
+    version, mode, effort, levels, repeats = flags >> 6, flags & 7, coding >> 4 & 3, coding & 7, coding >> 6
     require(version == 1 and mode < len(MODES), f"version {version}, mode {mode}")
     extension = cursor.integer(1) if coding & EXTENDED else 0x70
     kind, bits = extension & 15, (extension >> 4) + 1
@@ -132,6 +132,7 @@ def read_image(data: bytes) -> Image:
     is_file, is_coded = kind in (1, 2), kind == 3  # a file of another format, or coefficients
     require(effort == 0 if is_file else 1 <= effort <= 3, f"effort {effort}")
     require(levels == 0 if kind else levels in LEVELS, f"{levels} levels")
+    require(repeats <= (kind == 0), "repeats")
     stored, tiled, has_alpha = KINDS[kind], bool(flags & TILED), mode in (2, 3)
     require(not (tiled and is_file) and not (kind > 1 and mode > 1), f"flags {flags}, kind {kind}")
     number = 0 if is_file else cursor.integer(1)

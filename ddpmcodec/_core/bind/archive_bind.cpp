@@ -41,7 +41,7 @@ nb::object coding_of(const Block& block) {
     const Bytes no_id;
     return nb::make_tuple(coding.effort, coding.levels, coding.model_number, bytes_of(coding.model_number ? no_id : Bytes(coding.model_id)),
                           nb::tuple(column(coding.latent_levels, std::identity())),
-                          bytes_of(coding.latent_levels.empty() ? no_id : Bytes(coding.latent_id)), coding.profile);
+                          bytes_of(coding.latent_levels.empty() ? no_id : Bytes(coding.latent_id)), coding.profile, coding.repeats);
 }
 
 nb::tuple block_of(const Block& block) {

@@ -96,12 +96,12 @@ Out<int32_t> outputs(const Trained& trained, const In<uint8_t>& rows, int condit
 }
 
 std::unique_ptr<Pass> make_pass(std::vector<std::shared_ptr<Trained>> networks, int levels, std::tuple<int, int, int, int> shape,
-                                int streams, bool learns, int threads) {
+                                int streams, bool learns, bool repeats, int threads) {
     if (std::any_of(networks.begin(), networks.end(), [](const auto& network) { return !network; }))
         throw std::invalid_argument("a network is None");
     const Model model = model_of({networks.begin(), networks.end()}, levels);
     const auto [images, height, width, channels] = shape;
-    const Layout layout{images, height, width, channels, streams, learns, threads};
+    const Layout layout{images, height, width, channels, streams, learns, threads, repeats};
     return std::make_unique<Pass>(model, levels, layout);
 }
 
@@ -251,7 +251,7 @@ void bind_coder(nb::module_& m) {
         .def_prop_ro("components", [](const Trained& t) { return t.components; })
         .def_prop_ro("conditions", [](const Trained& t) { return t.network.conditions; });
     nb::class_<Pass>(m, "Pass", "Images of one size, from nothing to exact.")
-        .def(nb::new_(&make_pass), "networks"_a, "levels"_a, "shape"_a, nb::kw_only(), "streams"_a, "learns"_a, "threads"_a)
+        .def(nb::new_(&make_pass), "networks"_a, "levels"_a, "shape"_a, nb::kw_only(), "streams"_a, "learns"_a, "repeats"_a = false, "threads"_a)
         .def("encode", &begin_encoding, "pixels"_a, "for_previews"_a = false)
         .def("decode", &begin_decoding, "states"_a, "words"_a, "for_previews"_a = false, "is_cut"_a = false)
         .def("advance", &advance, "waves"_a, "segment"_a, nb::call_guard<nb::gil_scoped_release>())

@@ -24,7 +24,7 @@ void bind_header_constants(nb::module_& m) {
     m.attr("VERSION") = VERSION;
     m.attr("VERSION_SHIFT") = VERSION_SHIFT, m.attr("SQUARE_FLAG") = SQUARE_FLAG, m.attr("TILED_FLAG") = TILED_FLAG, m.attr("SECTIONS_FLAG") = SECTIONS_FLAG;
     m.attr("MODES") = names_of(MODE_NAMES);
-    m.attr("EFFORT_SHIFT") = EFFORT_SHIFT, m.attr("EXTENDED_FLAG") = EXTENDED_FLAG;
+    m.attr("EFFORT_SHIFT") = EFFORT_SHIFT, m.attr("REPEATS_FLAG") = REPEATS_FLAG, m.attr("REPEATS_UNIT") = REPEATS_UNIT, m.attr("EXTENDED_FLAG") = EXTENDED_FLAG;
     m.attr("DEPTH_SHIFT") = DEPTH_SHIFT, m.attr("SAMPLE_BITS") = SAMPLE_BITS;
     m.attr("KINDS") = names_of(KIND_NAMES);
     m.attr("MAX_EFFORT") = MAX_EFFORT;

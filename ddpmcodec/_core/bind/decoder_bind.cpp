@@ -85,15 +85,15 @@ struct PyBatch {
 };
 
 std::unique_ptr<PyBatch> make_batch(const std::vector<std::shared_ptr<Trained>>& networks, int levels, const std::tuple<int, int, int, int>& shape,
-                                    bool is_shared, int threads) {
+                                    bool is_shared, bool repeats, int threads) {
     const auto [images, height, width, channels] = shape;
     const Model model = model_of({networks.begin(), networks.end()}, levels);
-    return std::unique_ptr<PyBatch>(new PyBatch{shape, is_shared, Batch(model, levels, {images, height, width, channels, is_shared}, threads)});
+    return std::unique_ptr<PyBatch>(new PyBatch{shape, is_shared, Batch(model, levels, {images, height, width, channels, is_shared, repeats}, threads)});
 }
 
 void bind_batch(nb::module_& m) {
     nb::class_<PyBatch>(m, "Batch", "Images of one size that are decoded together.")
-        .def(nb::new_(&make_batch), "networks"_a, "levels"_a, "shape"_a, nb::kw_only(), "is_shared"_a, "threads"_a)
+        .def(nb::new_(&make_batch), "networks"_a, "levels"_a, "shape"_a, nb::kw_only(), "is_shared"_a, "repeats"_a, "threads"_a)
         .def("add", [](PyBatch& b, const PyBytes& stream, int state_bytes, const PyBytes& covered) { b.batch.add(view_of(stream), state_bytes, view_of(covered)); },
              "stream"_a, "state_bytes"_a, "covered"_a)
         .def("advance", [](PyBatch& b, double seconds) { return b.batch.advance(after(seconds)); }, "seconds"_a, nb::call_guard<nb::gil_scoped_release>())
@@ -114,6 +114,7 @@ void bind_header(nb::module_& m) {
         .def_ro("height", &Header::height)
         .def_ro("effort", &Header::effort)
         .def_ro("levels", &Header::levels)
+        .def_ro("repeats", &Header::repeats)
         .def_ro("model_number", &Header::model_number)
         .def_prop_ro("model_id", [](const Header& h) { return nb::bytes(h.model_id.data(), h.model_number || h.is_stored() ? 0 : h.model_id.size()); })
         .def_prop_ro("mean_colour", [](const Header& h) { return nb::bytes(h.mean_colour.data(), h.is_stored() ? size_t(h.channels()) : 0); })

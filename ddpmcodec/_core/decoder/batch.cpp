@@ -12,7 +12,7 @@ namespace {
 Layout layout_of(const Batch::Shape& shape, int threads) {
     const bool is_alone = shape.images == 1 || shape.shares_stream;
     const bool learns = is_alone && int64_t(shape.images) * shape.height * shape.width >= LEARNING_PIXELS;
-    return {shape.images, shape.height, shape.width, shape.channels, shape.shares_stream ? 1 : shape.images, learns, threads};
+    return {shape.images, shape.height, shape.width, shape.channels, shape.shares_stream ? 1 : shape.images, learns, threads, shape.repeats};
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ class Batch {
   public:
     struct Shape {
         int images, height, width, channels;
-        bool shares_stream;
+        bool shares_stream, repeats;
     };
 
     // Throws Error (ARGUMENT) for a shape that cannot be.

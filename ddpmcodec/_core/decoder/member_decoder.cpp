@@ -9,7 +9,7 @@ Header header_of(const Entry& entry, const BlockCoding& coding) {
     header.mode = entry.mode;
     header.width = header.tile_width = int(entry.width);
     header.height = header.tile_height = int(entry.height);
-    header.effort = coding.effort, header.levels = coding.levels;
+    header.effort = coding.effort, header.levels = coding.levels, header.repeats = coding.repeats;
     header.model_number = coding.model_number, header.model_id = coding.model_id;
     return header;
 }
@@ -76,7 +76,7 @@ OpenArchive::Pixels MemberDecoder::decode_run(double seconds, int threads) {
     if (!batch_) {
         const std::vector<uint8_t> stream = archive_->bytes(archive_->archive().parts(member_.block).streams[member_.run]);
         if (stream.size() < run.length()) throw Error(Fault::TRUNCATED, "the archive ends inside a block");
-        batch_.emplace(*model_, header_.levels, Batch::Shape{run.images, header_.height, header_.width, header_.channels(), true}, threads);
+        batch_.emplace(*model_, header_.levels, Batch::Shape{run.images, header_.height, header_.width, header_.channels(), true, header_.repeats}, threads);
         batch_->add(stream, run.state_bytes, {});
     }
     if (!batch_->advance(deadline_after(seconds))) return nullptr;

@@ -90,7 +90,7 @@ void Tile::take_cut_chunk(const Container& container, const TileDecoding& decodi
 
 void Tile::begin(const Header& header, const TileDecoding& decoding, std::vector<StreamStart> streams, bool is_cut) {
     const bool learns = box_.pixels() >= LEARNING_PIXELS;
-    const Layout layout{1, box_.height(), box_.width(), header.channels(), int(streams.size()), learns, decoding.threads};
+    const Layout layout{1, box_.height(), box_.width(), header.channels(), int(streams.size()), learns, decoding.threads, header.repeats};
     pass_.emplace(decoding.model, header.levels, layout);
     costs_taken_ = 0;
     result_.has_begun = true;

@@ -80,11 +80,13 @@ class HeadReader {
         const Numbers icc = image_column(MAX_BLOCK_VALUES), exif = image_column(MAX_BLOCK_VALUES);
         for (size_t k = 0; k < icc.size(); k++) block_.entries[k].icc = uint16_t(icc[k]), block_.entries[k].exif = uint16_t(exif[k]);
         block_.value_lengths = column(reader_.varint(), MAX_BLOCK_VALUES);
-        const uint64_t effort = reader_.varint(), levels = reader_.varint(), model = reader_.varint();
+        const uint64_t setting = reader_.varint(), levels = reader_.varint(), model = reader_.varint();
+        const uint64_t effort = setting % REPEATS_UNIT, repeats = setting / REPEATS_UNIT;
+        if (repeats > (kind_ == BlockKind::CONTEXT)) refuse("a block has repeats of an unknown kind");
         if (effort < 1 || effort > MAX_EFFORT) refuse("a block of effort " + number(effort) + " (1 to " + number(MAX_EFFORT) + " are possible)");
         require_levels(levels);
         if (model > MAX_MODEL_NUMBER) refuse("a model of number " + number(model) + " (at most " + number(MAX_MODEL_NUMBER) + " is possible)");
-        block_.coding = BlockCoding{int(effort), int(levels), int(model), {}, {}, {}, {}};
+        block_.coding = BlockCoding{int(effort), int(levels), int(model), {}, {}, {}, {}, bool(repeats)};
         for (const uint64_t images : column(reader_.varint(), block_.entries.size(), block_.entries.size())) {
             block_.runs.emplace_back();
             block_.runs.back().images = uint16_t(images);

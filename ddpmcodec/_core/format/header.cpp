@@ -35,7 +35,8 @@ Flags parse_coding(ByteReader& reader, Header& header) {
     if ((first & MODE_BITS) >= MODES) refuse("unknown colour mode " + number(first & MODE_BITS) + ": the data is damaged, or a newer ddpmcodec is needed");
     header.mode = Mode(first & MODE_BITS);
     const uint8_t second = reader.byte();
-    header.effort = second >> EFFORT_SHIFT, header.levels = second & LEVEL_BITS;
+    if (second >> (VERSION_SHIFT + 1)) refuse("unknown flags of the coding: the data is damaged, or a newer ddpmcodec is needed");
+    header.effort = (second >> EFFORT_SHIFT) & EFFORT_BITS, header.levels = second & LEVEL_BITS, header.repeats = second & REPEATS_FLAG;
     const Flags flags{bool(first & SQUARE_FLAG), bool(first & TILED_FLAG), bool(first & SECTIONS_FLAG), bool(second & EXTENDED_FLAG)};
     if (!flags.extended) return flags;
     const uint8_t third = reader.byte();
@@ -52,7 +53,7 @@ void check_coding(const Header& header) {
     const int least = header.is_stored() ? 0 : 1, most = header.is_stored() ? 0 : MAX_EFFORT;
     if (header.effort < least || header.effort > most)
         refuse("the header claims effort " + number(header.effort) + " (" + number(least) + " to " + number(most) + " are possible)");
-    if (header.kind != Kind::PIXELS && header.levels) refuse("the header claims noise levels of what has none: the data is damaged");
+    if (header.kind != Kind::PIXELS && (header.levels || header.repeats)) refuse("the header claims noise levels or repeats of what has none: the data is damaged");
     require_levels(uint64_t(header.levels));
     if (header.is_jpeg() && header.mode != Mode::L && header.mode != Mode::RGB)
         refuse("the header claims a JPEG of mode " + std::string(MODE_NAMES[int(header.mode)]) + ": the data is damaged");

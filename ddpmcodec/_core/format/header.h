@@ -12,7 +12,8 @@ namespace ddpm {
 inline constexpr uint8_t MAGIC[] = {0xDD, 0x0A}, ARCHIVE_MAGIC[] = {0xDD, 'A', '\r', '\n'};
 inline constexpr int VERSION = 1;
 inline constexpr int VERSION_SHIFT = 6, SQUARE_FLAG = 8, TILED_FLAG = 16, SECTIONS_FLAG = 32, MODE_BITS = 7;  // of the third byte of a header
-inline constexpr int EFFORT_SHIFT = 4, EXTENDED_FLAG = 8, LEVEL_BITS = 7;  // of the fourth
+inline constexpr int EFFORT_SHIFT = 4, EFFORT_BITS = 3, REPEATS_FLAG = 64, EXTENDED_FLAG = 8, LEVEL_BITS = 7;  // of the fourth
+inline constexpr int REPEATS_UNIT = 4;  // in the effort of a block: its runs are coded by repeats
 inline constexpr int DEPTH_SHIFT = 4, KIND_BITS = 15;  // of the fifth, if EXTENDED_FLAG
 inline constexpr int SAMPLE_BITS = 8;
 inline constexpr int MAX_EFFORT = 3;
@@ -80,6 +81,7 @@ struct Header {
     int bits = 8;                                      // of a sample
     int width = 0, height = 0;                         // pixels
     int effort = 0, levels = 0;                        // levels: number of noise levels
+    bool repeats = false;                              // exact pixels are first sought among repeats (repeats.h)
     int model_number = 0;                              // of an embedded model; 0: `model_id` names it
     std::array<uint8_t, MODEL_ID_BYTES> model_id{};
     std::array<uint8_t, 3> mean_colour{};              // of a stored file: its preview
