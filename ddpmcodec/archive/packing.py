@@ -13,7 +13,15 @@ import numpy as np
 
 from ddpmcodec import codec
 from ddpmcodec._native import MAX_BLOCK_IMAGES, MAX_METADATA
-from ddpmcodec.archive.blocks import BlockDecoder, ContextCoder, Encoded, LatentCoder, Pixels, encode_block
+from ddpmcodec.archive.blocks import (
+    BlockDecoder,
+    ContextCoder,
+    Encoded,
+    LatentCoder,
+    Pixels,
+    encode_block,
+    have_repeats,
+)
 from ddpmcodec.codec.graphics import find_graphics
 from ddpmcodec.codec.suited import suited_together
 from ddpmcodec.content import FileView, Part
@@ -95,9 +103,15 @@ class Packer:
         coder = self.coder
         if not isinstance(self.model, ContextModel) and self.latent is None:
             coder = coder._replace(model=suited_together([own.colour for own in planes], coder.coding))
-        graphic = find_graphics(planes, coder.model, coder.coding) if self.webp else [False] * len(images)
+        coder = coder._replace(coding=coder.coding._replace(repeats=self._are_repeats(planes, coder)))
+        is_tried = self.webp and not coder.coding.repeats  # in a run, graphics learn from each other
+        graphic = find_graphics(planes, coder.model, coder.coding) if is_tried else [False] * len(images)
         files = [waiting for waiting, webp in zip(images, graphic, strict=True) if webp]
         return files, Job([waiting for waiting, webp in zip(images, graphic, strict=True) if not webp], coder)
+
+    def _are_repeats(self, planes: Sequence[Planes], coder: ContextCoder) -> bool:
+        """Whether runs are coded by repeats."""
+        return self.latent is None and have_repeats([own.colour for own in planes], coder)
 
     def packed(self, job: Job) -> Packed:
         return self._stack_block(job.images, job.coder) if job.coder else self._file_block(job.images)
@@ -137,7 +151,10 @@ class Packer:
     def _encode(self, colours: Sequence[Pixels], coder: ContextCoder) -> tuple[BlockCoding, Encoded, BlockDecoder]:
         """Codes images by bits back, where that is asked for and there are images enough; otherwise by the context
         model."""
-        coding = BlockCoding(coder.coding.effort, coder.coding.levels, coder.model.number, short_id(coder.model))
+        coding = BlockCoding(
+            coder.coding.effort, coder.coding.levels, coder.model.number, short_id(coder.model),
+            repeats=coder.coding.repeats,
+        )  # fmt: skip
         if self.latent is not None:
             encoded, decoder = self.latent.encode_block(colours, coder)
             if not all(run.initial for run in encoded.runs):

@@ -59,8 +59,8 @@ def encode(
         effort: 1, 2 or 3: small, medium or large networks. Larger ones make smaller files, and take more time in both
             directions.
         levels: noise levels before exact pixels. 0: none, the smallest file, whose prefixes show the upper part of the
-            image; 2: every prefix is a picture; 5: the best previews. None: 2, but 0 for graphics of which WebP is
-            smaller than 2, and 0 smaller than WebP.
+            image; 2: every prefix is a picture; 5: the best previews. None: 2, but 0 for graphics that repeat
+            themselves, and for other graphics of which WebP is smaller than 2, and 0 smaller than WebP.
         model: None (an embedded one: `photo`, or for a thumbnail of up to 4,096 pixels `cifar10`, or `photo`
             where that clearly takes fewer bytes; it is not tried at effort 2 with noise levels, where its networks are
             much smaller), the name of an embedded one, the path of a model file, or a loaded one. A model of JPEG
@@ -190,7 +190,7 @@ def _wanted(
     """Raises ModelError, TypeError or ValueError, as `encode`."""
     coding, side = check_coding(effort, DEFAULT_LEVELS if levels is None else levels), tile_side(tile)
     webp = webp and side is None  # which has no tiles
-    return _Wanted(coding, levels is None and webp, find(model), webp, side, verify, progress, report)
+    return _Wanted(coding, levels is None, find(model), webp, side, verify, progress, report)
 
 
 class _Part(NamedTuple):
@@ -199,16 +199,19 @@ class _Part(NamedTuple):
     picture: int
     box: Box
     model: ContextModel
+    coding: Coding
     lanes: bool
     covered: bytes
 
 
 def _encode(pictures: Sequence[Planes], wanted: _Wanted) -> list[bytes]:
     models = [wanted.context] * len(pictures) if wanted.context else _suited(pictures, wanted.coding)
-    stored = run_all(lambda n: _is_stored(pictures[n], models[n], wanted.webp), range(len(pictures)))
-    files = _files(pictures, models, stored, wanted)
-    if wanted.may_leave_levels:
-        beaten = [n for n, file in enumerate(files) if not stored[n] and parse_header(file).is_stored]
+    codings = run_all(lambda n: _coding(pictures[n], models[n], wanted), range(len(pictures)))
+    stored = run_all(lambda n: _is_stored(pictures[n], models[n], codings[n], wanted.webp), range(len(pictures)))
+    files = _files(pictures, models, codings, stored, wanted)
+    if wanted.may_leave_levels and wanted.webp:
+        coded = (n for n, coding in enumerate(codings) if coding.levels and not stored[n])
+        beaten = [n for n in coded if parse_header(files[n]).is_stored]
         others = _without_levels([pictures[n] for n in beaten], [models[n] for n in beaten], wanted)
         for n, other in zip(beaten, others, strict=True):
             files[n] = min(other, files[n], key=len)
@@ -221,11 +224,20 @@ def _encode(pictures: Sequence[Planes], wanted: _Wanted) -> list[bytes]:
     return files
 
 
+def _coding(planes: Planes, model: ContextModel, wanted: _Wanted) -> Coding:
+    """The coding of a picture: of graphics by repeats, and, unless the caller chose them, without noise levels."""
+    if planes.original or not graphics.has_repeats(planes.colour, model):
+        return wanted.coding
+    return wanted.coding._replace(levels=0 if wanted.may_leave_levels else wanted.coding.levels, repeats=True)
+
+
 def _files(
-    pictures: Sequence[Planes], models: Sequence[ContextModel], stored: Sequence[bool], wanted: _Wanted
-) -> list[bytes]:
+    pictures: Sequence[Planes], models: Sequence[ContextModel], codings: Sequence[Coding], stored: Sequence[bool],
+    wanted: _Wanted,
+) -> list[bytes]:  # fmt: skip
     headers = [
-        _header(planes, wanted.coding, model, wanted.tile) for planes, model in zip(pictures, models, strict=True)
+        _header(planes, coding, model, wanted.tile)
+        for planes, coding, model in zip(pictures, codings, models, strict=True)
     ]
     coded = (n for n, skip in enumerate(stored) if not skip)
     parts = [part for n in coded for part in _parts(n, headers[n], models[n])]
@@ -238,8 +250,8 @@ def _files(
 def _without_levels(pictures: Sequence[Planes], models: Sequence[ContextModel], wanted: _Wanted) -> list[bytes]:
     """The files of graphics without noise levels, by the model."""
     coding = wanted.coding._replace(levels=0)
-    wanted = wanted._replace(coding=coding, webp=False, progress=None, report=None)
-    return _files(pictures, models, [False] * len(pictures), wanted)
+    wanted = wanted._replace(webp=False, progress=None, report=None)
+    return _files(pictures, models, [coding] * len(pictures), [False] * len(pictures), wanted)
 
 
 def _suited(pictures: Sequence[Planes], coding: Coding) -> list[ContextModel]:
@@ -253,9 +265,9 @@ def _is_tried(planes: Planes) -> bool:
     return _pixels(planes) <= THUMBNAIL_PIXELS and not planes.original
 
 
-def _is_stored(planes: Planes, model: ContextModel, webp: bool) -> bool:
+def _is_stored(planes: Planes, model: ContextModel, coding: Coding, webp: bool) -> bool:
     """Whether an image is stored as JPEG or WebP, and not even tried with the model."""
-    return bool(planes.original) or (webp and graphics.is_clearly_graphics(planes, model))
+    return bool(planes.original) or (webp and not coding.repeats and graphics.is_clearly_graphics(planes, model))
 
 
 def _file(planes: Planes, header: Header, tiles: Sequence[Tile], wanted: _Wanted) -> bytes:
@@ -301,14 +313,15 @@ def _header(planes: Planes, coding: Coding, model: ContextModel, side: int | Non
     height, width, _ = planes.colour.shape
     return Header(
         planes.mode, width, height, coding.effort, coding.levels, model.number, short_id(model),
-        index=plan_index(width, height, len(segments(coding.levels, height, width)), side),
+        index=plan_index(width, height, len(segments(coding.levels, height, width)), side, repeats=coding.repeats),
         metadata_length=int(any(planes.metadata)), orientation=orientation_of(planes.metadata.exif),
+        repeats=coding.repeats,
     )  # fmt: skip
 
 
 def _parts(number: int, header: Header, model: ContextModel) -> list[_Part]:
     lanes, covered = header.index is not None, covered_by_stream(header)
-    return [_Part(number, box, model, lanes, covered) for box in header.boxes()]
+    return [_Part(number, box, model, Coding.of(header), lanes, covered) for box in header.boxes()]
 
 
 def _encode_parts(parts: Sequence[_Part], pictures: Sequence[Planes], wanted: _Wanted) -> list[Tile]:
@@ -318,7 +331,7 @@ def _encode_parts(parts: Sequence[_Part], pictures: Sequence[Planes], wanted: _W
         first, covered = parts[batch[0]], [parts[i].covered for i in batch]
         pixels = np.stack([pictures[parts[i].picture].colour[parts[i].box] for i in batch])
         reported = reporting(wanted.progress, pixels[0, ..., 0].size, wanted.report)
-        encoded = encode_tiles(pixels, first.model, wanted.coding, lanes=first.lanes, covered=covered, report=reported)
+        encoded = encode_tiles(pixels, first.model, first.coding, lanes=first.lanes, covered=covered, report=reported)
         tiles.update(zip(batch, encoded, strict=True))
 
     keys = [_key(part, pictures[part.picture]) for part in parts]
@@ -328,7 +341,7 @@ def _encode_parts(parts: Sequence[_Part], pictures: Sequence[Planes], wanted: _W
 
 def _key(part: _Part, planes: Planes) -> tuple[int, tuple[object, ...]]:
     height, width, channels = planes.colour[part.box].shape
-    return height * width, (height, width, channels, part.model.id, part.lanes)
+    return height * width, (height, width, channels, part.model.id, part.coding, part.lanes)
 
 
 def _assembled(planes: Planes, header: Header, tiles: Sequence[Tile]) -> bytes:

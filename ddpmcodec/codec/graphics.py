@@ -28,6 +28,9 @@ from ddpmcodec.parallel import interruptible, run_all
 
 CANDIDATE = 0.33  # share of an image's raw bytes: where no WebP is as small, the image is left to the model at once
 HEAD_BYTES = 16  # that a file with WebP inside takes for its header, and for itself in the head of a block
+# Share of pixels that equal the one to the left: of photographs up to 0.41, of screenshots and plots 0.87 or more.
+UNLIKELY_REPEATS, CERTAIN_REPEATS = 0.15, 0.5
+TRIAL_SIDE = 96  # pixels of the middle of an image that are coded both ways
 QUICK = Coding(effort=1, levels=0)  # for the estimate
 SAMPLE_SIDE, SAMPLES = 32, 8  # pixels of a side, and how many are coded for the estimate
 SAMPLE_OVERHEAD = 1.1  # small patches see fewer neighbours, and take about so much more than their image would
@@ -44,6 +47,27 @@ NOISE = (
 )
 TRIAL_PIXELS = 1 << 20  # of a trial: libwebp takes 34 bytes of memory for each
 LONG = 16  # ratio of sides from which a fair WebP says nothing of the best one
+
+
+def share_of_repeats(colour: NDArray[np.uint8]) -> float:
+    """Return the share of pixels that equal the one to the left, of an image uint8 [H, W, C]."""
+    return float(np.all(colour[:, 1:] == colour[:, :-1], -1).mean()) if colour.shape[1] > 1 else 0.0
+
+
+def has_repeats(colour: NDArray[np.uint8], model: ContextModel) -> bool:
+    """Return whether an image, uint8 [H, W, C], is to be coded by repeats: graphics have many pixels that equal the one
+    to the left. A trial decides for what might be either."""
+    share = share_of_repeats(colour)
+    if not UNLIKELY_REPEATS < share < CERTAIN_REPEATS:
+        return share >= CERTAIN_REPEATS
+    height, width, _ = colour.shape
+    top, left = (height - min(height, TRIAL_SIDE)) // 2, (width - min(width, TRIAL_SIDE)) // 2
+    middle = colour[None, top : top + TRIAL_SIDE, left : left + TRIAL_SIDE]
+    without, by_repeats = (
+        words_of(encode_tiles(middle, model, QUICK._replace(repeats=repeats), lanes=False)[0])
+        for repeats in (False, True)
+    )
+    return by_repeats < without
 
 
 def fits_webp(planes: Planes) -> bool:

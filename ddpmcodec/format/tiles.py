@@ -10,14 +10,18 @@ from ddpmcodec.format.header import Index
 
 SINGLE_STREAM_PIXELS = 1 << 16  # images up to this size are one stream
 TILE_PIXELS = 1 << 19  # larger ones are cut into tiles of at most this size, which bounds memory
+REPEATS_TILE_PIXELS = 1 << 21  # tiles of graphics, which learn what repeats in each tile anew
 ALIGNED, LEAST_ALIGNED = 16, 256  # sides of large tiles are multiples, so that small images have whole pixels of them
 LEAST_SIDE, MOST_SIDE, SIDE_STEP = 64, 1024, 16  # pixels, of square tiles that a caller asks for
 
 
-def plan_index(width: int, height: int, segments: int, side: int | None = None) -> Index | None:
+def plan_index(
+    width: int, height: int, segments: int, side: int | None = None, *, repeats: bool = False
+) -> Index | None:
     """The grid for an image of this size (None: one stream): tiles of at most TILE_PIXELS with even sides, chosen so
     that the lines between tiles, where the model loses sight of its neighbours, are as short as possible. side: square
-    tiles of so many pixels instead, for an image that is larger in one direction.
+    tiles of so many pixels instead, for an image that is larger in one direction. repeats: tiles are larger,
+    because repeats are sought in a tile.
 
     Raises ImageError where there would be more chunks than the format holds."""
     if side is not None and max(width, height) > side:
@@ -25,7 +29,8 @@ def plan_index(width: int, height: int, segments: int, side: int | None = None) 
         if chunks > MAX_CHUNKS:
             raise ImageError(f"{chunks} chunks of tiles, where {MAX_CHUNKS} are possible: take larger tiles")
         return Index(min(side, width), min(side, height))
-    return None if width * height <= SINGLE_STREAM_PIXELS else _best_grid(width, height, (_step, _step), TILE_PIXELS)
+    most = REPEATS_TILE_PIXELS if repeats else TILE_PIXELS
+    return None if width * height <= SINGLE_STREAM_PIXELS else _best_grid(width, height, (_step, _step), most)
 
 
 def plan_jpeg_index(width: int, height: int, mcu: tuple[int, int], side: int | None = None) -> Index:

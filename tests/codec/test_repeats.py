@@ -1,0 +1,84 @@
+"""Which images are coded by repeats, and how they come back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from ddpmcodec import archive, codec
+from ddpmcodec._native import REPEATS_FLAG, parse_header
+from ddpmcodec.codec import graphics
+from ddpmcodec.errors import FormatError
+from ddpmcodec.models import registry
+
+Picture = Callable[..., Image.Image]
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def page(width: int = 120, height: int = 90, mode: str = "RGB") -> Image.Image:
+    image = Image.new(mode, (width, height), "white")
+    draw = ImageDraw.Draw(image)
+    for top in range(0, height, 11):
+        draw.text((4, top), "text repeats itself", fill="navy" if mode == "RGB" else 60)
+    return image
+
+
+def icons(count: int) -> list[Image.Image]:
+    found = []
+    for k in range(count):
+        image = Image.new("RGB", (16, 16), "white")
+        draw = ImageDraw.Draw(image)
+        draw.rectangle((1, 1, 14, 14), outline="black", fill=("red", "green", "blue")[k % 3])
+        draw.line((4, 4 + k % 8, 11, 11 - k % 5), fill="white")
+        found.append(image)
+    return found
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_graphics_are_coded_by_repeats_without_levels(mode: str) -> None:
+    image = page(mode=mode)
+    data = codec.encode(image, effort=1, webp=False)
+    header = parse_header(data)
+    assert (header.repeats, header.levels) == (True, 0)
+    assert codec.decode(data) == image
+
+
+@pytest.mark.parametrize("options", [{"levels": 2}, {"tile": 64}, {"levels": 5, "tile": 64}])
+def test_the_caller_may_choose_levels_and_tiles(options: dict[str, int]) -> None:
+    data = codec.encode(page(), effort=1, webp=False, **options)  # type: ignore[arg-type]
+    assert (parse_header(data).repeats, parse_header(data).levels) == (True, options.get("levels", 0))
+    assert codec.decode(data) == page()
+    assert codec.decode(data[: len(data) // 2], partial=True).size == page().size
+
+
+def test_photographs_are_not(picture: Picture) -> None:
+    for mode in ("L", "RGB"):
+        image = picture(mode, 90, 70)
+        assert not graphics.has_repeats(np.atleast_3d(np.asarray(image)), registry.default(90 * 70))
+        assert not parse_header(codec.encode(image, effort=1)).repeats
+
+
+def test_small_ones_are_decoded_together_with_others() -> None:
+    images = [*icons(3), Image.effect_noise((16, 16), 60).convert("RGB")]
+    files = codec.encode_many(images, effort=1, webp=False)
+    assert [parse_header(file).repeats for file in files] == [True, True, True, False]
+    assert codec.decode_many(files) == images
+
+
+def test_icons_of_an_archive_repeat_each_other() -> None:
+    images = icons(24)
+    data = archive.create({f"{k}.png": image for k, image in enumerate(images)}, effort=1)
+    apart = sum(len(codec.encode(image, effort=1)) for image in images)
+    assert len(data) < apart / 2
+    opened = archive.open(data)
+    assert [opened[f"{k}.png"] for k in range(len(images))] == images
+
+
+def test_a_file_of_another_kind_has_no_repeats() -> None:
+    data = bytearray(codec.encode(page(), effort=1, webp=False))
+    data[3] ^= REPEATS_FLAG
+    with pytest.raises(FormatError):
+        codec.decode(bytes(data))
