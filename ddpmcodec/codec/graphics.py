@@ -29,7 +29,8 @@ from ddpmcodec.parallel import interruptible, run_all
 CANDIDATE = 0.33  # share of an image's raw bytes: where no WebP is as small, the image is left to the model at once
 HEAD_BYTES = 16  # that a file with WebP inside takes for its header, and for itself in the head of a block
 # Share of pixels that equal the one to the left: of photographs up to 0.41, of screenshots and plots 0.87 or more.
-UNLIKELY_REPEATS, CERTAIN_REPEATS = 0.15, 0.5
+UNLIKELY_REPEATS, CERTAIN_REPEATS = 0.2, 0.5
+LEAST_PIXELS = 100  # of an image that can repeat itself
 TRIAL_SIDE = 96  # pixels of the middle of an image that are coded both ways
 QUICK = Coding(effort=1, levels=0)  # for the estimate
 SAMPLE_SIDE, SAMPLES = 32, 8  # pixels of a side, and how many are coded for the estimate
@@ -57,7 +58,7 @@ def share_of_repeats(colour: NDArray[np.uint8]) -> float:
 def has_repeats(colour: NDArray[np.uint8], model: ContextModel) -> bool:
     """Return whether an image, uint8 [H, W, C], is to be coded by repeats: graphics have many pixels that equal the one
     to the left. A trial decides for what might be either."""
-    share = share_of_repeats(colour)
+    share = share_of_repeats(colour) if colour[..., 0].size >= LEAST_PIXELS else 0.0
     if not UNLIKELY_REPEATS < share < CERTAIN_REPEATS:
         return share >= CERTAIN_REPEATS
     height, width, _ = colour.shape

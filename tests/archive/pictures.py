@@ -53,7 +53,7 @@ def drawing(side: int = 40) -> Image.Image:
     """What WebP takes fewer bytes for than any model: a few colours, again and again."""
     y, x = np.mgrid[:side, :side]
     colours = np.array([[250, 250, 250], [20, 90, 200], [0, 0, 0]], np.uint8)
-    return Image.fromarray(colours[(x // 3 % 2) + (y // 5 % 2)])
+    return Image.fromarray(colours[(x % 2) + (y // 5 % 2)])
 
 
 def create(pictures: Pictures, model: Any, **options: Any) -> bytes:

@@ -29,6 +29,12 @@ HEAD = 32  # bytes: header, CRCs, and the check of the pixels
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
+@pytest.fixture(autouse=True)
+def without_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """WebP is chosen less often besides repeats, which have tests of their own."""
+    monkeypatch.setattr(graphics, "has_repeats", lambda *_: False)
+
+
 def text(side: int = 96) -> Image.Image:
     image = Image.new("RGBA", (side, side // 2), (255, 255, 255, 255))
     draw = ImageDraw.Draw(image)

@@ -2,6 +2,7 @@
 
     python tests/golden/make.py v3           tests/golden/v3 with a tiny model, pictures, their streams, and a manifest
     python tests/golden/make.py v1 photo     adds streams of the embedded model `photo`
+    python tests/golden/make.py v2 repeats   adds streams of one more picture
     python tests/golden/make.py v1 jpegs     adds files that store a JPEG file, with a list of their own
 
 A folder, a picture or a stream that exists is never touched. (Until 0.1.0 is released, a commit that changes the format
@@ -75,10 +76,21 @@ def tensors(seed: int, shown: int = SHOWN, band3: int = WIDE) -> dict[str, NDArr
     return {f"{e}.{role}.{name}": tensor for (e, role), own in made.items() for name, tensor in own.items()}
 
 
+def page() -> Image.Image:
+    """Words that repeat themselves, of blocks of 3x5 pixels."""
+    words = np.random.Generator(np.random.Philox(3)).integers(0, 2, (4, 5, 12)).repeat(2, 2)
+    pixels = np.full((72, 96, 3), 250, np.uint8)
+    for line in range(9):
+        for column in range(3):
+            box = slice(8 * line + 1, 8 * line + 6), slice(30 * column + 4, 30 * column + 28)
+            pixels[box][words[line * column % 4] > 0] = (20, 60, 130)
+    return Image.fromarray(pixels)
+
+
 def pictures() -> dict[str, Image.Image]:
     """By name: every mode, small; `tiles` is cut into tiles, `lanes` is one whose waves have parts; weights learn from
     `learning`; colours of `colourful` save nothing and rest, those of `lattice` save much; `graphics` is stored as
-    WebP."""
+    WebP, and `repeats` is a page of words that are coded by repeats."""
     y, x = np.mgrid[:64, :64]
     planes = [3 * x + y, 250 - 4 * y, np.where(x > y, 60, 190), np.where(x + y > 12, 255, 9 * y)]
     whole = Image.fromarray(np.stack(planes, -1).astype(np.uint8))
@@ -101,11 +113,18 @@ def pictures() -> dict[str, Image.Image]:
         "graphics": whole.crop((4, 4, 40, 28)),
         "colourful": Image.fromarray((ramps + rough).astype(np.uint8)),
         "lattice": photo.crop((40, 60, 136, 156)).convert("YCbCr").convert("RGB"),
+        "repeats": page(),
     }
 
 
 # Of others: all.
-CODINGS_OF = {"graphics": [(2, 2)], "lanes": [(2, 2)], "colourful": [(2, 0)], "lattice": [(2, 0), (3, 2)]}
+CODINGS_OF = {
+    "graphics": [(2, 2)],
+    "lanes": [(2, 2)],
+    "colourful": [(2, 0)],
+    "lattice": [(2, 0), (3, 2)],
+    "repeats": [(1, 0), (2, 2)],
+}
 
 
 @contextmanager
@@ -179,6 +198,15 @@ def more_streams(folder: Path, name: str) -> dict[str, Any]:
     return {"models": models, "streams": manifest["streams"] + streams}
 
 
+def add_picture(folder: Path, name: str) -> None:
+    """Writes the streams of one more picture by the folder's own model; the manifest with them."""
+    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+    if any(entry["picture"] == f"{name}.png" for entry in manifest["streams"]):
+        sys.exit(f"{folder} has streams of {name}: golden files are never changed")
+    manifest["streams"] += write_streams(folder, registry.find(folder / MODEL), name, "")
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+
+
 def jpegs() -> dict[str, bytes]:
     """JPEG files by name. Networks code three of them; the last, with arithmetic coding, stays as it was."""
     photo = Image.open(GOLDEN.parents[1] / "docs" / "photo.png").convert("RGB")
@@ -224,6 +252,8 @@ def main(version: str, model: str | None = None) -> None:
     folder = GOLDEN / version
     if model == "jpegs":
         return add_jpegs(folder)
+    if model in pictures():
+        return add_picture(folder, model)
     manifest = new_version(folder) if model is None else more_streams(folder, model)
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
     print(f"{folder}: {len(manifest['streams'])} streams; commit them, and never change them")
