@@ -38,9 +38,11 @@ ALPHA_TAG: int
 METADATA_TAG: int
 FRAME_TAG: int
 RECIPE_TAG: int
+KEPT_TAG: int
 MAX_PIXELS: int  # of an image
 MAX_CHUNKS: int
 MAX_METADATA: int  # bytes, before and after compression
+MAX_KEPT: int  # bytes of a file that is kept whole
 MAX_WEBP_SIDE: int  # pixels
 END_MARK: bytes  # begins the mark of a file that was cut on purpose
 MARK_BYTES: int  # of the whole mark
@@ -159,6 +161,7 @@ class FileHeader:
     metadata_length: int
     frame_length: int
     recipe_length: int
+    kept_length: int
     def section(self, tag: int) -> tuple[int, int]:
         """Begin and end of a section; 0, 0 if there is none."""
     size: int  # of header and index
@@ -202,6 +205,7 @@ class Verdict:
     is_lossy: bool
     alpha_damaged: bool
     metadata_damaged: bool
+    kept_damaged: bool
     colours_exact: bool
     steps_done: int
     steps: int
@@ -250,7 +254,10 @@ class Decoder:
     @property
     def bytes_shown(self) -> int: ...
     @property
-    def metadata(self) -> tuple[bytes, bytes, bytes]: ...
+    def metadata(self) -> tuple[bytes, bytes, bytes, bytes]: ...
+    @property
+    def kept(self) -> tuple[tuple[str, str, str, int, int, int], bytes] | None:
+        """Facts and bytes of a file that is kept whole, once it was checked."""
     @property
     def verdict(self) -> Verdict: ...
 
@@ -305,7 +312,12 @@ def parse_block(head: bytes) -> BlockFacts:
 # --- sections
 
 def parse_alpha(section: bytes, height: int, width: int) -> NDArray[np.uint8]: ...
-def parse_metadata(section: bytes) -> tuple[bytes, bytes, bytes]: ...
+def parse_metadata(section: bytes) -> tuple[bytes, bytes, bytes, bytes]: ...
+def parse_kept(section: bytes) -> tuple[tuple[str, str, str, int, int, int], bytes]:
+    """Facts and bytes of a file that is kept whole. Raises FormatError."""
+
+def parse_kept_facts(section: bytes) -> tuple[str, str, str, int, int, int]:
+    """Format, ending, reason, width, height and length of a file that is kept whole."""
 
 # --- the coder
 

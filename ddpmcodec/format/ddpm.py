@@ -21,7 +21,7 @@ r"""The .ddpm container, version 1: a small header, then sections cut by the len
     index    if TILED or of kind 3: per chunk its length (varint) and CRC-16 (2 bytes); then the CRC-16 of these entries
     sections that precede the payload: alpha (sections.py), or the frame of a JPEG; a stored file carries its own
     payload  one rANS stream, or a file of another format, or the chunks of the index (streams.py)
-    sections that follow the payload: metadata (sections.py), or the recipe of a JPEG
+    sections that follow the payload: metadata and a file that is kept whole (sections.py), or the recipe of a JPEG
 
 The header states the length of every file. A plain file, which is neither tiled nor stored and has no sections, has no
 CRC: the check of its stream covers the header. So a thumbnail takes at most 12 bytes and one bit beyond its ideal code
@@ -57,6 +57,7 @@ from ddpmcodec._native import (
     END_MARK,
     EXTENDED_FLAG,
     FRAME_TAG,
+    KEPT_TAG,
     KINDS,
     MAGIC,
     MARK_BYTES,
@@ -83,7 +84,7 @@ from ddpmcodec.format.varint import pack_varint
 # Of a header that was read: what it must have in common with the one that was written.
 COMPARED = (
     "mode", "width", "height", "effort", "levels", "model_number", "model_id", "kind", "repeats", "mean_colour",
-    "orientation", "alpha_length", "metadata_length", "frame_length", "recipe_length", "state_bytes", "is_plain",
+    "orientation", "alpha_length", "metadata_length", "frame_length", "recipe_length", "kept_length", "state_bytes", "is_plain",
     "tile_size",
 )  # fmt: skip
 
@@ -159,6 +160,7 @@ def _pack_sections(header: Header) -> bytes:
         (METADATA_TAG, header.metadata_length),
         (FRAME_TAG, header.frame_length),
         (RECIPE_TAG, header.recipe_length),
+        (KEPT_TAG, header.kept_length),
     ]
     listed = (bytes([tag]) + pack_varint(length) for tag, length in known if length)
     return b"".join([bytes([header.orientation]), *listed, b"\0"])
@@ -176,10 +178,11 @@ def _with_crc(data: bytes) -> bytes:
 # --- the whole file
 
 
-def assemble(header: Header, before: bytes, payload: bytes | Sequence[bytes], after: bytes) -> bytes:
+def assemble(header: Header, before: bytes, payload: bytes | Sequence[bytes], after: bytes, kept: bytes = b"") -> bytes:
     """The whole file. `payload`: a single stream or a file, or for a header with an index all chunks, segment-major.
 
     before: the section before the payload, alpha or the frame of a JPEG; after: metadata, or its recipe; or nothing.
+    kept: the section of a file that is kept whole.
 
     Lengths and checks of `header` are filled in here; the size of a single stream's state, and the orientation where
     there is metadata, are the caller's. Raises FormatError where the format cannot express it.
@@ -191,10 +194,10 @@ def assemble(header: Header, before: bytes, payload: bytes | Sequence[bytes], af
     if header.kind == COEFFICIENTS:
         header = replace(header, frame_length=len(before), recipe_length=len(after))
     else:
-        header = replace(header, alpha_length=len(before), metadata_length=len(after))
+        header = replace(header, alpha_length=len(before), metadata_length=len(after), kept_length=len(kept))
     index = replace(header.index, lengths=lengths, checks=checks) if header.index else None
     header = replace(header, index=index, payload_length=0 if index else lengths[0])
-    return b"".join([pack_header(header), before, *chunks, after])
+    return b"".join([pack_header(header), before, *chunks, after, kept])
 
 
 # --- end marks

@@ -19,6 +19,7 @@ CODINGS = {
     JPEG: "JPEG as it was",
     COEFFICIENTS: "JPEG coefficients",
 }
+KEPT_WHOLE = "kept whole"  # of files whose payload is a preview
 
 Box = tuple[slice, slice]  # rows, columns
 
@@ -48,7 +49,8 @@ class Header:
         kind: of the payload, one of KINDS.
         mean_colour: of a stored file, one byte a colour channel.
         orientation: as EXIF counts them, 1 unless the file has sections or is a JPEG.
-        alpha_length, metadata_length, frame_length, recipe_length: bytes of these sections; 0: the file has none.
+        alpha_length, metadata_length, frame_length, recipe_length, kept_length: bytes of these sections; 0: the file
+            has none.
         payload_length: bytes of the payload of a file without an index.
         state_bytes: of the rANS state that a single stream begins with.
         repeats: whether exact pixels are first sought among repeats.
@@ -69,6 +71,7 @@ class Header:
     metadata_length: int = 0
     frame_length: int = 0
     recipe_length: int = 0
+    kept_length: int = 0
     payload_length: int = 0
     state_bytes: int = LEAST_STATE_BYTES
     repeats: bool = False
@@ -101,7 +104,8 @@ class Header:
     def has_sections(self) -> bool:
         """Whether the header lists sections, or states how a JPEG is turned."""
         turned = self.is_jpeg and self.orientation != UPRIGHT
-        return bool(self.has_alpha_section or self.metadata_length or self.frame_length or turned)
+        listed = self.metadata_length or self.frame_length or self.kept_length
+        return bool(self.has_alpha_section or listed or turned)
 
     @property
     def is_plain(self) -> bool:

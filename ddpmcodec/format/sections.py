@@ -1,34 +1,37 @@
-"""Sections of what no model codes, which are deflated: metadata (ICC profile, EXIF, XMP), and the alpha plane.
+"""Sections of what no model codes: metadata (ICC profile, EXIF, XMP, chunks of a PNG), the alpha plane, kept files.
 
-The metadata section is the CRC-32 of the rest, then raw deflate of entries: kind (1 byte: 1 ICC, 2 EXIF, 3 XMP),
+The metadata section is the CRC-32 of the rest, then raw deflate of entries: kind (1 byte: 1 ICC, 2 EXIF, 3 XMP, 4 PNG),
 varint length, bytes. The alpha section is raw deflate of the plane, each row less the one above; then the CRC-32 of the
-plane.
+plane. docs/format.md has the section of a file that is kept whole.
 """
 
 from __future__ import annotations
 
 import zlib
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec._native import CRC32_BYTES, MAX_METADATA
-from ddpmcodec.errors import ImageError
+from ddpmcodec._native import CRC32_BYTES, KEPT_TAG, MAX_METADATA, Container, parse_kept, parse_kept_facts
+from ddpmcodec.errors import FormatError, ImageError
 from ddpmcodec.format.varint import pack_varint
 from ddpmcodec.parallel import interruptible
 
 RAW_DEFLATE = -15  # zlib's code for a deflate stream without its header and Adler-32: the CRC-32 does better
 MAX_BLOCK_METADATA = 1 << 26  # bytes of all images of an archive's block, before compression
-KINDS = {1: "icc_profile", 2: "exif", 3: "xmp"}  # kind byte -> field of `Metadata`
+KINDS = {1: "icc_profile", 2: "exif", 3: "xmp", 4: "png"}  # kind byte -> field of `Metadata`
 
 
 class Metadata(NamedTuple):
-    """What an image has beside its pixels, by the keys of PIL's Image.info; empty where it has none."""
+    """What an image has beside its pixels, by the keys of PIL's Image.info; empty where it has none. png: how the
+    PNG file was made (`ddpmcodec.png`), which is no key of Pillow's."""
 
     icc_profile: bytes = b""
     exif: bytes = b""
     xmp: bytes = b""
+    png: bytes = b""
 
     def present(self) -> dict[str, bytes]:
         return {key: value for key, value in self._asdict().items() if value}
@@ -68,3 +71,74 @@ def pack_alpha(plane: NDArray[np.uint8]) -> bytes:
     above[1:] = plane[:-1]
     deflated = interruptible(deflate, (plane - above).tobytes())
     return deflated + zlib.crc32(plane.tobytes()).to_bytes(CRC32_BYTES, "little")
+
+
+# --- files that are kept whole
+
+
+class KeptFile(NamedTuple):
+    """A file of which the image is a preview.
+
+    Attributes:
+        format: its name, such as "GIF".
+        ending: of file names, without the dot.
+        reason: for which its pixels are not coded, in some words.
+        width, height: pixels of its first picture; 0 if none was read.
+        content: the bytes of the file.
+    """
+
+    format: str
+    ending: str
+    reason: str
+    width: int
+    height: int
+    content: bytes
+
+
+class KeptFacts(NamedTuple):
+    """`KeptFile`, with the length of the file in place of its bytes."""
+
+    format: str
+    ending: str
+    reason: str
+    width: int
+    height: int
+    length: int
+
+
+def pack_kept(kept: KeptFile) -> bytes:
+    """Return the section of a file that is kept whole."""
+    deflated = interruptible(deflate, kept.content)
+    is_deflated = len(deflated) < len(kept.content)
+    texts = [text.encode() for text in (kept.format, kept.ending, kept.reason)]
+    rest = b"".join(
+        [
+            *map(pack_varint, (kept.width, kept.height)),
+            *(pack_varint(len(text)) + text for text in texts),
+            pack_varint(len(kept.content) << 1 | is_deflated),
+            deflated if is_deflated else kept.content,
+        ]
+    )
+    return zlib.crc32(rest).to_bytes(CRC32_BYTES, "little") + rest
+
+
+def unpack_kept(section: bytes) -> KeptFile:
+    """Return the file of a whole section. Raises FormatError."""
+    return kept_file(parse_kept(section))
+
+
+def kept_file(parsed: tuple[tuple[str, str, str, int, int, int], bytes]) -> KeptFile:
+    """Return the file that the core has parsed."""
+    facts, content = parsed
+    return KeptFile(*facts[:-1], content)
+
+
+FACTS_BYTES = 4 + 2 * 5 + 3 * (5 + 255) + 5  # at most
+
+
+def kept_facts(file: Container) -> KeptFacts | None:
+    """Return the facts of a file that is kept whole; None if there is none, or if they are cut or damaged."""
+    start, end = file.header.section(KEPT_TAG)
+    with suppress(FormatError):
+        return KeptFacts(*parse_kept_facts(file.bytes(start, min(end, start + FACTS_BYTES)))) if end else None
+    return None

@@ -232,6 +232,21 @@ def test_jpeg_coefficients_by_the_installed_model_or_by_ones_own(installed: Inst
         assert (ended.code, ended.stdout) == (4, b"")
 
 
+def test_a_file_that_is_kept_whole(installed: Installed, tmp_path: Path) -> None:
+    """Its preview is decoded, and a sentence names the option that writes the file."""
+    stream = BytesIO()
+    with Image.open(PHOTO) as photo:
+        photo.convert("CMYK").save(stream, "TIFF")
+    data = codec.encode(BytesIO(stream.getvalue()), effort=1, webp=False)
+    assert installed.run("-", "-", "--original", data=data).stdout == stream.getvalue()
+    shown = installed.run("-", "-", data=data)
+    assert (shown.code, "--original" in shown.stderr) == (0, True)
+    assert np.array_equal(shown.pixels, codec.decode(data, step=9, as_array=True))
+    damaged = data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]
+    assert installed.run("-", "-", "--original", data=damaged).code == 3
+    assert installed.run("-", "-", "--original", data=data[:-9]).code != 0
+
+
 def test_info_version_and_help(installed: Installed, photo: bytes) -> None:
     told = installed.run("--info", golden("tiles-2"))
     facts = dict(line.split(": ", 1) for line in told.stdout.decode().splitlines())

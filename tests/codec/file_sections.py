@@ -48,6 +48,6 @@ def header_of(data: bytes) -> Header:
     return Header(
         found.mode, found.width, found.height, found.effort, found.levels, found.model_number, found.model_id,
         found.kind, found.mean_colour, found.orientation, found.alpha_length, found.metadata_length,
-        found.frame_length, found.recipe_length,
+        found.frame_length, found.recipe_length, found.kept_length,
         0 if index else found.payload_length, found.state_bytes, index,
     )  # fmt: skip

@@ -53,7 +53,7 @@ def metadata_section(entries: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("entries", "message"),
     [
-        (b"\x04\x01a", "kind"),
+        (b"\x05\x01a", "kind"),
         (b"\x01\x01a\x01\x01b", "kind"),
         (b"\x01\x05a", "ends"),
         (bytes(MAX_METADATA + 1), "more than"),

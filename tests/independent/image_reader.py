@@ -19,7 +19,7 @@ MODES = ("L", "RGB", "LA", "RGBA", "1")
 MAGIC = b"\xdd\n"
 SQUARE, TILED, SECTIONS, EXTENDED = 8, 16, 32, 8
 KINDS = ("", "WebP", "JPEG", "coefficients")  # of payloads
-ALPHA, METADATA, FRAME, RECIPE = KNOWN = 0x81, 0x42, 0x83, 0xC4  # tags of sections
+ALPHA, METADATA, FRAME, RECIPE, KEPT = KNOWN = 0x81, 0x42, 0x83, 0xC4, 0xC5  # tags of sections
 AFTER, CRITICAL = 64, 128
 MOST_SIDES = {"WebP": 16383, "JPEG": 65535, "coefficients": 65535}
 CODINGS = dict(zip(KINDS, ("context model", "lossless WebP", "JPEG as it was", "JPEG coefficients"), strict=True))
@@ -108,6 +108,7 @@ class Image(NamedTuple):
     metadata: bytes
     frame: bytes
     recipe: bytes
+    kept: bytes
     missing: int
     lossy: bool
 
@@ -173,7 +174,7 @@ def read_image(data: bytes) -> Image:
         MODES[mode], width, height, stored, effort, levels, number, model_id, mean, state, orientation, plain,
         segments if tiled or is_coded else None, tiles, cursor.at, sections, tuple(lengths), tuple(checks),
         found.get(ALPHA, b""), tuple(chunks), found.get(METADATA, b""), found.get(FRAME, b""),
-        found.get(RECIPE, b""), end - len(data), lossy,
+        found.get(RECIPE, b""), found.get(KEPT, b""), end - len(data), lossy,
     )  # fmt: skip
 
 
@@ -184,10 +185,11 @@ def read_sections(cursor: Cursor, kind: int) -> tuple[int, dict[int, int]]:
         types = [0, *(other & 63 for other in sections)]
         sections[tag] = cursor.varint()
         require(tag & 63 > types[-1] and sections[tag] > 0, f"section {tag} is empty or out of order")
-        require(tag in KNOWN or not (tag & 63 < 5 or tag & CRITICAL), f"unknown section {tag}")
+        require(tag in KNOWN or not (tag & 63 < 6 or tag & CRITICAL), f"unknown section {tag}")
     require(1 <= orientation <= 8, f"orientation {orientation}")
     require(bool(sections) or (kind == 2 and orientation > 1), "an empty list of sections")
     require(sections.get(METADATA, 0) <= 1 << 24 and not (kind > 1 and METADATA in sections), "metadata")
+    require(not (kind > 1 and KEPT in sections), "a kept file besides a JPEG")
     return orientation, sections
 
 
@@ -226,12 +228,16 @@ def cut_parts(data: bytes, start: int, lengths: Sequence[int]) -> list[bytes]:
 
 
 def describe_image(image: Image, size: int) -> dict[str, Any]:
+    kept = read_kept(image.kept) if image.kept else None
     return {
-        "width": image.width,
-        "height": image.height,
+        "width": kept.width if kept else image.width,
+        "height": kept.height if kept else image.height,
         "mode": image.mode,
-        "coding": CODINGS[image.stored],
-        "original_bytes": length_of_jpeg(image),
+        "coding": "kept whole" if kept else CODINGS[image.stored],
+        "format": kept.format if kept else None,
+        "ending": kept.ending if kept else None,
+        "reason": kept.reason if kept else None,
+        "original_bytes": len(kept.content) if kept else length_of_jpeg(image),
         "effort": image.effort or None,
         "levels": None if image.stored else image.levels,
         "steps": steps_of(image),
@@ -292,6 +298,8 @@ def check_image(image: Image) -> Iterator[str]:
     if image.has_alpha and not image.stored:
         yield from problems(read_alpha, image.alpha, image.width, image.height)
     yield from problems(read_metadata, image.metadata)
+    if image.kept:
+        yield from problems(read_kept, image.kept)
 
 
 def problems(read: Callable[..., object], *arguments: object) -> Iterator[str]:
@@ -350,16 +358,37 @@ def read_alpha(section: bytes, width: int, height: int) -> NDArray[np.uint8]:
 
 
 def read_metadata(section: bytes) -> dict[int, bytes]:
-    """Values by kind: 1 ICC, 2 EXIF, 3 XMP."""
+    """Values by kind: 1 ICC, 2 EXIF, 3 XMP, 4 PNG."""
     if not section:
         return {}
     require(zlib.crc32(section[4:]) == int.from_bytes(section[:4], "little"), "the metadata section is damaged")
     cursor, found = Cursor(inflate(section[4:], 1 << 24)), dict[int, bytes]()
     while cursor.at < len(cursor.data):
         kind = cursor.integer(1)
-        require(kind in (1, 2, 3) and kind not in found, f"metadata of kind {kind}")
+        require(kind in (1, 2, 3, 4) and kind not in found, f"metadata of kind {kind}")
         found[kind] = cursor.take(cursor.varint())
     return found
+
+
+class KeptFile(NamedTuple):
+    width: int
+    height: int
+    format: str
+    ending: str
+    reason: str
+    content: bytes
+
+
+def read_kept(section: bytes) -> KeptFile:
+    require(zlib.crc32(section[4:]) == int.from_bytes(section[:4], "little"), "the kept file is damaged")
+    cursor = Cursor(section, 4)
+    width, height = cursor.varint(), cursor.varint()
+    texts = [cursor.take(cursor.varint()).decode() for _ in range(3)]
+    size = cursor.varint()
+    require(size >> 1 <= 1 << 30 and max(map(len, texts)) <= 255 and len(texts[1]) <= 16, "facts of a kept file")
+    content = inflate(section[cursor.at :], size >> 1) if size & 1 else section[cursor.at :]
+    require(len(content) == size >> 1, "a kept file has another length")
+    return KeptFile(width, height, *texts, content)
 
 
 def end_of_step(image: Image, step: int) -> int:

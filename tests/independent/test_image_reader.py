@@ -40,6 +40,7 @@ from image_reader import (
     read_alpha,
     read_image,
     read_jpeg,
+    read_kept,
     read_metadata,
     read_recipe,
     streams,
@@ -243,7 +244,7 @@ def test_a_header_that_only_the_stream_checks_is_read_alike(singles: dict[str, b
 def test_sections_of_unknown_types_are_skipped_by_both(singles: dict[str, bytes]) -> None:
     data = singles["metadata"]
     file = split(data)
-    for others in [((5, 3), (0x46, 2)), ((0x85, 3),), ((0xC6, 3),)]:
+    for others in [((6, 3), (0x47, 2)), ((0x86, 3),), ((0xC7, 3),)]:
         parts = file_parts(data)
         parts.others = [(tag, bytes(length)) for tag, length in others]
         changed = parts.pack()
@@ -252,6 +253,20 @@ def test_sections_of_unknown_types_are_skipped_by_both(singles: dict[str, bytes]
         if not is_critical:
             image = read_image(changed)
             assert (image.missing, image.chunks, image.metadata) == (0, file.chunks, split(changed).metadata)
+
+
+def test_a_file_that_is_kept_whole_is_listed_and_checked() -> None:
+    stream = BytesIO()
+    Pillow.new("CMYK", (30, 20), (90, 20, 40, 0)).save(stream, "TIFF")
+    data = ddpmcodec.encode(BytesIO(stream.getvalue()), effort=1)
+    image, facts = read_image(data), ddpmcodec.info(data)
+    found = describe_image(image, len(data))
+    assert found == listed(facts, found)
+    assert (found["format"], found["width"], read_kept(image.kept).content) == ("TIFF", 30, stream.getvalue())
+    assert list(check_image(image)) == []
+    damaged = flipped(data, len(data) - 9)
+    assert reader_finds(damaged)
+    assert library_finds(damaged)
 
 
 def test_every_prefix_of_a_header_is_refused_and_so_are_bytes_behind_the_end(tiled: bytes) -> None:

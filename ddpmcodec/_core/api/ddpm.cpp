@@ -86,6 +86,10 @@ Bytes section_of(ddpm_decoder& decoder, ddpm_section section) {
         case DDPM_SECTION_ICC: return decoder.decoder->metadata()[ICC_PROFILE];
         case DDPM_SECTION_EXIF: return decoder.decoder->metadata()[EXIF];
         case DDPM_SECTION_XMP: return decoder.decoder->metadata()[XMP];
+        case DDPM_SECTION_KEPT:
+            if (!decoder.file) return {};
+            decoder.file->read_kept();
+            return decoder.file->kept().file;
         case DDPM_SECTION_PAYLOAD: break;
     }
     require(section == DDPM_SECTION_PAYLOAD, "no section has the number " + std::to_string(int(section)));

@@ -265,15 +265,16 @@ typedef enum ddpm_section {
     DDPM_SECTION_ICC = 0,    /* ICC profile */
     DDPM_SECTION_EXIF = 1,   /* as the encoder received it: a TIFF structure, mostly after "Exif\0\0" */
     DDPM_SECTION_XMP = 2,    /* XML */
-    DDPM_SECTION_PAYLOAD = 3 /* the file that a stored kind holds: WebP or JPEG */
+    DDPM_SECTION_PAYLOAD = 3, /* the file that a stored kind holds: WebP or JPEG */
+    DDPM_SECTION_KEPT = 4     /* the file that is kept whole, of which the image is a preview, such as an animation */
 } ddpm_section;
 
 /* Finds a section of the file. Metadata is read from its section after the payload: ask for it after DDPM_DONE. Ask for the payload after
- * DDPM_NEED_PIXELS or DDPM_DONE.
+ * DDPM_NEED_PIXELS or DDPM_DONE, for the kept file once all bytes are there.
  *
  * data, size: receive the bytes and their number. A section that the file does not have, or that is damaged (see ddpm_verdict), has size 0.
  *     The decoder owns the bytes, which are valid until it is freed.
- * Returns DDPM_OK; DDPM_ERROR_CHECKSUM if the payload is a damaged JPEG file; DDPM_ERROR_READ, DDPM_ERROR_MEMORY or DDPM_ERROR_ARGUMENT. */
+ * Returns DDPM_OK; DDPM_ERROR_CHECKSUM if the payload is a damaged JPEG file, or the kept file is damaged; DDPM_ERROR_READ, DDPM_ERROR_MEMORY or DDPM_ERROR_ARGUMENT. */
 DDPM_API ddpm_error ddpm_decoder_section(ddpm_decoder* decoder, ddpm_section section, const uint8_t** data, size_t* size);
 
 /* What a file turned out to be. */

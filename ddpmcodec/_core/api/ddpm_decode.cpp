@@ -94,6 +94,14 @@ Data stored_file(const Decoder& decoder, const Options& options) {
     return {data, data + size};
 }
 
+// The file that is kept whole, of which the image is a preview; nothing if there is none.
+Data kept_file(const Decoder& decoder) {
+    const uint8_t* data = nullptr;
+    size_t size = 0;
+    check(decoder, ddpm_decoder_section(decoder.get(), DDPM_SECTION_KEPT, &data, &size));
+    return {data, data + size};
+}
+
 // Says of a preview how much was there.
 void report(const Decoder& decoder, const Options& options) {
     ddpm_verdict verdict{};
@@ -140,6 +148,8 @@ void decode(const Options& options) {
     give_input(input, decoder, options);
     for (;;) {
         const ddpm_event event = ddpm_decoder_advance(decoder.get(), DDPM_FOREVER);
+        const bool may_be_kept = options.is_original && (event == DDPM_NEED_PIXELS || event == DDPM_NEED_MODEL);
+        if (const Data kept = may_be_kept ? kept_file(decoder) : Data(); !kept.empty()) return write_output(options, kept);
         if (event == DDPM_NEED_PIXELS) return write_output(options, stored_file(decoder, options));
         if (event == DDPM_NEED_MODEL && options.is_original && info_of(decoder).kind == DDPM_KIND_PIXELS) fail(FAILED, "holds pixels, and no other file: leave out --original");
         if (event == DDPM_NEED_MODEL) set_model(decoder, options);
@@ -153,6 +163,7 @@ void decode(const Options& options) {
     if (options.is_original) fail(DAMAGED, "the file that is stored in it is not complete");
     write_output(options, picture(decoder, options, format));
     report(decoder, options);
+    if (!kept_file(decoder).empty()) std::fprintf(stderr, "ddpm-decode: %s: keeps another file whole, of which this is a preview: --original writes that file\n", options.in.c_str());
 }
 
 int run(const std::vector<std::string>& arguments) {

@@ -31,10 +31,11 @@ void bind_header_constants(nb::module_& m) {
     m.attr("MODEL_ID_BYTES") = MODEL_ID_BYTES;
     m.attr("EMBEDDED_MODELS") = names_of(EMBEDDED_MODELS);
     m.attr("UPRIGHT") = UPRIGHT;
-    m.attr("ALPHA_TAG") = ALPHA, m.attr("METADATA_TAG") = METADATA, m.attr("FRAME_TAG") = FRAME, m.attr("RECIPE_TAG") = RECIPE;
+    m.attr("ALPHA_TAG") = ALPHA, m.attr("METADATA_TAG") = METADATA, m.attr("FRAME_TAG") = FRAME, m.attr("RECIPE_TAG") = RECIPE, m.attr("KEPT_TAG") = KEPT;
     m.attr("MAX_PIXELS") = MAX_PIXELS;
     m.attr("MAX_CHUNKS") = MAX_CHUNKS;
     m.attr("MAX_METADATA") = MAX_METADATA;
+    m.attr("MAX_KEPT") = MAX_KEPT;
     m.attr("MAX_WEBP_SIDE") = MAX_WEBP_SIDE;
     m.attr("END_MARK") = bytes_of(END_MARK), m.attr("MARK_BYTES") = MARK_BYTES;
 }

@@ -131,6 +131,7 @@ void bind_header(nb::module_& m) {
         .def_prop_ro("metadata_length", length_of(METADATA))
         .def_prop_ro("frame_length", length_of(FRAME))
         .def_prop_ro("recipe_length", length_of(RECIPE))
+        .def_prop_ro("kept_length", length_of(KEPT))
         .def("section", [](const Header& h, uint8_t tag) {
             const ByteRange range = h.section(tag).value_or(ByteRange{});
             return std::make_tuple(range.begin, range.end);
@@ -160,6 +161,7 @@ struct PyContainer {
         const PixelBox nothing{0, 0, 0, 0};
         if (const auto alpha = header.section(ALPHA)) parse_alpha(container.bytes(*alpha), false, header.width, header.height, nothing);
         if (const auto metadata = header.section(METADATA)) parse_metadata(container.bytes(*metadata));
+        if (const auto kept = header.section(KEPT)) parse_kept(container.bytes(*kept), true);
     }
 
     std::vector<int> tiles() const { return tiles_of({0, 0, container.header().width, container.header().height}, container.header()); }
@@ -185,8 +187,12 @@ void bind_container(nb::module_& m) {
 }
 
 nb::tuple metadata_of(const Metadata& metadata) {
-    return nb::make_tuple(bytes_of(metadata[ICC_PROFILE]), bytes_of(metadata[EXIF]), bytes_of(metadata[XMP]));
+    return nb::make_tuple(bytes_of(metadata[ICC_PROFILE]), bytes_of(metadata[EXIF]), bytes_of(metadata[XMP]), bytes_of(metadata[PNG]));
 }
+
+nb::tuple facts_of(const KeptFile& kept) { return nb::make_tuple(kept.format, kept.ending, kept.reason, kept.width, kept.height, kept.length); }
+
+nb::tuple kept_of(const KeptFile& kept) { return nb::make_tuple(facts_of(kept), bytes_of(kept.file)); }
 
 nb::object alpha_of(const PyBytes& section, int height, int width) {
     if (height < 1 || width < 1) throw Error(Fault::ARGUMENT, "an alpha plane has rows and columns");
@@ -203,7 +209,11 @@ void bind_decoder(nb::module_& m) {
     m.attr("REDUCTIONS") = nb::tuple(nb::cast(std::vector<int>(std::begin(REDUCTIONS), std::end(REDUCTIONS))));
     m.def("parse_alpha", &alpha_of, "section"_a, "height"_a, "width"_a, "The plane uint8 [H, W] of a whole alpha section.");
     m.def("parse_metadata", [](const PyBytes& section) { return metadata_of(parse_metadata(view_of(section))); }, "section"_a,
-          "(ICC profile, EXIF, XMP) of a whole metadata section.");
+          "(ICC profile, EXIF, XMP, chunks of a PNG) of a whole metadata section.");
+    m.def("parse_kept", [](const PyBytes& section) { return kept_of(parse_kept(view_of(section), true)); }, "section"_a,
+          "((format, ending, reason, width, height, length), file) of a whole section of a file that is kept whole.");
+    m.def("parse_kept_facts", [](const PyBytes& section) { return facts_of(parse_kept(view_of(section), false)); }, "section"_a,
+          "(format, ending, reason, width, height, length) of a file that is kept whole, whose section may be cut after them.");
     nb::enum_<Event>(m, "Event", "What a decoder needs, or has.")
         .value("NEED_BYTES", Event::NEED_BYTES)
         .value("NEED_MODEL", Event::NEED_MODEL)
@@ -217,6 +227,7 @@ void bind_decoder(nb::module_& m) {
         .def_ro("is_lossy", &Verdict::is_lossy)
         .def_ro("alpha_damaged", &Verdict::alpha_damaged)
         .def_ro("metadata_damaged", &Verdict::metadata_damaged)
+        .def_ro("kept_damaged", &Verdict::kept_damaged)
         .def_ro("colours_exact", &Verdict::colours_exact)
         .def_ro("steps_done", &Verdict::steps_done)
         .def_ro("steps", &Verdict::steps)
@@ -241,6 +252,10 @@ void bind_decoder(nb::module_& m) {
         .def_prop_ro("metadata", [](const Decoder& d) { return metadata_of(d.metadata()); })
         .def("set_jpeg_networks", [](Decoder& d, const CoefficientModel& model, int effort) { d.set_jpeg_networks(model.networks(effort)); }, "model"_a, "effort"_a)
         .def("file_inside", [](const Decoder& d) { return bytes_of(d.file_inside()); })
+        .def_prop_ro("kept", [](const Decoder& d) -> nb::object {
+            if (d.kept().format.empty()) return nb::none();
+            return kept_of(d.kept());
+        }, "(facts, file) of a file that is kept whole, once it was checked; None otherwise.")
         .def_prop_ro("box_inside", [](const Decoder& d) {
             const PixelBox box = d.box_inside();
             return std::make_tuple(box.left, box.top, box.right, box.bottom);

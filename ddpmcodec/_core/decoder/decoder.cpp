@@ -223,6 +223,18 @@ void Decoder::read_metadata() {
     }
 }
 
+void Decoder::read_kept() {
+    const auto range = container_->header().section(KEPT);
+    if (has_read_kept_ || !range || !container_->has(*range)) return;
+    has_read_kept_ = true;
+    try {
+        kept_ = parse_kept(container_->bytes(*range), true);
+    } catch (const Error&) {
+        if (!accepts_damage()) throw;
+        verdict_.kept_damaged = true;
+    }
+}
+
 // A stored file shows its mean colour until all of it is there.
 Event Decoder::advance_stored() {
     const ByteRange payload = container_->header().payload();
@@ -234,6 +246,7 @@ Event Decoder::advance_stored() {
     }
     if (!container_->is_final()) return Event::NEED_BYTES;
     read_metadata();
+    read_kept();
     if (container_->has(payload) && !has_asked_) {
         has_asked_ = true;
         return Event::NEED_PIXELS;
@@ -249,6 +262,7 @@ void Decoder::require_wanted() {
     const bool wants_all = segments_wanted_ == container_->header().segments();
     if (wants_all || container_->size() < container_->end_of_segment(segments_wanted_)) container_->require_whole(tiles_needed_);
     read_metadata();
+    if (wants_all) read_kept();
 }
 
 // --- rounds: what has arrived is decoded in all tiles; the last round decodes tile after tile, as all is there
@@ -320,6 +334,7 @@ Picture Decoder::picture(int threads) {
 void Decoder::judge() {
     const Header& header = container_->header();
     if (accepts_damage() || from_bands_) read_metadata();
+    if (accepts_damage() && !from_bands_ && !plan_.step) read_kept();
     const bool nothing_wanted = segments_wanted_ == 0;
     bool is_exact = true, is_complete = true, is_damaged = false;
     for (const std::unique_ptr<Tile>& tile : tiles_.tiles()) {
@@ -332,7 +347,7 @@ void Decoder::judge() {
     }
     verdict_.steps_done = from_bands_ ? (is_complete ? step_for(header.levels, plan_.scale) : 0) : steps_of_tiles();
     verdict_.colours_exact = is_exact && !is_damaged;
-    verdict_.is_damaged = is_damaged || verdict_.alpha_damaged || verdict_.metadata_damaged;
+    verdict_.is_damaged = is_damaged || verdict_.alpha_damaged || verdict_.metadata_damaged || verdict_.kept_damaged;
     verdict_.is_exact = is_exact && !verdict_.is_damaged && plan_.scale == 1 && (plan_.box || !container_->missing());
     verdict_.bytes_used = bytes_used(is_exact);
     if (!plan_.is_partial && container_->is_lossy() && verdict_.is_damaged) throw Error(Fault::CHECKSUM, DAMAGED);
@@ -368,7 +383,7 @@ uint64_t Decoder::bytes_used(bool is_exact) const {
 
 void Decoder::judge_stored() {
     verdict_.colours_exact = has_pixels_;
-    verdict_.is_damaged = verdict_.metadata_damaged || (!has_pixels_ && container_->has(container_->header().payload()));
+    verdict_.is_damaged = verdict_.metadata_damaged || verdict_.kept_damaged || (!has_pixels_ && container_->has(container_->header().payload()));
     verdict_.is_exact = has_pixels_ && !verdict_.is_damaged && plan_.scale == 1 && !container_->missing();
     verdict_.steps_done = has_pixels_;
     verdict_.bytes_used = container_->size();

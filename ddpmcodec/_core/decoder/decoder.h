@@ -28,6 +28,10 @@ class Decoder : public ImageDecoder {
     // The file of another format whose pixels are needed: the payload of a stored file, or a JPEG of the coefficients that are known.
     // It is the original, once all of a file is decoded.
     std::vector<uint8_t> file_inside() const;
+    // The file that is kept whole, once it was read and checked; empty before, and if there is none.
+    const KeptFile& kept() const { return kept_; }
+    // Reads it now, if all of it is there. Throws Error as `parse_kept`, unless damage is accepted.
+    void read_kept();
     // Where the pixels of that file lie in the image.
     PixelBox box_inside() const;
     // These pixels, [height, width, channels], and their alpha or nothing. Throws Error: CORRUPT where they are of another size,
@@ -94,12 +98,13 @@ class Decoder : public ImageDecoder {
     std::shared_ptr<FedSource> fed_;
     std::shared_ptr<const Source> source_;
     std::unique_ptr<Container> container_;
-    bool is_last_ = false, is_planned_ = false, has_read_alpha_ = false, has_read_metadata_ = false, is_done_ = false, has_failed_ = false;
+    bool is_last_ = false, is_planned_ = false, has_read_alpha_ = false, has_read_metadata_ = false, has_read_kept_ = false, is_done_ = false, has_failed_ = false;
     PixelBox region_{};
     std::vector<int> tiles_needed_;
     bool from_bands_ = false;   // the small image is made of coarse bands alone
     Alpha alpha_;               // of the region
     Metadata metadata_;
+    KeptFile kept_;
     bool has_shown_ = false, has_asked_ = false, has_pixels_ = false;  // of a file inside
 
     std::optional<CoefficientNetworks> jpeg_networks_;

@@ -82,7 +82,8 @@ std::string Container::last_part() const {
     if (size() < header_.payload().begin) return "the alpha section";
     for (int number = 0; number < chunk_count(); number++)
         if (!has(chunk(number))) return chunk_name(number);
-    return "the metadata section";
+    const auto kept = header_.section(KEPT);
+    return kept && size() >= kept->begin ? "the file that is kept whole" : "the metadata section";
 }
 
 std::string Container::chunk_name(int number) const {

@@ -12,7 +12,7 @@ namespace ddpm {
 namespace {
 
 constexpr int SMALLEST_HEADER = 7;  // bytes: a short stream of a small square image
-constexpr uint8_t KNOWN_TAGS[] = {ALPHA, METADATA, FRAME, RECIPE};
+constexpr uint8_t KNOWN_TAGS[] = {ALPHA, METADATA, FRAME, RECIPE, KEPT};
 
 [[noreturn]] void refuse(const std::string& message) { throw Error(Fault::FORMAT, message); }
 
@@ -87,6 +87,7 @@ void check_section(const Header& header, const SectionEntry& entry) {
     if (!header.sections.empty() && header.sections.back().type() >= type) refuse("sections are not in order: the data is damaged");
     if (entry.tag == ALPHA && (header.kind != Kind::PIXELS || !has_alpha(header.mode))) refuse("an alpha section where the image has none: the data is damaged");
     if ((entry.tag == FRAME || entry.tag == RECIPE) && !header.has_coefficients()) refuse("a section of a JPEG where there is none: the data is damaged");
+    if (entry.tag == KEPT && header.is_jpeg()) refuse("a kept file besides a JPEG: the data is damaged");
     if (entry.tag != METADATA) return;
     if (header.is_jpeg()) refuse("metadata besides those of a JPEG: the data is damaged");
     if (entry.length > MAX_METADATA) refuse("the header claims " + number(entry.length) + " bytes of metadata (at most " + number(MAX_METADATA) + " are possible)");

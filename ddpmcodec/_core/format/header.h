@@ -30,6 +30,7 @@ inline constexpr uint64_t MAX_PIXELS = 1u << 28;           // pixels of an image
 inline constexpr uint64_t MAX_TILE_PIXELS = 1u << 21;      // pixels of one tile: bounds the memory of a decoder
 inline constexpr uint64_t MAX_CHUNKS = 1u << 20;
 inline constexpr uint64_t MAX_METADATA = 1u << 24;         // bytes, before and after compression
+inline constexpr uint64_t MAX_KEPT = 1u << 30;             // bytes of a file that is kept whole
 inline constexpr uint64_t MAX_WEBP_SIDE = 16383, MAX_JPEG_SIDE = 65535;  // pixels
 
 // Colour modes, in the order of their numbers in files.
@@ -47,7 +48,7 @@ inline constexpr const char* PAYLOAD_NAMES[] = {"pixel stream", "WebP payload", 
 inline constexpr int KINDS = 4;
 
 // Types of sections, and the tags that these have.
-inline constexpr uint8_t ALPHA = 0x81, METADATA = 0x42, FRAME = 0x83, RECIPE = 0xC4;
+inline constexpr uint8_t ALPHA = 0x81, METADATA = 0x42, FRAME = 0x83, RECIPE = 0xC4, KEPT = 0xC5;
 
 inline constexpr int TYPE_BITS = 63;
 

@@ -4,6 +4,7 @@
 
 #include "checksums.h"
 #include "inflate.h"
+#include "text.h"
 
 namespace ddpm {
 
@@ -85,6 +86,57 @@ Metadata parse_metadata(Bytes section) {
         throw;
     }
     return metadata;
+}
+
+namespace {
+
+constexpr uint64_t MAX_WORDS = 255, MAX_ENDING = 16;  // bytes
+
+bool is_ending(const std::string& text) {
+    return text.size() <= MAX_ENDING && std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); });
+}
+
+std::string text_of(ByteReader& reader) {
+    const uint64_t length = reader.varint();
+    if (length > MAX_WORDS) throw Error(Fault::FORMAT, "a kept file claims a text of " + std::to_string(length) + " bytes: the data is damaged");
+    const Bytes bytes = reader.take(size_t(length));
+    const std::string text(bytes.begin(), bytes.end());
+    if (!is_utf8(text)) throw Error(Fault::FORMAT, "a kept file has a text that is not UTF-8: the data is damaged");
+    return text;
+}
+
+KeptFile facts_of_kept(ByteReader& reader) {
+    KeptFile kept;
+    kept.width = reader.varint(), kept.height = reader.varint();
+    kept.format = text_of(reader), kept.ending = text_of(reader), kept.reason = text_of(reader);
+    if (!is_ending(kept.ending)) throw Error(Fault::FORMAT, "a kept file has an ending that no name has: the data is damaged");
+    kept.length = reader.varint();
+    kept.is_deflated = kept.length & 1;
+    if ((kept.length >>= 1) > MAX_KEPT) throw Error(Fault::FORMAT, "a kept file claims " + std::to_string(kept.length) + " bytes (at most " + std::to_string(MAX_KEPT) + " are possible)");
+    return kept;
+}
+
+KeptFile unpacked_kept(ByteReader& reader) {
+    KeptFile kept = facts_of_kept(reader);
+    const Bytes rest = reader.take(reader.left());
+    kept.file = kept.is_deflated ? inflated(rest, kept.length, "the kept file") : std::vector<uint8_t>(rest.begin(), rest.end());
+    if (kept.file.size() != kept.length) throw Error(Fault::CORRUPT, "a kept file has another length than it claims: the data is damaged");
+    return kept;
+}
+
+}  // namespace
+
+KeptFile parse_kept(Bytes section, bool with_file) {
+    ByteReader reader(section, "the kept file");
+    try {
+        const uint32_t check = uint32_t(reader.integer(CRC32_BYTES));
+        if (with_file && !holds(crc32(section.subspan(CRC32_BYTES)), check))
+            throw Error(Fault::CHECKSUM, "the file that is kept whole is damaged: its checksum does not match; get the file again");
+        return with_file ? unpacked_kept(reader) : facts_of_kept(reader);
+    } catch (const Error& error) {
+        if (error.fault != Fault::TRUNCATED || !with_file) throw;
+        throw Error(Fault::FORMAT, std::string("the facts of a kept file contradict themselves (") + error.what() + ")");
+    }
 }
 
 }  // namespace ddpm

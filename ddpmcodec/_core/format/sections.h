@@ -1,4 +1,4 @@
-// What no model codes: the alpha plane, and metadata (ICC profile, EXIF, XMP).
+// What no model codes: the alpha plane, metadata (ICC profile, EXIF, XMP, chunks of a PNG), and files that are kept whole.
 #pragma once
 #include <array>
 #include <functional>
@@ -22,11 +22,24 @@ struct Alpha {
 // where a section that is cut holds bytes that no deflate stream has.
 Alpha parse_alpha(Bytes section, bool is_cut, int width, int height, const PixelBox& part);
 
-enum MetadataKind { ICC_PROFILE, EXIF, XMP, METADATA_KINDS };
+enum MetadataKind { ICC_PROFILE, EXIF, XMP, PNG, METADATA_KINDS };  // PNG: ddpmcodec/png.py specifies it
 
 using Metadata = std::array<std::vector<uint8_t>, METADATA_KINDS>;  // empty where there is none
 
 // Throws Error: CHECKSUM, CORRUPT or FORMAT.
 Metadata parse_metadata(Bytes section);
+
+// A file that is kept whole, as its pixels are not coded: the image is a preview of it.
+struct KeptFile {
+    std::string format, ending, reason;  // ending: of its name, without the dot
+    uint64_t width = 0, height = 0;      // pixels of its picture; 0: it has none that was read
+    uint64_t length = 0;                 // bytes of the file
+    bool is_deflated = false;
+    std::vector<uint8_t> file;           // empty unless it was wanted
+};
+
+// with_file: also check and unpack the file; otherwise the section may end after its facts. Throws Error: TRUNCATED if the facts are cut,
+// CHECKSUM, CORRUPT or FORMAT.
+KeptFile parse_kept(Bytes section, bool with_file);
 
 }  // namespace ddpm
