@@ -42,6 +42,7 @@ from ._options import (
     no_verify_option,
     pixels_option,
     quiet_option,
+    strict_option,
     threads_option,
     tile_option,
     verbose_option,
@@ -77,6 +78,7 @@ class Creation:
     webp: bool
     pixels: bool
     tile: int | None
+    strict: bool
     max_pixels: int
     no_verify: bool
     threads: int | None
@@ -122,6 +124,7 @@ _OPTIONS = (
     webp_option,
     pixels_option,
     tile_option,
+    strict_option,
     max_pixels_option,
     no_verify_option,
     threads_option,
@@ -225,7 +228,7 @@ def _made(wanted: Creation, files: Sequence[_Input], taken: _Taken, progress: Ar
         wanted.force or wanted.adds,
         replaces_source=False,
     )
-    reading = Reading(wanted.strip, wanted.any_format, wanted.pixels, wanted.max_pixels)
+    reading = Reading(wanted.strip, wanted.any_format, wanted.pixels, wanted.max_pixels, strict=wanted.strict)
     with naming_options(), wanted.writer(progress.code) as writer:
         with naming(output, "standard output"):
             if wanted.adds:
@@ -366,6 +369,6 @@ def _read_images(
         progress.read(planes.colour[..., 0].size)
         taken.read += 1
         taken.bytes += len(content) if pixels is None else pixels.nbytes
-        for line in [] if quiet else unkept_lines(str(path), content, strip=reading.strip):
+        for line in [] if quiet or planes.kept else unkept_lines(str(path), content, strip=reading.strip):
             say(line)
         yield name, planes

@@ -69,7 +69,8 @@ WRITTEN_TOGETHER = 256  # images, at most
 @click.option(
     "--original",
     is_flag=True,
-    help="Restore JPEG files that are stored as such, byte for byte, under their own names; other images as PNG files.",
+    help="Restore JPEG files that are stored as such, byte for byte, under their own names; other images as PNG files."
+    " Files that are kept whole, such as animations, are restored in any case.",
 )
 @reduce_option
 @upright_option
@@ -104,6 +105,7 @@ def extract(
     ddpmcodec archive extract photos.ddpma cat.png -o - > cat.png
     """
     from ddpmcodec.format.ddpma import find_images, split
+    from ddpmcodec.format.header import KEPT_WHOLE
     from ddpmcodec.parallel import threads_of
 
     if original and (reduce or upright):
@@ -117,8 +119,9 @@ def extract(
         data = split(content)
         entries = data.index.entries
         wanted = find_images(data.index, matching([entry.name for entry in entries], names))
-    jpegs = _jpegs(data) if original else set()
-    target = _target(output, _targets([entry.name for entry in entries], jpegs), file, force, as_json, len(wanted))
+    jpegs, kept = _coded_as(data, "JPEG"), _coded_as(data, KEPT_WHOLE)
+    files = kept | (jpegs if original else set()) if not (reduce or upright) else set()
+    target = _target(output, _targets([entry.name for entry in entries], files), file, force, as_json, len(wanted))
     skipped = target.skipped(entry.name for entry in wanted) if skip_existing else []
     missing = {entry.name for entry in wanted}.difference(skipped, (failed["name"] for failed in target.failed))
     wanted = [entry for entry in wanted if entry.name in missing]
@@ -132,12 +135,16 @@ def extract(
             everything = len(wanted) == len(entries)  # then what is lost without a name is named, too
             chosen = None if everything else [entry.name for entry in wanted]
             options: dict[str, Any] = {"model": model, "max_pixels": max_pixels, "progress": advance}
+            if files and not original:
+                chosen = [entry.name for entry in wanted if entry.name not in files]
+                whole = archives.extract(data, sorted(files.intersection(missing)), original=True, **options)
+                _write_all(whole, target, turned=False)
             restored = archives.extract(data, chosen, reduce=int(reduce or 1), original=original, **options)
             _write_all(restored, target, turned=upright)
     finally:
         if (target.done or skipped) and not quiet and output != STANDARD:
             say(f"{label(file)}: {counted(len(target.done), 'image')} -> {output}" + _others(skipped, target))
-            count = 0 if original or reduce or upright else len(_jpegs(data).intersection(target.done))
+            count = 0 if original or reduce or upright else len(jpegs.intersection(target.done))
             if count:
                 say(f"{label(file)}: has {counted(count, 'JPEG file')} inside, which --original would restore")
         if as_json:
@@ -148,11 +155,11 @@ def extract(
     return max(target.codes, default=0)
 
 
-def _jpegs(data: Archive) -> set[str]:
-    """Names of images that are stored as JPEG files."""
+def _coded_as(data: Archive, coding: str) -> set[str]:
+    """Names of images whose coding begins so."""
     from ddpmcodec.archive.reader import describe
 
-    return {image["name"] for image in describe(data)["images"] if (image["coding"] or "").startswith("JPEG")}
+    return {image["name"] for image in describe(data)["images"] if (image["coding"] or "").startswith(coding)}
 
 
 def _lost(wanted: Iterable[Entry], target: _Target, problem: BaseException | None) -> list[dict[str, str]]:

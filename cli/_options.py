@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import functools
 import math
+import re
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -168,6 +169,11 @@ any_format_option = click.option(
     help="Take files of all formats that Pillow reads, although it may drop part of their content. By default: PNG,"
     " JPEG, WebP, GIF, TIFF, BMP, PNM and QOI.",
 )
+strict_option = click.option(
+    "--strict",
+    is_flag=True,
+    help="Refuse image files whose pixels cannot be coded. Without this option, they are kept whole.",
+)
 max_pixels_option = click.option(
     "--max-pixels",
     type=click.IntRange(min=1),
@@ -247,3 +253,20 @@ def _below(in_order: Sequence[str], folder: str) -> Sequence[str]:
 
 def _is_pattern(text: str) -> bool:
     return any(letter in text for letter in "*?[")
+
+
+class Crop(click.ParamType):  # type: ignore[type-arg]  # of newer versions
+    """X,Y,W,H to left, top, right, bottom."""
+
+    name = "crop"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        numbers = value.split(",")
+        if len(numbers) != 4 or not all(re.fullmatch(r" *[0-9]{1,10} *", number) for number in numbers):
+            self.fail(f"{value} is not X,Y,W,H: four whole numbers.", param, ctx)
+        left, top, width, height = map(int, numbers)
+        if not (width and height):
+            self.fail("a crop has one pixel at least.", param, ctx)
+        return left, top, left + width, top + height

@@ -6,16 +6,23 @@ import os
 import stat
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ddpmcodec.content import Part
-from ddpmcodec.errors import OutputError
+from ddpmcodec.content import Content, FileView, Part
+from ddpmcodec.errors import DdpmError, FormatError, OutputError
 from ddpmcodec.files import check_output, write_below, write_file
 from ddpmcodec.folders import with_suffix
 
-from ._common import ENCODED, STANDARD, label, standard_output, write_stdout
+from ._common import ENCODED, STANDARD, can_be_read_twice, label, standard_output, write_stdout
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from ddpmcodec.format.sections import KeptFacts
 
 JPEG_START = b"\xff\xd8\xff"
 SAME_FORMAT = {".png": (".png",), ".jpg": (".jpg", ".jpeg", ".jpe", ".jfif")}  # suffixes that outputs may have, too
@@ -84,7 +91,7 @@ class Outputs:
 
     def _renamed(self, path: Path, suffix: str | None) -> Path:
         inner, suffix = path.with_suffix(""), suffix or self.suffix
-        if path.suffix.lower() == ENCODED and inner.suffix.lower() in SAME_FORMAT.get(suffix, ()):
+        if path.suffix.lower() == ENCODED and inner.suffix.lower() in SAME_FORMAT.get(suffix, (suffix.lower(),)):
             return inner  # photo.png.ddpm, as --keep-suffix names it, becomes photo.png
         return with_suffix(path, suffix, self.keep_suffix)
 
@@ -202,3 +209,37 @@ def version_of(name: str) -> tuple[int, ...]:
     if name == STANDARD or not stat.S_ISREG(found.st_mode):
         return ()
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+# --- files that a .ddpm file keeps whole
+
+
+def kept_in(name: str) -> KeptFacts | None:
+    """The facts of the file that a file keeps whole; None if there is none, or if they cannot be read."""
+    with suppress(DdpmError, OSError):
+        return kept_of(FileView(Path(name))) if can_be_read_twice(name) else None
+    return None
+
+
+def kept_of(data: Content) -> KeptFacts | None:
+    """As `kept_in`, of a file's content."""
+    from ddpmcodec._native import Container
+    from ddpmcodec.format.sections import kept_facts
+
+    with suppress(FormatError):  # which decoding raises again
+        return kept_facts(Container(data))
+    return None
+
+
+def is_named(output: str, kept: KeptFacts) -> bool:
+    """Whether an output has the ending of the file that is kept whole."""
+    return Path(output).suffix[1:].lower() == kept.ending.lower()
+
+
+def picture_alone(name: str, kept: KeptFacts, image: Image.Image) -> str:
+    """Return what is said of a picture of a file that is kept whole."""
+    shown = "its first picture" if image.size == (kept.width, kept.height) else "a small preview of it"
+    return (
+        f"{label(name)}: keeps a {kept.format} file whole ({kept.reason}), and this is {shown}: --original restores"
+        " the file"
+    )

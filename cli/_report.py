@@ -105,7 +105,7 @@ class Bar:
 
 
 class Sizes(NamedTuple):
-    """Total sizes of the files of one format, in bytes."""
+    """Total sizes of the files of one format or kind, in bytes."""
 
     files: int = 0
     input_bytes: int = 0
@@ -132,7 +132,8 @@ class Report:
         self.codes: list[int] = []
         self.has_advised = self.is_dry = False
         self.done = self.left_out = self.to_do = self.not_done = self.read = self.written = 0
-        self.formats: dict[str, Sizes] = {}  # of inputs, where the results name them
+        # Of inputs, where the results name their formats, and the kinds of what is coded.
+        self.sizes: dict[str, dict[str, Sizes]] = {"format": {}, "kind": {}}
 
     def add(self, task: Task, outcome: Result | BaseException) -> None:
         if isinstance(outcome, BaseException):
@@ -142,10 +143,9 @@ class Report:
             self.done += 1
             self.read += outcome.read
             self.written += len(outcome.content)
-            if file_format := outcome.facts.get("format"):
-                self.formats[file_format] = self.formats.get(file_format, Sizes()).plus(
-                    outcome.read, len(outcome.content)
-                )
+            for what, sizes_of in self.sizes.items():
+                if name := outcome.facts.get(what):
+                    sizes_of[name] = sizes_of.get(name, Sizes()).plus(outcome.read, len(outcome.content))
             lines = outcome.warnings + (outcome.lines if not self.as_json else [])
             if outcome.advice and not self.has_advised:
                 self.has_advised = True
@@ -199,16 +199,16 @@ class Report:
         sizes: dict[str, float | None] = {"input_bytes": self.read, "output_bytes": self.written}
         if self.compresses:
             sizes["ratio"] = ratio(self.read, self.written)
-        formats = (
-            {"formats": {file_format: totals._asdict() for file_format, totals in self.formats.items()}}
-            if self.compresses
-            else {}
-        )
-        self._object({"summary": {**counts, **sizes, **formats, "exit_code": code}})
+        shares = {
+            f"{what}s": {name: totals._asdict() for name, totals in sizes_of.items()}
+            for what, sizes_of in (self.sizes.items() if self.compresses else ())
+        }
+        self._object({"summary": {**counts, **sizes, **shares, "exit_code": code}})
         if files > 1 and not self.is_dry and not self.as_json and (self.codes or not self.quiet):
             say(self._summary(files))
-            for file_format, totals in sorted(self.formats.items()) if not self.quiet and len(self.formats) > 1 else ():
-                say(f"  {file_format}: {totals}")
+            kinds = self.sizes["kind"]
+            for kind, totals in sorted(kinds.items()) if not self.quiet and len(kinds) > 1 else ():
+                say(f"  {kind}: {totals}")
         return code
 
     def _summary(self, files: int) -> str:

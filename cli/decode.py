@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,10 +15,11 @@ import click
 from ddpmcodec.content import FileView
 from ddpmcodec.errors import DdpmError, OutputError, TruncatedError
 
-from ._common import EXIT_CODES, can_be_read_twice, counted, input_content, label, naming, read_input
+from ._common import EXIT_CODES, STANDARD, can_be_read_twice, counted, input_content, label, naming, read_input
 from ._many import Choice, loader, many_options, run
 from ._options import (
     ByteCount,
+    Crop,
     file_model_option,
     files_argument,
     max_pixels_option,
@@ -27,7 +27,7 @@ from ._options import (
     reduce_option,
     upright_option,
 )
-from ._outputs import is_whole
+from ._outputs import is_named, is_whole, kept_in, kept_of, picture_alone
 from ._report import Bar, Result, Shape, StepCosts, Task, coding_line
 
 if TYPE_CHECKING:
@@ -35,27 +35,11 @@ if TYPE_CHECKING:
 
     from ddpmcodec._native import FileHeader
     from ddpmcodec.codec.decoding import Decoded
+    from ddpmcodec.format.sections import KeptFacts
     from ddpmcodec.models.registry import Model
 
 PNG_SIZE = slice(16, 24)  # width and height
 HEAD_BYTES = 1 << 16  # of a file, which hold the header of all but huge images
-
-
-class Crop(click.ParamType):  # type: ignore[type-arg]  # of newer versions
-    """X,Y,W,H to left, top, right, bottom."""
-
-    name = "crop"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        if isinstance(value, tuple):
-            return value
-        numbers = value.split(",")
-        if len(numbers) != 4 or not all(re.fullmatch(r" *[0-9]{1,10} *", number) for number in numbers):
-            self.fail(f"{value} is not X,Y,W,H: four whole numbers.", param, ctx)
-        left, top, width, height = map(int, numbers)
-        if not (width and height):
-            self.fail("a crop has one pixel at least.", param, ctx)
-        return left, top, left + width, top + height
 
 
 class Part(NamedTuple):
@@ -99,8 +83,8 @@ ALL = Part()
 @click.option(
     "--original",
     is_flag=True,
-    help="Restore the JPEG file that was encoded, byte for byte: photo.jpg. A file that holds pixels becomes photo.png,"
-    " unless OUT is a JPEG.",
+    help="Restore the JPEG file that was encoded, or the file that was kept whole, byte for byte: photo.jpg. A file"
+    " that holds pixels becomes photo.png, unless OUT is a JPEG.",
 )
 @file_model_option
 @max_pixels_option
@@ -112,6 +96,8 @@ def decode(
     """Restore images bit for bit: photo.ddpm becomes photo.png. FILE - is standard input.
 
     A JPEG that encode stored comes as its pixels; --original gives the JPEG itself.
+    A file that was kept whole, such as an animation, comes back as it was: clip.gif. If OUT has another extension, or
+    for a preview, it is decoded to its first picture.
     The extension of OUT picks the format (PNG on standard output); formats such as JPEG lose what the file kept.
     A lossy file made by truncate decodes to its preview, and a message says so.
     Results are printed in the order in which files finish.
@@ -156,13 +142,14 @@ class Decoder:
         return any(value is not None and value is not False for value in self.preview.values())
 
     def suffix_of(self, name: str) -> str | None:
-        return None
+        kept = None if self.is_preview or self.part != ALL else kept_in(name)
+        return f".{kept.ending}" if kept and kept.ending else None
 
     def shape(self, name: str) -> Shape | None:
         header = _header_of(name) if can_be_read_twice(name) else None
         if header is None:
             return None
-        alone = self.is_preview or self.part != ALL or self.choice.verbose or _is_lossy(name)
+        alone = self.is_preview or self.part != ALL or self.choice.verbose or header.kept_length or _is_lossy(name)
         coding = header.effort, header.levels, header.model_number, header.model_id
         alike = name if alone else (header.width, header.height, header.channels, header.is_jpeg, *coding)
         return Shape(header.width * header.height, header.channels, alike)
@@ -171,12 +158,15 @@ class Decoder:
         return is_whole(path)
 
     def fits(self, name: str, path: Path) -> bool:
-        """Of PNG files alone the size is looked at, and only where all of the image is wanted."""
+        """Of PNG files alone the size is looked at, and only where all of the image is wanted; of files that were kept
+        whole, how many bytes they have."""
         from ddpmcodec import png
 
         header = _header_of(name)
         if header is None or self.part != ALL:
             return True
+        if kept := kept_in(name):
+            return not is_named(str(path), kept) or path.stat().st_size == kept.length
         with path.open("rb") as file:
             start = file.read(PNG_SIZE.stop)
         sides = header.width.to_bytes(4, "big") + header.height.to_bytes(4, "big")
@@ -194,6 +184,9 @@ class Decoder:
         from ddpmcodec.images import image_format
         from ddpmcodec.metadata import upright
 
+        whole = not (self.is_preview or self.part != ALL)
+        if (kept := kept_of(datas[0])) and whole and (is_named(tasks[0].output, kept) or not kept.width):
+            return [self._whole_file(tasks[0], datas[0], kept)]
         for task in tasks:
             image_format(task.output)  # before the work
         start, costs = time.monotonic(), StepCosts()
@@ -206,7 +199,9 @@ class Decoder:
         with naming(tasks[0].name):
             image = upright(decoded.image) if self.part.upright else decoded.image
             result = _result(tasks[0], datas[0], image, _facts(header, decoded))
-        if decoded.exact and not (self.is_preview or self.part.is_less):
+        if kept:
+            result.warnings.append(picture_alone(tasks[0].name, kept, image))
+        elif decoded.exact and not (self.is_preview or self.part.is_less):
             result = replace(result, advice=_advice(tasks[0], datas[0], result))
         if self.is_preview or decoded.lossy:
             result.lines.append(f"{label(tasks[0].name)}: {_seen(header, decoded)}: {_account(decoded)}")
@@ -220,6 +215,21 @@ class Decoder:
             line = f"{label(tasks[0].name)} -> {target}: {time.monotonic() - start:.2f} s"
             result.lines.extend([line, coding_line(header, self.model()), *costs.lines()])
         return [result]
+
+    def _whole_file(self, task: Task, data: bytes, kept: KeptFacts) -> Result:
+        from ddpmcodec import codec
+
+        if not is_named(task.output, kept) and task.output != STANDARD:
+            raise OutputError(
+                f"{label(task.name)}: keeps a {kept.format} file whole, of which no picture was read: name it"
+                f" {Path(task.output).stem}.{kept.ending}, or give --original"
+            )
+        with naming(task.name):
+            content = codec.decode_original(data, max_pixels=self.max_pixels)
+        facts = {"width": kept.width, "height": kept.height, "mode": None, **_facts_of_whole(data)}
+        target = label(task.output, "standard output")
+        lines = [f"{label(task.name)} -> {target}: {len(content)} bytes, the {kept.format} file itself"]
+        return Result(content, len(data), facts, lines if self.choice.verbose else [])
 
     def _images(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Image.Image]:
         """The images of files of one shape."""
@@ -250,19 +260,22 @@ class Decoder:
 
 
 class OriginalDecoder(Decoder):
-    """.ddpm files to the JPEG files that they were made of; those that hold pixels to PNG files beside these."""
+    """.ddpm files to the files that they were made of, if they hold them; those that hold pixels to PNG files beside
+    these."""
 
     suffix = ".jpg"
 
     def suffix_of(self, name: str) -> str | None:
         with suppress(DdpmError):  # which `shape` raises again
             header = _header_of(name) if can_be_read_twice(name) else None
-            return None if header is None or header.is_jpeg else Decoder.suffix
+            return super().suffix_of(name) or (None if header is None or header.is_jpeg else Decoder.suffix)
         return None
 
     def code(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Result]:
         from ddpmcodec.images import image_format
 
+        if kept := kept_of(datas[0]):
+            return [self._whole_file(tasks[0], datas[0], kept._replace(ending=Path(tasks[0].output).suffix[1:]))]
         if image_format(tasks[0].output) == "PNG" and not _is_jpeg(datas[0]):
             return super().code(tasks, datas, bar)  # files of one kind and shape
         return [self._original(*each) for each in zip(tasks, datas, strict=True)]

@@ -25,6 +25,7 @@ from ._options import (
     no_verify_option,
     output_option,
     pixels_option,
+    strict_option,
     tile_option,
     webp_option,
 )
@@ -32,10 +33,13 @@ from ._outputs import JPEG_START, refuse_image_name
 from ._report import Bar, Result, Shape, StepCosts, Task, coding_line, ratio
 
 if TYPE_CHECKING:
-    from PIL import Image
-
-    from ddpmcodec.codec.reading import Reading
+    from ddpmcodec.codec.reading import FileRead, Reading
+    from ddpmcodec.format.sections import KeptFile
     from ddpmcodec.models.registry import Model
+
+
+# What people call files, by what is coded of them.
+KIND_NAMES = {"pixels": "pixels", "webp": "graphics", "jpeg": "JPEG", "coefficients": "JPEG"}
 
 
 @click.command(epilog=EXIT_CODES)
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
 @webp_option
 @pixels_option
 @tile_option
+@strict_option
 @max_pixels_option
 @no_verify_option
 @click.option("--keep-suffix", is_flag=True, help="photo.jpg becomes photo.jpg.ddpm.")
@@ -56,19 +61,23 @@ if TYPE_CHECKING:
     "--rm",
     "removes",
     is_flag=True,
-    help="Remove each image once its file is verified and on disk, unless that is larger; what files do not keep, such"
-    " as texts in a PNG, goes with it. With --skip-existing, a file that exists stays if it holds the same pixels and"
-    " metadata, and is written again otherwise.",
+    help="Remove each image once its file is verified and on disk, unless that is larger. An image that has something"
+    " that no file would keep is kept whole, or refused with --strict. With --skip-existing, a file that exists stays"
+    " if it holds the same pixels and metadata, and is written again otherwise.",
 )
 @many_options
 def encode(
     choice: Choice, effort: int, levels: int | None, model: str | None, strip: bool, any_format: bool, webp: bool,
-    pixels: bool, tile: int | None, max_pixels: int, no_verify: bool, keep_suffix: bool, removes: bool,
+    pixels: bool, tile: int | None, strict: bool, max_pixels: int, no_verify: bool, keep_suffix: bool, removes: bool,
 ) -> int:  # fmt: skip
     """Compress images without loss: photo.png becomes photo.ddpm. FILE - is standard input.
 
     Of a JPEG file the coefficients are coded, some 30% smaller, and `decode --original` gives it back byte for byte.
     With --pixels or --strip its pixels are coded, which takes several times its bytes.
+
+    Animations, files of several pages, CMYK, more than 8 bits a sample, and files that are damaged or of a format that
+    is not read are kept whole, with a small preview: decode gives them back byte for byte. With --strict or --strip
+    they are refused.
 
     The ratio is that of the input's bytes to the output's. Results are printed in the order in which files finish.
     Outputs have the modification time and at most the permissions of their inputs. As in archives, their names have no
@@ -85,7 +94,7 @@ def encode(
         refuse_image_name(choice.output, "encode", ".ddpm")
     if removes and no_verify:
         raise click.UsageError("--rm removes images whose files were verified: leave out --no-verify")
-    reading = Reading(strip, any_format, pixels, max_pixels)
+    reading = Reading(strip, any_format, pixels, max_pixels, strict=strict)
     options = {"effort": effort, "levels": levels, "webp": webp, "tile": tile, "verify": not no_verify}
     return run(choice, Encoder(choice, reading, options, loader(model, ray=choice.ray), keep_suffix, removes))
 
@@ -140,6 +149,8 @@ class Encoder:
 
         _refuse_own_file(name)
         claimed, facts = claimed_shape(Path(name)), codec.info(path)
+        if facts["format"]:
+            return bool(facts["original_bytes"] == Path(name).stat().st_size)
         if claimed is None:
             return True
         return {claimed.width, claimed.height} == {facts["width"], facts["height"]}  # Pillow turns those of TIFF
@@ -152,32 +163,36 @@ class Encoder:
 
         data = read_input(task.name)
         refuse_own_files(data, label(task.name))
-        if data.startswith(JPEG_START) and not (self.choice.quiet or self.warned or self.reading.stores(data)):
-            self._image(data, task)  # what is damaged is best called so
+        grows = data.startswith(JPEG_START) and not (self.choice.quiet or self.warned or self.reading.stores(data))
+        if grows and self._image(data, task).planes.kept is None:  # what is damaged is best called so
             self._warn_of_jpeg(task.name, bar)
         return data
 
     def code(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Result]:
         start, costs = time.monotonic(), StepCosts()
         images = [self._image(data, task) for data, task in zip(datas, tasks, strict=True)]
-        held = self._held(tasks[0], images[0], datas[0])
-        files = self._encoded(tasks, images, datas, bar, costs) if held is None else [held]
+        held = self._held(tasks[0], images[0])
+        files = self._encoded(tasks, images, bar, costs) if held is None else [held]
         results = [self._result(*each) for each in zip(tasks, datas, images, files, strict=True)]
-        if self.choice.verbose and held is None:  # one file then
+        if self.choice.verbose and held is None and not images[0].planes.kept:  # one file then
             results[0].lines.extend(self._details(images[0], files[0], time.monotonic() - start, costs))
         return results
 
-    def _image(self, data: bytes, task: Task) -> Image.Image:
-        from ddpmcodec.images import MAIN_IMAGE_FORMATS, load_image
+    def _image(self, data: bytes, task: Task) -> FileRead:
+        from ddpmcodec.codec.reading import kept_whole, read_file
+        from ddpmcodec.images import MAIN_IMAGE_FORMATS
 
+        name = label(task.name)
         with naming_options():
-            image = load_image(
-                data, label(task.name), any_format=self.reading.any_format, max_pixels=self.reading.max_pixels
-            )
-        if self.removes and image.format in MAIN_IMAGE_FORMATS and not self.reading.stores(data):
-            raise ImageError(f"{label(task.name)}: other pictures in the file would be lost with it: leave out --rm")
-        if self.removes and (lines := unkept_lines(task.name, data, strip=self.reading.strip)):
-            raise ImageError(f"{lines[0]}: leave out --rm")
+            image = read_file(data, name, self.reading)
+        if not self.removes or image.planes.kept:
+            return image
+        if image.format in MAIN_IMAGE_FORMATS and not self.reading.stores(data):
+            raise ImageError(f"{name}: other pictures in the file would be lost with it: leave out --rm")
+        if lines := unkept_lines(task.name, data, strip=self.reading.strip):
+            if not self.reading.keeps(data, name):
+                raise ImageError(f"{lines[0]}: leave out --rm")
+            return kept_whole(data, name, lines[0].removeprefix(f"{name}: "), self.reading)
         return image
 
     def _warn_of_jpeg(self, name: str, bar: Bar) -> None:
@@ -189,26 +204,24 @@ class Encoder:
                 say(f"{label(name)}: a JPEG grows, as its pixels are coded: to store the file itself, {asked}")
             self.warned = True
 
-    def _held(self, task: Task, image: Image.Image, data: bytes) -> bytes | None:
+    def _held(self, task: Task, image: FileRead) -> bytes | None:
         """Return the output that exists if it holds the image exactly: before an image is removed, and on this machine.
         Raises ModelError."""
         from ddpmcodec import codec
-        from ddpmcodec.codec.reading import planes_of_image
 
         if not (self.removes and task.replaces) or self.choice.ray is not None:
             return None
         with suppress(FormatError, ImageError), naming(task.output):
             file = Path(task.output).read_bytes()
+            if image.planes.kept:
+                return file if codec.decode_original(file) == image.planes.kept.content else None
             decoded = codec.decode_details(file, model=self.model(), max_pixels=image.width * image.height)
-            if decoded.exact and decoded.planes.equals(planes_of_image(image, data, self.reading)):
+            if decoded.exact and decoded.planes.equals(image.planes):
                 return file
         return None
 
-    def _encoded(
-        self, tasks: Sequence[Task], images: list[Image.Image], datas: Sequence[bytes], bar: Bar, costs: StepCosts
-    ) -> list[bytes]:
+    def _encoded(self, tasks: Sequence[Task], images: Sequence[FileRead], bar: Bar, costs: StepCosts) -> list[bytes]:
         from ddpmcodec import codec
-        from ddpmcodec.codec.reading import planes_of_image
 
         first = images[0]
         shape = Shape(first.width * first.height, _channels(first.mode), None)
@@ -219,20 +232,22 @@ class Encoder:
             "report": costs.add if self.choice.verbose else None,
         }
         with naming(tasks[0].name):  # where it is one of several, each is tried on its own
-            pictures = [planes_of_image(*each, self.reading) for each in zip(images, datas, strict=True)]
+            pictures = [image.planes for image in images]
             if len(pictures) == 1:
                 return [codec.encode(pictures[0], **options)]
             return codec.encode_many(pictures, **options)
 
-    def _result(self, task: Task, data: bytes, image: Image.Image, file: bytes) -> Result:
+    def _result(self, task: Task, data: bytes, image: FileRead, file: bytes) -> Result:
         from ddpmcodec._native import parse_header
         from ddpmcodec.format.header import CODINGS, PIXELS
 
+        if image.planes.kept:
+            return self._kept(task, image.planes.kept, file)
         pixels, times = image.width * image.height, ratio(len(data), len(file))
         facts = {"format": image.format, "width": image.width, "height": image.height, "mode": image.mode}
         rates = {"bpp": 8 * len(file) / pixels, "ratio": times}
         header = parse_header(file)
-        facts["coding"] = CODINGS[header.kind]
+        facts["coding"], facts["kind"] = CODINGS[header.kind], KIND_NAMES[header.kind]
         line = f"{len(file)} bytes, {rates['bpp']:.3f} bpp, ratio {times:.3f}"
         line += f", {CODINGS[header.kind]}" * (header.kind != PIXELS)
         target, warnings = label(task.output, "standard output"), list[str]()
@@ -243,7 +258,24 @@ class Encoder:
             warnings += unkept_lines(task.name, data, strip=self.reading.strip)
         return Result(file, len(data), facts | rates, [f"{label(task.name)} -> {target}: {line}"], warnings)
 
-    def _details(self, image: Image.Image, file: bytes, seconds: float, costs: StepCosts) -> list[str]:
+    def _kept(self, task: Task, kept: KeptFile, file: bytes) -> Result:
+        from ddpmcodec.codec.kept import DAMAGED, words_of
+        from ddpmcodec.format.header import KEPT_WHOLE
+
+        name, read = label(task.name), len(kept.content)
+        facts = {"format": kept.format, "width": kept.width, "height": kept.height, "mode": None}
+        rates = {
+            "coding": KEPT_WHOLE,
+            "kind": KEPT_WHOLE,
+            "bpp": None,
+            "ratio": ratio(read, len(file)),
+            "reason": kept.reason,
+        }
+        line = f"{name} -> {label(task.output, 'standard output')}: {len(file)} bytes, {KEPT_WHOLE}, {words_of(kept)}"
+        warnings = [f"{name}: the image is damaged, and its file {KEPT_WHOLE}"] if kept.reason == DAMAGED else []
+        return Result(file, read, facts | rates, [line], warnings)
+
+    def _details(self, image: FileRead, file: bytes, seconds: float, costs: StepCosts) -> list[str]:
         """The lines for -v."""
         from ddpmcodec._native import parse_header
 

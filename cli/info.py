@@ -73,13 +73,19 @@ def _model(facts: dict[str, Any]) -> str:
     return f"{facts['model_id']} ({facts['model'] or 'not embedded: needs --model'})"
 
 
+def _coding(facts: dict[str, Any]) -> str:
+    size = f", {facts['original_bytes']} bytes" if facts["original_bytes"] else ""
+    kept = f", {facts['format']}{size}: {facts['reason']}" if facts["format"] else size
+    return f"{facts['coding']}{kept}"
+
+
 def _text(facts: dict[str, Any]) -> str:
     size = f"{facts['bytes']} bytes, {facts['bpp']:.3f} bpp, {facts['bits_per_dim']:.3f} bits/dim"
     lines = {
-        "image": f"{facts['width']} x {facts['height']} {facts['mode']}",
+        "image": f"{facts['width']} x {facts['height']} {facts['mode']}" if facts["width"] else "no picture was read",
         "size": size,
         "complete": _complete(facts),
-        "coding": facts["coding"] + (f", {facts['original_bytes']} bytes" if facts["original_bytes"] else ""),
+        "coding": _coding(facts),
     }
     if facts["following_bytes"]:
         lines["complete"] += (
@@ -94,12 +100,13 @@ def _text(facts: dict[str, Any]) -> str:
     lines["layout"] = f"format {facts['format_version']}, {counted(facts['tiles'], 'tile')}{segments}"
     if facts["segment_bytes"]:
         lines["segments"] = ", ".join(map(str, facts["segment_bytes"])) + " bytes"
-    parts = ("header", "alpha", "pixel", "recipe" if facts["recipe_bytes"] else "metadata")
+    last = [name for name in ("recipe", "kept") if facts[f"{name}_bytes"]]
+    parts = ["header", "alpha", "pixel", *(last or ["metadata"])]
     lines["sections"] = ", ".join(f"{part} {facts[f'{part}_bytes']}" for part in parts)
     kept = facts["metadata"]
     absent = "cut off" if facts["metadata_bytes"] else "none"
     sizes = ", ".join(f"{key} {size} bytes" for key, size in (kept or {}).items())
     if facts["original_bytes"]:
-        absent = "in the JPEG"
+        absent = f"in the {facts['format'] or 'JPEG'}"
     lines["metadata"] = "damaged: get the file again" if kept is None else sizes or absent
     return "\n".join([printable(f"{facts['file']}:"), *(f"  {key:9} {value}" for key, value in lines.items())])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
@@ -12,6 +13,14 @@ from ddpmcodec.errors import OutputError
 
 OnError = Callable[[OSError], object]
 IMAGE_SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm"}  # of data sets, in lower case
+# Endings of image files that have no reader among these.
+OTHER_ENDINGS = re.findall(
+    r"\w+",
+    "3fr ani apng arw astc avif avifs bpg cin cr2 cr3 crw cur dcm dcr dng dpx erf exr farbfeld ff fff fit fits fli flc"
+    " flif gbr hdp hdr heic heics heif heifs hif iiq jng jp2 jpx j2k jls jxl jxr k25 kdc kra ktx ktx2 mef mng mos mrw"
+    " nef nrw ora orf pam pcd pef pfm pic psb psd ptx pvr raf raw rw2 rwl rwz sr2 srf srw svg svgz tga wal wdp webp x3f"
+    " xcf xwd",
+)
 LISTED = 5  # files of one output that a message names
 
 
@@ -88,10 +97,15 @@ def files_below(folder: Path, on_error: OnError | None = None) -> list[Path]:
 def by_extension(folder: Path, files: Iterable[Path], extensions: Collection[str] | None = None) -> list[Source]:
     """The files with one of these extensions, in upper or lower case; default: those of images."""
     if extensions is None:
-        from ddpmcodec.images import opened_extensions
-
-        extensions = opened_extensions()
+        extensions = image_extensions()
     return [Source(file, file.relative_to(folder)) for file in files if file.suffix.lower() in extensions]
+
+
+def image_extensions() -> set[str]:
+    """The extensions of all files that are images by name, also of formats that are not opened, with their dots."""
+    from ddpmcodec.images import opened_extensions
+
+    return opened_extensions() | {f".{ending}" for ending in OTHER_ENDINGS}
 
 
 def output_of(source: Source, output: str | os.PathLike[str] | None, suffix: str, keep_suffix: bool = False) -> Path:

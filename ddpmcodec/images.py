@@ -21,7 +21,7 @@ from ddpmcodec.arguments import check_pixels
 from ddpmcodec.endings import end_of_gif, with_indexed_start
 from ddpmcodec.errors import ImageError, OutputError, unreadable
 from ddpmcodec.format.header import ALPHA_MODES
-from ddpmcodec.format.sections import NO_METADATA, Metadata
+from ddpmcodec.format.sections import NO_METADATA, KeptFile, Metadata
 from ddpmcodec.left_out import bmp_profile, left_out
 from ddpmcodec.metadata import metadata_of, missing, save_options, silently
 from ddpmcodec.parallel import interruptible
@@ -49,17 +49,24 @@ ARRAY_MODES: dict[tuple[int, ...], str] = {(): "L", (1,): "L", (2,): "LA", (3,):
 @dataclass(frozen=True)
 class Planes:
     """An image as it is coded. Mode "1" is coded as grey levels 0 and 255. original: the JPEG file that is stored in
-    place of the pixels, which are what a decoder makes of it."""
+    place of the pixels, which are what a decoder makes of it. kept: the file that is kept whole, of which the pixels
+    are a preview."""
 
     mode: str
     colour: NDArray[np.uint8]  # (H, W, C), C 1 or 3
     alpha: NDArray[np.uint8] | None  # (H, W)
     metadata: Metadata = NO_METADATA
     original: bytes = b""
+    kept: KeptFile | None = None
 
     def equals(self, other: Planes) -> bool:
         """Return whether the other planes are the same in all respects."""
-        same = (self.mode, self.metadata, self.original) == (other.mode, other.metadata, other.original)
+        same = (self.mode, self.metadata, self.original, self.kept) == (
+            other.mode,
+            other.metadata,
+            other.original,
+            other.kept,
+        )
         if not same or (self.alpha is None) != (other.alpha is None):
             return False
         if self.alpha is not None and other.alpha is not None and not np.array_equal(self.alpha, other.alpha):
@@ -112,6 +119,25 @@ def _may_lack_rows(image: Image.Image) -> bool:
     """Whether Pillow may have filled rows of a PNG with zeros: by the last row, so that few are inflated twice."""
     last = image.crop((0, image.height - 1, image.width, image.height))
     return bool(image.info.get("interlace")) or not last.tobytes().strip(b"\0")
+
+
+def first_picture(data: bytes, max_pixels: int | None = None) -> Image.Image | None:
+    """Return the first picture of an image file as it is shown, in 8 bits a sample; None if Pillow does not read it."""
+    with suppress(Exception):  # as in `_reading`
+        image = _opened(BytesIO(data), max_pixels=max_pixels)
+        with silently():
+            _load(image)
+        return _without_palette(_in_eight_bits(image.copy()))  # which is no file of frames
+    return None
+
+
+def _in_eight_bits(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        return Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
+    if image.mode == "F":
+        values = np.nan_to_num(np.asarray(image), posinf=0, neginf=0)
+        return Image.fromarray((255 * (values - values.min()) / max(np.ptp(values), 1e-9)).astype(np.uint8))
+    return image.getchannel("L") if image.mode == "LAB" else image  # which Pillow converts to none
 
 
 def load_array(path: Path) -> NDArray[np.uint8]:
@@ -238,7 +264,7 @@ def to_image(planes: Planes) -> Image.Image:
         image = Image.fromarray(planes.colour[..., 0] if grey else planes.colour)
     if planes.mode == "1":
         image = image.convert("1", dither=Image.Dither.NONE)
-    image.info.update(planes.metadata.present())
+    image.info.update(planes.metadata._replace(png=b"").present())
     return image
 
 

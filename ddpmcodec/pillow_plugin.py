@@ -32,7 +32,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, ImageFile
 
-from ddpmcodec._native import MAGIC, MARK_BYTES, Container, FileHeader, parse_header, parse_metadata
+from ddpmcodec._native import MAGIC, MARK_BYTES, METADATA_TAG, Container, FileHeader, parse_header, parse_metadata
 from ddpmcodec.content import FileView
 from ddpmcodec.errors import DdpmError, FormatError, TruncatedError, bytes_follow
 from ddpmcodec.format.ddpm import is_marked
@@ -88,7 +88,8 @@ class DdpmImageFile(ImageFile.ImageFile):
             image = self._decoded()
             self.info.update(image.info)  # a JPEG has its own inside
             self._exif = None  # what Pillow has parsed before
-            self.im = image.im
+            self.im, self._mode = image.im, image.mode
+            self._size = image.size  # a file that is kept whole has its own
             self._undecoded = False
             if self._exclusive_fp and self._close_exclusive_fp_after_loading:
                 self._file.close()
@@ -124,13 +125,13 @@ class DdpmImageFile(ImageFile.ImageFile):
 
     def _metadata(self) -> dict[str, bytes]:
         """ICC profile, EXIF and XMP; nothing where their section is cut or damaged, which `load` reports."""
-        self._file.seek(self._header.end - self._header.metadata_length)
+        self._file.seek(self._header.section(METADATA_TAG)[0])
         section = self._file.read(self._header.metadata_length)
         if self._header.is_jpeg:
             return {"exif": exif} if (exif := exif_of(self._header.orientation)) else {}
         try:
             whole = section and len(section) == self._header.metadata_length
-            return Metadata(*parse_metadata(section)).present() if whole else {}
+            return Metadata(*parse_metadata(section))._replace(png=b"").present() if whole else {}
         except FormatError:
             return {}
 

@@ -16,7 +16,7 @@ from ddpmcodec.content import File, Part
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format.block import BITS_BACK, FILES, LEVEL_UNIT, BlockCoding
 from ddpmcodec.format.ddpma import Archive, Index, find_images, split
-from ddpmcodec.format.header import CODINGS, PIXELS
+from ddpmcodec.format.header import CODINGS, KEPT_WHOLE, PIXELS
 
 BY_BITS_BACK = "bits back"  # what images that a Gaussian model codes are said to be coded by
 
@@ -132,7 +132,8 @@ def _coding_of_file(file: Part) -> dict[str, Any]:
         header = _native.Container(file).header
     except FormatError:
         return _coding(None, None)
-    return _coding(CODINGS[header.kind], None if header.is_stored else header)
+    name = KEPT_WHOLE if header.kept_length else CODINGS[header.kind]
+    return _coding(name, None if header.is_stored else header)
 
 
 def _coding(name: str | None, coding: BlockCoding | _native.FileHeader | None) -> dict[str, Any]:
@@ -190,7 +191,8 @@ def extract(
         data: a .ddpma file, as `ddpmcodec.decode` takes a file.
         names: those of the images that are wanted; None: all. Only runs of images that hold one are decoded.
         reduce: as in `ddpmcodec.decode`: images of 1/2, 1/4, 1/8 or 1/16 of the size.
-        original: JPEG files that are stored as such come as their bytes, in place of images.
+        original: JPEG files that are stored as such, and files that are kept whole, come as their bytes, in place of
+            images.
         model: for archives of models that are not embedded: by name, path or object.
         max_pixels: refuse an archive where a wanted image claims more, as `ddpmcodec.decode` does; None: no limit.
         progress: called with the number of pixels done since the last call, from several threads at a time.
@@ -228,8 +230,9 @@ def extract(
         check_pixels(entry.name, entry.width, entry.height, max_pixels)
     everything = names is None
     restorer = Restorer(
-        archive, wanted, everything=everything, model=model, progress=progress, scale=scale, original=original
-    )
+        archive, wanted, everything=everything, model=model, progress=progress, scale=scale, original=original,
+        max_pixels=max_pixels,
+    )  # fmt: skip
     return restorer.images()
 
 

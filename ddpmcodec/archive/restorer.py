@@ -17,6 +17,7 @@ from ddpmcodec.archive.blocks import BlockDecoder, ContextCoder, LatentCoder, La
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.decoding import DecodeOptions, decode_file, decode_files, decode_original_file
 from ddpmcodec.codec.efforts import Coding
+from ddpmcodec.codec.kept import shown
 from ddpmcodec.codec.regions import small_part
 from ddpmcodec.content import Part
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError, bytes_follow, without_traceback
@@ -67,12 +68,12 @@ class Restorer:
 
     def __init__(
         self, archive: Archive, wanted: Sequence[Entry], *, everything: bool = False, model: Source = None,
-        progress: Progress | None = None, scale: int = 1, original: bool = False,
+        progress: Progress | None = None, scale: int = 1, original: bool = False, max_pixels: int | None = None,
     ) -> None:  # fmt: skip
         """everything: `wanted` are all images, so that what is lost without a name is reported, too. The rest as in
         `reader.extract`."""
         self.archive, self.everything, self.progress = archive, everything, progress
-        self.scale, self.original = scale, original
+        self.scale, self.original, self.max_pixels = scale, original, max_pixels
         numbers = {entry.number for entry in wanted}
         jobs = (
             _Job(block, parts, frozenset(i for i, entry in enumerate(block.entries) if entry.number in numbers))
@@ -122,11 +123,12 @@ class Restorer:
         pairs = [(entry, whole_file(entry, file)) for entry, file in zip(entries, files, strict=True)]
         if self.scale > 1:
             options = DecodeOptions(self.given.files, scale=self.scale, progress=self.progress)
-            return [(entry, decode_file(file.data, options).image) for entry, file in pairs]
-        stored = [(entry, self._original(file)) for entry, file in pairs if self.original and file.header.is_jpeg]
-        others = [(entry, file.data) for entry, file in pairs if not (self.original and file.header.is_jpeg)]
+            return [(entry, _small_image(file, options)) for entry, file in pairs]
+        stored = [(entry, self._original(file)) for entry, file in pairs if self.original and file.holds_a_file]
+        others = [(entry, file.data) for entry, file in pairs if not (self.original and file.holds_a_file)]
         decoded_files = decode_files([data for _, data in others], self.given.files, self.progress)
-        return [*stored, *((entry, decoded.image) for (entry, _), decoded in zip(others, decoded_files, strict=True))]
+        shown_files = (shown(decoded, self.max_pixels) for decoded in decoded_files)
+        return [*stored, *((entry, file.image) for (entry, _), file in zip(others, shown_files, strict=True))]
 
     def _original(self, file: WholeFile) -> bytes:
         return decode_original_file(file.data, DecodeOptions(self.given.files, progress=self.progress))
@@ -197,6 +199,16 @@ class WholeFile(NamedTuple):
 
     data: bytes
     header: _native.FileHeader
+
+    @property
+    def holds_a_file(self) -> bool:
+        """Whether a JPEG file can be restored, or one that was kept whole."""
+        return bool(self.header.is_jpeg or self.header.kept_length)
+
+
+def _small_image(file: WholeFile, options: DecodeOptions) -> Image.Image:
+    """Return a reduced image; of a file that is kept whole its preview, which is small already."""
+    return decode_file(file.data, options._replace(scale=1) if file.header.kept_length else options).image
 
 
 def whole_file(entry: Entry, file: Part) -> WholeFile:

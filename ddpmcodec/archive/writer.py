@@ -45,7 +45,7 @@ class Writer:
 
     Parameters:
         spool: the folder of the temporary file, on the disk that the archive goes to, say. None: keep all in memory.
-        effort, levels, bits_back, model, strip, any_format, webp, pixels, tile, verify, progress: as in
+        effort, levels, bits_back, model, strip, any_format, webp, pixels, tile, strict, verify, progress: as in
             `create`.
 
     Raises:
@@ -76,6 +76,7 @@ class Writer:
         webp: bool = True,
         pixels: bool = False,
         tile: int | None = None,
+        strict: bool = False,
         verify: bool = True,
         progress: Progress | None = None,
     ) -> None:
@@ -88,7 +89,7 @@ class Writer:
             model=given.files, effort=stacked.effort, levels=levels, coder=coder, latent=latent, webp=webp,
             tile=tile_side(tile), verify=verify,
         )  # fmt: skip
-        self._reading = Reading(strip, any_format, pixels)
+        self._reading = Reading(strip, any_format, pixels, strict=strict)
         self._names: set[str] = set()
         self._letters = 0  # of all names
         self._is_whole = True
@@ -139,7 +140,7 @@ class Writer:
         waiting = Waiting(Entry(name, planes.mode, width, height, len(self._names)), planes)
         with self._changing():
             self._take([name])
-            if planes.original or not self._packer.is_stackable(waiting.entry):
+            if planes.original or planes.kept or not self._packer.is_stackable(waiting.entry):
                 self._add_file(waiting)
                 return
             self._thumbnails.add(waiting)
@@ -310,6 +311,7 @@ def create(
     webp: bool = True,
     pixels: bool = False,
     tile: int | None = None,
+    strict: bool = False,
     verify: bool = True,
     progress: Progress | None = None,
 ) -> bytes:
@@ -355,7 +357,7 @@ def create(
     """
     writer = Writer(
         effort=effort, levels=levels, bits_back=bits_back, model=model, strip=strip, any_format=any_format, webp=webp,
-        pixels=pixels, tile=tile, verify=verify, progress=progress,
+        pixels=pixels, tile=tile, strict=strict, verify=verify, progress=progress,
     )  # fmt: skip
     for pair in images.items() if isinstance(images, Mapping) else images:
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:

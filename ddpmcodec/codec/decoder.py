@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Literal, overload
 
 import numpy as np
@@ -14,11 +15,12 @@ from ddpmcodec import _native
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, whole_number
 from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.decoding import Decoded, DecodeOptions, decode_file, decode_files, decode_original_file
+from ddpmcodec.codec.kept import shown
 from ddpmcodec.codec.passes import Report
-from ddpmcodec.codec.regions import SCALES, Edges, edges_of, scale_of
+from ddpmcodec.codec.regions import SCALES, Edges, edges_of, scale_of, small_part
 from ddpmcodec.content import Content, File, Part, bytes_of, content_of
 from ddpmcodec.errors import DdpmError
-from ddpmcodec.images import to_array
+from ddpmcodec.images import to_array, to_planes
 from ddpmcodec.metadata import upright
 from ddpmcodec.models.registry import ModelSource, find
 
@@ -86,7 +88,8 @@ def decode(
         A Pillow image of the mode that was encoded (palettes: RGB or RGBA), with `icc_profile` and `exif` in its
         `info`; or an array uint8 [H, W] (grey, and bilevel as 0 and 255) or [H, W, C] (LA, RGB, RGBA) that can be
         written to. Previews are not exact: they may differ between machines. A JPEG file gives what
-        Pillow's decoder makes of it, and a prefix of it only its mean colour; `decode_original` gives the file.
+        Pillow's decoder makes of it, and a prefix of it only its mean colour; `decode_original` gives the file. A file
+        that is kept whole gives its first picture if Pillow reads it here, otherwise its small preview.
 
     Raises:
         TruncatedError: bytes are missing, and no preview is asked for.
@@ -142,18 +145,29 @@ def decode_details(
         file, partial = file[:max_bytes], True
     region = None if box is None else edges_of(box)
     options = DecodeOptions(find(model), partial, step, region, scale, max_pixels, progress, report)
+    if _native.Container(file).header.kept_length and step is None:
+        return _first_picture(file, options)
     return decode_file(file, options)
 
 
+def _first_picture(file: Content | Part, options: DecodeOptions) -> Decoded:
+    """Decode a file that is kept whole to its first picture, or the part of it that is wanted; if this machine does not
+    read it, or it is cut, to its preview."""
+    decoded = shown(decode_file(file, options._replace(region=None, scale=1)), options.max_pixels)
+    if options.region is None and options.scale == 1:
+        return decoded
+    return replace(decoded, planes=to_planes(small_part(decoded.image, options.region, options.scale)))
+
+
 def decode_original(data: File, *, model: ModelSource = None, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> bytes:
-    """The JPEG file that was encoded, byte for byte.
+    """The JPEG file that was encoded, or the file that was kept whole, byte for byte.
 
     Parameters:
         data: a .ddpm file, as `decode` takes it, for which `info` gives `original_bytes`.
         model, max_pixels: as in `decode`.
 
     Raises:
-        OutputError: the file holds no JPEG, but pixels.
+        OutputError: the file holds no other file, but pixels.
         ModelError: the model is missing.
         TruncatedError, ChecksumError, CorruptError: bytes are missing, or damaged. FormatError: not a .ddpm file.
         ImageError: more than `max_pixels`.
@@ -237,6 +251,7 @@ def decode_many(
         for number, file in enumerate(files, start=1):
             with _naming(number):
                 details.append(decode_file(file, DecodeOptions(given, max_pixels=max_pixels)))
+    details = [shown(decoded, max_pixels) for decoded in details]
     return [to_array(decoded.planes) for decoded in details] if as_array else [decoded.image for decoded in details]
 
 

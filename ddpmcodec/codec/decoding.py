@@ -22,7 +22,7 @@ from ddpmcodec.codec.regions import Region
 from ddpmcodec.content import Content, Part
 from ddpmcodec.errors import FormatError, OutputError, TruncatedError
 from ddpmcodec.format.header import COEFFICIENTS
-from ddpmcodec.format.sections import Metadata
+from ddpmcodec.format.sections import KeptFile, Metadata, kept_file, unpack_kept
 from ddpmcodec.images import Planes, to_image
 from ddpmcodec.metadata import exif_of
 from ddpmcodec.models.context import ContextModel
@@ -170,7 +170,11 @@ class Decoding:
         if not metadata.exif:
             metadata = metadata._replace(exif=exif_of(self.header.orientation))
         whole = self.options.region is None and self.options.scale == 1
-        return Planes(mode, colour, alpha, metadata, original if whole else b"")
+        return Planes(mode, colour, alpha, metadata, original if whole else b"", self._kept() if whole else None)
+
+    def _kept(self) -> KeptFile | None:
+        parsed = self.core.kept
+        return None if parsed is None else kept_file(parsed)
 
     def original(self) -> bytes:
         """Return the JPEG file that was encoded. Raises as `decode_original`."""
@@ -210,7 +214,12 @@ def decode_file(file: Content | Part, options: DecodeOptions) -> Decoded:
 
 
 def decode_original_file(file: Content | Part, options: DecodeOptions) -> bytes:
-    """Return the JPEG file that was encoded. Raises as `decode_original`."""
+    """Return the file that was encoded. Raises as `decode_original`."""
+    container = _native.Container(file)
+    start, end = container.header.section(_native.KEPT_TAG)
+    if end:
+        container.require_whole()
+        return unpack_kept(container.bytes(start, end)).content
     decoding = Decoding(options)
     decoding.core.open(file)
     return decoding.original()

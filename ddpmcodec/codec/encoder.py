@@ -22,7 +22,7 @@ from ddpmcodec.codec.suited import suited
 from ddpmcodec.errors import ChecksumError, FormatError
 from ddpmcodec.format.ddpm import assemble, covered_by_stream
 from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, JPEG, WEBP, Box, Header
-from ddpmcodec.format.sections import pack_alpha, pack_metadata
+from ddpmcodec.format.sections import pack_alpha, pack_kept, pack_metadata
 from ddpmcodec.format.streams import pack_chunk, pack_state
 from ddpmcodec.format.tiles import LEAST_SIDE, MOST_SIDE, SIDE_STEP, plan_index
 from ddpmcodec.images import Planes
@@ -44,6 +44,7 @@ def encode(
     webp: bool = True,
     pixels: bool = False,
     tile: int | None = None,
+    strict: bool = False,
     verify: bool = True,
     progress: Progress | None = None,
     report: Report | None = None,
@@ -76,6 +77,9 @@ def encode(
         tile: cut an image into square tiles of so many pixels a side, a multiple of 16 from 64 to 1,024, of which
             `decode(..., box=)` reads and decodes those that it touches. Small tiles make larger files. The model codes
             them: no WebP is stored. None: tiles of up to 2^19 pixels.
+        strict: refuse image files whose pixels cannot be coded. False: a path or binary file of several frames, more
+            than 8 bits a sample, CMYK, a format that is not read or read in part, or one that is damaged, is kept whole
+            with a small preview; `decode_original` gives it back. With `strip` they are refused, too.
         verify: decode the result and compare it with the image.
         progress: called with the number of pixels done since the last call, from several threads at a time. Where they
             are verified, all are counted twice: coded, and decoded.
@@ -86,7 +90,8 @@ def encode(
         metadata, graphics and JPEG files also need the same zlib and libwebp for that.
 
     Raises:
-        ImageError: the image cannot be coded (16 bits a sample, CMYK, several frames, too large, unreadable).
+        ImageError: the image cannot be coded (16 bits a sample, CMYK, several frames, too large, unreadable), and no
+            file is given that is kept whole.
         MissingFileError: no file has that path.
         ModelError: the model is missing, or does not compute exactly here.
         ChecksumError: the result does not decode to the image.
@@ -105,7 +110,7 @@ def encode(
     b'\\xdd\\n'
     """
     wanted = _wanted(effort, levels, model, webp, tile, verify, progress, report)
-    return _encode([planes_of(image, Reading(strip, any_format, pixels))], wanted)[0]
+    return _encode([planes_of(image, Reading(strip, any_format, pixels, strict=strict))], wanted)[0]
 
 
 def encode_many(
@@ -119,6 +124,7 @@ def encode_many(
     webp: bool = True,
     pixels: bool = False,
     tile: int | None = None,
+    strict: bool = False,
     verify: bool = True,
     progress: Progress | None = None,
     report: Report | None = None,
@@ -127,7 +133,7 @@ def encode_many(
 
     Parameters:
         images: as `encode` takes them, of any sizes; all of them are held in memory.
-        effort, levels, model, strip, any_format, webp, pixels, tile, verify, progress, report: as in `encode`.
+        effort, levels, model, strip, any_format, webp, pixels, tile, strict, verify, progress, report: as in `encode`.
 
     Returns:
         The bytes of a .ddpm file for each image, in order: the same as one by one.
@@ -144,7 +150,7 @@ def encode_many(
     True
     """
     wanted = _wanted(effort, levels, model, webp, tile, verify, progress, report)
-    return _encode(list(numbered(images, Reading(strip, any_format, pixels))), wanted)
+    return _encode(list(numbered(images, Reading(strip, any_format, pixels, strict=strict))), wanted)
 
 
 def tile_side(tile: int | None) -> int | None:
@@ -273,7 +279,15 @@ def _is_stored(planes: Planes, model: ContextModel, coding: Coding, webp: bool) 
 def _file(planes: Planes, header: Header, tiles: Sequence[Tile], wanted: _Wanted) -> bytes:
     if planes.original:
         return _file_of_jpeg(planes, header, wanted)
-    return _smallest(planes, header, tiles) if wanted.webp else _assembled(planes, header, tiles)
+    beside = Beside(pack_metadata(planes.metadata), b"" if planes.kept is None else pack_kept(planes.kept))
+    return _smallest(planes, header, tiles, beside) if wanted.webp else _assembled(planes, header, tiles, beside)
+
+
+class Beside(NamedTuple):
+    """Sections that follow the payload."""
+
+    metadata: bytes
+    kept: bytes
 
 
 def _file_of_jpeg(planes: Planes, header: Header, wanted: _Wanted) -> bytes:
@@ -291,15 +305,15 @@ def _stored_header(kind: str, planes: Planes, header: Header) -> Header:
     )  # fmt: skip
 
 
-def _smallest(planes: Planes, header: Header, tiles: Sequence[Tile]) -> bytes:
+def _smallest(planes: Planes, header: Header, tiles: Sequence[Tile], beside: Beside) -> bytes:
     """The file of these tiles; or of a lossless WebP, where that is smaller by more than previews are worth, or there
     are no tiles."""
-    coded, metadata = _assembled(planes, header, tiles) if tiles else b"", pack_metadata(planes.metadata)
-    most = graphics.most_bytes(len(coded) - len(metadata), header.levels)
+    coded, others = _assembled(planes, header, tiles, beside) if tiles else b"", sum(map(len, beside))
+    most = graphics.most_bytes(len(coded) - others, header.levels)
     if coded and graphics.is_clearly_larger(planes, most, quick=header.effort == 1):
         return coded
-    stored = assemble(_stored_header(WEBP, planes, header), b"", graphics.pack(planes), metadata)
-    return stored if not coded or len(stored) - len(metadata) < most else coded
+    stored = assemble(_stored_header(WEBP, planes, header), b"", graphics.pack(planes), *beside)
+    return stored if not coded or len(stored) - others < most else coded
 
 
 def _pixels(planes: Planes) -> int:
@@ -314,8 +328,8 @@ def _header(planes: Planes, coding: Coding, model: ContextModel, side: int | Non
     return Header(
         planes.mode, width, height, coding.effort, coding.levels, model.number, short_id(model),
         index=plan_index(width, height, len(segments(coding.levels, height, width)), side, repeats=coding.repeats),
-        metadata_length=int(any(planes.metadata)), orientation=orientation_of(planes.metadata.exif),
-        repeats=coding.repeats,
+        metadata_length=int(any(planes.metadata)), kept_length=int(planes.kept is not None),
+        orientation=orientation_of(planes.metadata.exif), repeats=coding.repeats,
     )  # fmt: skip
 
 
@@ -344,16 +358,15 @@ def _key(part: _Part, planes: Planes) -> tuple[int, tuple[object, ...]]:
     return height * width, (height, width, channels, part.model.id, part.coding, part.lanes)
 
 
-def _assembled(planes: Planes, header: Header, tiles: Sequence[Tile]) -> bytes:
+def _assembled(planes: Planes, header: Header, tiles: Sequence[Tile], beside: Beside) -> bytes:
     alpha = b"" if planes.alpha is None else pack_alpha(planes.alpha)
-    metadata = pack_metadata(planes.metadata)
     if header.index is None:
         (state,), (words,) = tiles[0]
         packed = pack_state(state)
-        return assemble(replace(header, state_bytes=len(packed)), alpha, packed + b"".join(words), metadata)
+        return assemble(replace(header, state_bytes=len(packed)), alpha, packed + b"".join(words), *beside)
     parts = parts_of_segments(header)
     chunks = zip(*(_chunks(tile, parts) for tile in tiles), strict=True)
-    return assemble(header, alpha, [chunk for segment in chunks for chunk in segment], metadata)
+    return assemble(header, alpha, [chunk for segment in chunks for chunk in segment], *beside)
 
 
 def _chunks(tile: Tile, parts: Sequence[int]) -> list[bytes]:

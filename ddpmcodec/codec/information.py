@@ -10,8 +10,8 @@ from ddpmcodec.codec import originals
 from ddpmcodec.codec.efforts import noise_level
 from ddpmcodec.content import File, bytes_of
 from ddpmcodec.errors import FormatError
-from ddpmcodec.format.header import CODINGS, COEFFICIENTS, PIXELS
-from ddpmcodec.format.sections import Metadata
+from ddpmcodec.format.header import CODINGS, COEFFICIENTS, KEPT_WHOLE, PIXELS
+from ddpmcodec.format.sections import Metadata, kept_facts
 from ddpmcodec.models import registry
 
 
@@ -27,7 +27,9 @@ def info(data: File) -> dict[str, Any]:
         `effort`, `steps`, `model_number`, `model` and `model_id` are None. `levels` (how many noise levels) and `noise`
         (after each step, standard deviations in grey levels) are those of the context model, else None.
         `segment_bytes` lists the segments of JPEG coefficients, and `recipe_bytes` counts what else rebuilds the JPEG.
-        `original_bytes` counts the JPEG file that `decode_original` gives, or is None. `following_bytes` are behind the
+        `original_bytes` counts the file that `decode_original` gives, or is None. A file of another format that is kept
+        whole has the `coding` "kept whole", its `format`, `ending` and `reason`, and the width and height of its first
+        picture, 0 if none was read; all else is of its preview. Other files have None. `following_bytes` are behind the
         end. `lossy`: it was cut on purpose, and says so. `model` is also None when it is not embedded, `metadata` when
         that section is damaged; it is empty for a JPEG, which holds its own.
 
@@ -44,15 +46,19 @@ def info(data: File) -> dict[str, Any]:
     data = bytes_of(data)
     file = _native.Container(data)
     header = file.header
-    pixels, (start, end) = header.width * header.height, header.payload
-    payload = file.bytes(start, end)
+    start, end = header.payload
+    payload, kept = file.bytes(start, end), kept_facts(file)
+    pixels = (kept and kept.width * kept.height) or header.width * header.height
     return {
         "format_version": VERSION,
-        "width": header.width,
-        "height": header.height,
+        "width": kept.width if kept else header.width,
+        "height": kept.height if kept else header.height,
         "mode": header.mode,
-        "coding": CODINGS[header.kind],
-        "original_bytes": originals.length_of(file),
+        "coding": KEPT_WHOLE if header.kept_length else CODINGS[header.kind],
+        "format": kept.format if kept else None,
+        "ending": kept.ending if kept else None,
+        "reason": kept.reason if kept else None,
+        "original_bytes": kept.length if kept else originals.length_of(file),
         "effort": None if header.is_stored else header.effort,
         **_steps(header),
         **_model(header),
@@ -69,6 +75,7 @@ def info(data: File) -> dict[str, Any]:
         "alpha_bytes": header.alpha_length,
         "pixel_bytes": len(payload),
         "segment_bytes": _segment_bytes(header),
+        "kept_bytes": header.kept_length,
         "recipe_bytes": header.frame_length + header.recipe_length,
         "metadata_bytes": header.metadata_length,
         "orientation": header.orientation,

@@ -16,7 +16,7 @@ from PIL import Image
 
 from ddpmcodec import png
 from ddpmcodec._native import ARCHIVE_MAGIC, MAGIC
-from ddpmcodec.codec import originals
+from ddpmcodec.codec import kept, originals
 from ddpmcodec.endings import following
 from ddpmcodec.errors import ImageError, unreadable
 from ddpmcodec.images import JPEG_FORMATS, Planes, load_image, shown_planes, to_planes
@@ -34,6 +34,7 @@ class Reading(NamedTuple):
     strip: no ICC profile, no XMP, and of EXIF the orientation alone. any_format: files of formats whose readers may
     leave something out, too. pixels: those of a JPEG file; otherwise the file itself is stored, where this machine can.
     max_pixels: of `load_image`. warns: of what a file has and no file of ours keeps, where a caller names a file.
+    strict: refuse files whose pixels cannot be coded, which are kept whole otherwise.
     """
 
     strip: bool = False
@@ -41,10 +42,15 @@ class Reading(NamedTuple):
     pixels: bool = False
     max_pixels: int | None = None
     warns: bool = True
+    strict: bool = False
 
     def stores(self, data: bytes) -> bool:
         """Whether a file is stored as such: a JPEG that this machine can store."""
         return not (self.pixels or self.strip) and originals.can_store(data)
+
+    def keeps(self, data: bytes, name: str) -> bool:
+        """Whether a file whose pixels are not coded is kept whole, with all metadata."""
+        return not (self.strict or self.strip) and kept.can_keep(data, name)
 
 
 def planes_of(image: Picture, reading: Reading) -> Planes:
@@ -76,20 +82,46 @@ def planes_of(image: Picture, reading: Reading) -> Planes:
 def _planes_of_named(data: bytes, name: str, reading: Reading) -> Planes:
     """As `planes_of_file`, with a warning for each thing that is not kept."""
     planes = planes_of_file(data, name, reading)
-    if reading.warns:
+    if reading.warns and planes.kept is None:
         for sentence in unkept(data, strip=reading.strip):
             warnings.warn(f"{name}: {sentence}", stacklevel=4)
     return planes
 
 
 def planes_of_file(data: bytes, name: str, reading: Reading) -> Planes:
-    """The planes of an image file. name: what errors call it. Raises ImageError."""
+    """The planes of an image file, or of the preview of one that is kept whole. name: what errors call it, with the
+    file's ending. Raises ImageError."""
+    return read_file(data, name, reading).planes
+
+
+class FileRead(NamedTuple):
+    """An image file: how its pixels are stored in it, and what is coded of it. width, height: of its picture."""
+
+    format: str
+    mode: str
+    width: int
+    height: int
+    planes: Planes
+
+
+def read_file(data: bytes, name: str, reading: Reading) -> FileRead:
+    """Read an image file. Parameters and errors are those of `planes_of_file`."""
     refuse_own_files(data, name)
-    image = load_image(data, name, any_format=reading.any_format, max_pixels=reading.max_pixels)
     try:
-        return planes_of_image(image, data, reading)
+        image = load_image(data, name, any_format=reading.any_format, max_pixels=reading.max_pixels)
+        return FileRead(image.format or "", image.mode, *image.size, planes_of_image(image, data, reading))
     except ImageError as error:
-        raise ImageError(f"{name}: {error}") from error
+        problem = str(error).removeprefix(f"{name}: ")
+        if not reading.keeps(data, name):
+            raise ImageError(f"{name}: {problem}") from error
+        return kept_whole(data, name, problem, reading)
+
+
+def kept_whole(data: bytes, name: str, problem: str, reading: Reading) -> FileRead:
+    """Keep an image file whole. problem: why its pixels are not coded."""
+    planes = kept.planes_of(data, name, problem, reading.max_pixels)
+    assert planes.kept is not None
+    return FileRead(planes.kept.format, planes.mode, planes.kept.width, planes.kept.height, planes)
 
 
 def refuse_own_files(data: bytes, name: str) -> None:

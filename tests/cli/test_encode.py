@@ -166,28 +166,28 @@ def test_two_inputs_do_not_share_an_output(encode: Any, photo: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "message"),
+    ("name", "data", "message"),
     [
-        (b"", "empty"),
-        (b"text", "not an image"),
-        (b"\xdd\n", ".ddpm file already"),
+        ("x.png", b"", "empty"),
+        ("x.txt", b"text", "not an image"),
+        ("x.png", b"\xdd\n", ".ddpm file already"),
     ],
 )
 def test_what_is_not_an_image_is_1_and_writes_nothing(
-    encode: Any, tmp_path: Path, names: Any, data: bytes, message: str
+    encode: Any, tmp_path: Path, names: Any, name: str, data: bytes, message: str
 ) -> None:
-    (tmp_path / "x.png").write_bytes(data)
-    ended = encode(tmp_path / "x.png")
+    (tmp_path / name).write_bytes(data)
+    ended = encode(tmp_path / name)
     assert ended.code == 1
-    assert ended.stderr.startswith(f"ddpmcodec: {tmp_path / 'x.png'}: ")
+    assert ended.stderr.startswith(f"ddpmcodec: {tmp_path / name}: ")
     assert message in ended.stderr
-    assert names(tmp_path) == ["x.png"]
+    assert names(tmp_path) == [name]
 
 
 def test_an_image_that_cannot_be_coded_is_named_on_standard_input_too(encode: Any) -> None:
     stream = BytesIO()
     Image.new("CMYK", (4, 4)).save(stream, "TIFF")
-    ended = encode("-", stdin=stream.getvalue())
+    ended = encode("-", "--strict", stdin=stream.getvalue())
     assert (ended.code, ended.stdout) == (1, b"")
     assert ended.stderr.startswith("ddpmcodec: standard input: colour mode CMYK")
 
@@ -286,7 +286,7 @@ def test_colours_that_no_file_keeps_are_named_and_the_image_is_not_removed(ddpm:
     ended = ddpm("encode", linear)
     assert ended.stderr.count("linear.png: gAMA is not kept") == 1
     assert "gAMA" not in ddpm("encode", linear, "-f", "-q").stderr + ddpm("encode", linear, "-f", "--strip").stderr
-    refused = ddpm("encode", linear, "-f", "--rm")
+    refused = ddpm("encode", linear, "-f", "--rm", "--strict")
     assert (refused.code, linear.exists()) == (1, True)
     assert "linear.png: gAMA is not kept" in refused.stderr
     assert "--rm" in refused.stderr
@@ -296,7 +296,7 @@ def test_colours_that_no_file_keeps_are_named_and_the_image_is_not_removed(ddpm:
 def test_bytes_after_the_end_of_an_image_are_named_and_the_image_is_not_removed(ddpm: Any, photo: Path) -> None:
     photo.write_bytes(photo.read_bytes() + b"notes")
     assert "photo.png: 5 bytes after" in ddpm("encode", photo).stderr
-    refused = ddpm("encode", photo, "-f", "--rm")
+    refused = ddpm("encode", photo, "-f", "--rm", "--strict")
     assert (refused.code, photo.exists()) == (1, True)
     assert "photo.png: 5 bytes after" in refused.stderr
     assert "--rm" in refused.stderr
@@ -320,7 +320,7 @@ NOT_REMOVED = {
 @pytest.mark.parametrize("name", NOT_REMOVED)
 def test_an_image_that_is_damaged_or_not_kept_as_a_whole_is_not_removed(ddpm: Any, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(NOT_REMOVED[name])
-    refused = ddpm("encode", tmp_path / name, "--rm", "--effort", 1)
+    refused = ddpm("encode", tmp_path / name, "--rm", "--effort", 1, "--strict")
     assert (refused.code, [path.name for path in tmp_path.iterdir()]) == (1, [name])
     assert f"{name}: " in refused.stderr
 
@@ -330,7 +330,7 @@ def test_a_png_whose_checksums_are_wrong_is_neither_coded_nor_removed(ddpm: Any,
     content = bytearray(photo.read_bytes())
     content[content.index(b"IDAT") - 4 + 8 + 300] ^= 1
     photo.write_bytes(content)
-    refused = ddpm("encode", photo, "--rm")
+    refused = ddpm("encode", photo, "--rm", "--strict")
     assert (refused.code, photo.exists(), photo.with_suffix(".ddpm").exists()) == (1, True, False)
     assert "photo.png: " in refused.stderr
 
@@ -355,7 +355,7 @@ def test_graphics_are_left_to_the_model_on_request(ddpm: Any, tmp_path: Path) ->
 def test_a_format_that_is_not_known_to_arrive_whole_needs_a_word(ddpm: Any, photo: Path) -> None:
     other = photo.with_suffix(".avif")
     Image.open(photo).convert("RGB").save(other, quality=90)
-    ended = ddpm("encode", other, "--effort", 1)
+    ended = ddpm("encode", other, "--effort", 1, "--strict")
     assert ended.code == 1
     assert f"{other}: what Pillow reads of AVIF files" in ended.stderr
     assert "--any-format" in ended.stderr

@@ -51,7 +51,7 @@ def test_the_summary_adds_up(ddpm: Any, tree: Path) -> None:
 
 def test_json_is_a_line_a_file_and_the_summary(ddpm: Any, tree: Path, tmp_path: Path) -> None:
     (tree / "bad.png").write_bytes(b"no image")
-    ended = ddpm("encode", "-r", tree, "-o", tmp_path / "out", "--json")
+    ended = ddpm("encode", "-r", tree, "-o", tmp_path / "out", "--json", "--strict")
     found = objects(ended.stdout)
     by_name = {each["file"]: each for each in found if "file" in each}
     assert (ended.code, len(found), found[-1]["summary"]["exit_code"]) == (1, 6, 1)
@@ -59,12 +59,13 @@ def test_json_is_a_line_a_file_and_the_summary(ddpm: Any, tree: Path, tmp_path: 
         **{"files": 5, "done": 4, "planned": 0, "skipped": 0, "failed": 1, "not_done": 0},
         **{"input_bytes": 0, "output_bytes": 0, "ratio": 0, "exit_code": 1},
         "formats": {"PNG": found[-1]["summary"]["formats"]["PNG"]},
+        "kinds": {"pixels": found[-1]["summary"]["formats"]["PNG"]},
     }
     read, written = (tree / "a.png").stat().st_size, (tmp_path / "out" / "a.ddpm").stat().st_size
     assert by_name[str(tree / "a.png")] == {
         **{"file": str(tree / "a.png"), "output": str(tmp_path / "out" / "a.ddpm"), "width": 12, "height": 10},
         **{"mode": "RGB", "format": "PNG", "bpp": 8 * written / 120, "ratio": read / written},
-        **{"input_bytes": read, "output_bytes": written, "coding": "context model"},
+        **{"input_bytes": read, "output_bytes": written, "coding": "context model", "kind": "pixels"},
     }
     assert by_name[str(tree / "bad.png")]["exit_code"] == 1
     assert by_name[str(tree / "bad.png")]["error"].startswith(f"{tree / 'bad.png'}: not an image")
@@ -108,7 +109,7 @@ def test_one_bad_file_of_a_size_stops_no_other(ddpm: Any, tree: Path) -> None:
     """Its start is that of the others, with which it would be coded."""
     whole = (tree / "b.png").read_bytes()
     (tree / "b.png").write_bytes(whole[:-30])
-    ended = ddpm("encode", "-r", tree)
+    ended = ddpm("encode", "-r", tree, "--strict")
     assert ended.code == 1
     assert f"ddpmcodec: {tree / 'b.png'}: the image cannot be read" in ended.stderr
     assert ended.stderr.endswith(", 1 failed\n")

@@ -96,7 +96,7 @@ def test_a_run_says_what_each_kind_of_file_saved(ddpm: Any, jpeg: Path) -> None:
         photo.crop((0, 0, 60, 40)).save(folder / "b.png")
     ended = ddpm("encode", "-r", folder, "-o", folder.parent / "out")
     lines = [line for line in ended.stderr.splitlines() if line.startswith("ddpmcodec:   ")]
-    assert [line.split()[1:4] for line in lines] == [["JPEG:", "1", "file,"], ["PNG:", "1", "file,"]]
+    assert [line.split()[1:4] for line in lines] == [["JPEG:", "1", "file,"], ["pixels:", "1", "file,"]]
     assert all(line.endswith("% saved") for line in lines)
     ended = ddpm("encode", "-r", folder, "-o", folder.parent / "again", "--json")
     formats = json.loads(ended.stdout.splitlines()[-1])["summary"]["formats"]

@@ -148,7 +148,7 @@ def test_pixels_are_coded_where_that_is_asked_for_and_of_images() -> None:
 )
 def test_what_cannot_be_decoded_is_refused_as_before(jpeg: bytes, text: str) -> None:
     with pytest.raises(ImageError, match=text):
-        encoded(jpeg)
+        encoded(jpeg, strict=True)
 
 
 def test_many_files_are_each_stored_as_they_would_be_alone() -> None:
