@@ -9,7 +9,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from click.core import ParameterSource
@@ -270,3 +270,19 @@ class Crop(click.ParamType):  # type: ignore[type-arg]  # of newer versions
         if not (width and height):
             self.fail("a crop has one pixel at least.", param, ctx)
         return left, top, left + width, top + height
+
+
+class Part(NamedTuple):
+    """What is decoded of an image. box: left, top, right, bottom, as pixels are stored."""
+
+    box: tuple[int, ...] | None = None
+    reduce: int = 1
+    upright: bool = False
+
+    @property
+    def is_less(self) -> bool:
+        """Whether it may not need all of a file."""
+        return self.box is not None or self.reduce > 1
+
+
+ALL = Part()

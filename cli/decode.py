@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -18,8 +18,10 @@ from ddpmcodec.errors import DdpmError, OutputError, TruncatedError
 from ._common import EXIT_CODES, STANDARD, can_be_read_twice, counted, input_content, label, naming, read_input
 from ._many import Choice, loader, many_options, run
 from ._options import (
+    ALL,
     ByteCount,
     Crop,
+    Part,
     file_model_option,
     files_argument,
     max_pixels_option,
@@ -40,22 +42,6 @@ if TYPE_CHECKING:
 
 PNG_SIZE = slice(16, 24)  # width and height
 HEAD_BYTES = 1 << 16  # of a file, which hold the header of all but huge images
-
-
-class Part(NamedTuple):
-    """What is decoded of an image. box: left, top, right, bottom, as pixels are stored."""
-
-    box: tuple[int, ...] | None = None
-    reduce: int = 1
-    upright: bool = False
-
-    @property
-    def is_less(self) -> bool:
-        """Whether it may not need all of a file."""
-        return self.box is not None or self.reduce > 1
-
-
-ALL = Part()
 
 
 @click.command(epilog=EXIT_CODES)
@@ -84,7 +70,7 @@ ALL = Part()
     "--original",
     is_flag=True,
     help="Restore the JPEG file that was encoded, or the file that was kept whole, byte for byte: photo.jpg. A file"
-    " that holds pixels becomes photo.png, unless OUT is a JPEG.",
+    " that holds pixels becomes photo.png, unless OUT is a JPEG, with the chunks, bit depth and palette of a PNG.",
 )
 @file_model_option
 @max_pixels_option
@@ -182,7 +168,6 @@ class Decoder:
 
     def code(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Result]:
         from ddpmcodec.images import image_format
-        from ddpmcodec.metadata import upright
 
         whole = not (self.is_preview or self.part != ALL)
         if (kept := kept_of(datas[0])) and whole and (is_named(tasks[0].output, kept) or not kept.width):
@@ -191,16 +176,15 @@ class Decoder:
             image_format(task.output)  # before the work
         start, costs = time.monotonic(), StepCosts()
         if len(tasks) > 1:
-            images = self._images(tasks, datas, bar)
-            results = [_result(*each, _facts_of_whole(each[1])) for each in zip(tasks, datas, images, strict=True)]
+            files = self._decoded_files(tasks, datas, bar)
+            results = [self._result(*each, _facts_of_whole(each[1])) for each in zip(tasks, datas, files, strict=True)]
             results[0] = replace(results[0], advice=_advice(tasks[0], datas[0], results[0]))
             return results
         header, decoded = self._decoded(tasks[0], datas[0], bar, costs)
         with naming(tasks[0].name):
-            image = upright(decoded.image) if self.part.upright else decoded.image
-            result = _result(tasks[0], datas[0], image, _facts(header, decoded))
+            result = self._result(tasks[0], datas[0], decoded, _facts(header, decoded))
         if kept:
-            result.warnings.append(picture_alone(tasks[0].name, kept, image))
+            result.warnings.append(picture_alone(tasks[0].name, kept, decoded.image))
         elif decoded.exact and not (self.is_preview or self.part.is_less):
             result = replace(result, advice=_advice(tasks[0], datas[0], result))
         if self.is_preview or decoded.lossy:
@@ -231,14 +215,36 @@ class Decoder:
         lines = [f"{label(task.name)} -> {target}: {len(content)} bytes, the {kept.format} file itself"]
         return Result(content, len(data), facts, lines if self.choice.verbose else [])
 
-    def _images(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Image.Image]:
-        """The images of files of one shape."""
-        from ddpmcodec import codec
+    def _decoded_files(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Decoded]:
+        """Files of one shape."""
+        from ddpmcodec.codec.decoder import decode_files
 
         assert tasks[0].shape is not None
         advance = bar.progress(tasks, tasks[0].shape, 1)
         with naming(tasks[0].name):  # each is tried on its own then
-            return codec.decode_many(datas, model=self.model(), max_pixels=self.max_pixels, progress=advance)
+            return decode_files(datas, self.model(), advance, max_pixels=self.max_pixels)
+
+    def _result(self, task: Task, data: bytes, decoded: Decoded, facts: dict[str, Any]) -> Result:
+        """facts: about what was decoded. Raises OutputError where the format cannot hold it."""
+        from ddpmcodec.images import image_format, is_kept, lost_metadata
+        from ddpmcodec.metadata import upright
+
+        image, file_format = upright(decoded.image) if self.part.upright else decoded.image, image_format(task.output)
+        content = self._content(decoded, image, file_format)
+        facts = {"width": image.width, "height": image.height, "mode": image.mode, **facts}
+        result = Result(content, len(data), facts)
+        if file_format != "PNG" and not is_kept(image, content):
+            remedy = ".png does" + ("; --original restores the JPEG itself" if _is_jpeg(data) else "")
+            result.warnings.append(f"{task.output}: {file_format} does not keep every pixel as it was: {remedy}")
+        if file_format != "PNG" and (lost := lost_metadata(image, content)):
+            result.warnings.append(f"{task.output}: {file_format} does not keep {', '.join(lost)}: .png does")
+        return result
+
+    def _content(self, decoded: Decoded, image: Image.Image, file_format: str) -> bytes:
+        """The file to write of an image."""
+        from ddpmcodec.images import save_image
+
+        return save_image(image, file_format)
 
     def _decoded(self, task: Task, data: bytes, bar: Bar, costs: StepCosts) -> tuple[FileHeader, Decoded]:
         from ddpmcodec import codec
@@ -279,6 +285,12 @@ class OriginalDecoder(Decoder):
         if image_format(tasks[0].output) == "PNG" and not _is_jpeg(datas[0]):
             return super().code(tasks, datas, bar)  # files of one kind and shape
         return [self._original(*each) for each in zip(tasks, datas, strict=True)]
+
+    def _content(self, decoded: Decoded, image: Image.Image, file_format: str) -> bytes:
+        from ddpmcodec.codec.decoding import restored_png
+
+        is_png = file_format == "PNG" and decoded.planes.metadata.png
+        return restored_png(decoded.planes) if is_png else super()._content(decoded, image, file_format)
 
     def _original(self, task: Task, data: bytes) -> Result:
         from ddpmcodec import codec
@@ -326,22 +338,6 @@ def _is_jpeg(data: bytes) -> bool:
     with suppress(TruncatedError):
         return parse_header(bytes(data[:HEAD_BYTES])).is_jpeg
     return False
-
-
-def _result(task: Task, data: bytes, image: Image.Image, facts: dict[str, Any]) -> Result:
-    """facts: about what was decoded. Raises OutputError where the format cannot hold it."""
-    from ddpmcodec.images import image_format, is_kept, lost_metadata, save_image
-
-    file_format = image_format(task.output)
-    content = save_image(image, file_format)
-    facts = {"width": image.width, "height": image.height, "mode": image.mode, **facts}
-    result = Result(content, len(data), facts)
-    if file_format != "PNG" and not is_kept(image, content):
-        remedy = ".png does" + ("; --original restores the JPEG itself" if _is_jpeg(data) else "")
-        result.warnings.append(f"{task.output}: {file_format} does not keep every pixel as it was: {remedy}")
-    if file_format != "PNG" and (lost := lost_metadata(image, content)):
-        result.warnings.append(f"{task.output}: {file_format} does not keep {', '.join(lost)}: .png does")
-    return result
 
 
 def _advice(task: Task, data: bytes, result: Result) -> str:

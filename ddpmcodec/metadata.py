@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import re
-import struct
 import threading
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import takewhile
 
 from PIL import ExifTags, Image, PngImagePlugin
 
-from ddpmcodec import png
 from ddpmcodec.errors import ImageError
 from ddpmcodec.format.sections import Metadata, metadata_entries
 from ddpmcodec.left_out import LINKED, bmp_colours, bmp_profile_extent, is_bmp_profile
@@ -41,13 +37,6 @@ TURNS = {  # by EXIF's orientation
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-SRGB_CODE_POINTS = bytes([1, 13, 0, 1])  # of PNG's cICP: primaries, transfer function, matrix, full range
-SRGB_VALUES = {  # of PNG's chunks, in 1/100000: exponent; white, red, green, blue
-    b"gAMA": (45455,),
-    b"cHRM": (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000),
-}
-NEAR = 100  # values as near to those of sRGB are meant to be them
-DEFLATE, PROFILE_PIECE = b"\0", 1 << 16  # of iCCP: its compression method; bytes that are inflated at a time
 _FILTERS = threading.Lock()
 
 
@@ -97,34 +86,8 @@ def missing(image: Image.Image, saved: Image.Image) -> list[str]:
 
 
 def unkept_colours(file: bytes) -> list[str]:
-    """Return the names of all that describes the colours of an image file and is not kept.
-
-    Of a PNG, chunks that stand for sRGB, which programs assume, are not named, nor chunks that an ICC profile replaces
-    (PNG, third edition, section 4.3). An ICC profile that is damaged is named: Pillow leaves it out, or a part of it.
-    """
-    if file.startswith(b"BM"):
-        return _unkept_profile_of_bmp(file)
-    chunks = _chunks_before_pixels(file) if file.startswith(png.START) else {}
-    has_profile = b"iCCP" in chunks and _is_whole_profile(chunks[b"iCCP"])
-    damaged = ["iCCP"] if b"iCCP" in chunks and not has_profile else []
-    if code_points := chunks.get(b"cICP"):
-        return damaged + ["cICP"] * (code_points != SRGB_CODE_POINTS)
-    if has_profile or b"sRGB" in chunks:
-        return damaged
-    return damaged + [
-        name.decode() for name, usual in SRGB_VALUES.items() if not _is_near(chunks.get(name, b""), usual)
-    ]
-
-
-def _is_whole_profile(chunk: bytes) -> bool:
-    """Whether an iCCP chunk holds a whole zlib stream with a valid checksum."""
-    _, _, profile = chunk.partition(b"\0")
-    inflater, rest = zlib.decompressobj(), profile[1:]
-    with suppress(zlib.error):
-        while rest:  # a little at a time: it may inflate to much more than is kept
-            inflater.decompress(rest, PROFILE_PIECE)
-            rest = inflater.unconsumed_tail
-    return inflater.eof and profile[:1] == DEFLATE
+    """Return the names of all that describes the colours of an image file and is not kept. Of a PNG all is kept."""
+    return _unkept_profile_of_bmp(file) if file.startswith(b"BM") else []
 
 
 def _unkept_profile_of_bmp(file: bytes) -> list[str]:
@@ -133,18 +96,6 @@ def _unkept_profile_of_bmp(file: bytes) -> list[str]:
     if is_damaged:
         return ["its damaged ICC profile"]
     return ["the ICC profile that it links to"] if bmp_colours(file) == LINKED else []
-
-
-def _is_near(chunk: bytes, usual: tuple[int, ...]) -> bool:
-    """Also where there is no such chunk, or one of another length, which programs ignore."""
-    if len(chunk) != 4 * len(usual):
-        return True
-    return all(abs(a - b) <= NEAR for a, b in zip(struct.unpack(f">{len(usual)}I", chunk), usual, strict=True))
-
-
-def _chunks_before_pixels(file: bytes) -> dict[bytes, bytes]:
-    before = takewhile(lambda chunk: chunk.kind != b"IDAT", png.chunks(file))
-    return {chunk.kind: bytes(chunk.content) for chunk in before}
 
 
 def orientation_of(exif: bytes) -> int:

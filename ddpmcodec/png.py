@@ -1,15 +1,23 @@
 """The chunks of PNG files and the size of their image data (PNG, third edition, sections 5 and 7). Pillow reads pixels
-without looking at checksums, fills rows that are missing with zeros, and reads nothing after the end."""
+without looking at checksums, fills rows that are missing with zeros, and reads nothing after the end.
+
+A recipe is what rebuilds a PNG file from its pixels, all but the compression of its image data: docs/format.md."""
 
 from __future__ import annotations
 
 import struct
 import zlib
 from collections.abc import Iterator
+from io import BytesIO
 from itertools import dropwhile
 from typing import NamedTuple
 
-from ddpmcodec.errors import ImageError
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ddpmcodec.errors import CorruptError, ImageError
+from ddpmcodec.format.varint import Reader, pack_varint
 
 START = b"\x89PNG\r\n\x1a\n"
 END = b"IEND\xae\x42\x60\x82"
@@ -17,6 +25,16 @@ CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a pixel, by colour type
 # Of each pass: the column and row of its first pixel, and the steps to the next ones.
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6  # colour types
+# Kinds of chunks that a recipe calls by their places in this list, from 1 on: others follow a 0. Append only.
+KINDS = (
+    b"IDAT", b"IEND", b"PLTE", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"sBIT", b"bKGD", b"hIST", b"pHYs", b"sPLT",
+    b"tIME", b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"cICP", b"mDCV", b"cLLI", b"oFFs", b"sCAL", b"pCAL", b"sTER", b"gIFg",
+    b"gIFx", b"acTL", b"fcTL", b"vpAg", b"iDOT", b"caNv", b"orNT",
+)  # fmt: skip
+DEFLATED = (b"iCCP", b"zTXt")  # a text, its end, the method 0, a zlib stream
+ZLIB_LEVELS = (9, 6, 1)  # that most programs choose
+DEPTHS = (1, 2, 4, 8, 16)
 PIECE = 1 << 18  # bytes of memory for inflated data
 FED = 1 << 16  # bytes that are inflated at a time
 
@@ -145,3 +163,169 @@ def _image_data(file: bytes) -> Iterator[memoryview]:
 def end(file: bytes) -> int:
     """Return where a PNG file ends; its length if the end is missing."""
     return next((chunk.end for chunk in chunks(file) if chunk.kind == b"IEND"), len(file))
+
+
+# --- recipes
+
+
+class Layout(NamedTuple):
+    """How the pixels of a PNG file are stored. depth: bits a sample."""
+
+    colour_type: int
+    depth: int
+    is_interlaced: bool
+
+
+def recipe_of(file: bytes) -> bytes:
+    """Return the recipe of a PNG file that `check` has accepted; nothing for one of usual layout and no further
+    chunks."""
+    colour_type, depth, is_interlaced = file[25], file[24], bool(file[28])
+    items = list(_items(file))
+    is_plain = b"".join(items) == _item(b"IDAT", b"") + _item(b"IEND", b"")
+    if is_plain and not is_interlaced and (depth == 8 or (colour_type, depth) == (GREY, 1)) and colour_type != PALETTE:
+        return b""
+    return bytes([colour_type | is_interlaced << 3 | DEPTHS.index(depth) << 4, *b"".join(items)])
+
+
+def is_usual(recipe: bytes) -> bool:
+    """Return whether samples of 8 bits are stored row by row, and as they are."""
+    layout, items = _parsed(recipe)
+    is_keyed = layout.colour_type in (GREY, RGB) and any(kind == b"tRNS" for kind, _ in items)
+    return layout.depth == 8 and layout.colour_type != PALETTE and not (layout.is_interlaced or is_keyed)
+
+
+def _items(file: bytes) -> Iterator[bytes]:
+    """Yield what stands for each chunk: image data once, and all that follows the end with it."""
+    last, end_of_file = b"", 0
+    for chunk in chunks(file):
+        end_of_file = chunk.end
+        if chunk.kind not in (b"IHDR", b"IEND") and not chunk.kind == last == b"IDAT":
+            yield _item(chunk.kind, b"" if chunk.kind == b"IDAT" else bytes(chunk.content))
+        last = chunk.kind
+    yield _item(b"IEND", file[end_of_file:])
+
+
+def _item(kind: bytes, content: bytes) -> bytes:
+    """kind, length and content; a zlib stream inflated where a level gives it back."""
+    number = bytes([KINDS.index(kind) + 1]) if kind in KINDS else b"\0" + kind
+    start, level, inflated = _inflated_text(content) if kind in DEFLATED else (0, 0, b"")
+    if not level:
+        return number + pack_varint(2 * len(content)) + content
+    content = content[:start] + inflated
+    return number + pack_varint(2 * len(content) + 1) + bytes([level]) + pack_varint(start) + content
+
+
+def _inflated_text(content: bytes) -> tuple[int, int, bytes]:
+    """Return where the zlib stream of a chunk starts, its level, 0 if none gives it back, and what it holds."""
+    start = content.find(b"\0") + 2
+    inflater = zlib.decompressobj()
+    try:
+        inflated = inflater.decompress(content[start:], PIECE)
+    except zlib.error:
+        return start, 0, b""
+    levels = (level for level in ZLIB_LEVELS if zlib.compress(inflated, level) == content[start:])
+    return start, next(levels, 0), inflated
+
+
+class _Recipe(NamedTuple):
+    layout: Layout
+    items: list[tuple[bytes, bytes]]
+
+    def content_of(self, kind: bytes) -> bytes:
+        return next((content for found, content in self.items if found == kind), b"")
+
+
+def _parsed(recipe: bytes) -> _Recipe:
+    """Raises CorruptError."""
+    reader, items = Reader(recipe, "the chunks of the PNG"), list[tuple[bytes, bytes]]()
+    (first,) = reader.take(1)
+    layout = Layout(first & 7, DEPTHS[min(first >> 4, len(DEPTHS) - 1)], bool(first & 8))
+    if layout.colour_type not in SAMPLES:
+        raise CorruptError("the chunks of the PNG claim an unknown colour type: the data is damaged")
+    while reader.position < len(recipe):
+        (number,) = reader.take(1)
+        if number > len(KINDS):
+            raise CorruptError("a chunk of the PNG has an unknown number: a newer ddpmcodec is needed")
+        kind = KINDS[number - 1] if number else reader.take(4)
+        size = reader.varint()
+        level, start = (reader.take(1)[0], reader.varint()) if size & 1 else (0, 0)
+        content = reader.take(size >> 1)
+        items.append((kind, content[:start] + zlib.compress(content[start:], min(level, 9)) if size & 1 else content))
+    return _Recipe(layout, items)
+
+
+def restored(recipe: bytes, colour: NDArray[np.uint8], alpha: NDArray[np.uint8] | None) -> bytes:
+    """Return a PNG file of these pixels, with the chunks and the layout of a recipe.
+
+    Parameters:
+        colour: (H, W, C).
+        alpha: (H, W).
+
+    Raises:
+        CorruptError: the recipe is not one, or its palette lacks a colour of the pixels.
+    """
+    parsed = _parsed(recipe)
+    layout, (height, width, _) = parsed.layout, colour.shape
+    data = _compressed(_samples(parsed, colour, alpha), layout)
+    head = struct.pack(">IIBBBBB", width, height, layout.depth, layout.colour_type, 0, 0, layout.is_interlaced)
+    file, end = [START, _packed_chunk(b"IHDR", head)], b""
+    for kind, content in parsed.items:
+        if kind == b"IEND":
+            content, end = b"", content
+        file.append(_packed_chunk(kind, data if kind == b"IDAT" else content))
+    return b"".join([*file, end])
+
+
+def _packed_chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(content, zlib.crc32(kind)))
+
+
+def _samples(recipe: _Recipe, colour: NDArray[np.uint8], alpha: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    """Return what a PNG of this layout stores of the pixels, (H, W, C). Raises CorruptError."""
+    layout = recipe.layout
+    is_colourful = layout.colour_type in (RGB, RGBA)
+    if layout.depth == 16 or (layout.colour_type != PALETTE and is_colourful != (colour.shape[2] == 3)):
+        raise CorruptError("the chunks of the PNG are those of other pixels: the data is damaged")
+    if layout.colour_type == PALETTE:
+        return _indices(recipe, colour, alpha)
+    if layout.colour_type in (GREY_ALPHA, RGBA):
+        if alpha is None:
+            raise CorruptError("the chunks of the PNG are those of an image with alpha: the data is damaged")
+        return np.dstack([colour, alpha])
+    return colour // np.uint8(255 // ((1 << layout.depth) - 1))
+
+
+def _indices(recipe: _Recipe, colour: NDArray[np.uint8], alpha: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    """Return the first place of each pixel's colour in the palette."""
+    palette = np.frombuffer(recipe.content_of(b"PLTE")[: 3 << recipe.layout.depth], np.uint8)
+    entries = np.full((len(palette) // 3, 4), 255, np.uint8)
+    entries[:, :3] = palette[: 3 * len(entries)].reshape(-1, 3)
+    opacity = recipe.content_of(b"tRNS")[: len(entries)]
+    entries[: len(opacity), 3] = np.frombuffer(opacity, np.uint8)
+    opaque = np.full(colour.shape[:2], 255, np.uint8)
+    pixels = np.dstack([np.broadcast_to(colour, (*colour.shape[:2], 3)), opaque if alpha is None else alpha])
+    keys, first = np.unique(np.ascontiguousarray(entries).view("<u4")[:, 0], return_index=True)
+    wanted = np.ascontiguousarray(pixels).view("<u4")[..., 0]
+    place = np.searchsorted(keys, wanted).clip(0, max(len(keys) - 1, 0))
+    if not len(keys) or (keys[place] != wanted).any():
+        raise CorruptError("the palette of the PNG lacks colours of its pixels: the data is damaged")
+    indices: NDArray[np.uint8] = first[place].astype(np.uint8)
+    return indices[..., None]
+
+
+def _compressed(samples: NDArray[np.uint8], layout: Layout) -> bytes:
+    """Return the zlib stream of image data, as Pillow filters and compresses it."""
+    if not layout.is_interlaced:
+        return _image_data_of(samples, layout)
+    passes = (samples[y::down, x::across] for x, y, across, down in ADAM7)
+    rows = (zlib.decompress(_image_data_of(each, layout)) for each in passes if each.size)
+    return zlib.compress(b"".join(rows))
+
+
+def _image_data_of(samples: NDArray[np.uint8], layout: Layout) -> bytes:
+    stream, plane = BytesIO(), samples[..., 0] if samples.shape[2] == 1 else samples
+    image = Image.fromarray(np.ascontiguousarray(plane))
+    if layout.depth < 8 or layout.colour_type == PALETTE:  # Pillow packs palettes to as few bits as their entries need
+        image.putpalette(bytes(3 << layout.depth))
+    image.save(stream, "PNG")
+    return b"".join(bytes(chunk.content) for chunk in chunks(stream.getvalue()) if chunk.kind == b"IDAT")

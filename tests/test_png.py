@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 from samples import png_head, png_of
 
-from ddpmcodec import png
-from ddpmcodec.errors import ImageError
-from ddpmcodec.images import load_image
+from ddpmcodec import archive, codec, png
+from ddpmcodec.errors import FormatError, ImageError, OutputError
+from ddpmcodec.images import load_image, to_planes
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +124,110 @@ def test_chunks_that_make_a_file_more_than_one_image_are_refused(
 
 def test_one_frame_that_is_the_image_is_read() -> None:
     assert load_image(png_of(HEAD, ONE_FRAME, (b"fcTL", FRAME), DATA, (b"quQu", b"unknown")), "x").size == (10, 12)
+
+
+# --- recipes
+
+TEXTS = [
+    (b"gAMA", struct.pack(">I", 100000)),
+    (b"iCCP", b"a\0\0" + zlib.compress(b"a profile " * 30, 9)),
+    (b"tEXt", b"Comment\0of a camera"),
+    (b"zTXt", b"Comment\0\0" + zlib.compress(b"a long text " * 30, 6)),
+    (b"zTXt", b"Comment\0\0no stream"),
+    (b"iTXt", b"Title\0\0\0\0\0" + "Über".encode()),
+    (b"tIME", bytes([7, 230, 1, 2, 3, 4, 5])),
+    (b"prVt", b"private"),
+]
+PLAIN_PALETTE = (b"PLTE", bytes(range(3)) + bytes(range(60, 69)))
+
+
+def stored_as(depth: int, colour_type: int, *, interlaced: bool = False, chunks: list[tuple[bytes, bytes]]) -> bytes:
+    """A PNG of 13 x 9 pixels, whose samples are below 2 to the power of 2 in each, filtered by nothing."""
+    samples = np.random.default_rng(depth).integers(0, min(4, 1 << depth), (9, 13, png.SAMPLES[colour_type]), np.uint8)
+    rows = b""
+    for x, y, across, down in png.ADAM7 if interlaced else [(0, 0, 1, 1)]:
+        for row in samples[y::down, x::across]:
+            bits = "".join(f"{sample:0{depth}b}" for sample in row.ravel())
+            packed = bytes(int(bits[at : at + 8].ljust(8, "0"), 2) for at in range(0, len(bits), 8))
+            rows += b"\0" + packed if packed else b""
+    head = png_head(13, 9, depth, colour_type, interlaced=interlaced)
+    return png_of(head, *chunks, (b"IDAT", zlib.compress(rows)), (b"tEXt", b"Software\0at the end"))
+
+
+def all_but_data(file: bytes) -> list[tuple[bytes, bytes]]:
+    return [(chunk.kind, bytes(chunk.content)) for chunk in png.chunks(file) if chunk.kind != b"IDAT"]
+
+
+KEYS = {0: b"\0\1", 2: b"\0\1\0\2\0\3", 3: b"\xff\x80\0"}
+LAYOUTS = [(1, 0), (2, 0), (4, 0), (8, 0), (8, 2), (2, 3), (4, 3), (8, 3), (8, 4), (8, 6)]
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize("has_key", [False, True])
+@pytest.mark.parametrize(("depth", "colour_type"), LAYOUTS)
+def test_a_png_comes_back_chunk_for_chunk(depth: int, colour_type: int, has_key: bool, interlaced: bool) -> None:
+    if has_key and colour_type not in KEYS:
+        return
+    chunks = [*TEXTS, *([PLAIN_PALETTE] if colour_type == png.PALETTE else [])]
+    chunks += [(b"tRNS", KEYS[colour_type])] if has_key else []
+    file = stored_as(depth, colour_type, interlaced=interlaced, chunks=chunks) + b"trailing"
+    data = codec.encode(BytesIO(file), effort=1)
+    back = codec.decode_original(data)
+    assert all_but_data(back) == all_but_data(file)
+    assert back.endswith(b"\x82trailing")
+    png.check(back)
+    assert to_planes(load_image(back, "back")).equals(to_planes(load_image(file, "file")))
+    assert png.recipe_of(back) == png.recipe_of(file)
+    assert codec.decode(data).tobytes() == codec.decode(codec.encode(load_image(file, "file"), effort=1)).tobytes()
+    stripped = codec.encode(BytesIO(file.removesuffix(b"trailing")), effort=1, strip=True)
+    assert len(stripped) < len(data) - 40
+    with pytest.raises(OutputError):
+        codec.decode_original(stripped)
+
+
+def test_a_png_of_no_further_chunks_takes_no_bytes_for_them() -> None:
+    for depth, colour_type in ((8, 0), (1, 0), (8, 2), (8, 6)):
+        file = stored_as(depth, colour_type, chunks=[])
+        assert png.recipe_of(file)
+        bare = png_of(*((kind, content) for kind, content in _pairs(file) if kind not in (b"tEXt", b"IEND")))
+        assert png.recipe_of(bare) == b""
+
+
+def _pairs(file: bytes) -> list[tuple[bytes, bytes]]:
+    return [(chunk.kind, bytes(chunk.content)) for chunk in png.chunks(file)]
+
+
+def test_what_cannot_be_had_chunk_for_chunk_is_kept_whole() -> None:
+    excess = stored_as(8, 2, chunks=[])
+    pairs = [
+        (kind, zlib.compress(zlib.decompress(data) + b"x") if kind == b"IDAT" else data)
+        for kind, data in _pairs(excess)
+    ]
+    file = png_of(*pairs[:-1])
+    data = codec.encode(BytesIO(file), effort=1)
+    assert (codec.info(data)["coding"], codec.decode_original(data)) == ("kept whole", file)
+
+
+def test_archives_give_png_files_back_chunk_for_chunk() -> None:
+    files = {f"{n}.png": stored_as(8, 2, chunks=[*TEXTS, (b"prVt", bytes([n]))]) for n in range(3)}
+    data = archive.create({name: BytesIO(file) for name, file in files.items()}, effort=1, webp=False)
+    for name, back in archive.extract(data, original=True):
+        assert all_but_data(back) == all_but_data(files[name])
+    assert {image.mode for _, image in archive.extract(data)} == {"RGB"}
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        b"\x35\1\0\2\0",  # an unknown colour type
+        b"\x33\1\0\2\0",  # a palette that is missing
+        b"\x30\1\0\2\0",  # grey
+        b"\x36\1\0\2\0",  # alpha
+        b"\x42\1\0\2\0",  # 16 bits
+        b"\x32\xff\0",  # an unknown chunk
+        b"\x32\5\x20a",  # cut
+    ],
+)
+def test_a_recipe_of_other_pixels_is_refused(recipe: bytes) -> None:
+    with pytest.raises(FormatError):
+        png.restored(recipe, np.zeros((3, 4, 3), np.uint8), None)

@@ -15,7 +15,7 @@ from ddpmcodec import _native
 from ddpmcodec._native import MAX_BLOCK_IMAGES
 from ddpmcodec.archive.blocks import BlockDecoder, ContextCoder, LatentCoder, LatentSource, Pixels, run_ranges
 from ddpmcodec.codec.batching import Progress
-from ddpmcodec.codec.decoding import DecodeOptions, decode_file, decode_files, decode_original_file
+from ddpmcodec.codec.decoding import DecodeOptions, decode_file, decode_files, decode_original_file, restored_png
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.kept import shown
 from ddpmcodec.codec.regions import small_part
@@ -128,7 +128,8 @@ class Restorer:
         others = [(entry, file.data) for entry, file in pairs if not (self.original and file.holds_a_file)]
         decoded_files = decode_files([data for _, data in others], self.given.files, self.progress)
         shown_files = (shown(decoded, self.max_pixels) for decoded in decoded_files)
-        return [*stored, *((entry, file.image) for (entry, _), file in zip(others, shown_files, strict=True))]
+        contents = (_content(file.planes, original=self.original) for file in shown_files)
+        return [*stored, *((entry, content) for (entry, _), content in zip(others, contents, strict=True))]
 
     def _original(self, file: WholeFile) -> bytes:
         return decode_original_file(file.data, DecodeOptions(self.given.files, progress=self.progress))
@@ -145,7 +146,8 @@ class Restorer:
                 if isinstance(images, FormatError):
                     results.append((job.block.entries[position], images))
                 else:
-                    entry, image = _finished(job, position, images[position - ranges[number].start], values)
+                    pixels = images[position - ranges[number].start]
+                    entry, image = _finished(job, position, pixels, values, original=self.original)
                     if self.scale > 1 and isinstance(image, Image.Image):
                         image = small_part(image, None, self.scale)
                     results.append((entry, image))
@@ -244,16 +246,21 @@ class _Values:
         return self.unpacked[position]
 
 
-def _finished(job: _Job, position: int, colour: Pixels, values: _Values) -> Result:
-    """The image of these colours; or the error, where its alpha or metadata, which are beside its stream, are
-    damaged."""
+def _finished(job: _Job, position: int, colour: Pixels, values: _Values, *, original: bool) -> Result:
+    """The image of these colours, or with original its PNG file; or the error, where its alpha or metadata, which are
+    beside its stream, are damaged."""
     entry = job.block.entries[position]
     try:
         alpha = _alpha(entry, job.parts.sections[position])
         metadata = values(entry.exif)._replace(icc_profile=values(entry.icc).icc_profile)
     except FormatError as error:
         return entry, without_traceback(error)
-    return entry, to_image(Planes(entry.mode, colour, alpha, metadata))
+    return entry, _content(Planes(entry.mode, colour, alpha, metadata), original=original)
+
+
+def _content(planes: Planes, *, original: bool) -> Image.Image | bytes:
+    """Return an image, or with original the PNG file that it was, if that is known."""
+    return restored_png(planes) if original and planes.metadata.png else to_image(planes)
 
 
 def _alpha(entry: Entry, section: Part) -> Pixels | None:

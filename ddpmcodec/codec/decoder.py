@@ -160,7 +160,10 @@ def _first_picture(file: Content | Part, options: DecodeOptions) -> Decoded:
 
 
 def decode_original(data: File, *, model: ModelSource = None, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> bytes:
-    """The JPEG file that was encoded, or the file that was kept whole, byte for byte.
+    """The JPEG file that was encoded, or the file that was kept whole, byte for byte; or the PNG file, chunk for chunk.
+
+    A PNG file has the same chunks, pixels, bit depth, colour type, palette and interlacing. Its image data are
+    compressed anew, in one chunk. A PNG of 8 bits that had no chunks but its pixels is not known to be one.
 
     Parameters:
         data: a .ddpm file, as `decode` takes it, for which `info` gives `original_bytes`.

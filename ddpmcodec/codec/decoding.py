@@ -12,7 +12,7 @@ from typing import NamedTuple, ParamSpec, TypeVar
 
 from PIL import Image
 
-from ddpmcodec import _native
+from ddpmcodec import _native, png
 from ddpmcodec._native import Event
 from ddpmcodec.codec import graphics, originals
 from ddpmcodec.codec.batching import BATCH_PIXELS, Progress, batches
@@ -220,9 +220,22 @@ def decode_original_file(file: Content | Part, options: DecodeOptions) -> bytes:
     if end:
         container.require_whole()
         return unpack_kept(container.bytes(start, end)).content
+    if _has_recipe(container):
+        return restored_png(decode_file(file, options).planes)
     decoding = Decoding(options)
     decoding.core.open(file)
     return decoding.original()
+
+
+def _has_recipe(container: _native.Container) -> bool:
+    """Return whether a file states how a PNG file was made of its pixels."""
+    section = container.bytes(*container.header.section(_native.METADATA_TAG))
+    return bool(section) and not container.missing and bool(Metadata(*_native.parse_metadata(section)).png)
+
+
+def restored_png(planes: Planes) -> bytes:
+    """Return the PNG file of an image, chunk for chunk. Raises CorruptError."""
+    return png.restored(planes.metadata.png, planes.colour, planes.alpha)
 
 
 def decode_files(

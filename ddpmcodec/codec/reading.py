@@ -18,8 +18,9 @@ from ddpmcodec import png
 from ddpmcodec._native import ARCHIVE_MAGIC, MAGIC
 from ddpmcodec.codec import kept, originals
 from ddpmcodec.endings import following
-from ddpmcodec.errors import ImageError, unreadable
-from ddpmcodec.images import JPEG_FORMATS, Planes, load_image, shown_planes, to_planes
+from ddpmcodec.errors import FormatError, ImageError, unreadable
+from ddpmcodec.format.sections import metadata_entries
+from ddpmcodec.images import JPEG_FORMATS, Planes, load_image, to_planes
 from ddpmcodec.metadata import unkept_colours
 
 if TYPE_CHECKING:
@@ -132,10 +133,31 @@ def refuse_own_files(data: bytes, name: str) -> None:
 
 
 def planes_of_image(image: Image.Image, data: bytes, reading: Reading) -> Planes:
-    """The planes of an image that Pillow has read from these bytes of a file; with the bytes, where they are stored."""
+    """The planes of an image that Pillow has read from these bytes of a file; with the bytes, where they are stored,
+    and with what rebuilds a PNG. Raises ImageError for a PNG of which something would be lost, if it can be kept
+    whole."""
+    planes = to_planes(image, strip=reading.strip)
     if image.format in JPEG_FORMATS and reading.stores(data):
-        return replace(shown_planes(image), original=data)
-    return to_planes(image, strip=reading.strip)
+        return replace(planes, original=data)
+    if image.format != "PNG" or reading.strip:
+        return planes
+    planes = replace(planes, metadata=planes.metadata._replace(png=png.recipe_of(data)))
+    metadata_entries(planes.metadata)  # refuses what is too large
+    if not reading.strict and (png.has_excess(data) or not _is_restored(planes)):
+        raise ImageError("image data after its pixels, or pixels that are stored in an unusual way")
+    return planes
+
+
+def _is_restored(planes: Planes) -> bool:
+    """Whether the recipe of a PNG gives its pixels back; that of a usual layout does."""
+    if not planes.metadata.png or png.is_usual(planes.metadata.png):
+        return True
+    try:
+        file = png.restored(planes.metadata.png, planes.colour, planes.alpha)
+        again = to_planes(load_image(file, "the PNG"))
+    except (FormatError, ImageError):
+        return False
+    return replace(again, metadata=planes.metadata).equals(planes)
 
 
 def numbered(images: Iterable[Picture], reading: Reading) -> Iterator[Planes]:
@@ -183,12 +205,12 @@ def unkept(file: bytes, *, strip: bool = False) -> list[str]:
         file: the bytes of the file.
         strip: whether the descriptions of its colours were not to be kept.
     """
+    is_png = file.startswith(png.START)
     sentences = []
     if not strip and (names := unkept_colours(file)):
-        are = "is" if len(names) == 1 else "are"
-        sentences.append(f"{' and '.join(names)} {are} not kept, so its colours may look wrong")
-    if file.startswith(png.START) and png.has_excess(file):
+        sentences.append(f"{' and '.join(names)} is not kept, so its colours may look wrong")
+    if is_png and png.has_excess(file):
         sentences.append("image data after its pixels are not kept")
-    if count := following(file):
+    if (count := following(file)) and (strip or not is_png):
         sentences.append(f"{count} byte{'s' * (count > 1)} after its end {'is' if count == 1 else 'are'} not kept")
     return sentences

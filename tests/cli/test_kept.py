@@ -84,6 +84,19 @@ def test_a_file_without_a_picture_becomes_none(ddpm: Any, folder: Path) -> None:
     assert "no picture" in ddpm("info", folder / "drawing.ddpm").stdout.decode()
 
 
+def test_original_gives_a_png_with_its_palette_and_chunks(ddpm: Any, folder: Path) -> None:
+    with Image.open(PHOTO) as photo:
+        for number in range(2):
+            small = photo.convert("RGB").crop((number, 0, number + 30, 20)).quantize(20)
+            small.save(folder / "below" / f"{number}.png", dpi=(300, 300), bits=8)
+    assert ddpm("encode", "-r", folder / "below", "-o", folder / "out", "-e", 1).code == 0
+    assert ddpm("decode", "-r", folder / "out", "-o", folder / "back", "--original").code == 0
+    for name in ("0.png", "1.png"):
+        with Image.open(folder / "below" / name) as image, Image.open(folder / "back" / name) as back:
+            assert (back.mode, back.getpalette(), back.tobytes()) == (image.mode, image.getpalette(), image.tobytes())
+            assert back.info["dpi"] == image.info["dpi"]
+
+
 def test_strict_and_strip_refuse_them(ddpm: Any, folder: Path) -> None:
     for option in ("--strict", "--strip"):
         refused = ddpm("encode", "-r", folder, "-o", folder.parent / option, option, "-e", 1)

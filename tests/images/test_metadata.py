@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from io import BytesIO
 
 import pytest
 from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin, TiffTags
-from samples import ICC, LINEAR, XMP, described, exif, picture, stored
+from samples import ICC, XMP, exif, picture, stored
 
 from ddpmcodec.errors import ImageError
 from ddpmcodec.format.sections import NO_METADATA, Metadata
 from ddpmcodec.images import load_image, lost_metadata, save_image, to_image, to_planes
-from ddpmcodec.metadata import unkept_colours, upright
+from ddpmcodec.metadata import upright
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP", "TIFF"])
@@ -96,51 +94,6 @@ def test_metadata_that_are_no_bytes_are_taken_or_refused() -> None:
 
 
 ITU_2020 = (b"cICP", bytes([9, 16, 0, 1]))
-SRGB_GAMMA = (b"gAMA", struct.pack(">I", 45455))
-SRGB_POINTS = (b"cHRM", struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000))
-PROFILE = zlib.compress(ICC)
-DAMAGED = (b"iCCP", b"a\0\0" + PROFILE[:-4] + bytes(4))  # by its checksum
-WIDE_POINTS = (b"cHRM", struct.pack(">8I", 31270, 32900, 70800, 29200, 17000, 79700, 13100, 4600))
-
-
-@pytest.mark.parametrize(
-    ("chunks", "unkept"),
-    [
-        ([], []),
-        ([SRGB_GAMMA, SRGB_POINTS], []),
-        ([LINEAR, SRGB_POINTS], ["gAMA"]),
-        ([LINEAR, WIDE_POINTS], ["gAMA", "cHRM"]),
-        ([LINEAR, (b"sRGB", b"\0")], []),
-        ([LINEAR, (b"iCCP", b"sRGB\0\0" + zlib.compress(ICC))], []),
-        ([ITU_2020, (b"iCCP", b"sRGB\0\0" + zlib.compress(ICC))], ["cICP"]),
-        ([LINEAR, (b"sRGB", b"\0"), DAMAGED], ["iCCP"]),
-        ([LINEAR, DAMAGED], ["iCCP", "gAMA"]),
-        ([ITU_2020, DAMAGED], ["iCCP", "cICP"]),
-        ([(b"iCCP", b"a\0\0" + PROFILE[:-4])], ["iCCP"]),
-        ([(b"iCCP", b"a\0\0" + b"no zlib")], ["iCCP"]),
-        ([(b"iCCP", b"a\0\1" + PROFILE)], ["iCCP"]),
-        ([(b"iCCP", b"no end of its name")], ["iCCP"]),
-        ([(b"cICP", bytes([1, 13, 0, 1])), LINEAR], []),
-        ([(b"gAMA", b"\0\1")], []),
-    ],
-)
-def test_a_png_whose_colours_are_described_otherwise_is_known(
-    chunks: list[tuple[bytes, bytes]], unkept: list[str]
-) -> None:
-    file = described(*chunks)
-    assert unkept_colours(file) == unkept
-    assert unkept_colours(file[: file.index(b"IDAT")]) == unkept
-
-
-@pytest.mark.parametrize("file_format", ["JPEG", "WEBP", "TIFF"])
-def test_other_formats_have_no_such_chunks(file_format: str) -> None:
-    assert unkept_colours(stored(picture("RGB"), file_format)) == []
-
-
-def test_of_a_damaged_png_no_chunk_is_read_beyond_its_end() -> None:
-    file = described(LINEAR)
-    for end in range(len(file)):
-        assert unkept_colours(file[:end]) in ([], ["gAMA"])
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "WEBP", "TIFF", "JPEG"])
