@@ -84,8 +84,8 @@ from ddpmcodec.format.varint import pack_varint
 # Of a header that was read: what it must have in common with the one that was written.
 COMPARED = (
     "mode", "width", "height", "effort", "levels", "model_number", "model_id", "kind", "repeats", "mean_colour",
-    "orientation", "alpha_length", "metadata_length", "frame_length", "recipe_length", "kept_length", "state_bytes", "is_plain",
-    "tile_size",
+    "orientation", "alpha_length", "metadata_length", "frame_length", "recipe_length", "kept_length", "state_bytes",
+    "is_plain", "tile_size",
 )  # fmt: skip
 
 
