@@ -16,10 +16,10 @@ IMAGE_SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".p
 # Endings of image files that have no reader among these.
 OTHER_ENDINGS = re.findall(
     r"\w+",
-    "3fr ani apng arw astc avif avifs bpg cin cr2 cr3 crw cur dcm dcr dng dpx erf exr farbfeld ff fff fit fits fli flc"
-    " flif gbr hdp hdr heic heics heif heifs hif iiq jng jp2 jpx j2k jls jxl jxr k25 kdc kra ktx ktx2 mef mng mos mrw"
-    " nef nrw ora orf pam pcd pef pfm pic psb psd ptx pvr raf raw rw2 rwl rwz sr2 srf srw svg svgz tga wal wdp webp x3f"
-    " xcf xwd",
+    "3fr ani apng arw astc avif avifs blp bpg cin cr2 cr3 crw cur dcm dcr dcx dng dpx emf eps erf exr farbfeld ff"
+    " fff fit fits flc fli flif fpx ftc ftu gbr hdp hdr heic heics heif heifs hif iiq j2k jls jng jp2 jpx jxl jxr"
+    " k25 kdc kra ktx ktx2 mef mng mos mrw nef nrw ora orf pam pcd pef pfm pic psb psd ptx pvr raf raw rw2 rwl rwz"
+    " sr2 srf srw svg svgz tga wal wdp webp wmf x3f xcf xwd",
 )
 LISTED = 5  # files of one output that a message names
 
