@@ -252,7 +252,7 @@ def main(version: str, model: str | None = None) -> None:
     folder = GOLDEN / version
     if model == "jpegs":
         return add_jpegs(folder)
-    if model in pictures():
+    if model is not None and model in pictures():
         return add_picture(folder, model)
     manifest = new_version(folder) if model is None else more_streams(folder, model)
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")

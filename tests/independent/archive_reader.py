@@ -73,7 +73,7 @@ def read_head(head: bytes) -> Block:
         icc, exif, values = cursor.column(n), cursor.column(n), cursor.column(cursor.varint())
         effort, levels, number, runs = cursor.varint(), cursor.varint(), cursor.varint(), cursor.column(cursor.varint())
         require(len(values) <= 1024 and max(icc + exif) <= len(values), "values that are not there")
-        repeats, effort = divmod(effort, 4)
+        repeats, effort = divmod(effort, 8)
         require(repeats <= (kind == 1), "repeats")
         require(1 <= effort <= 3 and levels in image_reader.LEVELS and number <= 255, "effort, levels or model")
         require(min(runs, default=0) > 0 and sum(runs) == n, "runs")

@@ -125,7 +125,7 @@ def read_image(data: bytes) -> Image:
     cursor = Cursor(data)
     require(cursor.take(2) == MAGIC, "not a .ddpm file")
     flags, coding = cursor.integer(1), cursor.integer(1)
-    version, mode, effort, levels, repeats = flags >> 6, flags & 7, coding >> 4 & 3, coding & 7, coding >> 6
+    version, mode, effort, levels, repeats = flags >> 6, flags & 7, coding >> 4 & 7, coding & 7, coding >> 7
     require(version == 1 and mode < len(MODES), f"version {version}, mode {mode}")
     extension = cursor.integer(1) if coding & EXTENDED else 0x70
     kind, bits = extension & 15, (extension >> 4) + 1

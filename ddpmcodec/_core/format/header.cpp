@@ -35,7 +35,6 @@ Flags parse_coding(ByteReader& reader, Header& header) {
     if ((first & MODE_BITS) >= MODES) refuse("unknown colour mode " + number(first & MODE_BITS) + ": the data is damaged, or a newer ddpmcodec is needed");
     header.mode = Mode(first & MODE_BITS);
     const uint8_t second = reader.byte();
-    if (second >> (VERSION_SHIFT + 1)) refuse("unknown flags of the coding: the data is damaged, or a newer ddpmcodec is needed");
     header.effort = (second >> EFFORT_SHIFT) & EFFORT_BITS, header.levels = second & LEVEL_BITS, header.repeats = second & REPEATS_FLAG;
     const Flags flags{bool(first & SQUARE_FLAG), bool(first & TILED_FLAG), bool(first & SECTIONS_FLAG), bool(second & EXTENDED_FLAG)};
     if (!flags.extended) return flags;

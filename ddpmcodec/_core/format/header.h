@@ -12,8 +12,8 @@ namespace ddpm {
 inline constexpr uint8_t MAGIC[] = {0xDD, 0x0A}, ARCHIVE_MAGIC[] = {0xDD, 'A', '\r', '\n'};
 inline constexpr int VERSION = 1;
 inline constexpr int VERSION_SHIFT = 6, SQUARE_FLAG = 8, TILED_FLAG = 16, SECTIONS_FLAG = 32, MODE_BITS = 7;  // of the third byte of a header
-inline constexpr int EFFORT_SHIFT = 4, EFFORT_BITS = 3, REPEATS_FLAG = 64, EXTENDED_FLAG = 8, LEVEL_BITS = 7;  // of the fourth
-inline constexpr int REPEATS_UNIT = 4;  // in the effort of a block: its runs are coded by repeats
+inline constexpr int EFFORT_SHIFT = 4, EFFORT_BITS = 7, REPEATS_FLAG = 128, EXTENDED_FLAG = 8, LEVEL_BITS = 7;  // of the fourth
+inline constexpr int REPEATS_UNIT = 8;  // in the effort of a block: its runs are coded by repeats
 inline constexpr int DEPTH_SHIFT = 4, KIND_BITS = 15;  // of the fifth, if EXTENDED_FLAG
 inline constexpr int SAMPLE_BITS = 8;
 inline constexpr int MAX_EFFORT = 3;
