@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from numbers import Integral, Real
 
-from ddpmcodec.errors import ImageError
+from ddpmcodec.errors import LimitError
 
 REAL = ("bpp", "psnr")  # arguments that need not be whole
 DEFAULT_MAX_PIXELS = 178_956_970  # of an image to decode: twice Pillow's MAX_IMAGE_PIXELS, above which it refuses
@@ -36,10 +36,10 @@ def check_limits(**limits: float | None) -> None:
 
 
 def check_pixels(name: str, width: int, height: int, max_pixels: int | None) -> None:
-    """Raises ImageError for an image over the limit, before anything of its size is made. name: what claims that size,
+    """Raises LimitError for an image over the limit, before anything of its size is made. name: what claims that size,
     for the message."""
     if max_pixels is not None and width * height > max_pixels:
-        raise ImageError(
+        raise LimitError(
             f"{name} claims {width} x {height} pixels, and at most {max_pixels} are decoded: if you trust its origin,"
             " allow more with max_pixels=N"
         )

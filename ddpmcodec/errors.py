@@ -16,6 +16,10 @@ class ImageError(DdpmError):
     """The input is not an image this codec can code (not an image, 16-bit, CMYK, too large)."""
 
 
+class LimitError(ImageError):
+    """The input claims more pixels than its reader was allowed to decode."""
+
+
 class MissingFileError(ImageError, FileNotFoundError):
     """The path of an image, a file or an archive leads to none. Python's own error for that is a base of it."""
 

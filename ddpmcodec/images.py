@@ -19,7 +19,7 @@ from ddpmcodec import png
 from ddpmcodec._native import MAX_METADATA, MAX_PIXELS
 from ddpmcodec.arguments import check_pixels
 from ddpmcodec.endings import end_of_gif, with_indexed_start
-from ddpmcodec.errors import ImageError, OutputError, unreadable
+from ddpmcodec.errors import ImageError, LimitError, OutputError, unreadable
 from ddpmcodec.format.header import ALPHA_MODES
 from ddpmcodec.format.sections import NO_METADATA, KeptFile, Metadata
 from ddpmcodec.left_out import bmp_profile, left_out
@@ -101,7 +101,7 @@ def load_image(data: bytes, name: str, *, any_format: bool = False, max_pixels: 
             " give it a PNG, JPEG, ..."
         ) from error
     except ImageError as error:
-        raise ImageError(f"{name}: {error}") from error
+        raise type(error)(f"{name}: {error}") from error
     return image
 
 
@@ -197,7 +197,7 @@ def _reading() -> Iterator[None]:
     except (ImageError, UnidentifiedImageError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
-        raise ImageError(
+        raise LimitError(
             f"the image cannot be read ({error}): if you trust its origin, set PIL.Image.MAX_IMAGE_PIXELS higher, or"
             " cut it into several"
         ) from error

@@ -44,6 +44,8 @@ PREVIEW_SHARE = 1 / 64  # of the bytes of a file: what its preview takes at most
 ENDING = re.compile(r"[0-9A-Za-z]{1,16}")
 # That have readers: a file that is none of these is damaged.
 READ_FORMATS = {"PNG", "JPEG", "GIF", "WebP", "BMP", "QOI", "TIFF", "JPEG 2000", "DDS", "PNM", "ICO", "ICNS", "SGI"}
+# Endings of the most usual of them. Every such file begins as STARTS says.
+KNOWN_BY_START = {".png", ".apng", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".qoi", ".tif", ".tiff"}
 DAMAGED = "damaged"
 MOST_WORDS = 80  # characters of a reason
 
@@ -55,10 +57,11 @@ def format_of(content: bytes) -> str | None:
 
 
 def can_keep(content: bytes, name: str) -> bool:
-    """Return whether a file is an image by its first bytes or by its name, and not too large."""
+    """Return whether a file is an image by its first bytes or by its name, and not too large. A name says nothing of a
+    file that should begin in a known way, and does not."""
     if not 0 < len(content) <= MAX_KEPT:
         return False
-    return bool(format_of(content)) or PurePath(name).suffix.lower() in image_extensions()
+    return bool(format_of(content)) or PurePath(name).suffix.lower() in image_extensions() - KNOWN_BY_START
 
 
 def planes_of(content: bytes, name: str, problem: str, max_pixels: int | None) -> Planes:

@@ -18,9 +18,9 @@ from ddpmcodec import png
 from ddpmcodec._native import ARCHIVE_MAGIC, MAGIC
 from ddpmcodec.codec import kept, originals
 from ddpmcodec.endings import following
-from ddpmcodec.errors import FormatError, ImageError, unreadable
+from ddpmcodec.errors import FormatError, ImageError, LimitError, unreadable
 from ddpmcodec.format.sections import metadata_entries
-from ddpmcodec.images import JPEG_FORMATS, Planes, load_image, to_planes
+from ddpmcodec.images import JPEG_FORMATS, Planes, load_image, shown_planes, to_planes
 from ddpmcodec.metadata import unkept_colours
 
 if TYPE_CHECKING:
@@ -113,8 +113,8 @@ def read_file(data: bytes, name: str, reading: Reading) -> FileRead:
         return FileRead(image.format or "", image.mode, *image.size, planes_of_image(image, data, reading))
     except ImageError as error:
         problem = str(error).removeprefix(f"{name}: ")
-        if not reading.keeps(data, name):
-            raise ImageError(f"{name}: {problem}") from error
+        if isinstance(error, LimitError) or not reading.keeps(data, name):
+            raise type(error)(f"{name}: {problem}") from error
         return kept_whole(data, name, problem, reading)
 
 
@@ -136,9 +136,9 @@ def planes_of_image(image: Image.Image, data: bytes, reading: Reading) -> Planes
     """The planes of an image that Pillow has read from these bytes of a file; with the bytes, where they are stored,
     and with what rebuilds a PNG. Raises ImageError for a PNG of which something would be lost, if it can be kept
     whole."""
-    planes = to_planes(image, strip=reading.strip)
     if image.format in JPEG_FORMATS and reading.stores(data):
-        return replace(planes, original=data)
+        return replace(shown_planes(image), original=data)
+    planes = to_planes(image, strip=reading.strip)
     if image.format != "PNG" or reading.strip:
         return planes
     planes = replace(planes, metadata=planes.metadata._replace(png=png.recipe_of(data)))

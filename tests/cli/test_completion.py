@@ -37,7 +37,7 @@ def test_other_shells_are_wrong_usage(ddpm: Any) -> None:
 def test_commands_options_and_choices_are_completed() -> None:
     assert answered("ddpmcodec ", 1) == [f"plain,{command}" for command in COMMANDS]
     assert answered("ddpmcodec archive ex", 2) == ["plain,extract"]
-    assert answered("ddpmcodec encode --st", 2) == ["plain,--strip"]
+    assert answered("ddpmcodec encode --st", 2) == ["plain,--strip", "plain,--strict"]
     assert answered("ddpmcodec completion z", 2) == ["plain,zsh"]
 
 
