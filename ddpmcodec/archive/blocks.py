@@ -122,14 +122,14 @@ class ContextCoder(NamedTuple):
 def have_repeats(images: Sequence[Pixels], coder: ContextCoder) -> bool:
     """Return whether images uint8 [H, W, C] are to be coded by repeats. A quick trial of some images decides, unless
     they are unlike graphics."""
-    if np.mean([graphics.share_of_repeats(image) for image in images]) < graphics.UNLIKELY_REPEATS:
+    if not images or np.mean([graphics.share_of_repeats(image) for image in images]) < graphics.UNLIKELY_REPEATS:
         return False
     pixels = np.stack(alike(images, 0)[:TRIED_IMAGES])
     without, by_repeats = (
         len(encode_run(pixels, ContextCoder(coder.model, graphics.QUICK._replace(repeats=repeats)))[1])
         for repeats in (False, True)
     )
-    return by_repeats < without
+    return by_repeats < graphics.CLEARLY_FEWER * without
 
 
 def encode_block(images: Sequence[Pixels], coder: ContextCoder) -> Encoded:

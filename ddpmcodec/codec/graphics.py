@@ -32,6 +32,7 @@ HEAD_BYTES = 16  # that a file with WebP inside takes for its header, and for it
 UNLIKELY_REPEATS, CERTAIN_REPEATS = 0.2, 0.5
 LEAST_PIXELS = 100  # of an image that can repeat itself
 TRIAL_SIDE = 96  # pixels of the middle of an image that are coded both ways
+CLEARLY_FEWER = 0.9  # share of bytes: a photograph that repeats itself a little loses its previews for nothing
 QUICK = Coding(effort=1, levels=0)  # for the estimate
 SAMPLE_SIDE, SAMPLES = 32, 8  # pixels of a side, and how many are coded for the estimate
 SAMPLE_OVERHEAD = 1.1  # small patches see fewer neighbours, and take about so much more than their image would
@@ -68,7 +69,7 @@ def has_repeats(colour: NDArray[np.uint8], model: ContextModel) -> bool:
         words_of(encode_tiles(middle, model, QUICK._replace(repeats=repeats), lanes=False)[0])
         for repeats in (False, True)
     )
-    return by_repeats < without
+    return by_repeats < CLEARLY_FEWER * without
 
 
 def fits_webp(planes: Planes) -> bool:
