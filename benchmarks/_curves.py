@@ -143,7 +143,7 @@ def previews(images: Sequence[Pixels], model: ContextModel, coding: Coding) -> C
     Raises ChecksumError where a whole file is not the image.
     """
     columns: Columns = {"coded": [], "points": []}
-    datas = codec.encode_many(images, **coding._asdict(), model=model, verify=False)
+    datas = codec.encode_many(images, **coding.options, model=model, verify=False)
     for image, data in zip(images, datas, strict=True):
         coded = not is_webp(data)
         columns["coded"].append(coded)

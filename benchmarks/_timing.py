@@ -80,7 +80,7 @@ def of_coding(model: ContextModel, coding: Coding) -> Coder:
     """Our codec, without verification, which is one more decoding."""
 
     def encode(images: Sequence[Pixels]) -> list[bytes]:
-        return codec.encode_many(images, **coding._asdict(), model=model, verify=False)
+        return codec.encode_many(images, **coding.options, model=model, verify=False)
 
     def decode(files: Sequence[bytes]) -> list[Pixels]:
         return codec.decode_many(files, model=model, as_array=True)
@@ -161,7 +161,7 @@ def steps(model: ContextModel, coding: Coding, images: Sequence[Pixels]) -> Entr
     with threads_of(1):
         warm_up(of_coding(model, coding))
         for image in images:
-            data = codec.encode(image, **coding._asdict(), model=model, verify=False, report=encoding)
+            data = codec.encode(image, **coding.options, model=model, verify=False, report=encoding)
             codec.decode_details(data, model=model, report=decoding)
     pixels = pixel_count(images)
     bits, encode = _by_level(encoding.costs)
@@ -193,7 +193,7 @@ def _by_level(costs: Sequence[SegmentCost]) -> tuple[dict[int, float], dict[int,
 def preview(model: ContextModel, coding: Coding, image: Pixels, threads: int, repeats: int) -> Entry:
     """Seconds of a preview from the first bytes of a file, and of decoding all of it; none for files too small."""
     with threads_of(threads):
-        data = codec.encode(image, **coding._asdict(), model=model, verify=False)
+        data = codec.encode(image, **coding.options, model=model, verify=False)
         size = round(PREVIEW_SHARE * len(data))
         entry: Entry = {"codec": name_of(coding), "threads": threads, "bytes": len(data), "preview_bytes": size}
         if is_webp(data) or size < codec.info(data)["header_bytes"] + LEAST_PREVIEW:
@@ -217,7 +217,7 @@ def growth(
     picture.save(photo, compress_level=1)
     coder = of_coding(model or registry.default(picture.width * picture.height), coding)
     timings = throughput(coder, [np.asarray(picture)], thread_count(), repeats)
-    chosen = [f"--{name}={value}" for name, value in coding._asdict().items()]
+    chosen = [f"--{name}={value}" for name, value in coding.options.items()]
     verified: list[str | Path] = ["encode", photo, "-o", coded, *chosen]
     commands: list[list[str | Path]] = [
         [*verified, "--no-verify"],

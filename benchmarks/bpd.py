@@ -119,7 +119,7 @@ def _files(model: ContextModel, coding: Coding, webp: bool) -> Contender:
 
 
 def _archive(model: ContextModel, coding: Coding, webp: bool) -> Contender:
-    name, options = name_of(coding, "archive"), {**coding._asdict(), "model": model, "webp": webp}
+    name, options = name_of(coding, "archive"), {**coding.options, "model": model, "webp": webp}
     task = _whole(name, 2 * cost(model, coding), lambda group, _: measure_archive(group, **options))
     return Contender(name, macs_per_pixel(model, coding), ARCHIVE_IMAGES, [task])
 
@@ -183,7 +183,7 @@ def measure_files(images: Sequence[Pixels], model: ContextModel, coding: Coding,
     columns: Columns = {"bytes": [], "ideal_bits": [], "webp": []}
     for group in alike(images):
         length = CodeLength()
-        datas = codec.encode_many(group, **coding._asdict(), model=model, webp=webp, verify=False, report=length)
+        datas = codec.encode_many(group, **coding.options, model=model, webp=webp, verify=False, report=length)
         _compare(group, map(np.asarray, codec.decode_many(datas, model=model)), name_of(coding))
         stored = [is_webp(data) for data in datas]
         coded = len(stored) - sum(stored)
@@ -200,7 +200,7 @@ def measure_files(images: Sequence[Pixels], model: ContextModel, coding: Coding,
 def _bits(image: Pixels, model: ContextModel, coding: Coding) -> float:
     """What the context model took for an image whose file is a WebP; 0 where it did not try."""
     length = CodeLength()
-    codec.encode(image, **coding._asdict(), model=model, verify=False, report=length)
+    codec.encode(image, **coding.options, model=model, verify=False, report=length)
     return length.bits
 
 

@@ -126,7 +126,7 @@ def _options(workers: int) -> dict[str, Any]:
 def _archive(model: ContextModel, coding: Coding) -> Store:
     def write(folder: Path, images: Sequence[Pixels]) -> None:
         named = ((f"{number:06}.png", image) for number, image in enumerate(images))
-        (folder / "all.ddpma").write_bytes(archive.create(named, **coding._asdict(), model=model, verify=False))
+        (folder / "all.ddpma").write_bytes(archive.create(named, **coding.options, model=model, verify=False))
 
     def loader(folder: Path, workers: int) -> Any:
         dataset: archive.ArchiveDataset[Any] = archive.ArchiveDataset(

@@ -105,7 +105,7 @@ def run(
         for name, image in zip(dataset.names or (), dataset.images, strict=True)
     ]
     unit_values = work.results(units, quiet=quiet, side_by_side=True)
-    results = {**plan.coding._asdict(), "images": list(unit_values.values())}
+    results = {**plan.coding.options, "images": list(unit_values.values())}
     result = document(KIND, command, results, model=model, dataset=data)
     work.finish(result)
     return result
@@ -115,7 +115,7 @@ def _strip(
     name: str, image: Pixels, model: ContextModel, plan: Plan, *, beside: Mapping[str, Sequence[Baseline]], out: Path
 ) -> dict[str, Any]:
     """Draw strip-NAME.png, and say what is on it."""
-    data = codec.encode(image, **plan.coding._asdict(), model=model, verify=False)
+    data = codec.encode(image, **plan.coding.options, model=model, verify=False)
     sizes = sorted(min(size, len(data)) for size in plan.sizes) or budgets(
         len(data), int(codec.info(data)["header_bytes"])
     )

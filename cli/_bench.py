@@ -187,7 +187,9 @@ def _words(parameter: click.Parameter, value: Any) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    return "/".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    from ddpmcodec.codec.efforts import Coding
+
+    return f"{value.effort}/{value.levels}" if isinstance(value, Coding) else str(value)
 
 
 def refuse_existing(out: Path, kind: str, *, force: bool) -> None:

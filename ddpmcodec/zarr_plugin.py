@@ -44,7 +44,7 @@ class DdpmCodec(ArrayBytesCodec):
 
     def __post_init__(self) -> None:
         """Raises ValueError for an effort or levels that there are not, TypeError for what is no whole number."""
-        for name, value in zip(("effort", "levels"), check_coding(self.effort, self.levels), strict=True):
+        for name, value in check_coding(self.effort, self.levels).options.items():
             object.__setattr__(self, name, value)  # whole numbers of Python, which JSON takes
 
     @cached_property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ddpmcodec import _native
 from ddpmcodec._native import LEVELS
@@ -27,6 +27,11 @@ class Coding(NamedTuple):
     @classmethod
     def of(cls, header: Header | _native.FileHeader) -> Coding:
         return cls(header.effort, header.levels, header.repeats)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What a caller of `encode` chooses of it, by the names of its arguments."""
+        return {"effort": self.effort, "levels": self.levels}
 
     @property
     def steps(self) -> int:

@@ -32,7 +32,7 @@ def test_files_have_the_sizes_that_encode_gives_them(
     ended = bench("bpd", "--data", array, "--limit", 2, "--settings", "1/2,2/0", ALONE)
     names = {"ddpmcodec e1": Coding(1, 2), "ddpmcodec e2 levels 0": Coding(2, 0)}
     for row, (name, coding) in zip(ended.found["results"]["codecs"], names.items(), strict=True):
-        files = codec.encode_many(list(pictures[:2]), **coding._asdict(), model=context_model)
+        files = codec.encode_many(list(pictures[:2]), **coding.options, model=context_model)
         sizes = [len(data) for data in files]
         assert row["codec"] == name
         assert row["bytes"] == sizes
@@ -49,7 +49,7 @@ def test_beside_a_file_stand_its_ideal_code_length_and_its_overhead(
     (row,) = ended.found["results"]["codecs"]
     length = CodeLength()
     for image in pictures:
-        codec.encode(image, **QUICK._asdict(), model=context_model, verify=False, report=length)
+        codec.encode(image, **QUICK.options, model=context_model, verify=False, report=length)
     assert row["ideal"] == pytest.approx(length.bits / pictures.size)
     assert 3 * row["overhead_bytes"] == pytest.approx(sum(row["bytes"]) - length.bits / 8)
     assert (row["webp"], row["overhead_bytes"] > 8) == (0, True)
@@ -70,8 +70,8 @@ def test_what_was_coded_in_vain_does_not_count(
     pictures: np.ndarray, context_model: ContextModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     length = CodeLength()
-    codec.encode(pictures[1], **QUICK._asdict(), model=context_model, verify=False, report=length)
-    second = codec.encode(pictures[1], **QUICK._asdict(), model=context_model)
+    codec.encode(pictures[1], **QUICK.options, model=context_model, verify=False, report=length)
+    second = codec.encode(pictures[1], **QUICK.options, model=context_model)
     monkeypatch.setattr(bpd, "is_webp", lambda data: data != second)
     found = bpd.measure_files(list(pictures), context_model, QUICK)
     assert found["webp"] == [True, False, True]
@@ -85,7 +85,7 @@ def test_archives_have_the_size_that_create_gives_them(
     _, row = ended.found["results"]["codecs"]
     named = [(str(i), image) for i, image in enumerate(pictures)]
     assert row["codec"] == "ddpmcodec archive e1 levels 0"
-    assert row["bytes"] == [len(archive.create(named, **QUICK._asdict(), model=context_model))]
+    assert row["bytes"] == [len(archive.create(named, **QUICK.options, model=context_model))]
     assert row["bits_per_dim"] == {"mean": 8 * row["bytes"][0] / pictures.size, "standard_error": None}
     assert "ideal" not in row
 

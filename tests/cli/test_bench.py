@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from ddpmcodec.cli import _bench, bench
+from ddpmcodec.codec.efforts import Coding
 
 
 @pytest.mark.parametrize("command", [*bench.bench.commands])
@@ -65,4 +66,4 @@ def test_numbers_are_separated_by_commas_and_each_counts_once() -> None:
     assert _bench.numbers(1)("3, 3,4") == (3, 4)
     assert _bench.reals(0.1)("0.5,2") == (0.5, 2.0)
     assert _bench.numbers(1, none=True)("") == ()
-    assert _bench.codings()("2/0, 1/5,2/0") == ((2, 0), (1, 5))
+    assert _bench.codings()("2/0, 1/5,2/0") == (Coding(2, 0), Coding(1, 5))
