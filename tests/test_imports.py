@@ -90,6 +90,7 @@ LAYERS = {
     "models": {"format"},
     "images": {"format"},
     "metadata": {"format"},
+    "png": {"format"},
     "format": set(),
 }
 

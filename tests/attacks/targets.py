@@ -67,11 +67,10 @@ def picture(mode: str = "RGB", width: int = 11, height: int = 9, noise: int = 24
     return image.convert(mode, dither=Image.Dither.NONE) if mode == "1" else image.convert(mode)
 
 
-def flat_picture(mode: str = "RGBA") -> Image.Image:
-    """One that WebP makes smaller."""
-    image = Image.new(mode, (30, 20), 255 if mode == "L" else (250, 120, 7, 255)[: len(mode)])
-    image.paste(0 if mode == "L" else (0, 0, 90, 128)[: len(mode)], (4, 5, 20, 9))
-    return image
+def woven_picture(mode: str = "RGBA") -> Image.Image:
+    """One that WebP makes smaller: it repeats itself, but not from pixel to pixel."""
+    colours = np.random.Generator(np.random.Philox(6)).integers(0, 256, (5, 6, len(mode)), dtype=np.uint8)
+    return Image.fromarray(np.tile(colours, (4, 5, 1)).squeeze())
 
 
 def sparse_picture(width: int, height: int) -> Image.Image:
@@ -100,14 +99,15 @@ def opened(data: bytes) -> Image.Image:
 def settings(tile_pixels: int, webp: bool = False, single: int | None = None) -> Iterator[None]:
     """Tiles have so many pixels at most, and images of more (or more than `single`) are cut into them; lossless WebP is
     used where it is smaller, or never."""
-    before = tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, graphics.fits_webp
-    tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS = tile_pixels if single is None else single, tile_pixels
+    before = tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, tiles.REPEATS_TILE_PIXELS, graphics.fits_webp
+    tiles.SINGLE_STREAM_PIXELS = tile_pixels if single is None else single
+    tiles.TILE_PIXELS = tiles.REPEATS_TILE_PIXELS = tile_pixels
     if not webp:
         graphics.fits_webp = lambda planes: False
     try:
         yield
     finally:
-        tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, graphics.fits_webp = before
+        tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, tiles.REPEATS_TILE_PIXELS, graphics.fits_webp = before
 
 
 @cache
@@ -161,7 +161,7 @@ def file_seeds() -> Iterator[Seed]:
             data = codec.encode(image, effort=effort, levels=levels, model=context_model())
         yield Seed(name, FILE, data, {"": facts(image)})
     for mode in ("RGBA", "L"):
-        image = with_metadata(flat_picture(mode))
+        image = with_metadata(woven_picture(mode))
         with settings(1 << 20, webp=True):
             yield Seed(f"WebP {mode}", FILE, codec.encode(image, model=context_model()), {"": facts(image)})
 
@@ -196,7 +196,7 @@ def archive_seeds(folder: str) -> Iterator[Seed]:
     small = {f"{n:02}.png": picture("RGB", 6, 5, 24 + n) for n in range(5)}
     kinds = {f"modes/{mode}.png": picture(mode, 7, 6) for mode in ("L", "RGB", "LA", "RGBA", "1")}
     kinds["modes/RGBA.png"] = with_metadata(kinds["modes/RGBA.png"])
-    files = {"flat.png": with_metadata(flat_picture("RGBA")), "large.png": picture("RGB", 70, 68)}
+    files = {"flat.png": with_metadata(woven_picture("RGBA")), "large.png": picture("RGB", 70, 68)}
     made: dict[str, tuple[dict[str, Image.Image], dict[str, Any]]] = {
         "runs": (small | kinds, {"model": context_model()}),
         "runs with levels": (small | kinds, {"model": context_model(), "levels": 5, "effort": 3}),

@@ -373,8 +373,8 @@ def test_warnings_of_pillow_are_not_printed(photo: Path) -> None:
     assert ended.stderr == b""
 
 
-def test_what_is_stored_as_webp_is_called_so(encode: Any, photo: Path) -> None:
-    Image.new("RGB", (200, 100), "teal").save(photo)
+def test_what_is_stored_as_webp_is_called_so(encode: Any, photo: Path, drawing: np.ndarray) -> None:
+    Image.fromarray(drawing).save(photo)
     assert encode(photo).stderr.endswith(", lossless WebP\n")
 
 

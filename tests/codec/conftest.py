@@ -35,6 +35,7 @@ def small_tiles_of(pixels: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tiles, "SINGLE_STREAM_PIXELS", pixels)
         patch.setattr(tiles, "TILE_PIXELS", pixels)
+        patch.setattr(tiles, "REPEATS_TILE_PIXELS", pixels)
         yield
 
 

@@ -49,5 +49,5 @@ def header_of(data: bytes) -> Header:
         found.mode, found.width, found.height, found.effort, found.levels, found.model_number, found.model_id,
         found.kind, found.mean_colour, found.orientation, found.alpha_length, found.metadata_length,
         found.frame_length, found.recipe_length, found.kept_length,
-        0 if index else found.payload_length, found.state_bytes, index,
+        0 if index else found.payload_length, found.state_bytes, found.repeats, index,
     )  # fmt: skip
