@@ -56,7 +56,8 @@ CRC32_BYTES: int
 MAX_VARINT_BYTES: int
 SEGMENTS_OF_LEVEL: int  # segments of a tile to a noise level
 SEGMENTS_OF_EXACT: int  # segments of a tile from the last level to exact pixels
-SEGMENTS_OF_JPEG: int  # segments of a tile of JPEG coefficients
+SEGMENTS_OF_JPEG: int  # segments of the coarsest level of a tile of JPEG coefficients; each finer one is a segment
+MOST_JPEG_LEVELS: int  # besides the exact one
 ARCHIVE_MAGIC: bytes
 ARCHIVE_VERSION: int
 BLOCK_MARK: bytes
@@ -96,6 +97,10 @@ class Coefficients:
     @property
     def factors(self) -> list[tuple[int, int]]:
         """Sampling factors of each component, horizontal and vertical."""
+
+    @property
+    def suited_levels(self) -> int:
+        """How many levels of cells are coded before the exact one, if nobody says."""
 
     @property
     def steps(self) -> list[NDArray[np.uint16]]:
@@ -398,7 +403,12 @@ class CoefficientTile:
     """A tile of the coefficients of a JPEG file that is encoded."""
 
     def __init__(
-        self, model: CoefficientModel, effort: int, image: Coefficients, box: tuple[int, int, int, int]
+        self,
+        model: CoefficientModel,
+        effort: int,
+        levels: int,
+        image: Coefficients,
+        box: tuple[int, int, int, int],
     ) -> None:
         """box: left, top, right, bottom. Raises FormatError unless it is one of whole MCUs."""
     def advance(self, segment: int, seconds: float) -> bool:

@@ -14,12 +14,12 @@ from ddpmcodec._native import (
     CRC16_BYTES,
     CRC32_BYTES,
     RECIPE_TAG,
-    SEGMENTS_OF_JPEG,
     CoefficientModel,
     CoefficientTile,
     Container,
 )
 from ddpmcodec.codec.batching import Progress
+from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.passes import CALL_SECONDS
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format.ddpm import assemble, crc16
@@ -43,11 +43,12 @@ class JpegFacts(NamedTuple):
 
 
 def encode_jpeg(
-    jpeg: bytes, facts: JpegFacts, model: CoefficientModel, effort: int, side: int | None, progress: Progress | None
+    jpeg: bytes, facts: JpegFacts, model: CoefficientModel, coding: Coding, side: int | None, progress: Progress | None
 ) -> bytes | None:
     """Return the .ddpm file of a JPEG file, or None if it cannot be rebuilt from coefficients.
 
     Parameters:
+        coding: with levels, as many are taken as suit the JPEG's steps.
         side: of square tiles, if the caller chose it.
         progress: called with the pixels' worth of work done since the last call.
     """
@@ -57,7 +58,7 @@ def encode_jpeg(
         return None
     if (image.width, image.height) != (facts.width, facts.height):
         return None
-    header = _header(facts, image, model, effort, side)
+    header = _header(facts, image, model, coding, side)
     chunks = _encoded(image, header, model, progress)
     return assemble(header, crc16(frame).to_bytes(CRC16_BYTES, "little") + frame, chunks, _deflated(recipe))
 
@@ -71,11 +72,12 @@ def length_of(file: Container) -> int | None:
 
 
 def _header(
-    facts: JpegFacts, image: _native.Coefficients, model: CoefficientModel, effort: int, side: int | None
+    facts: JpegFacts, image: _native.Coefficients, model: CoefficientModel, coding: Coding, side: int | None
 ) -> Header:
+    levels = image.suited_levels if coding.levels else 0
     horizontal, vertical = (max(factors) * BLOCK_SIDE for factors in zip(*image.factors, strict=True))
     return Header(
-        facts.mode, facts.width, facts.height, effort, 0, model.number, short_id(model), kind=COEFFICIENTS,
+        facts.mode, facts.width, facts.height, coding.effort, levels, model.number, short_id(model), kind=COEFFICIENTS,
         orientation=facts.orientation, frame_length=1, recipe_length=1,
         index=plan_jpeg_index(facts.width, facts.height, (horizontal, vertical), side),
     )  # fmt: skip
@@ -89,20 +91,21 @@ def _encoded(
     def encode_tile(box: Box) -> Sequence[bytes]:
         rows, columns = box
         corners = columns.start, rows.start, columns.stop, rows.stop
-        tile = CoefficientTile(model, header.effort, image, corners)
-        for segment in range(SEGMENTS_OF_JPEG):
-            _run(tile, segment + 1, _pixels(corners), progress)
+        tile = CoefficientTile(model, header.effort, header.levels, image, corners)
+        share = _pixels(corners) / header.segments
+        for segment in range(header.segments):
+            _run(tile, segment + 1)
+            if progress is not None:
+                progress(share)
         return tile.chunks()
 
     tiles = run_all(encode_tile, header.boxes(), side_by_side(TILE_PIXELS))
     return [chunk for segment in zip(*tiles, strict=True) for chunk in segment]
 
 
-def _run(tile: CoefficientTile, segment: int, pixels: int, progress: Progress | None) -> None:
+def _run(tile: CoefficientTile, segment: int) -> None:
     while not tile.advance(segment, CALL_SECONDS):
         stop_if_abandoned()
-    if progress is not None:
-        progress(pixels / SEGMENTS_OF_JPEG)
 
 
 def _pixels(box: tuple[int, int, int, int]) -> int:

@@ -116,7 +116,7 @@ class Header:
     def segments(self) -> int:
         """Segments of a tile, or of a single stream."""
         if self.kind == COEFFICIENTS:
-            return SEGMENTS_OF_JPEG
+            return SEGMENTS_OF_JPEG + self.levels
         return SEGMENTS_OF_EXACT + SEGMENTS_OF_LEVEL * self.levels
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ddpmcodec._native import MAX_CHUNKS, SEGMENTS_OF_JPEG
+from ddpmcodec._native import MAX_CHUNKS, MOST_JPEG_LEVELS, SEGMENTS_OF_JPEG
 from ddpmcodec.errors import ImageError
 from ddpmcodec.format.header import Index
 
@@ -42,7 +42,7 @@ def plan_jpeg_index(width: int, height: int, mcu: tuple[int, int], side: int | N
         return _best_grid(width, height, (lambda _: mcu[0], lambda _: mcu[1]), TILE_PIXELS)
     tile_width, tile_height = (_rounded_up(side, step) for step in mcu)
     tiles = -(-width // tile_width) * -(-height // tile_height)
-    if tiles * SEGMENTS_OF_JPEG > MAX_CHUNKS:
+    if tiles * (SEGMENTS_OF_JPEG + MOST_JPEG_LEVELS) > MAX_CHUNKS:
         raise ImageError(f"{tiles} tiles have more than {MAX_CHUNKS} chunks: take larger tiles")
     return Index(min(tile_width, width), min(tile_height, height))
 

@@ -1,6 +1,7 @@
-"""Models of JPEG coefficients as files: networks of luma and of chroma, of two efforts, in integers.
+"""Models of JPEG coefficients as files: networks of luma and of chroma, of two efforts and of finer levels, in
+integers.
 
-    <effort>.<luma|chroma>.<layer>.<tensor>
+    <effort or refine>.<luma|chroma>.<layer>.<tensor>
 
 `_core/jpeg/coefficient_model.cpp` reads them. The metadata hold the sha256 of what each network computes for seeded
 inputs: a machine that computes something else must not code.
@@ -20,7 +21,7 @@ from ddpmcodec._native import CoefficientModel
 from ddpmcodec.format import model_file
 
 KIND = "jpeg"
-NETWORKS = ("1.luma", "1.chroma", "2.luma", "2.chroma")
+NETWORKS = ("1.luma", "1.chroma", "2.luma", "2.chroma", "refine.luma", "refine.chroma")
 
 
 def pack(tensors: Mapping[str, NDArray[Any]], name: str, training: Mapping[str, Any] | None = None) -> bytes:

@@ -33,7 +33,7 @@ def test_a_jpeg_is_stored_and_given_back(ddpm: Any, jpeg: Path) -> None:
     assert ddpm("test", file).stdout.decode().endswith("ok\n")
     said = ddpm("info", file).stdout.decode()
     assert f"JPEG coefficients, {jpeg.stat().st_size} bytes" in said
-    assert re.search(r"segments +(\d+, ){8}\d+ bytes", said)
+    assert re.search(r"segments +(\d+, ){8,}\d+ bytes", said)
 
 
 def test_original_goes_beside_the_file_and_takes_the_place_of_none(ddpm: Any, jpeg: Path) -> None:

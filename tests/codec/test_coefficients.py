@@ -16,7 +16,7 @@ from ddpmcodec.codec.stream_decoder import ProgressiveDecoder
 from ddpmcodec.errors import FormatError, TruncatedError
 from ddpmcodec.parallel import threads_of
 
-SEGMENTS = 9
+SEGMENTS = 9  # of the coarsest level
 KINDS = {
     "4:2:0": jpeg_of(quality=85),
     "4:4:4": jpeg_of(quality=95, subsampling=0),
@@ -26,8 +26,8 @@ KINDS = {
 }
 
 
-def file_of(kind: str) -> bytes:
-    return encoded(KINDS[kind], tile=64 if kind == "tiles" else None)
+def file_of(kind: str, levels: int = 2) -> bytes:
+    return encoded(KINDS[kind], tile=64 if kind == "tiles" else None, levels=levels)
 
 
 def psnr(shown: np.ndarray, expected: np.ndarray) -> float:
@@ -43,11 +43,13 @@ def pixels(jpeg: bytes) -> np.ndarray:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_pictures_of_prefixes_grow_better(kind: str) -> None:
     data, expected = file_of(kind), pixels(KINDS[kind])
-    qualities = []
-    for step in range(1, SEGMENTS + 1):
+    qualities, steps = [], codec.info(data)["steps"]
+    assert steps > SEGMENTS
+    for step in range(1, steps + 1):
         prefix = codec.truncate(data, step=step)
         preview = decode_details(prefix, partial=True)
-        assert (preview.steps_done, preview.exact) == (step, step == SEGMENTS)
+        assert preview.steps_done >= step  # high frequencies may take no bytes
+        assert preview.exact == (step == steps)
         qualities.append(psnr(np.asarray(preview.image), expected))
     assert qualities == sorted(qualities)
     assert qualities[0] > 15
@@ -75,9 +77,15 @@ def test_any_prefix_shows_the_whole_picture_upright() -> None:
 def test_bytes_that_arrive_become_pictures() -> None:
     data, decoder = file_of("4:2:0"), ProgressiveDecoder()
     shown = [decoder.feed(data[start : start + 500]) for start in range(0, len(data), 500)]
-    assert sum(image is not None for image in shown) >= SEGMENTS - 1
+    assert sum(image is not None for image in shown) >= 5
     assert decoder.complete
     assert decoder.close() == codec.decode(data)
+
+
+def test_unless_levels_are_asked_for_a_frequency_is_sent_at_once() -> None:
+    data = encoded(KINDS["4:2:0"])
+    assert codec.info(data)["steps"] == SEGMENTS
+    assert codec.decode_original(data) == KINDS["4:2:0"]
 
 
 def test_a_lossy_file_is_whole_segments() -> None:
@@ -130,7 +138,7 @@ def test_a_part_is_that_of_the_picture(kind: str) -> None:
 def test_information_counts_segments_as_steps() -> None:
     facts = codec.info(file_of("tiles"))
     assert {key: facts[key] for key in ("coding", "effort", "levels", "steps", "model", "segments")} == {
-        "coding": "JPEG coefficients", "effort": 2, "levels": None, "steps": 9, "model": "jpeg", "segments": 9,
+        "coding": "JPEG coefficients", "effort": 2, "levels": None, "steps": 11, "model": "jpeg", "segments": 11,
     }  # fmt: skip
 
 

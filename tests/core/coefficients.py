@@ -18,10 +18,14 @@ ZIGZAG = sorted(range(64), key=lambda k: (k // 8 + k % 8, k // 8 if (k // 8 + k 
 Component = tuple[list[int], NDArray[np.int16]]  # steps by rank, [rows, columns, rank]
 
 
-def network(role: str, width: int = 32, depth: int = 2, seed: int = 1) -> dict[str, Any]:
+def network(key: str, width: int = 32, depth: int = 2, seed: int = 1) -> dict[str, Any]:
     """The tensors of a network with random weights."""
     r = np.random.default_rng(seed)
+    kind, role = key.split(".")
     inputs, conditions = SHAPES[role]
+    outputs = OUTPUTS
+    if kind == "refine":
+        conditions, outputs = conditions // CONDITIONS * 64, 3  # no flags
 
     def layer(name: str, rows: int, columns: int, factor: float) -> dict[str, Any]:
         weight = r.integers(-127, 128, (rows, columns), np.int8)
@@ -30,12 +34,12 @@ def network(role: str, width: int = 32, depth: int = 2, seed: int = 1) -> dict[s
     def integers(size: int, *shape: int) -> NDArray[np.int16]:
         return r.integers(-size, size + 1, shape).astype(np.int16)
 
-    tensors = layer("stem", width, inputs, 0.01) | layer("head", OUTPUTS, width, 0.003)
-    tensors |= layer("skip", OUTPUTS, inputs, 0.003)
+    tensors = layer("stem", width, inputs, 0.01) | layer("head", outputs, width, 0.003)
+    tensors |= layer("skip", outputs, inputs, 0.003)
     tensors |= {"stem.gain": integers(2000, conditions, width) + 4096, "stem.bias": integers(1000, conditions, width)}
     for k in range(depth):
         tensors |= layer(f"block{k}", width, width, 0.002) | {f"block{k}.bias": integers(500, conditions, width)}
-    tensors["head.bias"] = np.tile(F([-9, 0, 3, 0, 9, -9, 0, 45, 52, 60]), (conditions, 1))
+    tensors["head.bias"] = np.tile(F([-9, 0, 3, 0, 9, -9, 0, 45, 52, 60][:outputs]), (conditions, 1))
     for name, sums in (("linear", LINEAR), ("magnitude", MAGNITUDES)):
         shape = (conditions, sums, WEIGHTS)
         tensors[f"{name}.gap"] = r.integers(0, 8, shape).astype(np.uint8)
@@ -51,7 +55,7 @@ def tensors() -> dict[str, Any]:
     return {
         f"{key}.{name}": tensor
         for seed, key in enumerate(jpeg.NETWORKS)
-        for name, tensor in network(key[2:], seed=seed).items()
+        for name, tensor in network(key, seed=seed).items()
     }
 
 

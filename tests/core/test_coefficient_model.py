@@ -52,7 +52,7 @@ def test_a_flipped_bit_is_noticed() -> None:
         ("2.chroma.block1.bias", None, "block1.bias"),
         ("1.luma.stem.gain", np.zeros((68, 16), np.int16), "stem.gain"),
         ("1.luma.linear.weight", np.zeros((68, 5, 64), np.int8), "linear.weight"),
-        ("2.luma.magnitude.gap", np.zeros((68, 16, 63), np.uint8), "magnitude.gap"),
+        ("2.luma.magnitude.gap", np.zeros((68, 16, 65), np.uint8), "predictor"),
     ],
 )
 def test_tensors_that_are_missing_or_others_are_refused(name: str, tensor: Any, word: str) -> None:

@@ -32,25 +32,40 @@ SAMPLINGS = {
 }
 
 
-def coded(components: Sequence[Component], effort: int = 2) -> list[bytes]:
-    chunks, bits = testing.encode_coefficients(MODEL, effort, list(components))
+def coded(components: Sequence[Component], effort: int = 2, levels: int = 0) -> list[bytes]:
+    chunks, bits = testing.encode_coefficients(MODEL, effort, list(components), levels=levels)
     assert abs(8 * sum(map(len, chunks)) - bits) < 120  # the state, its size, and its check
     return list(chunks)
 
 
-def decoded(components: Sequence[Component], chunks: Sequence[bytes], *, is_cut: bool = False) -> Any:
-    return testing.decode_coefficients(MODEL, 2, geometry(components), list(chunks), is_cut)
+def decoded(components: Sequence[Component], chunks: Sequence[bytes], *, is_cut: bool = False, levels: int = 0) -> Any:
+    return testing.decode_coefficients(MODEL, 2, geometry(components), list(chunks), is_cut, levels=levels)
 
 
-def is_coded_exactly(components: Sequence[Component]) -> bool:
-    values, done, ended_well = decoded(components, coded(components))
+def is_coded_exactly(components: Sequence[Component], levels: int = 0) -> bool:
+    values, done, ended_well = decoded(components, coded(components, levels=levels), levels=levels)
     same = all(np.array_equal(a, b) for a, (_, b) in zip(values, components, strict=True))
-    return same and ended_well and done == len(SEGMENTS) - 1
+    return same and ended_well and done == len(SEGMENTS) - 1 + levels
 
 
+@pytest.mark.parametrize("levels", [0, 2])
 @pytest.mark.parametrize("sizes", SAMPLINGS.values(), ids=SAMPLINGS)
-def test_components_of_any_sampling_are_coded(sizes: list[tuple[int, int]]) -> None:
-    assert is_coded_exactly(drawn(sizes))
+def test_components_of_any_sampling_are_coded(sizes: list[tuple[int, int]], levels: int) -> None:
+    assert is_coded_exactly(drawn(sizes), levels)
+
+
+@pytest.mark.parametrize("levels", [1, 3])
+def test_levels_show_the_nearest_cells(levels: int) -> None:
+    components = drawn(SAMPLINGS["4:2:0"], 8000)
+    chunks = coded(components, levels=levels)
+    for done in range(levels):
+        values, segments, _ = decoded(components, chunks[: 9 + done], levels=levels)
+        assert segments == 9 + done
+        for found, (steps, exact) in zip(values, components, strict=True):
+            coarsest = np.array([max(k for k in range(levels + 1) if 3**k * step <= 27 or not k) for step in steps])
+            width = 3 ** np.minimum(coarsest, levels - done)
+            assert not (found % width).any()
+            assert (np.abs(found - exact) <= width // 2).all()
 
 
 def test_the_coefficients_of_a_picture_are_coded() -> None:
@@ -103,19 +118,19 @@ def test_a_chunk_that_is_cut_shows_what_it_has() -> None:
     assert found[..., 10:15].any()
 
 
-@pytest.mark.parametrize("largest", [90, 30000])
-def test_damaged_chunks_end_in_an_error_or_are_noticed(largest: int) -> None:
+@pytest.mark.parametrize(("largest", "levels"), [(90, 0), (30000, 0), (9000, 2)])
+def test_damaged_chunks_end_in_an_error_or_are_noticed(largest: int, levels: int) -> None:
     components = drawn(SAMPLINGS["4:2:0"], largest)
-    chunks = coded(components)
+    chunks = coded(components, levels=levels)
     r = np.random.default_rng(5)
     for _ in range(100):
         damaged = list(chunks)
-        k = int(r.integers(9))
+        k = int(r.integers(len(chunks)))
         data = bytearray(damaged[k])
         data[r.integers(len(data))] ^= 1 << r.integers(8)
         damaged[k] = bytes(data[: len(data) - r.integers(6)])
         try:
-            _, _, ended_well = decoded(components, damaged)
+            _, _, ended_well = decoded(components, damaged, levels=levels)
         except DdpmError:
             continue
         assert not ended_well

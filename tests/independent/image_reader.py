@@ -132,7 +132,7 @@ def read_image(data: bytes) -> Image:
     require(kind < len(KINDS) and bits == 8 and bool(kind) == bool(coding & EXTENDED), f"kind {kind}, {bits} bits")
     is_file, is_coded = kind in (1, 2), kind == 3  # a file of another format, or coefficients
     require(effort == 0 if is_file else 1 <= effort <= 3, f"effort {effort}")
-    require(levels == 0 if kind else levels in LEVELS, f"{levels} levels")
+    require(levels <= 3 if kind == 3 else levels == 0 if kind else levels in LEVELS, f"{levels} levels")
     require(repeats <= (kind == 0), "repeats")
     stored, tiled, has_alpha = KINDS[kind], bool(flags & TILED), mode in (2, 3)
     require(not (tiled and is_file) and not (kind > 1 and mode > 1), f"flags {flags}, kind {kind}")
@@ -148,7 +148,7 @@ def read_image(data: bytes) -> Image:
     require((ALPHA in sections) == (has_alpha and not stored), "an alpha section that should not be there, or should")
     require(is_coded == (FRAME in sections) == (RECIPE in sections), "a frame or a recipe too many, or too few")
     tiles, lengths, checks, state = 1, (0,), (), 4
-    segments = SEGMENTS_OF_JPEG if is_coded else sum(SEGMENTS_OF_STEPS[levels])
+    segments = SEGMENTS_OF_JPEG + levels if is_coded else sum(SEGMENTS_OF_STEPS[levels])
     require(tiled or is_file or width * height <= 1 << 21, "one tile of too many pixels")
     if tiled or is_coded:
         tile = (cursor.varint(), cursor.varint()) if tiled else (width, height)
@@ -258,7 +258,7 @@ def describe_image(image: Image, size: int) -> dict[str, Any]:
 
 def steps_of(image: Image) -> int | None:
     if image.stored == "coefficients":
-        return SEGMENTS_OF_JPEG
+        return SEGMENTS_OF_JPEG + image.levels
     return None if image.stored else len(SEGMENTS_OF_STEPS[image.levels])
 
 

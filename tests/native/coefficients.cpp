@@ -30,7 +30,7 @@ JpegComponent component_of(int rows, int columns, const std::vector<uint16_t>& s
 }
 
 // components: steps by rank, and int16 [rows, columns, rank]. Returns the chunks and the ideal code length in bits.
-nb::tuple encode(const CoefficientModel& model, int effort, const std::vector<std::tuple<std::vector<uint16_t>, Values>>& components) {
+nb::tuple encode(const CoefficientModel& model, int effort, const std::vector<std::tuple<std::vector<uint16_t>, Values>>& components, int levels) {
     Coefficients tile;
     for (const auto& [steps, values] : components) {
         tile.components.push_back(component_of(int(values.shape(0)), int(values.shape(1)), steps));
@@ -40,9 +40,9 @@ nb::tuple encode(const CoefficientModel& model, int effort, const std::vector<st
     double bits = 0;
     {
         nb::gil_scoped_release unlocked;
-        CoefficientPass pass(model.networks(effort), tile);
+        CoefficientPass pass(model.networks(effort), tile, levels);
         pass.encode();
-        pass.advance(JPEG_SEGMENTS);
+        pass.advance(pass.segments());
         chunks = pass.chunks(), bits = pass.bits();
     }
     nb::list list;
@@ -53,10 +53,10 @@ nb::tuple encode(const CoefficientModel& model, int effort, const std::vector<st
 // components: steps by rank, rows, columns. Returns values of all components, segments that are done, and whether all ended well. is_cut: the
 // last chunk may be. with_means: conditional means stand for coefficients that are not known.
 nb::tuple decode(const CoefficientModel& model, int effort, const std::vector<std::tuple<std::vector<uint16_t>, int, int>>& components,
-                 const std::vector<nb::bytes>& chunks, bool is_cut, bool with_means) {
+                 const std::vector<nb::bytes>& chunks, bool is_cut, bool with_means, int levels) {
     Coefficients tile;
     for (const auto& [steps, rows, columns] : components) tile.components.push_back(component_of(rows, columns, steps));
-    CoefficientPass pass(model.networks(effort), tile);
+    CoefficientPass pass(model.networks(effort), tile, levels);
     for (size_t k = 0; k < chunks.size(); k++) {
         CoefficientChunk chunk = parse_coefficient_chunk(bytes_of(chunks[k]), k == 0);
         const bool is_cut_here = is_cut && k + 1 == chunks.size();
@@ -79,8 +79,8 @@ nb::tuple decode(const CoefficientModel& model, int effort, const std::vector<st
 }  // namespace
 
 void bind_coefficient_parts(nb::module_& m) {
-    m.def("encode_coefficients", &encode, "model"_a, "effort"_a, "components"_a);
-    m.def("decode_coefficients", &decode, "model"_a, "effort"_a, "components"_a, "chunks"_a, "is_cut"_a = false, "with_means"_a = false);
+    m.def("encode_coefficients", &encode, "model"_a, "effort"_a, "components"_a, nb::kw_only(), "levels"_a = 0);
+    m.def("decode_coefficients", &decode, "model"_a, "effort"_a, "components"_a, "chunks"_a, "is_cut"_a = false, "with_means"_a = false, "levels"_a = 0);
 }
 
 }  // namespace ddpm

@@ -220,7 +220,7 @@ typedef struct ddpm_info {
     uint32_t bits;                    /* per sample: 8 */
     uint32_t kind;                    /* ddpm_kind, of the payload */
     uint32_t orientation;             /* 1 to 8, as EXIF counts them; the decoder turns nothing */
-    uint32_t effort, levels;          /* of the encoder; number of noise levels */
+    uint32_t effort, levels;          /* of the encoder; number of noise levels, or of a JPEG's wider cells */
     uint32_t steps;                   /* of the schedule: `levels` and 1 */
     uint32_t tile_width, tile_height; /* pixels; those of the image if it is not tiled */
     uint32_t tiles;                   /* number of tiles */

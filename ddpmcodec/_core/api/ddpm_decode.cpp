@@ -76,8 +76,7 @@ void print_info(const ddpm_info& info) {
     if (info.kind == DDPM_KIND_PIXELS || info.kind == DDPM_KIND_COEFFICIENTS) {
         const char* name = ddpm_model_name(info.model_number);
         const std::string model = name ? name : info.model_number ? "number " + std::to_string(info.model_number) : hex(info.model_id);
-        if (info.kind == DDPM_KIND_PIXELS) std::printf("noise levels: %u\n", info.levels);
-        std::printf("effort: %u\nmodel: %s\ntiles: %u of up to %u x %u\n", info.effort, model.c_str(), info.tiles, info.tile_width, info.tile_height);
+        std::printf("effort: %u\nlevels: %u\nmodel: %s\ntiles: %u of up to %u x %u\n", info.effort, info.levels, model.c_str(), info.tiles, info.tile_width, info.tile_height);
     }
     if (!info.file_length) return void(std::printf("bytes: shared with other images\n"));
     std::printf("bytes: %llu, of which header %llu and payload %llu\n", (unsigned long long)info.file_length, (unsigned long long)info.header_length, (unsigned long long)info.payload_length);

@@ -21,8 +21,8 @@ namespace {
 class PyTile {
   public:
     // box: left, top, right, bottom.
-    PyTile(const CoefficientModel& model, int effort, const Coefficients& image, const std::tuple<int, int, int, int>& box)
-        : tile_(cut_tile(image, {std::get<0>(box), std::get<1>(box), std::get<2>(box), std::get<3>(box)})), pass_(model.networks(effort), tile_) {
+    PyTile(const CoefficientModel& model, int effort, int levels, const Coefficients& image, const std::tuple<int, int, int, int>& box)
+        : tile_(cut_tile(image, {std::get<0>(box), std::get<1>(box), std::get<2>(box), std::get<3>(box)})), pass_(model.networks(effort), tile_, levels) {
         pass_.encode();
     }
     PyTile(const PyTile&) = delete;  // the pass refers to the tile
@@ -52,7 +52,7 @@ void bind_coefficients(nb::module_& m) {
         .def_prop_ro("file", [](const CoefficientModel& model) { return nb::bytes(model.file().data(), model.file().size()); })
         .def("check", [](const CoefficientModel& model, int effort) { model.networks(effort); }, "effort"_a, nb::call_guard<nb::gil_scoped_release>());
     nb::class_<PyTile>(m, "CoefficientTile", "A tile of the coefficients of a JPEG file that is encoded.")
-        .def(nb::init<const CoefficientModel&, int, const Coefficients&, const std::tuple<int, int, int, int>&>(), "model"_a, "effort"_a, "image"_a, "box"_a)
+        .def(nb::init<const CoefficientModel&, int, int, const Coefficients&, const std::tuple<int, int, int, int>&>(), "model"_a, "effort"_a, "levels"_a, "image"_a, "box"_a)
         .def("advance", &PyTile::advance, "segment"_a, "seconds"_a, nb::call_guard<nb::gil_scoped_release>())
         .def("chunks", &PyTile::chunks);
     m.def("jpeg_answers", [](const PyBytes& data, const std::string& source) {

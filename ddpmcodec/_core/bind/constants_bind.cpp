@@ -49,6 +49,7 @@ void bind_stream_constants(nb::module_& m) {
     m.attr("MAX_VARINT_BYTES") = MAX_VARINT_BYTES;
     m.attr("SEGMENTS_OF_LEVEL") = std::size(GROUPS), m.attr("SEGMENTS_OF_EXACT") = EXACT_SEGMENTS;
     m.attr("SEGMENTS_OF_JPEG") = JPEG_SEGMENTS;
+    m.attr("MOST_JPEG_LEVELS") = MOST_JPEG_LEVELS;
     nb::list levels;
     for (const Schedule& schedule : SCHEDULES) levels.append(schedule.levels);
     m.attr("LEVELS") = nb::tuple(levels);

@@ -7,6 +7,7 @@
 #include "arrays.h"
 #include "frame.h"
 #include "recipe.h"
+#include "suited_levels.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -57,6 +58,7 @@ void bind_jpeg(nb::module_& m) {
             for (const JpegComponent& component : image.components) steps.append(array_of(std::vector<uint16_t>(component.steps.begin(), component.steps.end()), {size_t(BLOCK_VALUES)}));
             return steps;
         })
+        .def_prop_ro("suited_levels", &suited_levels)
         .def("values", &values, "component"_a);
     m.def("parse_jpeg", &parsed, "file"_a);
     m.def("parse_frame", &framed, "frame"_a, "width"_a, "height"_a);

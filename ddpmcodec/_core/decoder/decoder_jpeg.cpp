@@ -43,7 +43,7 @@ bool Decoder::read_jpeg_frame() {
         verdict_.is_damaged = is_there;
         is_done_ = true;
     }
-    segments_wanted_ = plan_.step ? segments_of_steps(header, *plan_.step) : jpeg_segments_for_scale(plan_.scale);
+    segments_wanted_ = plan_.step ? segments_of_steps(header, *plan_.step) : jpeg_segments_for_scale(header, plan_.scale);
     return true;
 }
 
@@ -89,7 +89,7 @@ void Decoder::make_picture() {
 // Rebuilds the very file, if all of it was decoded.
 bool Decoder::make_original() {
     const auto recipe = container_->header().section(RECIPE);
-    if (plan_.box || segments_wanted_ < JPEG_SEGMENTS || !jpeg_->is_exact() || !container_->has(*recipe)) return false;
+    if (plan_.box || segments_wanted_ < container_->header().segments() || !jpeg_->is_exact() || !container_->has(*recipe)) return false;
     try {
         jpeg_file_ = jpeg_->original(container_->bytes(*recipe));
     } catch (const Error&) {
@@ -100,7 +100,7 @@ bool Decoder::make_original() {
 }
 
 void Decoder::judge_jpeg() {
-    verdict_.colours_exact = has_pixels_ && segments_wanted_ == JPEG_SEGMENTS && (plan_.box ? jpeg_->is_exact() : has_original_);
+    verdict_.colours_exact = has_pixels_ && segments_wanted_ == container_->header().segments() && (plan_.box ? jpeg_->is_exact() : has_original_);
     verdict_.is_damaged = jpeg_->is_damaged() || original_damaged_;
     verdict_.is_exact = verdict_.colours_exact && !verdict_.is_damaged && plan_.scale == 1;
     verdict_.steps_done = steps_of_tiles();

@@ -18,18 +18,18 @@ void JpegTile::take(const Container& container, const CoefficientNetworks& netwo
         result_.is_cut = data.state == ChunkState::CUT;
         result_.is_damaged = data.state == ChunkState::DAMAGED;
         if (result_.is_damaged || (result_.is_cut && (!container.is_final() || (!taken_ && data.bytes.size() <= MOST_STATE_BYTES)))) return;
-        extend(parse_coefficient_chunk(data.bytes, taken_ == 0), networks);
+        extend(parse_coefficient_chunk(data.bytes, taken_ == 0), networks, container.header().levels);
         target_ = taken_ + 1;
         if (result_.is_cut) return pass_->set_cut();
         taken_++;
     }
 }
 
-void JpegTile::extend(CoefficientChunk chunk, const CoefficientNetworks& networks) {
+void JpegTile::extend(CoefficientChunk chunk, const CoefficientNetworks& networks, int levels) {
     result_.words_used += chunk.words.size();
     if (pass_) return pass_->extend(chunk.words);
     values_ = cut_tile(frame_, box_);
-    pass_.emplace(networks, values_);
+    pass_.emplace(networks, values_, levels);
     pass_->decode(std::move(chunk));
     result_.has_begun = true;
 }
@@ -40,7 +40,7 @@ bool JpegTile::advance(Clock::time_point deadline) {
     result_.segments_done = pass_->segments_done();
     if (!is_done) return false;
     result_.is_exact = pass_->has_ended_well();
-    const bool has_failed = result_.segments_done < taken_ || taken_ == JPEG_SEGMENTS;
+    const bool has_failed = result_.segments_done < taken_ || taken_ == pass_->segments();
     result_.is_damaged = result_.is_damaged || (has_failed && !result_.is_exact);
     if (result_.is_exact) pass_.reset();
     return true;
@@ -67,14 +67,15 @@ PixelBox mcus_around(const PixelBox& region, const Coefficients& frame) {
             std::min(((region.right - 1) / width + 2) * width, frame.width), std::min(((region.bottom - 1) / height + 2) * height, frame.height)};
 }
 
-int jpeg_segments_for_scale(int scale) {
+int jpeg_segments_for_scale(const Header& header, int scale) {
+    if (scale == 1) return header.segments();
     const int side = std::max(1, BLOCK_SIDE / scale);  // frequencies of a small block
     int segments = 1;
     while (segments < JPEG_SEGMENTS && SEGMENT_STARTS[segments] <= ZIGZAG.rank[side - 1][side - 1]) segments++;
     return segments;
 }
 
-JpegTiles::JpegTiles(const Header& header, Coefficients frame, const std::vector<int>& numbers) : frame_(std::move(frame)), covered_(covered_by(numbers, header)) {
+JpegTiles::JpegTiles(const Header& header, Coefficients frame, const std::vector<int>& numbers) : frame_(std::move(frame)), covered_(covered_by(numbers, header)), segments_(header.segments()) {
     for (const int number : numbers) tiles_.push_back(std::make_unique<JpegTile>(number, header.tile(number), frame_));
 }
 
@@ -115,11 +116,11 @@ void JpegTiles::add_costs(const JpegTile& tile, int before, Clock::time_point be
     if (!done) return;
     const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
     const std::lock_guard<std::mutex> lock(costs_lock_);
-    costs_.push_back({0, 0, 0, seconds, 1, double(done) / JPEG_SEGMENTS, double(tile.box().pixels())});
+    costs_.push_back({0, 0, 0, seconds, 1, double(done) / segments_, double(tile.box().pixels())});
 }
 
 int JpegTiles::segments_done() const {
-    int segments = JPEG_SEGMENTS;
+    int segments = segments_;
     for (const std::unique_ptr<JpegTile>& tile : tiles_)
         if (!tile->result().is_exact) segments = std::min(segments, tile->result().segments_done);
     return segments;

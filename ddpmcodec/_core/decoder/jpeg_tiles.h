@@ -29,7 +29,7 @@ class JpegTile {
     Coefficients expected() const { return pass_ && !result_.is_exact ? pass_->expected() : values_; }
 
   private:
-    void extend(CoefficientChunk chunk, const CoefficientNetworks& networks);
+    void extend(CoefficientChunk chunk, const CoefficientNetworks& networks, int levels);
 
     const int number_;
     const PixelBox box_;
@@ -69,6 +69,7 @@ class JpegTiles {
 
     const Coefficients frame_;                 // without values
     const PixelBox covered_;                   // by all tiles
+    const int segments_;                       // of a tile
     std::vector<std::unique_ptr<JpegTile>> tiles_;
     std::vector<JpegTile*> queue_;             // tiles that are not done in this round
     std::vector<SegmentCost> costs_;
@@ -82,6 +83,6 @@ Coefficients read_frame(const Container& container);
 PixelBox mcus_around(const PixelBox& region, const Coefficients& frame);
 
 // How many segments an image of 1/scale the size needs.
-int jpeg_segments_for_scale(int scale);
+int jpeg_segments_for_scale(const Header& header, int scale);
 
 }  // namespace ddpm

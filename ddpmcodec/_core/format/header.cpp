@@ -52,8 +52,10 @@ void check_coding(const Header& header) {
     const int least = header.is_stored() ? 0 : 1, most = header.is_stored() ? 0 : MAX_EFFORT;
     if (header.effort < least || header.effort > most)
         refuse("the header claims effort " + number(header.effort) + " (" + number(least) + " to " + number(most) + " are possible)");
-    if (header.kind != Kind::PIXELS && (header.levels || header.repeats)) refuse("the header claims noise levels or repeats of what has none: the data is damaged");
-    require_levels(uint64_t(header.levels));
+    if (header.is_stored() && header.levels) refuse("the header claims levels of what has none: the data is damaged");
+    if (header.kind != Kind::PIXELS && header.repeats) refuse("the header claims repeats of what has none: the data is damaged");
+    if (!header.has_coefficients()) require_levels(uint64_t(header.levels));
+    else if (header.levels > MOST_JPEG_LEVELS) refuse("the header claims " + number(header.levels) + " levels of a JPEG: the data is damaged, or a newer ddpmcodec is needed");
     if (header.is_jpeg() && header.mode != Mode::L && header.mode != Mode::RGB)
         refuse("the header claims a JPEG of mode " + std::string(MODE_NAMES[int(header.mode)]) + ": the data is damaged");
 }
@@ -200,7 +202,7 @@ Header parse_header(Bytes data) {
     return header;
 }
 
-int Header::segments() const { return has_coefficients() ? JPEG_SEGMENTS : int(std::size(GROUPS)) * levels + EXACT_SEGMENTS; }
+int Header::segments() const { return has_coefficients() ? jpeg_segments(levels) : int(std::size(GROUPS)) * levels + EXACT_SEGMENTS; }
 
 PixelBox Header::tile(int number) const {
     const int left = number % tile_columns() * tile_width, top = number / tile_columns() * tile_height;

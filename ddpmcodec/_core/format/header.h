@@ -81,7 +81,7 @@ struct Header {
     Kind kind = Kind::PIXELS;
     int bits = 8;                                      // of a sample
     int width = 0, height = 0;                         // pixels
-    int effort = 0, levels = 0;                        // levels: number of noise levels
+    int effort = 0, levels = 0;                        // levels: of noise, or of cells that are wider than a JPEG's steps
     bool repeats = false;                              // exact pixels are first sought among repeats (repeats.h)
     int model_number = 0;                              // of an embedded model; 0: `model_id` names it
     std::array<uint8_t, MODEL_ID_BYTES> model_id{};

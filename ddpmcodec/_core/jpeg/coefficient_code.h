@@ -15,15 +15,16 @@ inline constexpr int EIGHTHS[MOST_NETWORKS] = {5, 3};  // of each network's dist
 
 // What one network says of a position, and where gradients of its code length in nats, by its outputs, are to be written.
 struct Opinion {
-    const int32_t* outputs;
+    std::span<const int32_t> outputs;
     int32_t predicted;   // what means are relative to, in 1/64
+    int sign;            // parts of a cell are multiplied by it
     float* grad_output;
 };
 
 // A network's distribution of a coefficient.
 class CoefficientDistribution {
   public:
-    explicit CoefficientDistribution(const Opinion& opinion) : opinion_(opinion), weights_(weights_of(opinion.outputs)), mixture_(mixture_of()) {}
+    explicit CoefficientDistribution(const Opinion& opinion) : opinion_(opinion), weights_(weights_of(opinion.outputs.data())), mixture_(mixture_of()) {}
 
     const Mixture& mixture() const { return mixture_; }
 
@@ -37,7 +38,7 @@ class CoefficientDistribution {
         for (int k = 0; k < COEFFICIENT_COMPONENTS; k++) {
             const double prior = double(weights_.share[k]) / double(1 << WEIGHT_BITS), share = double(posterior.share[k]) / double(1 << WEIGHT_BITS);
             const Gradients by = mixture_.gradients(k, masses, value, value, means_[k], scales_[k]);
-            const double by_scale = share * (by.scale + by.mean * double(opinion_.outputs[MEANS_AT + k]) / MEAN_UNITS);
+            const double by_scale = share * (by.scale + by.mean * double(opinion_.outputs[size_t(MEANS_AT + k)]) / MEAN_UNITS);
             grad_output[LOGITS_AT + k] = float((prior - share) * OCTAVE_SIXTEENTH);
             grad_output[MEANS_AT + k] = float(share * by.mean / MEAN_UNITS);
             grad_output[SCALES_AT + k] = float(std::clamp(by_scale, -SCALE_GRADIENT_LIMIT, SCALE_GRADIENT_LIMIT) / INDICES);
@@ -56,8 +57,8 @@ class CoefficientDistribution {
 
     Mixture mixture_of() {
         for (int k = 0; k < COEFFICIENT_COMPONENTS; k++) {
-            scales_[k] = std::clamp(opinion_.outputs[SCALES_AT + k], 0, SCALES - 1);
-            means_[k] = opinion_.predicted + ((opinion_.outputs[MEANS_AT + k] * EIGHT_SCALES[scales_[k]] + 1024) >> 11);
+            scales_[k] = std::clamp(opinion_.outputs[size_t(SCALES_AT + k)], 0, SCALES - 1);
+            means_[k] = opinion_.predicted + ((opinion_.outputs[size_t(MEANS_AT + k)] * EIGHT_SCALES[scales_[k]] + 1024) >> 11);
         }
         return Mixture(weights_, COEFFICIENT_COMPONENTS, -LARGEST_CODED, LARGEST_CODED, means_, scales_);
     }
@@ -83,7 +84,7 @@ class CoefficientCoder {
         if (reader_) is_on = reader_->slot() < on;
         take(is_on ? 0 : on, is_on ? on : (uint32_t(1) << PRECISION) - on);
         for (size_t k = 0; k < opinions.size(); k++) {
-            std::fill_n(opinions[k].grad_output, COEFFICIENT_OUTPUTS, 0.0f);
+            std::fill_n(opinions[k].grad_output, opinions[k].outputs.size(), 0.0f);
             opinions[k].grad_output[0] = float((double(shares[k]) / double(WHOLE) - is_on) / LOGIT_UNIT);
         }
         return is_on;
@@ -96,6 +97,25 @@ class CoefficientCoder {
         const int coded = code({distributions, opinions.size()}, std::clamp(value, -LARGEST_CODED, LARGEST_CODED));
         for (size_t k = 0; k < opinions.size(); k++) distributions[k]->write_gradients(coded);
         return std::abs(coded) < LARGEST_CODED ? coded : coded + escape(coded > 0, value - coded);
+    }
+
+    // Which part of its cell a coefficient is in: -1, 0 or 1. part: an encoder's.
+    int refined(std::span<const Opinion> opinions, int part) const {
+        Shares shares[MOST_NETWORKS];
+        for (size_t k = 0; k < opinions.size(); k++) set_weights(opinions[k].outputs.data(), CELL_PARTS, shares[k]);
+        const auto share = [&](int of) { return averaged(opinions.size(), [&](size_t k) { return shares[k].share[1 + of * opinions[k].sign]; }); };
+        const uint32_t below = uint32_t(share(-1)) << (PRECISION - WEIGHT_BITS), above = uint32_t(share(1)) << (PRECISION - WEIGHT_BITS);
+        const uint32_t above_at = (uint32_t(1) << PRECISION) - above;
+        if (reader_) part = reader_->slot() < below ? -1 : reader_->slot() >= above_at;
+        const uint32_t start = part < 0 ? 0 : part > 0 ? above_at : below;
+        take(start, part < 0 ? below : part > 0 ? above : above_at - below);
+        for (size_t k = 0; k < opinions.size(); k++) {
+            for (int place = 0; place < CELL_PARTS; place++) {
+                const double prior = double(shares[k].share[place]) / double(1 << WEIGHT_BITS);
+                opinions[k].grad_output[place] = float((prior - (place == 1 + part * opinions[k].sign)) * OCTAVE_SIXTEENTH);
+            }
+        }
+        return part;
     }
 
   private:

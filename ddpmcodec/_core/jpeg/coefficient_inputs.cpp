@@ -48,17 +48,18 @@ inline int32_t nearest(float x) { return std::bit_cast<int32_t>(x + 12582912.0f)
 
 }  // namespace
 
-CoefficientInputs::CoefficientInputs(const Networks& networks, JpegRole role, int condition, const JpegComponent& component,
+CoefficientInputs::CoefficientInputs(const Networks& networks, JpegRole role, int condition, const CellWidths& widths, bool is_refining,
                                      const SeenPlanes& seen, ChromaGrid grid)
-    : seen_(seen), rank_(rank_of(condition)), unit_(1.0f / float(step_of(component, rank_))),
+    : seen_(seen), rank_(rank_of(condition)), is_refining_(is_refining), unit_(1.0f / float(widths[size_t(rank_)])),
       shared_(size_t(rounded_up(role == JpegRole::LUMA ? LUMA_INPUTS : CHROMA_INPUTS, ROW_UNIT)), uint8_t(ZERO)), row_(shared_) {
     for (int j = 0; j < SEEN_BLOCKS; j++) around_[j] = (j / 3 - 1) * ptrdiff_t(seen.own->stride) + j % 3 - 1;
     std::fill_n(&shared_[INSIDE], SEEN_BLOCKS, uint8_t(ZERO + ON));
-    shared_[STEPS_AT] = uint8_t(ZERO + step_input(step_of(component, rank_)));
-    for (size_t k = 0; k < std::size(STEP_RANKS); k++) shared_[STEPS_AT + 1 + k] = uint8_t(ZERO + step_input(step_of(component, STEP_RANKS[k])));
+    const auto width_input = [&](int rank) { return uint8_t(ZERO + step_input(widths[size_t(rank)])); };
+    shared_[STEPS_AT] = width_input(rank_);
+    for (size_t k = 0; k < std::size(STEP_RANKS); k++) shared_[STEPS_AT + 1 + k] = width_input(STEP_RANKS[k]);
     if (grid != OTHER_GRID) shared_[size_t(GRID_AT + grid)] = uint8_t(ZERO + ON);
     add_windows(role, rank_);
-    const int network_condition = role == JpegRole::CR ? JPEG_CONDITIONS + condition : condition;
+    const int network_condition = conditions_before(role, is_refining) + condition;
     for (const auto& network : networks) {
         Sums& sums = sums_.emplace_back();
         const std::vector<uint64_t> weighed = network->predictors.spread(network_condition, sums.weights);
@@ -67,7 +68,7 @@ CoefficientInputs::CoefficientInputs(const Networks& networks, JpegRole role, in
     }
 }
 
-// The frequencies around that of a rank, in the own block those of lower ranks.
+// The frequencies around that of a rank.
 void CoefficientInputs::add_windows(JpegRole role, int rank) {
     const bool is_chroma = role != JpegRole::LUMA;
     luma_around_ = OTHERS + WINDOW, cb_around_ = luma_around_ + OTHER_INPUTS;
@@ -76,7 +77,7 @@ void CoefficientInputs::add_windows(JpegRole role, int rank) {
         const int u = ZIGZAG.row[rank] + k / WINDOW_SIDE - WINDOW_REACH, v = ZIGZAG.column[rank] + k % WINDOW_SIDE - WINDOW_REACH;
         if (u < 0 || v < 0 || u >= BLOCK_SIDE || v >= BLOCK_SIDE) continue;
         const uint8_t near = ZIGZAG.rank[u][v];
-        if (near < rank) own_.push_back({uint8_t(OWN_WINDOW + k), near});
+        own_.push_back({uint8_t(OWN_WINDOW + k), near});
         luma_.push_back({uint8_t(OTHERS + k), near});
         cb_.push_back({uint8_t(OTHERS + OTHER_INPUTS + k), near});
     }
@@ -85,6 +86,8 @@ void CoefficientInputs::add_windows(JpegRole role, int rank) {
 void CoefficientInputs::gather(int column, int row) {
     const size_t at = seen_.own->at(column, row);
     std::copy(shared_.begin(), shared_.end(), row_.begin());
+    const int known = seen_.own->block(at)[rank_];
+    known_sign_ = (known > 0) - (known < 0);
     gather_surroundings(column, row, at);
     gather_window(*seen_.own, at, own_);
     gather_others(at);
@@ -94,7 +97,7 @@ void CoefficientInputs::gather(int column, int row) {
     if (seen_.cb) list(*seen_.cb, at, CB_BLOCK);
 }
 
-int32_t CoefficientInputs::write(size_t network, uint8_t* inputs) const {
+CoefficientInputs::Reading CoefficientInputs::write(size_t network, uint8_t* inputs) const {
     const auto& [weights, factors] = sums_[network];
     std::copy(row_.begin(), row_.end(), inputs);
     int32_t sums[WEIGHED] = {};
@@ -103,7 +106,10 @@ int32_t CoefficientInputs::write(size_t network, uint8_t* inputs) const {
     for (int k = 0; k < MAGNITUDES; k++)
         inputs[sums_at_ + PREDICTED + k] = uint8_t(ZERO + log_input(float(sums[LINEAR + k]) * factors[LINEAR + k] + LEAST_MAGNITUDE));
     const float predicted = float(sums[0]) * factors[0] * 64.0f;
-    return nearest(std::min(std::max(predicted, -MOST_PREDICTED), MOST_PREDICTED));
+    const int sign = known_sign_ ? known_sign_ : sums[0] < 0 ? -1 : 1;
+    if (is_refining_ && sign < 0)
+        for (int k = OWN_WINDOW; k < sums_at_ + PREDICTED; k++) inputs[k] = uint8_t(2 * ZERO - inputs[k]);
+    return {nearest(std::min(std::max(predicted, -MOST_PREDICTED), MOST_PREDICTED)), sign};
 }
 
 // Which blocks around are inside, and go on.

@@ -22,15 +22,21 @@ class CoefficientInputs {
   public:
     using Networks = std::vector<std::shared_ptr<const CoefficientNetwork>>;
 
-    // condition: of the component.
-    CoefficientInputs(const Networks& networks, JpegRole role, int condition, const JpegComponent& component, const SeenPlanes& seen,
+    // What a network makes of a position besides inputs.
+    struct Reading {
+        int32_t predicted;  // the coefficient, linearly, in 1/64 of the cells' width
+        int sign;           // 1 or -1: of what is known of it, or predicted. Inputs are multiplied by it, if a cell is refined.
+    };
+
+    // condition: of the component. widths: of cells, by rank, dequantised. is_refining: cells of the coarser level are known.
+    CoefficientInputs(const Networks& networks, JpegRole role, int condition, const CellWidths& widths, bool is_refining, const SeenPlanes& seen,
                       ChromaGrid grid);
 
     size_t stride() const { return row_.size(); }
     // Gathers the position of a block.
     void gather(int column, int row);
-    // Writes the inputs of a network there. Returns its linear prediction of the coefficient, in 1/64 of the step.
-    int32_t write(size_t network, uint8_t* inputs) const;
+    // Writes the inputs of a network there.
+    Reading write(size_t network, uint8_t* inputs) const;
 
   private:
     struct WindowEntry {
@@ -49,7 +55,9 @@ class CoefficientInputs {
 
     const SeenPlanes seen_;
     const int rank_;
-    const float unit_;                                // 1 / step
+    const bool is_refining_;
+    const float unit_;                                // 1 / width of cells
+    int known_sign_ = 0;                              // of the coefficient, as far as it is known
     std::vector<uint8_t> shared_, row_;               // inputs that all positions share; of the position
     ptrdiff_t around_[SEEN_BLOCKS];                   // from a block to those around it
     std::vector<WindowEntry> own_, luma_, cb_;        // of the windows

@@ -13,9 +13,10 @@ namespace ddpm {
 
 namespace {
 
-constexpr const char *LUMA = "luma", *CHROMA = "chroma";
+// Networks have the keys <effort>.<role>, and refine.<role> those of finer levels.
+constexpr const char *LUMA = "luma", *CHROMA = "chroma", *REFINE = "refine.";
 constexpr int STORED_EFFORTS = MOST_NETWORKS;  // an effort uses its own networks and those below; higher ones all
-constexpr int SUM_WEIGHTS = 64;         // of a predictor, at most
+constexpr int MOST_SUM_WEIGHTS = 64;    // of a predictor
 constexpr int NO_WEIGHT = 255;          // in a sum of sizes
 constexpr int MOST_WEIGHT = 65535;      // of a sum: times the largest coefficient that fits int32
 constexpr float GAIN_UNIT = 1.0f / 4096, BIAS_UNIT = 1.0f / 32;
@@ -56,9 +57,9 @@ class CoefficientTensors : public NetworkTensors {
     std::vector<int16_t> integers_;
 };
 
-Network coefficient_network(CoefficientTensors& tensors, int inputs, int conditions) {
+Network coefficient_network(CoefficientTensors& tensors, int inputs, int outputs, int conditions) {
     Sizes sizes;
-    sizes.inputs = inputs, sizes.outputs = COEFFICIENT_OUTPUTS, sizes.conditions = conditions;
+    sizes.inputs = inputs, sizes.outputs = outputs, sizes.conditions = conditions;
     sizes.width = tensors.side("stem.weight", 0);
     while (sizes.depth <= LARGEST_DEPTH && tensors.has("block" + std::to_string(sizes.depth) + ".weight")) sizes.depth++;
     if (sizes.width < 1 || sizes.width > LARGEST_WIDTH || sizes.depth > LARGEST_DEPTH)
@@ -77,17 +78,17 @@ int16_t magnitude_weight(uint8_t code) {
 
 // Sums of each condition. gaps: from one entry to the next.
 struct StoredSums {
-    int count, first_lane;
+    int count, first_lane, most;  // sums of a condition; weights of a sum
     std::vector<uint8_t> gaps;
     std::vector<int16_t> weights;
     std::vector<float> factors;
 
     void add_to(Predictors& predictors, int condition) const {
         for (int sum = 0; sum < count; sum++) {
-            const size_t number = size_t(condition * count + sum), first = number * SUM_WEIGHTS;
+            const size_t number = size_t(condition * count + sum), first = number * size_t(most);
             std::vector<Predictors::Weight> placed;
             int entry = 0;
-            for (size_t k = first; k < first + SUM_WEIGHTS; k++, entry++) {
+            for (size_t k = first; k < first + size_t(most); k++, entry++) {
                 entry += gaps[k];
                 if (weights[k]) placed.push_back({entry, weights[k]});
             }
@@ -96,16 +97,24 @@ struct StoredSums {
     }
 };
 
+int weights_of(const CoefficientTensors& tensors, const std::string& name) {
+    const int most = tensors.side(name, 2);
+    if (most < 1 || most > MOST_SUM_WEIGHTS) throw std::invalid_argument("a predictor has 1 to 64 weights");
+    return most;
+}
+
 StoredSums linear_sums(CoefficientTensors& tensors, int conditions) {
-    const std::vector<int> shape = {conditions, PREDICTED, SUM_WEIGHTS};
-    return {PREDICTED, 0, tensors.bytes("linear.gap", shape), tensors.integers("linear.weight", shape),
+    const int most = weights_of(tensors, "linear.gap");
+    const std::vector<int> shape = {conditions, PREDICTED, most};
+    return {PREDICTED, 0, most, tensors.bytes("linear.gap", shape), tensors.integers("linear.weight", shape),
             tensors.floats("linear.factor", conditions, PREDICTED)};
 }
 
 StoredSums magnitude_sums(CoefficientTensors& tensors, int conditions) {
-    const std::vector<int> shape = {conditions, MAGNITUDES, SUM_WEIGHTS};
+    const int most = weights_of(tensors, "magnitude.gap");
+    const std::vector<int> shape = {conditions, MAGNITUDES, most};
     const std::vector<uint8_t> codes = tensors.bytes("magnitude.weight", shape);
-    StoredSums sums{MAGNITUDES, LINEAR, tensors.bytes("magnitude.gap", shape), {}, tensors.floats("magnitude.factor", conditions, MAGNITUDES)};
+    StoredSums sums{MAGNITUDES, LINEAR, most, tensors.bytes("magnitude.gap", shape), {}, tensors.floats("magnitude.factor", conditions, MAGNITUDES)};
     for (const uint8_t code : codes) sums.weights.push_back(magnitude_weight(code));
     for (const float factor : sums.factors)
         if (factor < 0) throw std::invalid_argument("magnitude.factor: a factor below zero");
@@ -218,16 +227,17 @@ CoefficientNetworks CoefficientModel::networks(int effort) const {
         networks.luma.push_back(network(prefix + LUMA));
         networks.chroma.push_back(network(prefix + CHROMA));
     }
+    networks.refining_luma = {network(std::string(REFINE) + LUMA)};
+    networks.refining_chroma = {network(std::string(REFINE) + CHROMA)};
     return networks;
 }
 
 std::map<std::string, std::string> CoefficientModel::answers() const {
     std::map<std::string, std::string> answers;
-    for (int effort = 1; effort <= STORED_EFFORTS; effort++)
-        for (const char* role : {LUMA, CHROMA}) {
-            const std::string key = std::to_string(effort) + "." + role;
-            answers[key] = answer_of(*made(key));
-        }
+    std::vector<std::string> sets = {REFINE};
+    for (int effort = 1; effort <= STORED_EFFORTS; effort++) sets.push_back(std::to_string(effort) + ".");
+    for (const std::string& set : sets)
+        for (const char* role : {LUMA, CHROMA}) answers[set + role] = answer_of(*made(set + role));
     return answers;
 }
 
@@ -247,10 +257,12 @@ CoefficientModel::Shared CoefficientModel::network(const std::string& key) const
 
 CoefficientModel::Shared CoefficientModel::made(const std::string& key) const {
     const bool is_luma = key.ends_with(LUMA);
-    const int conditions = is_luma ? JPEG_CONDITIONS : 2 * JPEG_CONDITIONS;
+    const bool is_refining = key.starts_with(REFINE);
+    const int conditions = (is_luma ? 1 : 2) * conditions_of(is_refining);
     try {
         CoefficientTensors tensors(file_.tensors, key);
-        Network network = coefficient_network(tensors, is_luma ? LUMA_INPUTS : CHROMA_INPUTS, conditions);
+        const int outputs = is_refining ? REFINING_OUTPUTS : COEFFICIENT_OUTPUTS;
+        Network network = coefficient_network(tensors, is_luma ? LUMA_INPUTS : CHROMA_INPUTS, outputs, conditions);
         return std::make_shared<const CoefficientNetwork>(CoefficientNetwork{std::move(network), predictors_of(tensors, is_luma, conditions)});
     } catch (const std::invalid_argument& error) {
         refuse(name_, "the network " + key + ": " + error.what() + "; export the model again");

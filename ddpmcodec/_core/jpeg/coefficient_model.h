@@ -1,4 +1,5 @@
-// Networks of JPEG coefficients as a model file: of luma and of chroma, of two efforts, with the answers that they must give.
+// Networks of JPEG coefficients as a model file: of luma and of chroma, of two efforts and of finer levels, with the answers that they
+// must give.
 #pragma once
 #include <map>
 #include <memory>
@@ -13,11 +14,18 @@
 
 namespace ddpm {
 
-inline constexpr int COEFFICIENT_OUTPUTS = 10, COEFFICIENT_COMPONENTS = 3;  // the logit of a flag, then logits, means and scales of a mixture
+// Of networks of the coarsest level: the logit of a flag, then logits, means and scales of a mixture.
+inline constexpr int COEFFICIENT_OUTPUTS = 10, COEFFICIENT_COMPONENTS = 3;
+inline constexpr int REFINING_OUTPUTS = CELL_PARTS;  // of networks of finer levels: logits of a cell's parts
 inline constexpr const char* COEFFICIENT_KIND = "jpeg";  // of a model file
 inline constexpr int PREDICTED = 5, MAGNITUDES = WEIGHED - LINEAR;          // sums of coefficients, and of their sizes
 inline constexpr int SEEN_BLOCKS = 9;                                       // 3x3 of a component itself; luma's and Cb's follow
 inline constexpr int LUMA_BLOCK = 9, CB_BLOCK = 10, MOST_SEEN_BLOCKS = 11;
+
+// Conditions of a component's networks. Finer levels have no flags.
+constexpr int conditions_of(bool is_refining) { return is_refining ? BLOCK_VALUES : JPEG_CONDITIONS; }
+// Of networks of chroma, those that precede the component's.
+constexpr int conditions_before(JpegRole role, bool is_refining) { return role == JpegRole::CR ? conditions_of(is_refining) : 0; }
 
 // Weighted sums of what a position sees, some for each condition. An entry is 64 times the number of a block, plus a rank.
 class Predictors {
@@ -58,9 +66,14 @@ struct CoefficientNetwork {
 
 inline constexpr int MOST_NETWORKS = 2;  // that predict a coefficient
 
-// The networks of an effort: those that predict the same coefficients, the better one first.
+// The networks of an effort: those that predict the same coefficients, the better one first. Finer levels have the same at each effort.
 struct CoefficientNetworks {
-    std::vector<std::shared_ptr<const CoefficientNetwork>> luma, chroma;
+    using Group = std::vector<std::shared_ptr<const CoefficientNetwork>>;
+    Group luma, chroma, refining_luma, refining_chroma;
+
+    const Group& of(JpegRole role, bool is_refining) const {
+        return role == JpegRole::LUMA ? (is_refining ? refining_luma : luma) : (is_refining ? refining_chroma : chroma);
+    }
 };
 
 // SHA-256 in hexadecimal digits of what a network and its predictors compute for seeded inputs, in up to three conditions.
@@ -80,7 +93,7 @@ class CoefficientModel {
     // Networks are made when they are first asked for, by any thread. Throws Error: ARGUMENT if there is no such effort, MODEL if networks
     // do not compute here what they must, or cannot be made.
     CoefficientNetworks networks(int effort) const;
-    // By <effort>.<role>, what all networks compute, whatever the file says.
+    // By their keys, what all networks compute, whatever the file says.
     std::map<std::string, std::string> answers() const;
 
   private:

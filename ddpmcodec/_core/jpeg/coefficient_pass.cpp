@@ -50,7 +50,8 @@ CoefficientChunk parse_coefficient_chunk(Bytes data, bool is_first) {
     return chunk;
 }
 
-CoefficientPass::CoefficientPass(CoefficientNetworks networks, Coefficients& tile) : networks_(std::move(networks)), tile_(tile) {
+CoefficientPass::CoefficientPass(CoefficientNetworks networks, Coefficients& tile, int levels)
+    : networks_(std::move(networks)), tile_(tile), levels_(levels) {
     if (tile.components.empty() || tile.components.size() > MOST_JPEG_COMPONENTS) throw std::invalid_argument("a tile has one to four components");
     for (const JpegComponent& component : tile.components) {
         const size_t values = size_t(component.columns) * size_t(component.rows) * BLOCK_VALUES;
@@ -85,9 +86,12 @@ void CoefficientPass::extend(const std::vector<uint32_t>& words) { reader_.words
 bool CoefficientPass::advance(int segment, Clock::time_point deadline) {
     if (!has_begun_) throw std::logic_error("a pass begins with encode() or decode()");
     const IeeeArithmetic arithmetic;
-    segment = std::min(segment, JPEG_SEGMENTS);
+    segment = std::min(segment, segments());
     while (done_ < segment && !ended_) {
-        if (!inputs_) plan_step();
+        if (!inputs_ && !plan_step()) {
+            finish_segment();
+            continue;
+        }
         code_wave();
         if (ended_) break;
         const CoefficientPlane& plane = planes_[size_t(steps_[step_].component)];
@@ -109,35 +113,66 @@ SeenPlanes CoefficientPass::seen_by(int component) const {
     return seen;
 }
 
-void CoefficientPass::plan_step() {
-    if (steps_.empty())
-        for (int component = 0; component < int(planes_.size()); component++) {
-            if (const int flag = flag_of(done_); flag >= 0) steps_.push_back({component, BLOCK_VALUES + flag, false});
-            for (int rank = SEGMENT_STARTS[done_]; rank < SEGMENT_STARTS[done_ + 1]; rank++) steps_.push_back({component, rank, false});
-            steps_.back().is_last = true;
+bool CoefficientPass::is_refined(int component, int rank) const {
+    return coarsest_level(step_of(tile_.components[size_t(component)], rank), levels_) > finest_level();
+}
+
+// The coarsest level goes from low ranks to high ones, finer levels from high ones, whose steps are larger, to low ones.
+void CoefficientPass::list_steps() {
+    for (int component = 0; component < int(planes_.size()); component++) {
+        const size_t before = steps_.size();
+        if (is_refining()) {
+            for (int rank = BLOCK_VALUES - 1; rank >= 0; rank--)
+                if (is_refined(component, rank)) steps_.push_back({component, rank});
+        } else {
+            if (const int flag = flag_of(done_); flag >= 0) steps_.push_back({component, BLOCK_VALUES + flag});
+            for (int rank = SEGMENT_STARTS[done_]; rank < SEGMENT_STARTS[done_ + 1]; rank++) steps_.push_back({component, rank});
         }
+        if (steps_.size() > before) steps_.back().is_last = true;
+    }
+}
+
+// Returns whether the segment has a step.
+bool CoefficientPass::plan_step() {
+    if (steps_.empty()) begin_segment();
+    if (steps_.empty()) return false;
     const Step& step = steps_[step_];
     const JpegRole role = jpeg_role(step.component);
-    const bool is_luma = role == JpegRole::LUMA;
-    const CoefficientInputs::Networks& networks = is_luma ? networks_.luma : networks_.chroma;
-    inputs_.emplace(networks, role, step.condition, tile_.components[size_t(step.component)], seen_by(step.component), grid_);
-    predicting_ = &learning_[!is_luma];
+    const CoefficientNetworks::Group& networks = networks_.of(role, is_refining());
+    CellWidths widths;
+    for (int rank = 0; rank < BLOCK_VALUES; rank++) {
+        const int step_of_rank = step_of(tile_.components[size_t(step.component)], rank);
+        rank_levels_[rank] = std::min(coarsest_level(step_of_rank, levels_), finest_level());
+        widths[size_t(rank)] = step_of_rank * cell_width(rank_levels_[rank]);
+    }
+    inputs_.emplace(networks, role, step.condition, widths, is_refining(), seen_by(step.component), grid_);
+    predicting_ = &learning_[is_refining()][role != JpegRole::LUMA];
     if (predicting_->empty())
         for (const auto& network : networks) predicting_->push_back(std::make_unique<LearningNetwork>(network->network, most_positions(planes_)));
     for (const auto& network : *predicting_) network->begin_condition();
     wave_ = 0;
+    return true;
 }
 
 int CoefficientPass::network_condition() const {
     const Step& step = steps_[step_];
-    return jpeg_role(step.component) == JpegRole::CR ? JPEG_CONDITIONS + step.condition : step.condition;
+    return conditions_before(jpeg_role(step.component), is_refining()) + step.condition;
 }
 
 void CoefficientPass::finish_step() {
     const Step step = steps_[step_];
     inputs_.reset();
-    if (step.component == LUMA && step.is_last && luma_grid_) luma_grid_->add(SEGMENT_STARTS[done_], SEGMENT_STARTS[done_ + 1]);
-    if (++step_ < steps_.size()) return;
+    if (step.component == LUMA && step.is_last && luma_grid_) luma_grid_->renew();
+    if (++step_ == steps_.size()) finish_segment();
+}
+
+void CoefficientPass::begin_segment() {
+    list_steps();
+    if (!is_refining()) return;
+    for (CoefficientPlane& plane : planes_) plane.let_all_go_on();  // finer levels have no flags
+}
+
+void CoefficientPass::finish_segment() {
     steps_.clear();
     step_ = 0;
     if (is_encoding_) ends_.push_back(symbols_.size());
@@ -156,8 +191,11 @@ void CoefficientPass::code_wave() {
     const CoefficientCoder coder(is_encoding_ ? &symbols_ : nullptr, is_encoding_ ? nullptr : &reader_);
     for (int k = 0; k < count && !ended_; k++) {
         Opinion opinions[MOST_NETWORKS];
-        for (size_t n = 0; n < networks; n++)
-            opinions[n] = {outputs[n] + k * COEFFICIENT_OUTPUTS, positions_[size_t(k)].predicted[n], (*predicting_)[n]->gradients(k)};
+        for (size_t n = 0; n < networks; n++) {
+            const size_t count_of = size_t((*predicting_)[n]->outputs());
+            const CoefficientInputs::Reading& reading = positions_[size_t(k)].readings[n];
+            opinions[n] = {{outputs[n] + size_t(k) * count_of, count_of}, reading.predicted, reading.sign, (*predicting_)[n]->gradients(k)};
+        }
         code_block(coder, positions_[size_t(k)], {opinions, networks});
         ended_ = reader_.ended;
     }
@@ -175,7 +213,7 @@ void CoefficientPass::gather_wave() {
         if (!plane.goes_on[plane.at(column, row)]) continue;
         Position position{column, row, {}};
         inputs_->gather(column, row);
-        for (size_t n = 0; n < predicting_->size(); n++) position.predicted[n] = inputs_->write(n, &rows_[n][positions_.size() * stride]);
+        for (size_t n = 0; n < predicting_->size(); n++) position.readings[n] = inputs_->write(n, &rows_[n][positions_.size() * stride]);
         positions_.push_back(position);
     }
 }
@@ -186,22 +224,32 @@ void CoefficientPass::code_block(const CoefficientCoder& coder, const Position& 
     CoefficientPlane& plane = planes_[size_t(step.component)];
     const size_t at = plane.at(position.column, position.row);
     int16_t* block = component.block(position.column, position.row);
-    const int rank = rank_of(step.condition);
-    if (step.condition >= BLOCK_VALUES) {
-        const bool goes_on = is_encoding_ && std::any_of(block + rank, block + BLOCK_VALUES, [](int16_t value) { return value != 0; });
+    const int rank = rank_of(step.condition), level = rank_levels_[rank];
+    if (step.is_flag()) {
+        const auto cell_is_set = [&](int k) { return cell_of(block[k], rank_levels_[k]) != 0; };
+        bool goes_on = false;
+        for (int k = rank; is_encoding_ && k < BLOCK_VALUES && !goes_on; k++) goes_on = cell_is_set(k);
         plane.goes_on[at] = coder.flag(opinions, goes_on);
         return;
     }
-    const int value = coder.coefficient(opinions, block[rank]);
+    int cell = is_encoding_ ? cell_of(block[rank], level) : 0;
+    if (is_refining()) {
+        const int coarser = is_encoding_ ? cell_of(block[rank], level + 1) : block[rank] / cell_width(level + 1);
+        cell = CELL_PARTS * coarser + coder.refined(opinions, cell - CELL_PARTS * coarser);
+    } else {
+        cell = coder.coefficient(opinions, cell);
+    }
+    const int value = std::clamp(cell * cell_width(level), int(INT16_MIN), int(INT16_MAX));  // no encoder has more
     if (!is_encoding_) block[rank] = int16_t(value);
-    if (value) plane.set(at, rank, value * step_of(component, rank));
+    plane.set(at, rank, value * step_of(component, rank));
 }
 
 // --- previews
 
 KnownRanks CoefficientPass::known_of(int component) const {
+    if (is_refining()) return {BLOCK_VALUES, 0};
     KnownRanks known{SEGMENT_STARTS[done_], 0};
-    for (size_t k = 0; k < step_; k++) known.ranks += steps_[k].component == component && steps_[k].condition < BLOCK_VALUES;
+    for (size_t k = 0; k < step_; k++) known.ranks += steps_[k].component == component && !steps_[k].is_flag();
     if (step_ < steps_.size() && steps_[step_].component == component && steps_[step_].condition == known.ranks) known.waves = wave_;
     return known;
 }
@@ -219,7 +267,7 @@ Coefficients CoefficientPass::expected() const {
                   seen.cb ? &planes[CB] : nullptr);
         if (component != LUMA || !luma_grid_) continue;
         luma_grid.emplace(planes[LUMA], luma_grid_->across(), luma_grid_->down());
-        luma_grid->add(0, BLOCK_VALUES);
+        luma_grid->renew();
     }
     return means;
 }
@@ -235,11 +283,11 @@ uint32_t CoefficientPass::check() const {
 }
 
 bool CoefficientPass::has_ended_well() const {
-    return !is_encoding_ && done_ == JPEG_SEGMENTS && !ended_ && reader_.state == LEAST_STATE + check() && reader_.position == reader_.words.size();
+    return !is_encoding_ && done_ == segments() && !ended_ && reader_.state == LEAST_STATE + check() && reader_.position == reader_.words.size();
 }
 
 std::vector<std::vector<uint8_t>> CoefficientPass::chunks() const {
-    if (!is_encoding_ || done_ < JPEG_SEGMENTS) throw std::logic_error("nothing is packed before all is coded");
+    if (!is_encoding_ || done_ < segments()) throw std::logic_error("nothing is packed before all is coded");
     const Stream stream = packed(symbols_, ends_, check());
     std::vector<std::vector<uint8_t>> chunks;
     for (const std::vector<uint32_t>& words : stream.words) {

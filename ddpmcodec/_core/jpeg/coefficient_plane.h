@@ -12,6 +12,8 @@ inline constexpr int LARGEST_DEQUANTISED = 32767;
 // The step of a rank; damaged files may have 0.
 inline int step_of(const JpegComponent& component, int rank) { return std::max(int(component.steps[size_t(rank)]), 1); }
 
+using CellWidths = std::array<int, BLOCK_VALUES>;  // by rank, dequantised
+
 // Blocks in raster order, with a margin of one block, which is zero.
 struct CoefficientPlane {
     int columns, rows;
@@ -22,6 +24,10 @@ struct CoefficientPlane {
 
     CoefficientPlane(int columns, int rows)
         : columns(columns), rows(rows), stride(size_t(columns) + 2), values(blocks() * BLOCK_VALUES), nonzero(blocks()), goes_on(blocks()) {
+        let_all_go_on();
+    }
+
+    void let_all_go_on() {
         for (int row = 0; row < rows; row++) std::fill_n(&goes_on[at(0, row)], columns, uint8_t(1));
     }
 

@@ -10,12 +10,14 @@ class LearningNetwork {
   public:
     // most: positions of a wave.
     LearningNetwork(const Network& start, int most)
-        : network_(start), learner_(network_, 0, most + LEAST, true), scratch_(network_), outputs_(size_t(most) * COEFFICIENT_OUTPUTS) {}
+        : network_(start), learner_(network_, 0, most + LEAST, true), scratch_(network_), outputs_(size_t(most) * size_t(start.outputs)) {}
 
     // Forgets positions of another condition, too few for a step.
     void begin_condition() { filled_ = 0; }
 
-    // Computes the outputs of a wave, int32 [count][COEFFICIENT_OUTPUTS], which stay until the next.
+    int outputs() const { return network_.outputs; }
+
+    // Computes the outputs of a wave, int32 [count][outputs], which stay until the next.
     const int32_t* run(const InputRows& inputs) {
         places_.clear();
         for (int k = 0; k < inputs.count; k++) {
@@ -32,7 +34,7 @@ class LearningNetwork {
     // Learns from a wave, once there are enough positions.
     void learn(int condition) {
         for (const int place : places_)
-            for (int o = 0; o < COEFFICIENT_OUTPUTS; o++) learner_.gradients(place)[o] *= network_.head_factor[size_t(o)];
+            for (int o = 0; o < network_.outputs; o++) learner_.gradients(place)[o] *= network_.head_factor[size_t(o)];
         filled_ += int(places_.size());
         if (filled_ < LEAST) return;
         for (int phase = 0; phase < Learner::PHASES; phase++) learner_.phase(phase, condition, filled_, RATES, 0, 1);

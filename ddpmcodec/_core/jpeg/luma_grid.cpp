@@ -16,7 +16,7 @@ int share(int ratio, int part, int from, int to) { return ratio == 2 ? HALF[to][
 }  // namespace
 
 LumaGrid::LumaGrid(const CoefficientPlane& luma, int across, int down)
-    : luma_(luma), across_(across), down_(down), plane_(luma.columns / across, luma.rows / down), sums_(plane_.values.size()) {
+    : luma_(luma), across_(across), down_(down), plane_(luma.columns / across, luma.rows / down) {
     for (int y = 0; y < down; y++)
         for (int x = 0; x < across; x++)
             for (int from = 0; from < BLOCK_VALUES; from++)
@@ -26,27 +26,24 @@ LumaGrid::LumaGrid(const CoefficientPlane& luma, int across, int down)
                 }
 }
 
-void LumaGrid::add(int first, int end) {
-    const uint64_t ranks = (end < BLOCK_VALUES ? (uint64_t(1) << end) - 1 : ~uint64_t(0)) & ~((uint64_t(1) << first) - 1);
+void LumaGrid::renew() {
     for (int row = 0; row < plane_.rows; row++)
-        for (int column = 0; column < plane_.columns; column++) add_block(column, row, ranks);
+        for (int column = 0; column < plane_.columns; column++) renew_block(column, row);
 }
 
-void LumaGrid::add_block(int column, int row, uint64_t ranks) {
-    const size_t target = plane_.at(column, row);
-    int32_t* sums = &sums_[target * BLOCK_VALUES];
-    bool is_changed = false;
+void LumaGrid::renew_block(int column, int row) {
+    int32_t sums[BLOCK_VALUES] = {};
     for (int part = 0; part < across_ * down_; part++) {
         const size_t source = luma_.at(column * across_ + part % across_, row * down_ + part / across_);
-        for (uint64_t left = luma_.nonzero[source] & ranks; left; left &= left - 1) {
+        for (uint64_t left = luma_.nonzero[source]; left; left &= left - 1) {
             const int rank = std::countr_zero(left);
             const int16_t value = luma_.block(source)[rank];
             const int16_t* weights = &weights_[size_t(part * BLOCK_VALUES + rank) * BLOCK_VALUES];
             for (int to = 0; to < BLOCK_VALUES; to++) sums[to] += value * weights[to];
-            is_changed = true;
         }
     }
-    for (int rank = 0; is_changed && rank < BLOCK_VALUES; rank++) plane_.set(target, rank, (sums[rank] + (1 << (BITS - 1))) >> BITS);
+    const size_t target = plane_.at(column, row);
+    for (int rank = 0; rank < BLOCK_VALUES; rank++) plane_.set(target, rank, (sums[rank] + (1 << (BITS - 1))) >> BITS);
 }
 
 }  // namespace ddpm

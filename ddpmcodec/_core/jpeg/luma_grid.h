@@ -4,8 +4,7 @@
 
 namespace ddpm {
 
-// The blocks of luma that a block of chroma covers make one block by means of pairs of pixels. That is linear in coefficients, so that
-// each that becomes known is added on its own, in integers.
+// The blocks of luma that a block of chroma covers make one block by means of pairs of pixels. That is linear in coefficients.
 class LumaGrid {
   public:
     // across, down: columns and rows of luma to one of chroma, 1 or 2.
@@ -15,17 +14,16 @@ class LumaGrid {
     int across() const { return across_; }
     int down() const { return down_; }
 
-    // Adds luma's coefficients of ranks [first, end).
-    void add(int first, int end);
+    // Makes all blocks anew, of what is known of luma.
+    void renew();
 
   private:
-    void add_block(int column, int row, uint64_t ranks);
+    void renew_block(int column, int row);
 
     const CoefficientPlane& luma_;
     const int across_, down_;
     CoefficientPlane plane_;
     std::vector<int16_t> weights_;  // [down][across][rank of luma][rank], 2^-13
-    std::vector<int32_t> sums_;     // [blocks][rank], 2^-13
 };
 
 }  // namespace ddpm

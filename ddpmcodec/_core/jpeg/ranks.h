@@ -1,4 +1,5 @@
-// The order in which coefficients of a JPEG file are coded: by rank, in segments, some of which begin with flags.
+// The order in which coefficients of a JPEG file are coded: by rank, in segments, some of which begin with flags; in cells first that are
+// several steps wide, where steps are small. Each finer level is a segment, which says where in their cells coefficients are.
 #pragma once
 #include "coefficients.h"
 
@@ -19,6 +20,31 @@ constexpr int flag_of(int segment) {
 // The rank of the coefficient that a condition is about: of a flag the first that it tells of.
 constexpr int rank_of(int condition) {
     return condition < BLOCK_VALUES ? condition : SEGMENT_STARTS[FLAG_SEGMENTS[condition - BLOCK_VALUES]];
+}
+
+inline constexpr int CELL_PARTS = 3;        // how many cells of a level make one of the next coarser level
+inline constexpr int MOST_JPEG_LEVELS = 3;  // besides the exact one
+inline constexpr int WIDEST_CELL = 27;      // in dequantised units
+
+constexpr int jpeg_segments(int levels) { return JPEG_SEGMENTS + levels; }
+
+// The steps that a cell of a level is wide; those of level 0 are one.
+constexpr int cell_width(int level) {
+    int width = 1;
+    while (level-- > 0) width *= CELL_PARTS;
+    return width;
+}
+
+// The nearest cell, whose middle is this number times its width. Widths are odd, so no value lies between two.
+constexpr int cell_of(int value, int level) {
+    const int width = cell_width(level), half = width / 2;
+    return value < 0 ? (value - half) / width : (value + half) / width;
+}
+
+// The coarsest of so many levels that coefficients of a step have.
+constexpr int coarsest_level(int step, int levels) {
+    while (levels > 0 && step * cell_width(levels) > WIDEST_CELL) levels--;
+    return levels;
 }
 
 // The zigzag: frequencies by rank, ranks by frequency.
