@@ -158,14 +158,13 @@ def train_jpeg(
     Progress is on stderr. Ctrl-C keeps the last save; SIGTERM saves first.
     """
     from ddpmcodec import models
-    from ddpmcodec.training.coefficients import coefficient_run
+    from ddpmcodec.training.coefficients import coefficient_trainer
     from ddpmcodec.training.coefficients.coefficient_network import ROLES
-    from ddpmcodec.training.coefficients.coefficient_trainer import CoefficientSettings
 
     trains = tuple(roles.split(",")) if roles else ROLES
     with naming_settings():
-        settings = CoefficientSettings(data, validate, roles=trains, start=start, **options)  # type: ignore[arg-type]
-    return run.train(coefficient_run.train, settings, lambda _: _exported(run.out, models.JPEG), noun="file")
+        settings = coefficient_trainer.CoefficientSettings(data, validate, roles=trains, start=start, **options)  # type: ignore[arg-type]
+    return run.train(coefficient_trainer.train, settings, lambda _: _exported(run.out, models.JPEG), noun="file")
 
 
 def _exported(out: str, base: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from ddpmcodec.format.model_file import kind_of
-from ddpmcodec.training.coefficients import coefficient_trainer, replay_files
+from ddpmcodec.training.coefficients import coefficient_trainer, jpeg_files
 
 Ddpm = Callable[..., Any]  # conftest.Ddpm
 RATES = ("--muon-rate", 1e-5, "--adam-rate", 1e-5)
@@ -23,7 +23,7 @@ SMALL = ("--size", 1, "--steps", 2, "--crop", 32, "--hold-out", 1, "--batch", 12
 @pytest.fixture(scope="module", autouse=True)
 def few_files(one_thread: None) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(replay_files, "KEPT", 4)
+        patch.setattr(jpeg_files, "KEPT", 4)
         patch.setattr(coefficient_trainer, "MEASURED", 2)
         yield
 

@@ -1,22 +1,204 @@
-"""From training runs to a model file of JPEG coefficients."""
+"""From networks of coefficients in training to the integers of a model file (`models.jpeg`), and back."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load
+from torch import Tensor
 
-from ddpmcodec.errors import TrainingError
+from ddpmcodec.errors import ModelError, TrainingError
+from ddpmcodec.format import model_file
 from ddpmcodec.models import jpeg
 from ddpmcodec.models.context import part
-from ddpmcodec.training import run, state
-from ddpmcodec.training.coefficients.coefficient_export import exported
-from ddpmcodec.training.coefficients.coefficient_network import ROLES, CoefficientNetwork, CoefficientShape
-from ddpmcodec.training.coefficients.coefficient_start import tensors_of
-from ddpmcodec.training.coefficients.coefficient_trainer import CoefficientSettings
+from ddpmcodec.models.jpeg import KIND
+from ddpmcodec.models.registry import read
+from ddpmcodec.training import state
+from ddpmcodec.training.coefficients.coefficient_network import (
+    ROLES,
+    SKIP_UNIT,
+    STEM_UNIT,
+    CoefficientNetwork,
+    CoefficientShape,
+)
 from ddpmcodec.training.state import State
+from ddpmcodec.training.trainable import ACTIVATION_UNIT, LARGEST_WEIGHT
+
+PADDED = 16  # rows of weights are padded to multiples of it
+GAIN_UNIT, BIAS_UNIT = 4096.0, 32.0  # integers per 1: of a gain; of a bias in steps of activations
+LARGEST_SHORT, LARGEST_SUM = 32767, 65535  # of weights; of the weights of a sum, so that it fits 32 bits
+PLACES, LARGEST_GAP = 64, 255  # of the weights of a sum; entries that are skipped before one
+OCTAVE, TOP_OCTAVE, NO_WEIGHT = 16, 14, 255  # weights of magnitudes are 2 ** (TOP_OCTAVE - number / OCTAVE)
+
+Tensors = dict[str, NDArray[np.generic]]
+
+
+def exported(networks: Mapping[str, CoefficientNetwork], effort: int) -> Tensors:
+    """Return the tensors of networks of an effort, under the names that they have in a model file."""
+    return {
+        f"{effort}.{role}.{name}": tensor for role, network in networks.items() for name, tensor in _of(network).items()
+    }
+
+
+@torch.no_grad()
+def _of(network: CoefficientNetwork) -> Tensors:
+    if not network.is_sparse:  # the run is not done
+        network = copy.deepcopy(network)
+        network.prune()
+    network = network.cpu()
+    units, bias_unit = network.units, ACTIVATION_UNIT * BIAS_UNIT
+    linear, magnitudes = network.weights()
+    return {
+        **_layer("stem", network.stem / STEM_UNIT, torch.tensor(ACTIVATION_UNIT)),
+        "stem.gain": _short(network.gain * GAIN_UNIT),
+        "stem.bias": _short(network.bias * bias_unit),
+        **{
+            name: tensor
+            for number, (block, bias) in enumerate(zip(network.blocks, network.block_biases, strict=True))
+            for name, tensor in {
+                **_layer(f"block{number}", block, torch.tensor(1.0)),
+                f"block{number}.bias": _short(bias * bias_unit),
+            }.items()
+        },
+        **_layer("head", network.head, units / ACTIVATION_UNIT),
+        "head.bias": (network.head_bias * units).float().numpy(),
+        **_layer("skip", network.skip / SKIP_UNIT, units),
+        **_linear_sums(linear.numpy(), network.kept_linear.numpy() > 0),
+        **_magnitude_sums(magnitudes.numpy(), network.kept_magnitudes.numpy() > 0),
+    }
+
+
+def _layer(name: str, weight: Tensor, unit: Tensor) -> Tensors:
+    """The weights of a layer in eight bits, and the factors of its sums."""
+    grid = weight.abs().amax(1).clamp(min=1e-8) / LARGEST_WEIGHT
+    integers = (weight / grid[:, None]).round().clamp(-LARGEST_WEIGHT, LARGEST_WEIGHT).to(torch.int8)
+    padded = torch.nn.functional.pad(integers, (0, -weight.shape[1] % PADDED))
+    return {f"{name}.weight": padded.numpy(), f"{name}.factor": (grid * unit).float().numpy()}
+
+
+def _short(x: Tensor) -> NDArray[np.int16]:
+    return x.round().clamp(-LARGEST_SHORT, LARGEST_SHORT).to(torch.int16).numpy()
+
+
+def _linear_sums(weights: NDArray[np.float32], kept: NDArray[np.bool_]) -> Tensors:
+    sizes = np.abs(weights)
+    factor = np.maximum(sizes.sum(2) / (LARGEST_SUM - PLACES), sizes.max(2) / LARGEST_SHORT).clip(min=1e-12)
+    integers = np.rint(weights / factor[:, :, None]).astype(np.int16)
+    places = places_of(kept)
+    return {
+        "linear.gap": _gaps(places),
+        "linear.weight": np.take_along_axis(integers, places, 2),
+        "linear.factor": factor.astype(np.float32),
+    }
+
+
+def _magnitude_sums(weights: NDArray[np.float32], kept: NDArray[np.bool_]) -> Tensors:
+    top, rounding = 2.0**TOP_OCTAVE, 2 ** (0.5 / OCTAVE)
+    factor = np.maximum(weights.sum(2) * rounding / (LARGEST_SUM - PLACES), weights.max(2) / top).clip(min=1e-12)
+    relative = weights / factor[:, :, None]
+    numbers = np.rint(OCTAVE * (TOP_OCTAVE - np.log2(relative.clip(min=1 / top)))).clip(0, NO_WEIGHT - 1)
+    numbers = np.where(kept & (relative >= 0.5), numbers, NO_WEIGHT).astype(np.uint8)
+    places = places_of(kept)
+    found = np.take_along_axis(numbers, places, 2)
+    return {
+        "magnitude.gap": _gaps(places),
+        "magnitude.weight": found,
+        "magnitude.factor": (weights.sum(2) / powers(found).sum(2).clip(min=1)).astype(np.float32),
+    }
+
+
+def powers(numbers: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Return the integers that numbers of magnitudes stand for."""
+    return np.where(numbers == NO_WEIGHT, 0.0, np.floor(2.0 ** (TOP_OCTAVE - numbers.astype(np.int64) / OCTAVE) + 0.5))
+
+
+def places_of(kept: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the 64 entries of each sum that have a place in a model file, in order and not too far apart.
+
+    kept: which entries have weights, at most 62 of a sum, [conditions, sums, entries].
+    """
+    has_place = kept.copy()
+    has_place[..., LARGEST_GAP :: LARGEST_GAP + 1] = True
+    return np.sort(np.argsort(~has_place, axis=2, kind="stable")[..., :PLACES], 2)
+
+
+def _gaps(places: NDArray[np.int64]) -> NDArray[np.uint8]:
+    return (np.diff(places, axis=2, prepend=-1) - 1).astype(np.uint8)
+
+
+def begin_as(network: CoefficientNetwork, start: str, effort: int) -> None:
+    """Give a network the weights of the folder of a run, or of a model of JPEG coefficients.
+
+    Raises:
+        TrainingError: if its network of this role is missing, or has other sizes.
+        ModelError: if `start` is not such a model.
+    """
+    role, folder = network.shape.role, Path(start)
+    try:
+        if state.exists(folder):
+            state.load_module(network, role, state.read(folder).tensors)
+        else:
+            _take(network, part(tensors_of(start), f"{effort}.{role}"))
+    except (LookupError, RuntimeError) as error:
+        raise TrainingError(
+            f"{start}: has no network {role} of these sizes: give another effort=... or start=..."
+        ) from error
+
+
+def tensors_of(source: str) -> dict[str, NDArray[np.generic]]:
+    """Return the tensors of a model of JPEG coefficients. Raises ModelError."""
+    data = read(source)
+    model_file.metadata(data, source, KIND)
+    try:
+        return dict(load(data))
+    except (SafetensorError, ValueError, LookupError, TypeError) as error:
+        raise ModelError(f"{source}: the model file is damaged ({error}); get it again") from error
+
+
+@torch.no_grad()
+def _take(network: CoefficientNetwork, tensors: dict[str, NDArray[np.generic]]) -> None:
+    """Raises LookupError or RuntimeError if names or sizes differ."""
+    found = {name: torch.from_numpy(tensor).float() for name, tensor in tensors.items()}
+    inputs, units, bias_unit = network.shape.inputs, network.units, ACTIVATION_UNIT * BIAS_UNIT
+
+    def weight(layer: str) -> Tensor:
+        return found[f"{layer}.weight"] * found[f"{layer}.factor"][:, None]
+
+    network.stem.copy_(weight("stem")[:, :inputs] * (STEM_UNIT / ACTIVATION_UNIT))
+    network.gain.copy_(found["stem.gain"] / GAIN_UNIT)
+    network.bias.copy_(found["stem.bias"] / bias_unit)
+    for number, (block, bias) in enumerate(zip(network.blocks, network.block_biases, strict=True)):
+        block.copy_(weight(f"block{number}"))
+        bias.copy_(found[f"block{number}.bias"] / bias_unit)
+    network.head.copy_(weight("head") * (ACTIVATION_UNIT / units[:, None]))
+    network.head_bias.copy_(found["head.bias"] / units)
+    network.skip.copy_(weight("skip")[:, :inputs] * (SKIP_UNIT / units[:, None]))
+    _take_predictors(network, found)
+
+
+def _take_predictors(network: CoefficientNetwork, found: dict[str, Tensor]) -> None:
+    integers = torch.from_numpy(powers(found["magnitude.weight"].numpy())).float()
+    linear = _dense(found["linear.gap"], found["linear.weight"] * found["linear.factor"][:, :, None], network.linear)
+    sizes = _dense(found["magnitude.gap"], integers * found["magnitude.factor"][:, :, None], network.magnitudes)
+    scale = network.scale[:, None].clamp(min=1e-6)
+    network.linear.copy_(linear / scale)
+    network.magnitudes.copy_(torch.log((sizes / scale).clamp(min=1e-9)))
+    network.kept_linear.copy_(linear != 0)
+    network.kept_magnitudes.copy_(sizes > 0)
+    network.prune()
+
+
+def _dense(gaps: Tensor, weights: Tensor, like: Tensor) -> Tensor:
+    """Weights by entry, [conditions, sums, entries]. Raises RuntimeError if the sizes are not those of `like`."""
+    places = (gaps.long() + 1).cumsum(2) - 1
+    return torch.zeros_like(like).scatter(2, places, weights)
 
 
 def is_run(folder: Path) -> bool:
@@ -38,12 +220,12 @@ def export(folders: Sequence[Path], name: str, *, base: str | None = None) -> by
     tensors: dict[str, NDArray[Any]] = {} if base is None else dict(tensors_of(base))
     made = []
     for folder in folders:
-        saved, settings = state.read(folder), run.saved_settings(folder, CoefficientSettings)
-        networks = networks_of(saved, folder)
-        replaced = tuple(f"{settings.effort}.{role}." for role in networks)
+        saved = state.read(folder)
+        networks, effort = networks_of(saved, folder), saved.facts["settings"]["effort"]
+        replaced = tuple(f"{effort}.{role}." for role in networks)
         tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith(replaced)}
-        tensors |= exported(networks, settings.effort)
-        made.append(_made(saved, settings, networks))
+        tensors |= exported(networks, effort)
+        made.append(_made(saved, networks))
     if missing := [key for key in jpeg.NETWORKS if not part(tensors, key)]:
         raise TrainingError(
             f"no run has the networks {', '.join(missing)} (effort.role): train them, or take them from another model"
@@ -61,9 +243,9 @@ def networks_of(saved: State, folder: Path) -> dict[str, CoefficientNetwork]:
         return networks
 
 
-def _made(saved: State, settings: CoefficientSettings, networks: dict[str, CoefficientNetwork]) -> dict[str, Any]:
+def _made(saved: State, networks: dict[str, CoefficientNetwork]) -> dict[str, Any]:
     """What a model says of a run."""
     return {
-        "effort": settings.effort, "roles": list(networks), "files": saved.facts["images"],
+        "effort": saved.facts["settings"]["effort"], "roles": list(networks), "files": saved.facts["images"],
         "hours": round(saved.facts["seconds"] / 3600, 3), "steps": saved.facts["step"],
     }  # fmt: skip

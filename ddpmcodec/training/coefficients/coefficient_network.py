@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ddpmcodec.training.coefficients.first_predictors import LINEAR, MAGNITUDES, Statistics, patterns
-from ddpmcodec.training.coefficients.inputs import (
+from ddpmcodec.training.coefficients.order import CONDITIONS
+from ddpmcodec.training.coefficients.positions import (
     ASINH,
     CHROMA_INPUTS,
     LUMA_INPUTS,
@@ -19,7 +19,7 @@ from ddpmcodec.training.coefficients.inputs import (
     Seen,
     integers,
 )
-from ddpmcodec.training.coefficients.order import CONDITIONS
+from ddpmcodec.training.coefficients.predictors import LINEAR, MAGNITUDES, Statistics, patterns
 from ddpmcodec.training.trainable import (
     ACTIVATION_UNIT,
     LARGEST_ACTIVATION,

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec.training.coefficients.order import VALUES
-from ddpmcodec.training.coefficients.planes import Component, JpegFile
+from ddpmcodec.training.coefficients.positions import Component, JpegFile
 
 Planes = list[NDArray[np.int16]]  # values of components [rows, columns, 64]
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ddpmcodec.training.coefficients.coefficient_run import train
-from ddpmcodec.training.coefficients.coefficient_trainer import CoefficientSettings, CoefficientTrainer
+from ddpmcodec.training.coefficients.coefficient_trainer import CoefficientSettings, CoefficientTrainer, train
 
 
 def picture(seed: int, side: int = 64) -> np.ndarray:

@@ -9,16 +9,16 @@ import pytest
 from coefficient_runs import picture, start
 from PIL import Image
 
-from ddpmcodec.training.coefficients import coefficient_trainer, replay_files
+from ddpmcodec.training.coefficients import coefficient_trainer, jpeg_files
 from ddpmcodec.training.coefficients.coefficient_trainer import CoefficientSettings
-from ddpmcodec.training.coefficients.writing import JpegSetting, write
+from ddpmcodec.training.coefficients.jpeg_files import JpegSetting, write
 
 
 @pytest.fixture(scope="module", autouse=True)
 def few_files(one_thread: None) -> Iterator[None]:
     """Runs see few files."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(replay_files, "KEPT", 6)
+        patch.setattr(jpeg_files, "KEPT", 6)
         patch.setattr(coefficient_trainer, "MEASURED", 4)
         yield
 

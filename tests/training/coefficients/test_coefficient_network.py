@@ -18,9 +18,8 @@ from ddpmcodec.training.coefficients.coefficient_network import (
     code_lengths,
     loss,
 )
-from ddpmcodec.training.coefficients.first_predictors import measure, patterns
-from ddpmcodec.training.coefficients.inputs import Seen, seen
-from ddpmcodec.training.coefficients.planes import JpegFile
+from ddpmcodec.training.coefficients.positions import JpegFile, Seen, seen
+from ddpmcodec.training.coefficients.predictors import measure, patterns
 
 
 @pytest.fixture(scope="module")

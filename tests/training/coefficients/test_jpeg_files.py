@@ -7,12 +7,17 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import torch
+from coefficient_runs import picture
 from PIL import Image
 from PIL.JpegImagePlugin import get_sampling
 
-from ddpmcodec.training.coefficients.writing import (
+from ddpmcodec.training.coefficients import jpeg_files
+from ddpmcodec.training.coefficients.jpeg_files import (
+    FileSource,
     JpegSetting,
     camera,
+    parsed,
     random_crop,
     random_file,
     random_setting,
@@ -76,3 +81,28 @@ def test_equal_seeds_write_equal_files() -> None:
     first, second = (random_file(RGB, 32, np.random.default_rng(5)) for _ in range(2))
     assert first == second
     assert opened(first).size == (32, 32)
+
+
+@pytest.mark.parametrize("sampling", ["4:4:4", "4:2:2", "4:2:0"])
+def test_a_part_of_a_file_is_its_blocks(sampling: str) -> None:
+    data, rng = write(picture(1, 100), JpegSetting(90, sampling)), np.random.default_rng(0)
+    whole = parsed(data)
+    assert whole is not None
+    for _ in range(5):
+        part = jpeg_files.part(data, 32, rng)
+        for found, component in zip(part.components, whole, strict=True):
+            rows = len(found.inside) // found.stride
+            blocks = found.blocks.reshape(rows, found.stride, 64)[1:-1, 1:-1] // component.steps.astype(np.int16)
+            windows = np.lib.stride_tricks.sliding_window_view(component.values, blocks.shape)
+            assert (windows == blocks).all((3, 4, 5)).any()
+        assert part.components[0].stride == 32 // 8 + 2
+
+
+def test_files_depend_on_their_numbers_alone() -> None:
+    source = FileSource([[picture(1), picture(2)], [picture(3)]], 48, seed=1)
+    again = FileSource([[picture(1), picture(2)], [picture(3)]], 48, seed=1)
+    files = {number: source.file(number) for number in (0, 1, 2, 3)}
+    for number in (3, 0):
+        one, other = files[number].components[0], again.file(number).components[0]
+        assert torch.from_numpy(one.blocks).equal(torch.from_numpy(other.blocks))
+    assert not np.array_equal(files[0].components[0].blocks, files[2].components[0].blocks)

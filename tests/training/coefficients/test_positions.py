@@ -10,8 +10,19 @@ from coefficient_files import Planes, made, random_planes
 from numpy.typing import NDArray
 
 from ddpmcodec.training.coefficients import order
-from ddpmcodec.training.coefficients.inputs import CHROMA_INPUTS, LUMA_INPUTS, OTHER_ENTRIES, OWN_ENTRIES, Seen, seen
-from ddpmcodec.training.coefficients.planes import GRIDS, Group, JpegFile
+from ddpmcodec.training.coefficients.order import COLUMNS, ROWS, VALUES
+from ddpmcodec.training.coefficients.positions import (
+    CHROMA_INPUTS,
+    GRIDS,
+    LUMA_INPUTS,
+    OTHER_ENTRIES,
+    OWN_ENTRIES,
+    Group,
+    JpegFile,
+    Seen,
+    on_grid,
+    seen,
+)
 
 FIRST_FLAG = order.VALUES
 
@@ -118,3 +129,29 @@ def test_groups_are_drawn_as_often_as_they_have_positions() -> None:
     assert {group.component for group in drawn} == {1, 2}
     counts = file.components[1].counts / sum(c.counts.sum() for c in file.components[1:])
     assert sum(g.component == 1 and g.condition == 0 for g in drawn) / 3000 == pytest.approx(counts[0], abs=0.01)
+
+
+def basis() -> np.ndarray:
+    """Samples of each coefficient by rank, [64, 8, 8], by the sum that defines them."""
+    x = 2 * np.arange(8) + 1
+    waves = np.cos(np.outer(np.arange(8), x) * np.pi / 16) * np.where(np.arange(8) == 0, 8**-0.5, 0.5)[:, None]
+    return np.einsum("ky,kx->kyx", waves[ROWS], waves[COLUMNS])
+
+
+@pytest.mark.parametrize("covered", GRIDS)
+def test_luma_on_the_grid_is_the_mean_of_samples(covered: tuple[int, int]) -> None:
+    (across, down), rng = covered, np.random.default_rng(0)
+    luma = rng.normal(0, 50, (2 * down, 3 * across, VALUES)).astype(np.float32)
+    samples = np.einsum("rck,kyx->rycx", luma, basis()).reshape(2, 8, down, 3, 8, across).mean((2, 5))
+    expected = np.einsum("rycx,kyx->rck", samples, basis())
+    np.testing.assert_allclose(on_grid(luma, across, down), expected, atol=0.51)
+
+
+@pytest.mark.parametrize("covered", GRIDS)
+def test_each_segment_knows_more_of_luma(covered: tuple[int, int]) -> None:
+    planes = random_planes(covered)
+    file = made(planes, covered)
+    whole = planes[0].astype(np.float32) * file.components[0].steps
+    rows, columns, _ = planes[1].shape
+    last = file.luma_on_grid[-1].reshape(rows + 2, columns + 2, VALUES)[1:-1, 1:-1]
+    np.testing.assert_array_equal(last, on_grid(whole, *covered))

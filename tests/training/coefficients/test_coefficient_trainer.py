@@ -7,19 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 from coefficient_runs import picture, start
 from PIL import Image
 
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.training import run, state
-from ddpmcodec.training.coefficients import replay_files
-from ddpmcodec.training.coefficients.coefficient_run import HELD_OUT, train
-from ddpmcodec.training.coefficients.coefficient_trainer import CoefficientSettings
-from ddpmcodec.training.coefficients.replay_files import FileSource, ReplayFiles, parsed
-from ddpmcodec.training.coefficients.writing import JpegSetting, write
+from ddpmcodec.training.coefficients.coefficient_trainer import HELD_OUT, CoefficientSettings, train
+from ddpmcodec.training.coefficients.jpeg_files import JpegSetting, ReplayFiles, write
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
@@ -108,28 +103,3 @@ def test_chroma_needs_colours(settings: CoefficientSettings, tmp_path: Path) -> 
 def test_roles_are_known(settings: CoefficientSettings) -> None:
     with pytest.raises(TrainingError, match="luma, chroma"):
         replace(settings, roles=("luma", "red"))
-
-
-@pytest.mark.parametrize("sampling", ["4:4:4", "4:2:2", "4:2:0"])
-def test_a_part_of_a_file_is_its_blocks(sampling: str) -> None:
-    data, rng = write(picture(1, 100), JpegSetting(90, sampling)), np.random.default_rng(0)
-    whole = parsed(data)
-    assert whole is not None
-    for _ in range(5):
-        part = replay_files.part(data, 32, rng)
-        for found, component in zip(part.components, whole, strict=True):
-            rows = len(found.inside) // found.stride
-            blocks = found.blocks.reshape(rows, found.stride, 64)[1:-1, 1:-1] // component.steps.astype(np.int16)
-            windows = np.lib.stride_tricks.sliding_window_view(component.values, blocks.shape)
-            assert (windows == blocks).all((3, 4, 5)).any()
-        assert part.components[0].stride == 32 // 8 + 2
-
-
-def test_files_depend_on_their_numbers_alone() -> None:
-    source = FileSource([[picture(1), picture(2)], [picture(3)]], 48, seed=1)
-    again = FileSource([[picture(1), picture(2)], [picture(3)]], 48, seed=1)
-    files = {number: source.file(number) for number in (0, 1, 2, 3)}
-    for number in (3, 0):
-        one, other = files[number].components[0], again.file(number).components[0]
-        assert torch.from_numpy(one.blocks).equal(torch.from_numpy(other.blocks))
-    assert not np.array_equal(files[0].components[0].blocks, files[2].components[0].blocks)

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from ddpmcodec.training.coefficients import order
-from ddpmcodec.training.coefficients.inputs import Seen
 from ddpmcodec.training.coefficients.order import CONDITIONS, NEAR, OWN, RANK_OF, VALUES
+from ddpmcodec.training.coefficients.positions import Seen
 
 LUMA, CB = NEAR, NEAR + 1  # the blocks after those of 3x3
 ABOVE, LEFT, RIGHT, BELOW = 1, 3, 5, 7
