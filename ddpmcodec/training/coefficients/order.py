@@ -2,11 +2,17 @@
 
 Ranks are those of the zigzag. Condition r, below 64, is the coefficient at rank r. The last conditions are the flags of
 some segments, which declare whether anything at the first rank of the segment or later is nonzero.
+
+First come cells, several steps wide if steps are small. Each finer level then says in which of the three parts of its
+cell a coefficient is, from the highest rank to the lowest. It has no flags.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
+
+from ddpmcodec._native import MOST_JPEG_LEVELS
 
 SIDE, VALUES = 8, 64  # of a block
 NEAR = 9  # blocks of 3x3, in raster order; the own one is in the middle
@@ -16,6 +22,12 @@ ENDS = (*STARTS[1:], VALUES)
 FLAGGED = (2, 4, 6, 8)  # segments that begin with flags
 CONDITIONS = VALUES + len(FLAGGED)  # of a component
 WINDOW = 5  # side of the window of frequencies around the coded one
+CELL_PARTS, WIDEST_CELL = 3, 27  # cells of a level in one of the next coarser level; dequantised units
+
+
+def conditions_of(refines: bool) -> int:
+    """Return how many conditions a component has at the coarsest level, or at finer ones."""
+    return VALUES if refines else CONDITIONS
 
 
 def _zigzag() -> list[tuple[int, int]]:
@@ -52,7 +64,26 @@ def _window() -> tuple[np.ndarray, np.ndarray]:
     return np.where(exists, RANKS[(row * SIDE + column) % VALUES], 0), exists
 
 
-KNOWN = _known()
+def _known_exactly() -> NDArray[np.bool_]:
+    """Which ranks of 3x3 blocks are known at a finer level as at its end, bool [64, 9, 64]."""
+    ranks = np.arange(VALUES)
+    known = np.repeat((ranks > ranks[:, None])[:, None], NEAR, 1)
+    known |= (ranks == ranks[:, None])[:, None] & CAUSAL[:, None]
+    return known
+
+
+def coarsest_levels(steps: NDArray[np.generic], levels: int = MOST_JPEG_LEVELS) -> NDArray[np.int64]:
+    """Return the level of the widest cells that steps have, of so many levels besides the exact one.
+
+    >>> coarsest_levels(np.array([1, 2, 9, 10, 40]))
+    array([3, 2, 1, 0, 0])
+    """
+    widths = np.multiply.outer(CELL_PARTS ** np.arange(1, levels + 1), steps.astype(np.int64))
+    found: NDArray[np.int64] = np.sum(widths <= WIDEST_CELL, 0)
+    return found
+
+
+KNOWN, KNOWN_EXACTLY = _known(), _known_exactly()
 WINDOW_RANKS, WINDOW_EXISTS = _window()
 # Of components that are coded before, [conditions, 64].
 KNOWN_OF_OTHERS = np.arange(VALUES) < np.array(ENDS)[SEGMENT_OF][:, None]

@@ -19,6 +19,8 @@ def random_planes(covered: tuple[int, int], seed: int = 0, rows: int = 5, column
     return [luma, *(np.rint(rng.laplace(0, size[:rows, :columns] / 2)).astype(np.int16) for _ in range(2))]
 
 
-def made(planes: Planes, covered: tuple[int, int]) -> JpegFile:
+def made(planes: Planes, covered: tuple[int, int], levels: int = 0, refined: int | None = None) -> JpegFile:
+    """A file at its coarsest level or a finer one, with steps of all sizes."""
     steps = np.random.default_rng(1).integers(1, 40, VALUES).astype(np.uint16)
-    return JpegFile([Component(values, steps + number) for number, values in enumerate(planes)], covered)
+    components = [Component(values, steps + number, levels, refined) for number, values in enumerate(planes)]
+    return JpegFile(components, covered)

@@ -71,6 +71,52 @@ def test_a_position_sees_what_a_decoder_knows(covered: tuple[int, int], conditio
         assert one.entries.equal(other.entries)
 
 
+def within_cells(values: NDArray[np.int16], steps: NDArray[np.float32], refined: int) -> NDArray[np.int16]:
+    """Other values in the same cells of the coarser level."""
+    coarsest = order.coarsest_levels(steps)
+    wide, narrow = (3 ** np.minimum(coarsest, level) for level in (refined + 1, refined))
+    cells = np.sign(values) * ((np.abs(values) + wide // 2) // wide)
+    return (cells * wide + np.where(values == cells * wide, narrow, 0) * (wide > narrow)).astype(np.int16)
+
+
+@pytest.mark.parametrize("covered", GRIDS)
+@pytest.mark.parametrize(("rank", "refined"), [(0, 0), (4, 1), (12, 0), (30, 2), (62, 1), (63, 0)])
+@pytest.mark.parametrize("component", [0, 1, 2])
+def test_finer_levels_see_cells_and_what_was_refined(
+    covered: tuple[int, int], rank: int, refined: int, component: int
+) -> None:
+    planes = random_planes(covered, seed=rank)
+    steps = [each.steps for each in made(planes, covered).components]
+    for row, column in [(2, 3), (0, 0), (4, 5)]:
+        others = list(planes)
+        for number in range(component, 3):
+            is_before = np.arange(planes[number][..., 0].size).reshape(planes[number].shape[:2])
+            is_before = is_before < row * planes[component].shape[1] + column
+            ranks = np.arange(order.VALUES)
+            is_known = (ranks > rank) | (ranks == rank) & is_before[..., None] & (number == component)
+            is_known &= number == component
+            others[number] = np.where(is_known, planes[number], within_cells(planes[number], steps[number], refined))
+        one, other = (
+            of_block(made(each, covered, 3, refined), component, rank, row, column) for each in (planes, others)
+        )
+        assert one.rows.equal(other.rows)
+        assert one.entries.equal(other.entries)
+        assert one.cell.equal(other.cell)
+
+
+def test_the_part_of_a_cell_is_coded() -> None:
+    planes = random_planes((1, 1))
+    fine, exact = made(planes, (1, 1), 1, 0), made(planes, (1, 1))
+    coarsest = order.coarsest_levels(exact.components[0].steps, 1)
+    for rank in range(order.VALUES):
+        if not coarsest[rank]:
+            assert not fine.components[0].counts[rank]
+            continue
+        position, value = of_block(fine, 0, rank, 2, 3), planes[0][2, 3, rank]
+        assert position.cell.item() == 3 * np.rint(value / 3)
+        assert position.value.item() == value - position.cell.item()
+
+
 def test_what_is_coded() -> None:
     planes = random_planes((1, 1))
     file = made(planes, (1, 1))
