@@ -22,6 +22,8 @@ from ddpmcodec.models.jpeg import KIND
 from ddpmcodec.models.registry import read
 from ddpmcodec.training import state
 from ddpmcodec.training.coefficients.coefficient_network import (
+    REFINE_CHROMA,
+    REFINE_LUMA,
     ROLES,
     SKIP_UNIT,
     STEM_UNIT,
@@ -40,10 +42,21 @@ OCTAVE, TOP_OCTAVE, NO_WEIGHT = 16, 14, 255  # weights of magnitudes are 2 ** (T
 Tensors = dict[str, NDArray[np.generic]]
 
 
+def key_of(role: str, effort: int) -> str:
+    """Return what a model file calls a network. Those of finer levels are the same at each effort.
+
+    >>> key_of("luma", 2), key_of("refine-luma", 2)
+    ('2.luma', 'refine.luma')
+    """
+    return role.replace("-", ".") if role in (REFINE_LUMA, REFINE_CHROMA) else f"{effort}.{role}"
+
+
 def exported(networks: Mapping[str, CoefficientNetwork], effort: int) -> Tensors:
     """Return the tensors of networks of an effort, under the names that they have in a model file."""
     return {
-        f"{effort}.{role}.{name}": tensor for role, network in networks.items() for name, tensor in _of(network).items()
+        f"{key_of(role, effort)}.{name}": tensor
+        for role, network in networks.items()
+        for name, tensor in _of(network).items()
     }
 
 
@@ -145,7 +158,7 @@ def begin_as(network: CoefficientNetwork, start: str, effort: int) -> None:
         if state.exists(folder):
             state.load_module(network, role, state.read(folder).tensors)
         else:
-            _take(network, part(tensors_of(start), f"{effort}.{role}"))
+            _take(network, part(tensors_of(start), key_of(role, effort)))
     except (LookupError, RuntimeError) as error:
         raise TrainingError(
             f"{start}: has no network {role} of these sizes: give another effort=... or start=..."
@@ -222,14 +235,14 @@ def export(folders: Sequence[Path], name: str, *, base: str | None = None) -> by
     for folder in folders:
         saved = state.read(folder)
         networks, effort = networks_of(saved, folder), saved.facts["settings"]["effort"]
-        replaced = tuple(f"{effort}.{role}." for role in networks)
+        replaced = tuple(f"{key_of(role, effort)}." for role in networks)
         tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith(replaced)}
         tensors |= exported(networks, effort)
         made.append(_made(saved, networks))
     if missing := [key for key in jpeg.NETWORKS if not part(tensors, key)]:
         raise TrainingError(
-            f"no run has the networks {', '.join(missing)} (effort.role): train them, or take them from another model"
-            " with base=..."
+            f"no run has the networks {', '.join(missing)} (effort.role, or refine.role): train them, or take them from"
+            " another model with base=..."
         )
     return jpeg.pack(tensors, name, {"runs": made})
 

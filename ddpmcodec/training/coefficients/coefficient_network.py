@@ -9,13 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ddpmcodec.training.coefficients.order import CONDITIONS
+from ddpmcodec.training.coefficients.order import CELL_PARTS, OWN, VALUES, conditions_of
 from ddpmcodec.training.coefficients.positions import (
     ASINH,
     CHROMA_INPUTS,
     LUMA_INPUTS,
     OTHER_ENTRIES,
     OWN_ENTRIES,
+    SIGNED_FROM,
     Seen,
     integers,
 )
@@ -36,60 +37,82 @@ from ddpmcodec.training.trainable import (
 )
 
 COMPONENTS = 3  # logistics
-# Outputs: the logit of a flag, then logits, means and log-scales of the logistics.
+# Outputs of the coarsest level: the logit of a flag, then logits, means and log-scales of the logistics. Those of finer
+# levels are logits of the parts of a cell, by its sign.
 LOGITS, MEANS, SCALES = (slice(1 + k * COMPONENTS, 1 + (k + 1) * COMPONENTS) for k in range(3))
 OUTPUTS = 1 + 3 * COMPONENTS
 LOGARITHM, SMALLEST = 16.0, 0.02  # of magnitudes as inputs: what 1 is, and what is added to a sum
 FIRST_SCALES = (-1.0, 0.0, 1.0)  # logarithms, in steps
+FIRST_OWN = -0.7  # weight of the cell itself in the other linear sums of finer levels
 FLAG_UNIT, MEAN_UNIT = 64.0, 256.0  # integers per 1: of the logit of a flag; of a mean in units of its scale
 # Inputs are integers, of which this many are about 1. Of the skip layer, whose outputs must not jump, a tenth of that.
 STEM_UNIT, SKIP_UNIT = 24.0, 240.0
 # Weights of a sum in a model file. It has room for two more: entries that are far apart need fillers.
 KEPT_WEIGHTS = 62
-LUMA, CHROMA = ROLES = ("luma", "chroma")
+LUMA, CHROMA, REFINE_LUMA, REFINE_CHROMA = ROLES = ("luma", "chroma", "refine-luma", "refine-chroma")
 
 
 class CoefficientShape(NamedTuple):
-    """Which network: of luma, or of Cb and Cr; its width and blocks."""
+    """Which network: of luma, or of Cb and Cr, of the coarsest level or of finer ones; its width and blocks."""
 
     role: str
     width: int
     depth: int
 
     @property
-    def components(self) -> int:
-        return 1 if self.role == LUMA else 2
+    def refines(self) -> bool:
+        return self.role in (REFINE_LUMA, REFINE_CHROMA)
+
+    @property
+    def is_chroma(self) -> bool:
+        return self.role in (CHROMA, REFINE_CHROMA)
+
+    @property
+    def components(self) -> tuple[int, ...]:
+        return (1, 2) if self.is_chroma else (0,)
 
     @property
     def conditions(self) -> int:
-        return CONDITIONS * self.components
+        return conditions_of(self.refines) * len(self.components)
 
     @property
     def entries(self) -> int:
         """Known coefficients that predictors add up."""
-        return OWN_ENTRIES + (OTHER_ENTRIES if self.role == CHROMA else 0)
+        return OWN_ENTRIES + (OTHER_ENTRIES if self.is_chroma else 0)
 
     @property
     def inputs(self) -> int:
-        return (LUMA_INPUTS if self.role == LUMA else CHROMA_INPUTS) + LINEAR + MAGNITUDES
+        return (CHROMA_INPUTS if self.is_chroma else LUMA_INPUTS) + LINEAR + MAGNITUDES
+
+    @property
+    def outputs(self) -> int:
+        return CELL_PARTS if self.refines else OUTPUTS
+
+    @property
+    def units(self) -> Tensor:
+        """How many of the coder's integers are 1, for every output."""
+        logits = [LOGIT_OCTAVE / LN2] * COMPONENTS
+        others = (FLAG_UNIT, *logits, *[MEAN_UNIT] * COMPONENTS, *[SCALE_NAT] * COMPONENTS)
+        return torch.tensor([LOGIT_OCTAVE / LN2] * CELL_PARTS if self.refines else others)
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates of a position, without predictors."""
-        return self.inputs * (self.width + OUTPUTS) + self.depth * self.width**2 + self.width * OUTPUTS
-
-
-def units() -> Tensor:
-    """Return how many of the coder's integers are 1, for every output."""
-    sizes = (FLAG_UNIT, *[LOGIT_OCTAVE / LN2] * COMPONENTS, *[MEAN_UNIT] * COMPONENTS, *[SCALE_NAT] * COMPONENTS)
-    return torch.tensor(sizes)
+        return self.inputs * (self.width + self.outputs) + self.depth * self.width**2 + self.width * self.outputs
 
 
 class Prediction(NamedTuple):
-    """Outputs of groups of positions, integers [G, n, 10], and what the first linear sum predicts, in steps [G, n]."""
+    """Outputs of groups of positions.
+
+    Attributes:
+        outputs: integers [G, n, 10]; of finer levels [G, n, 3].
+        sum: what the first linear sum predicts, in steps [G, n].
+        sign: 1 or -1, of the cell or else of that sum, [G, n]. Parts of a finer level's cell are multiplied by it.
+    """
 
     outputs: Tensor
     sum: Tensor
+    sign: Tensor
 
 
 class CoefficientNetwork(nn.Module):
@@ -119,20 +142,24 @@ class CoefficientNetwork(nn.Module):
         blocks = (torch.randn(width, width) / width**0.5 / 2 for _ in range(shape.depth))
         self.blocks = nn.ParameterList([nn.Parameter(block) for block in blocks])
         self.block_biases = nn.ParameterList([by_condition(width) for _ in range(shape.depth)])
-        self.head, self.head_bias = nn.Parameter(torch.zeros(OUTPUTS, width)), by_condition(OUTPUTS)
-        self.skip = nn.Parameter(torch.zeros(OUTPUTS, shape.inputs))
+        self.head, self.head_bias = nn.Parameter(torch.zeros(shape.outputs, width)), by_condition(shape.outputs)
+        self.skip = nn.Parameter(torch.zeros(shape.outputs, shape.inputs))
         self.linear, self.magnitudes = by_condition(LINEAR, shape.entries), by_condition(MAGNITUDES, shape.entries)
         self.register_buffer("scale", torch.ones(shape.conditions, shape.entries))
         self.register_buffer("kept_linear", torch.ones_like(self.linear))
         self.register_buffer("kept_magnitudes", torch.ones_like(self.magnitudes))
-        self.register_buffer("units", units(), persistent=False)
+        self.register_buffer("units", shape.units, persistent=False)
         with torch.no_grad():
             self._begin(statistics)
 
     def _begin(self, statistics: Statistics | None) -> None:
-        self.magnitudes.copy_(patterns(self.shape.entries).repeat(self.shape.components, 1, 1))
+        shape, condition = self.shape, torch.arange(self.shape.conditions)
+        self.magnitudes.copy_(patterns(shape.entries, shape.refines).repeat(len(shape.components), 1, 1))
         self.linear[:, 1:].normal_(0, 0.05)
-        self.head_bias[:, SCALES] = torch.tensor(FIRST_SCALES) + SCALE_ONE / SCALE_NAT
+        if shape.refines:
+            self.linear[condition, 1:, OWN * VALUES + condition % VALUES] = FIRST_OWN
+        else:
+            self.head_bias[:, SCALES] = torch.tensor(FIRST_SCALES) + SCALE_ONE / SCALE_NAT
         if statistics is not None:
             self.scale.copy_(statistics.scale)
             self.linear[:, 0] = torch.where(self.scale > 0, statistics.weights / self.scale.clamp(min=1e-6), 0.0)
@@ -140,7 +167,12 @@ class CoefficientNetwork(nn.Module):
     def forward(self, seen: Seen, dtype: torch.dtype = torch.float32) -> Prediction:
         """dtype: of products of layers, which round in bfloat16."""
         condition, predicted = seen.condition, self._sums(seen)
-        rows = torch.cat([seen.rows, *predicted.inputs()], 2).to(dtype)
+        linear, magnitudes = predicted.inputs()
+        sign = _sign(torch.where(seen.cell != 0, seen.cell, predicted.linear[..., 0].detach()))
+        signed = torch.cat([seen.rows[..., SIGNED_FROM:], linear], 2)
+        if self.shape.refines:
+            signed = signed * sign[..., None]
+        rows = torch.cat([seen.rows[..., :SIGNED_FROM], signed, magnitudes], 2).to(dtype)
         product = F.linear(rows, _in_eight_bits(self.stem / STEM_UNIT).to(dtype)).float()
         trunk = product * self.gain[condition][:, None] + self.bias[condition][:, None]
         for block, bias in zip(self.blocks, self.block_biases, strict=True):
@@ -148,7 +180,7 @@ class CoefficientNetwork(nn.Module):
         outputs = _product(trunk, self.head, dtype) + self.head_bias[condition][:, None]
         skipped = F.linear(rows, _in_eight_bits(self.skip / SKIP_UNIT).to(dtype)).float()
         integers = rounded((outputs + skipped) * self.units, -OUTPUT_LIMIT, OUTPUT_LIMIT)
-        return Prediction(integers, predicted.linear[..., 0])
+        return Prediction(integers, predicted.linear[..., 0], sign)
 
     def _sums(self, seen: Seen) -> Sums:
         condition, step = seen.condition, seen.step[:, None, None]
@@ -200,6 +232,11 @@ class Sums(NamedTuple):
         return _input(torch.asinh(self.linear) * ASINH), _input(torch.log(self.magnitudes + SMALLEST) * LOGARITHM)
 
 
+def _sign(x: Tensor) -> Tensor:
+    """-1 below zero, else 1."""
+    return torch.where(x < 0, -1.0, 1.0)
+
+
 def _input(x: Tensor) -> Tensor:
     """The nearest input; gradients pass straight through."""
     return x + (integers(x) - x).detach()
@@ -220,13 +257,20 @@ def _product(trunk: Tensor, weight: Tensor, dtype: torch.dtype) -> Tensor:
 def code_lengths(prediction: Prediction, seen: Seen) -> Tensor:
     """Return the ideal code length of every position, bits [G, n]."""
     outputs, value = prediction.outputs, seen.value
+    if outputs.shape[-1] == CELL_PARTS:
+        part = (value * prediction.sign + CELL_PARTS // 2).long()
+        return -_log_shares(outputs).gather(2, part[..., None])[..., 0] / LN2
     signs = torch.where(value > 0, 1.0, -1.0)
     of_flags = log_sigmoid(outputs[..., 0] / FLAG_UNIT * signs)
     log_scale = (outputs[..., SCALES].clamp(0, LAST_SCALE) - SCALE_ONE) / SCALE_NAT
     mean = prediction.sum[..., None] + outputs[..., MEANS] / MEAN_UNIT * torch.exp(log_scale)
     mass = log_mass(mean, torch.exp(-log_scale), value[..., None], value[..., None])
-    of_values = torch.logsumexp(torch.log_softmax(outputs[..., LOGITS] * (LN2 / LOGIT_OCTAVE), -1) + mass, -1)
+    of_values = torch.logsumexp(_log_shares(outputs[..., LOGITS]) + mass, -1)
     return -torch.where(seen.is_flag[:, None], of_flags, of_values) / LN2
+
+
+def _log_shares(logits: Tensor) -> Tensor:
+    return torch.log_softmax(logits * (LN2 / LOGIT_OCTAVE), -1)
 
 
 def loss(network: CoefficientNetwork, seen: Seen, dtype: torch.dtype = torch.float32) -> Tensor:

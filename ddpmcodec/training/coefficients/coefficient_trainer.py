@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +18,8 @@ from ddpmcodec.training.coefficients.coefficient_model import begin_as
 from ddpmcodec.training.coefficients.coefficient_network import (
     CHROMA,
     LUMA,
+    REFINE_CHROMA,
+    REFINE_LUMA,
     ROLES,
     CoefficientNetwork,
     CoefficientShape,
@@ -29,14 +31,15 @@ from ddpmcodec.training.coefficients.jpeg_files import (
     FileSource,
     JpegSetting,
     ReplayFiles,
+    in_training,
+    levels_of,
     parsed,
     robidoux,
     whole,
     write,
 )
-from ddpmcodec.training.coefficients.order import CONDITIONS
 from ddpmcodec.training.coefficients.positions import GROUP, Group, JpegFile, Seen, seen
-from ddpmcodec.training.coefficients.predictors import LAST_PREDICTED, Statistics, measure
+from ddpmcodec.training.coefficients.predictors import LAST_PREDICTED, Statistics, measure, measure_cells
 from ddpmcodec.training.data import Pixels, image_sets
 from ddpmcodec.training.networks import round_robin
 from ddpmcodec.training.optim import Muon, device_of, product_type
@@ -51,7 +54,7 @@ TOGETHER = 64  # groups
 @torch.no_grad()
 def code_length(network: CoefficientNetwork, file: JpegFile, positions: int = POSITIONS) -> float:
     """Return the ideal code length of the components of a network, bits, by about so many positions."""
-    numbers = [0] if network.shape.role == LUMA else range(1, len(file.components))
+    numbers = network.shape.components if file.has(network.shape.is_chroma) else ()
     total = sum(int(file.components[number].counts.sum()) for number in numbers)
     parts = [part for number in numbers for part in _parts(file, number, max(1, total // positions))]
     bits = 0.0
@@ -63,11 +66,20 @@ def code_length(network: CoefficientNetwork, file: JpegFile, positions: int = PO
     return bits
 
 
+def code_lengths_of_levels(network: CoefficientNetwork, data: bytes) -> dict[int, float]:
+    """Return the ideal code lengths of the levels of a file that are a network's, bits."""
+    components = whole(data)
+    levels = levels_of(components)
+    if not network.shape.refines:
+        return {levels: code_length(network, in_training(components, levels))}
+    return {level: code_length(network, in_training(components, levels, level)) for level in range(levels)}
+
+
 def _parts(file: JpegFile, component: int, stride: int) -> Iterator[tuple[Group, np.ndarray]]:
     """Groups of every `stride`-th position, and how many positions each of theirs stands for; fillers for none."""
-    for condition in range(CONDITIONS):
+    for condition in np.flatnonzero(file.components[component].counts).tolist():
         group = file.group(component, condition)
-        blocks = group.blocks[min(condition % stride, max(0, len(group.blocks) - 1)) :: stride]
+        blocks = group.blocks[min(condition % stride, len(group.blocks) - 1) :: stride]
         for first in range(0, len(blocks), GROUP):
             some = blocks[first : first + GROUP]
             weights = np.where(np.arange(GROUP) < len(some), len(group.blocks) / len(blocks), 0.0)
@@ -75,14 +87,14 @@ def _parts(file: JpegFile, component: int, stride: int) -> Iterator[tuple[Group,
 
 
 EFFORTS = (1, 2)
-# Width and blocks. An effort has the size of its number, unless a run says otherwise.
+# Width and blocks. An effort has the size of its number, unless a run says otherwise. Efforts share refining networks.
 SIZES = {
-    1: {LUMA: (96, 3), CHROMA: (64, 2)},
-    2: {LUMA: (192, 3), CHROMA: (128, 3)},
-    3: {LUMA: (320, 4), CHROMA: (192, 3)},
-    4: {LUMA: (448, 4), CHROMA: (256, 4)},
+    1: {LUMA: (96, 3), CHROMA: (64, 2), REFINE_LUMA: (160, 3), REFINE_CHROMA: (96, 3)},
+    2: {LUMA: (192, 3), CHROMA: (128, 3), REFINE_LUMA: (160, 3), REFINE_CHROMA: (96, 3)},
+    3: {LUMA: (320, 4), CHROMA: (192, 3), REFINE_LUMA: (192, 3), REFINE_CHROMA: (128, 3)},
+    4: {LUMA: (448, 4), CHROMA: (256, 4), REFINE_LUMA: (320, 4), REFINE_CHROMA: (192, 3)},
 }
-SHARES = {LUMA: 5, CHROMA: 2}  # of steps: most of the bits are luma's
+SHARES = {LUMA: 5, CHROMA: 2, REFINE_LUMA: 4, REFINE_CHROMA: 2}  # of steps: most of the bits are luma's
 WARMUP, CLIP = 10, 1.0  # rounds of all roles; norm of a gradient
 FALLING = 0.55  # share of a run, its last, in which rates fall to zero
 # Learning rates of predictors, in that of what AdamW trains besides: weights of linear sums are small, and magnitudes
@@ -148,12 +160,15 @@ class CoefficientTrainer:
     def _measured(self, shape: CoefficientShape) -> Statistics:
         """What the predictors of a new network are made from, of the first files."""
         found = []
-        for component in [0] if shape.role == LUMA else [1, 2]:
+        for component in shape.components:
 
             def draw(condition: int, component: int = component) -> Seen:
-                return seen(self.replay.of_condition(component, condition, MEASURED))
+                return seen(self.replay.of_condition(component, condition, MEASURED, refines=shape.refines))
 
-            found.append(measure(draw, shape.entries, LAST_PREDICTED[component]))
+            if shape.refines:
+                found.append(measure_cells(draw, shape.entries))
+            else:
+                found.append(measure(draw, shape.entries, LAST_PREDICTED[component]))
         return Statistics(*map(torch.cat, zip(*found, strict=True)))
 
     def _optimizers(self, network: CoefficientNetwork) -> list[torch.optim.Optimizer]:
@@ -172,7 +187,8 @@ class CoefficientTrainer:
         return self.replay.count(self.step)
 
     def _positions(self, role: str) -> Seen:
-        groups = self.replay.draw(self.step, self.settings.batch // GROUP, chroma=role == CHROMA)
+        shape, count = self.networks[role].shape, self.settings.batch // GROUP
+        groups = self.replay.draw(self.step, count, chroma=shape.is_chroma, refines=shape.refines)
         return seen(groups).to(self.device)
 
     def progress(self) -> float:
@@ -235,15 +251,21 @@ class CoefficientTrainer:
 
 
 def shares(networks: Mapping[str, CoefficientNetwork], files: Mapping[str, Sequence[bytes]]) -> dict[str, float]:
-    """Return by the name of files the code length of their coefficients as a share of all their bytes, without headers;
-    of some networks alone, with their role in the name."""
-    found = {}
+    """Return by the name of files the code length of their coefficients as a share of all their bytes, without headers.
+    Those of one network have its role in the name, and those of one finer level its number."""
+    found: dict[str, float] = {}
     for name, each in files.items():
-        bits = {role: sum(code_length(network, whole(data)) for data in each) for role, network in networks.items()}
-        size = 8 * sum(map(len, each))
-        if len(bits) > 1:
-            found[name] = sum(bits.values()) / size
-        found |= {f"{role} {name}": length / size for role, length in bits.items()}
+        size, total = 8 * sum(map(len, each)), 0.0
+        for role, network in networks.items():
+            bits: Counter[int] = Counter()
+            for data in each:
+                bits.update(code_lengths_of_levels(network, data))
+            found[f"{role} {name}"] = sum(bits.values()) / size
+            if network.shape.refines:
+                found |= {f"{role} {level} {name}": length / size for level, length in sorted(bits.items())}
+            total += sum(bits.values())
+        if len(networks) > 1:
+            found[name] = total / size
     return {name: round(share, 5) for name, share in found.items()}
 
 

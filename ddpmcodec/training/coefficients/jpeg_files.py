@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, JpegPresets
 
 from ddpmcodec import _native
+from ddpmcodec._native import MOST_JPEG_LEVELS
 from ddpmcodec.errors import DdpmError, TrainingError
-from ddpmcodec.training.coefficients.order import SIDE
+from ddpmcodec.training.coefficients.order import SIDE, coarsest_levels
 from ddpmcodec.training.coefficients.positions import GRIDS, GROUP, OF_LUMA_ALONE, Component, Group, JpegFile
 from ddpmcodec.training.data import Pixels, grey
 
@@ -106,6 +107,7 @@ def random_crop(image: Pixels, side: int, rng: np.random.Generator) -> Pixels:
 COLOURS = (0, 1)  # of `_native.Coefficients`: grey, and YCbCr
 SUFFIXES = (".jpg", ".jpeg")  # of files that are taken as they are
 KEPT, EVERY = 256, 8  # files at a time, 1 MB each; steps after which there is a new one
+CELLS_SHARE = 0.8  # of files with wide cells; the others are exact at once, as small images are coded
 
 
 class CodedComponent(NamedTuple):
@@ -141,23 +143,28 @@ def _covered(components: Sequence[CodedComponent]) -> tuple[int, int] | None:
     return luma if chroma == [(1, 1)] * 2 else None
 
 
-def whole(data: bytes) -> JpegFile:
-    """Return a file in training. It must be one that `parsed` accepts."""
+def whole(data: bytes) -> list[CodedComponent]:
+    """Return the components of a file that `parsed` accepts."""
     components = parsed(data)
     assert components is not None
-    return _in_training(components)
+    return components
 
 
-def _in_training(components: Sequence[CodedComponent]) -> JpegFile:
+def levels_of(components: Sequence[CodedComponent]) -> int:
+    """Return how many levels a file has besides the exact one."""
+    return max(int(coarsest_levels(component.steps).max()) for component in components)
+
+
+def in_training(components: Sequence[CodedComponent], levels: int = 0, refined: int | None = None) -> JpegFile:
+    """Return a file in training. levels, refined: of `Component`."""
     covered = _covered(components)
     assert covered is not None
-    return JpegFile([Component(component.values, component.steps) for component in components], covered)
+    return JpegFile([Component(each.values, each.steps, levels, refined) for each in components], covered)
 
 
-def part(data: bytes, side: int, rng: np.random.Generator) -> JpegFile:
+def part(data: bytes, side: int, rng: np.random.Generator) -> list[CodedComponent]:
     """Return a random part of a file, of whole MCUs, at most `side` pixels squared but at least one MCU."""
-    components = parsed(data)
-    assert components is not None
+    components = whole(data)
     across, down = (components[0].horizontal, components[0].vertical) if len(components) > 1 else (1, 1)
     rows, columns, _ = components[0].values.shape
     top, height = _range(rows // down, side // (SIDE * down), rng)
@@ -167,7 +174,7 @@ def part(data: bytes, side: int, rng: np.random.Generator) -> JpegFile:
         v, h = (component.vertical, component.horizontal) if len(components) > 1 else (1, 1)
         values = component.values[top * v : (top + height) * v, left * h : (left + width) * h]
         cut.append(component._replace(values=values))
-    return _in_training(cut)
+    return cut
 
 
 def _range(full: int, most: int, rng: np.random.Generator) -> tuple[int, int]:
@@ -188,7 +195,14 @@ class FileSource:
     def _parts(self, image: Pixels) -> int:
         return max(1, round(area(image) / self.side**2))
 
-    def file(self, number: int) -> JpegFile:
+    def file(self, number: int, refines: bool = False) -> JpegFile:
+        """Return a file at its coarsest level, of as many as it has or of the exact one alone; or at a finer one."""
+        components, rng = self._components(number), np.random.default_rng((self.seed, 2**36, number))
+        if not refines:
+            return in_training(components, MOST_JPEG_LEVELS if rng.random() < CELLS_SHARE else 0)
+        return in_training(components, MOST_JPEG_LEVELS, int(rng.integers(max(1, levels_of(components)))))
+
+    def _components(self, number: int) -> list[CodedComponent]:
         turn, which = divmod(number, len(self.sets))
         epoch, index = divmod(turn, len(self.orders[which]))
         shuffled = np.random.default_rng((self.seed, 2**32 + which, epoch)).permutation(self.orders[which])
@@ -205,39 +219,50 @@ def area(image: Pixels) -> int:
 
 
 class ReplayFiles:
-    """The latest files of a source at each step: a resumed run sees those that it would have seen."""
+    """The latest files of a source at each step, at their coarsest levels and at finer ones: a resumed run sees those
+    that it would have seen."""
 
     def __init__(self, source: FileSource) -> None:
         self.source = source
-        self.files: dict[int, JpegFile] = {}  # by number
+        self.files: dict[bool, dict[int, JpegFile]] = {False: {}, True: {}}  # by whether they are refined, and number
 
     @staticmethod
     def count(step: int) -> int:
         """Return how many files there were before and at a step."""
         return KEPT + step // EVERY
 
-    def at(self, step: int) -> list[JpegFile]:
+    def at(self, step: int, refines: bool = False) -> list[JpegFile]:
         """Return the files of a step."""
-        numbers = range(self.count(step) - KEPT, self.count(step))
-        self.files = {number: self.files.get(number) or self.source.file(number) for number in numbers}
-        return list(self.files.values())
+        numbers, kept = range(self.count(step) - KEPT, self.count(step)), self.files[refines]
+        self.files[refines] = {number: kept.get(number) or self.source.file(number, refines) for number in numbers}
+        return list(self.files[refines].values())
 
-    def draw(self, step: int, count: int, *, chroma: bool) -> list[Group]:
+    def draw(self, step: int, count: int, *, chroma: bool, refines: bool) -> list[Group]:
         """Return random groups of positions in luma, or in chroma."""
-        rng, files = np.random.default_rng((self.source.seed, 2**34, step)), self._of(step, chroma)
+        rng, files = np.random.default_rng((self.source.seed, 2**34, step)), self._of(step, chroma, refines)
         return [files[rng.integers(len(files))].draw(chroma, GROUP, rng) for _ in range(count)]
 
-    def of_condition(self, component: int, condition: int, count: int) -> list[Group]:
-        """Return as many groups of positions of one condition, of the first files."""
-        rng, files = np.random.default_rng((self.source.seed, 2**35, component, condition)), self._of(0, component > 0)
+    def of_condition(self, component: int, condition: int, count: int, *, refines: bool) -> list[Group]:
+        """Return as many groups of positions of one condition, of the first files; of the most frequent one if no file
+        has it."""
+        rng = np.random.default_rng((self.source.seed, 2**35, component, condition))
+        files = self._of(0, component > 0, refines)
         groups = [file.group(component, condition) for file in files]
-        groups = [group for group in groups if len(group.blocks)] or [files[0].group(component, 0)]
+        groups = [group for group in groups if len(group.blocks)] or [_most_frequent(files, component)]
         drawn = (groups[rng.integers(len(groups))] for _ in range(count))
         return [group._replace(blocks=rng.choice(group.blocks, GROUP)) for group in drawn]
 
-    def _of(self, step: int, chroma: bool) -> list[JpegFile]:
-        """The files of a step that have such components. Raises TrainingError if none has."""
-        files = [file for file in self.at(step) if not chroma or len(file.components) > 1]
-        if not files:
-            raise TrainingError("all files are grey: train luma alone with roles=luma")
-        return files
+    def _of(self, step: int, chroma: bool, refines: bool) -> list[JpegFile]:
+        """The files of a step that have such positions. Raises TrainingError if none has."""
+        files = self.at(step, refines)
+        found = [file for file in files if file.has(chroma)]
+        if not found and chroma and all(len(file.components) == 1 for file in files):
+            raise TrainingError("all files are grey: train luma alone with roles=luma,refine-luma")
+        if not found:
+            raise TrainingError("no file has steps of 9 or less, as finer levels do: leave refine-... out of roles=...")
+        return found
+
+
+def _most_frequent(files: Sequence[JpegFile], component: int) -> Group:
+    file = max(files, key=lambda file: int(file.components[component].counts.max()))
+    return file.group(component, int(file.components[component].counts.argmax()))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ddpmcodec.training.coefficients import order
-from ddpmcodec.training.coefficients.order import CONDITIONS, NEAR, OWN, RANK_OF, VALUES
+from ddpmcodec.training.coefficients.order import NEAR, OWN, RANK_OF, VALUES
 from ddpmcodec.training.coefficients.positions import Seen
 
 LUMA, CB = NEAR, NEAR + 1  # the blocks after those of 3x3
@@ -32,14 +32,16 @@ MAGNITUDES, LINEAR = len(PATTERNS), 5  # sums
 WIDEST = 3  # of the patterns
 LEAST_WEIGHT = 1e-4  # of a magnitude, so that it has a logarithm that can grow
 RIDGE, LEAST_SIZE = 0.02, 0.02
+FIRST_OF_CELL, FIRST_OF_NEIGHBOUR = -0.4, 0.1  # weights of the first sum of a finer level
 LAST_PREDICTED = (36, 24, 24)  # ranks of components from which least squares were worse than nothing
 
 
-def patterns(entries: int) -> Tensor:
-    """Return logarithms of the weights of magnitudes in a component, [conditions, sums, entries]."""
-    found = np.zeros((CONDITIONS, MAGNITUDES, entries // VALUES, VALUES))
-    for condition in range(CONDITIONS):
-        known = np.concatenate([order.KNOWN[condition], np.ones((2, VALUES), bool)])[: entries // VALUES]
+def patterns(entries: int, refines: bool = False) -> Tensor:
+    """Return logarithms of the weights of magnitudes in a component, [conditions, sums, entries]. refines: of a finer
+    level, where something is known of all coefficients."""
+    found = np.zeros((order.conditions_of(refines), MAGNITUDES, entries // VALUES, VALUES))
+    for condition in range(len(found)):
+        known = np.concatenate([order.KNOWN[condition] | refines, np.ones((2, VALUES), bool)])[: entries // VALUES]
         near = _within(int(RANK_OF[condition]))
         for number, (blocks, distance) in enumerate(PATTERNS):
             chosen = [block for block in blocks if block < len(known)]
@@ -82,6 +84,20 @@ def measure(draw: Callable[[int], Seen], entries: int, last: int) -> Statistics:
         if rank < last:
             weights[rank] = _solved(gram)
     return Statistics(scale[RANK_OF], weights[RANK_OF])  # flags have those of the first coefficient
+
+
+def measure_cells(draw: Callable[[int], Seen], entries: int) -> Statistics:
+    """Measure positions of a finer level. Least squares were worse than nothing there: the first sum begins as how the
+    same frequency of the blocks around differs from the cell."""
+    scale, weights = torch.zeros(VALUES, entries), torch.zeros(VALUES, entries)
+    means = patterns(entries, refines=True)[:, WIDEST].exp()
+    for rank in range(VALUES):
+        sizes, own = _gram(draw(rank), means[rank]).diagonal()[:-1].sqrt(), OWN * VALUES + rank
+        scale[rank] = torch.where(sizes > 0, sizes[own].clamp(min=LEAST_SIZE) / sizes.clamp(min=LEAST_SIZE), 0.0)
+        scale[rank, own], weights[rank, own] = 1.0, FIRST_OF_CELL
+        around = [block * VALUES + rank for block in (ABOVE, LEFT, RIGHT, BELOW)]
+        weights[rank, around] = FIRST_OF_NEIGHBOUR * scale[rank, around]
+    return Statistics(scale, weights)
 
 
 def _gram(seen: Seen, means: Tensor) -> Tensor:

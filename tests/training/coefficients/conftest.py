@@ -10,16 +10,19 @@ from coefficient_runs import picture, start
 from PIL import Image
 
 from ddpmcodec.training.coefficients import coefficient_trainer, jpeg_files
+from ddpmcodec.training.coefficients.coefficient_network import REFINE_CHROMA, REFINE_LUMA
 from ddpmcodec.training.coefficients.coefficient_trainer import CoefficientSettings
 from ddpmcodec.training.coefficients.jpeg_files import JpegSetting, write
 
 
 @pytest.fixture(scope="module", autouse=True)
 def few_files(one_thread: None) -> Iterator[None]:
-    """Runs see few files."""
+    """Runs see few files, and refine with small networks."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jpeg_files, "KEPT", 6)
         patch.setattr(coefficient_trainer, "MEASURED", 4)
+        for role in (REFINE_LUMA, REFINE_CHROMA):
+            patch.setitem(coefficient_trainer.SIZES[1], role, (32, 2))
         yield
 
 

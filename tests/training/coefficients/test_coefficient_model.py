@@ -32,10 +32,10 @@ from ddpmcodec.training.coefficients.coefficient_network import (
     CoefficientNetwork,
     CoefficientShape,
 )
-from ddpmcodec.training.coefficients.coefficient_trainer import CoefficientSettings, code_length
-from ddpmcodec.training.coefficients.jpeg_files import JpegSetting, parsed, write
+from ddpmcodec.training.coefficients.coefficient_trainer import CoefficientSettings, code_length, code_lengths_of_levels
+from ddpmcodec.training.coefficients.jpeg_files import JpegSetting, levels_of, parsed, write
 from ddpmcodec.training.coefficients.jpeg_files import whole as file_of
-from ddpmcodec.training.coefficients.positions import GRIDS, JpegFile
+from ddpmcodec.training.coefficients.positions import GRIDS
 from ddpmcodec.training.coefficients.predictors import Statistics
 from native_testing import testing
 
@@ -44,16 +44,18 @@ def random_network(role: str, seed: int = 0) -> CoefficientNetwork:
     """A network in which everything counts, with wide distributions: the core's have a least probability."""
     torch.manual_seed(seed)
     shape = CoefficientShape(role, 32, 2)
-    known = torch.from_numpy(order.KNOWN.reshape(order.CONDITIONS, -1)).float()
-    scale = torch.cat([known, torch.ones(order.CONDITIONS, shape.entries - known.shape[1])], 1)
-    scale = (scale * torch.rand_like(scale)).repeat(shape.components, 1)
+    conditions = order.conditions_of(shape.refines)
+    known = torch.from_numpy(order.KNOWN[:conditions].reshape(conditions, -1) | shape.refines).float()
+    scale = torch.cat([known, torch.ones(conditions, shape.entries - known.shape[1])], 1)
+    scale = (scale * torch.rand_like(scale)).repeat(len(shape.components), 1)
     network = CoefficientNetwork(shape, Statistics(scale, torch.randn_like(scale) / 5000))
     with torch.no_grad():
         for parameter, size in ((network.head, 0.05), (network.skip, 0.05), (network.head_bias, 0.2)):
             parameter.add_(size * torch.randn_like(parameter))
         for parameter in (network.gain, network.bias, *network.block_biases):
             parameter.add_(0.3 * torch.randn_like(parameter))
-        network.head_bias[:, SCALES] += 3
+        if not shape.refines:
+            network.head_bias[:, SCALES] += 3
     return network
 
 
@@ -72,41 +74,50 @@ def content(networks: dict[str, CoefficientNetwork]) -> bytes:
     return jpeg.pack(tensors, "random")
 
 
-def components(file: JpegFile, planes: Planes) -> list[tuple[list[int], np.ndarray]]:
+def components(planes: Planes, covered: tuple[int, int]) -> list[tuple[list[int], np.ndarray]]:
     return [
         (component.steps.astype(int).tolist(), values)
-        for component, values in zip(file.components, planes, strict=True)
+        for component, values in zip(made(planes, covered).components, planes, strict=True)
     ]
 
 
+def bits_of(
+    networks: dict[str, CoefficientNetwork], planes: Planes, covered: tuple[int, int], levels: int, refined: int | None
+) -> float:
+    """What all components cost at a level."""
+    file = made(planes, covered, levels, refined)
+    return sum(code_length(each, file, 1 << 30) for each in networks.values() if each.shape.refines == file.refines)
+
+
+@pytest.mark.parametrize("levels", [0, 1, 3])
 @pytest.mark.parametrize("covered", GRIDS)
 def test_the_core_codes_with_as_many_bits(
-    networks: dict[str, CoefficientNetwork], content: bytes, covered: tuple[int, int]
+    networks: dict[str, CoefficientNetwork], content: bytes, covered: tuple[int, int], levels: int
 ) -> None:
     """Files of one MCU: in larger ones the core's networks learn, and it needs fewer bits."""
     model, lengths = CoefficientModel.parse(content, "random"), []
     for seed in range(4):
         planes = random_planes(covered, seed, rows=1, columns=1)
-        file = made(planes, covered)
-        expected = sum(code_length(network, file, 1 << 30) for network in networks.values())
-        lengths.append((testing.encode_coefficients(model, 1, components(file, planes))[1], expected))
+        expected = sum(bits_of(networks, planes, covered, levels, refined) for refined in (None, *range(levels)))
+        lengths.append((testing.encode_coefficients(model, 1, components(planes, covered), levels=levels)[1], expected))
     found, expected = np.sum(lengths, 0)
     assert found == pytest.approx(expected, rel=0.002)
 
 
 def test_the_core_decodes_what_it_coded(content: bytes) -> None:
     planes = random_planes((2, 1))
-    file, model = made(planes, (2, 1)), CoefficientModel.parse(content, "random")
-    chunks, _ = testing.encode_coefficients(model, 2, components(file, planes))
-    geometry = [(steps, *values.shape[:2]) for steps, values in components(file, planes)]
+    coded, model = components(planes, (2, 1)), CoefficientModel.parse(content, "random")
+    chunks, _ = testing.encode_coefficients(model, 2, coded)
+    geometry = [(steps, *values.shape[:2]) for steps, values in coded]
     decoded, segments, ended_well = testing.decode_coefficients(model, 2, geometry, chunks)
     assert (segments, ended_well) == (len(order.STARTS), True)
     assert all(np.array_equal(one, other) for one, other in zip(decoded, planes, strict=True))
 
 
 def test_some_positions_tell_the_code_length(networks: dict[str, CoefficientNetwork]) -> None:
-    file = made(random_planes((2, 1), rows=40, columns=40), (2, 1))
+    planes = random_planes((2, 1), rows=40, columns=40)
     for network in networks.values():
+        file = made(planes, (2, 1), 1, 0 if network.shape.refines else None)
         assert code_length(network, file, 9000) == pytest.approx(code_length(network, file, 1 << 30), rel=0.05)
 
 
@@ -114,9 +125,9 @@ def test_some_positions_tell_the_code_length(networks: dict[str, CoefficientNetw
 def test_a_network_begins_as_that_of_a_model(
     networks: dict[str, CoefficientNetwork], content: bytes, role: str, tmp_path: Path
 ) -> None:
-    path, file = tmp_path / "model.safetensors", made(random_planes((2, 2)), (2, 2))
+    path, network = tmp_path / "model.safetensors", random_network(role, seed=1)
     path.write_bytes(content)
-    network = random_network(role, seed=1)
+    file = made(random_planes((2, 2)), (2, 2), *((2, 0) if network.shape.refines else ()))
     before, expected = (code_length(each, file) for each in (network, networks[role]))
     begin_as(network, str(path), 2)
     assert code_length(network, file) == pytest.approx(expected, rel=0.002)
@@ -156,12 +167,14 @@ def test_the_core_codes_with_it(model_path: Path, whole: Path, sampling: str) ->
     """In no more bits than the networks in training tell, and some fewer, as the core's go on learning."""
     data = write(picture(40), JpegSetting(88, sampling))
     components, model = tile(data), CoefficientModel.parse(model_path.read_bytes(), "both")
-    chunks, bits = testing.encode_coefficients(model, 1, components)
+    levels = levels_of(file_of(data))
+    assert levels == 2
+    chunks, bits = testing.encode_coefficients(model, 1, components, levels=levels)
     networks = networks_of(state.read(whole), whole).values()
-    expected = sum(code_length(network, file_of(data), 1 << 30) for network in networks)
+    expected = sum(sum(code_lengths_of_levels(network, data).values()) for network in networks)
     assert 0.8 * expected < bits < 1.005 * expected
     shapes = [(steps, *values.shape[:2]) for steps, values in components]
-    decoded, _, ended_well = testing.decode_coefficients(model, 1, shapes, chunks)
+    decoded, _, ended_well = testing.decode_coefficients(model, 1, shapes, chunks, levels=levels)
     assert ended_well
     assert all(np.array_equal(one, values) for one, (_, values) in zip(decoded, components, strict=True))
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.training import run, state
+from ddpmcodec.training.coefficients.coefficient_network import LUMA, REFINE_LUMA, ROLES
 from ddpmcodec.training.coefficients.coefficient_trainer import HELD_OUT, CoefficientSettings, train
 from ddpmcodec.training.coefficients.jpeg_files import JpegSetting, ReplayFiles, write
 
@@ -25,32 +26,48 @@ def test_a_run_says_what_held_out_files_cost(whole: Path) -> None:
     """The last three are held out: a picture would be, but these are two JPEG files, and one that is damaged."""
     last = records(whole)[-1]
     assert last["step"] == 60
-    assert set(last["held_out"]) == {"files", "luma files", "chroma files"}
     shares = last["held_out"]
-    assert shares["files"] == pytest.approx(shares["luma files"] + shares["chroma files"], abs=1e-4)
-    assert {"loss", "loss_luma", "loss_chroma", "gradient_norm"} <= set(last)
+    levels = {f"refine-{plane} {level} files" for plane in ("luma", "chroma") for level in (0, 1)}
+    assert set(shares) == {"files", *(f"{role} files" for role in ROLES), *levels}
+    assert shares["files"] == pytest.approx(sum(shares[f"{role} files"] for role in ROLES), abs=1e-4)
+    of_levels = shares["refine-luma 0 files"] + shares["refine-luma 1 files"]
+    assert shares["refine-luma files"] == pytest.approx(of_levels, abs=1e-4)
+    assert {"loss", *(f"loss_{role}" for role in ROLES), "gradient_norm"} <= set(last)
 
 
-def test_it_learns(settings: CoefficientSettings, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("role", "most"), [(LUMA, 0.9), (REFINE_LUMA, 0.99)])
+def test_it_learns(settings: CoefficientSettings, tmp_path: Path, role: str, most: float) -> None:
     Image.fromarray(picture(30)).save(tmp_path / "other.png")
-    luma = replace(settings, steps=60, roles=("luma",), validate=str(tmp_path))
+    luma = replace(settings, steps=60, roles=(role,), validate=str(tmp_path))
     shares = []
     for steps in (1, 60):
         start(replace(luma, steps=steps), tmp_path / "run", resume=True, chosen={"steps"})
         shares.append(records(tmp_path / "run")[-1]["held_out"])
-    assert set(shares[0]) == {f"luma {name}" for name in HELD_OUT}
-    assert all(after < 0.9 * shares[0][name] for name, after in shares[1].items())
+    assert all(shares[1][f"{role} {name}"] < most * shares[0][f"{role} {name}"] for name in HELD_OUT)
 
 
-def test_equal_runs_are_equal(settings: CoefficientSettings, whole: Path, tmp_path: Path) -> None:
-    start(settings, tmp_path)
-    one, other = (state.read(folder).tensors for folder in (whole, tmp_path))
+@pytest.fixture(scope="module")
+def few_steps(settings: CoefficientSettings) -> CoefficientSettings:
+    return replace(settings, steps=8, roles=(LUMA, REFINE_LUMA))
+
+
+@pytest.fixture(scope="module")
+def short(few_steps: CoefficientSettings, few_files: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of a few steps, to be read."""
+    folder = tmp_path_factory.mktemp("runs") / "short"
+    start(few_steps, folder)
+    return folder
+
+
+def test_equal_runs_are_equal(few_steps: CoefficientSettings, short: Path, tmp_path: Path) -> None:
+    start(few_steps, tmp_path)
+    one, other = (state.read(folder).tensors for folder in (short, tmp_path))
     assert one.keys() == other.keys()
     assert all(one[key].equal(other[key]) for key in one)
 
 
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(
-    settings: CoefficientSettings, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    few_steps: CoefficientSettings, short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw = ReplayFiles.draw
 
@@ -64,10 +81,10 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
         patch.setattr(run, "FIRST_SAVE_SECONDS", 0.0)
         patch.setattr(run, "SAVE_SECONDS", 0.0)
         with pytest.raises(KeyboardInterrupt):
-            start(settings, tmp_path)
+            start(few_steps, tmp_path)
     assert state.read(tmp_path).facts["step"] == 4
-    start(settings, tmp_path, resume=True)
-    one, other = (state.read(folder).tensors for folder in (whole, tmp_path))
+    start(few_steps, tmp_path, resume=True)
+    one, other = (state.read(folder).tensors for folder in (short, tmp_path))
     assert all(one[key].equal(other[key]) for key in one)
 
 
@@ -77,7 +94,7 @@ def test_predictors_become_sparse(whole: Path) -> None:
 
 
 def test_a_run_begins_as_another(settings: CoefficientSettings, whole: Path, tmp_path: Path) -> None:
-    again = start(replace(settings, steps=1, muon_rate=1e-9, adam_rate=1e-9, start=str(whole)), tmp_path)
+    again = start(replace(settings, roles=(LUMA,), steps=1, muon_rate=1e-9, adam_rate=1e-9, start=str(whole)), tmp_path)
     saved = state.read(whole).tensors
     for name, tensor in again.networks["luma"].state_dict().items():
         assert tensor.allclose(saved[f"luma.{name}"], atol=1e-6), name
@@ -89,7 +106,7 @@ def test_some_jpeg_files_are_left_out(settings: CoefficientSettings, tmp_path: P
     said: list[object] = []
     with pytest.raises(TrainingError, match="hold_out"):
         train(replace(settings, hold_out=99), tmp_path, said.append)
-    train(replace(settings, steps=1), tmp_path, said.append, device="cpu")
+    train(replace(settings, roles=(LUMA,), steps=1), tmp_path, said.append, device="cpu")
     assert any(str(line).startswith("2 JPEG files are damaged") for line in said)
 
 

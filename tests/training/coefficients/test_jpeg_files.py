@@ -89,7 +89,7 @@ def test_a_part_of_a_file_is_its_blocks(sampling: str) -> None:
     whole = parsed(data)
     assert whole is not None
     for _ in range(5):
-        part = jpeg_files.part(data, 32, rng)
+        part = jpeg_files.in_training(jpeg_files.part(data, 32, rng))
         for found, component in zip(part.components, whole, strict=True):
             rows = len(found.inside) // found.stride
             blocks = found.blocks.reshape(rows, found.stride, 64)[1:-1, 1:-1] // component.steps.astype(np.int16)
