@@ -129,7 +129,7 @@ def train_preview(run: RunOptions, data: tuple[str, ...], validate: str | None, 
     help="Effort to train networks for; 3 has those of 2.",
 )
 @size_option
-@click.option("--roles", metavar="NAMES", help="Which of luma,chroma to train; default: both.")
+@click.option("--roles", metavar="NAMES", help="Which of luma,chroma,refine-luma,refine-chroma to train; default: all.")
 @click.option(
     "--start",
     metavar="MODEL|RUN",
