@@ -93,8 +93,8 @@ def _text(facts: dict[str, Any]) -> str:
         )
     if facts["effort"]:
         lines["effort"] = str(facts["effort"])
-        if facts["levels"] is not None:
-            lines["levels"] = f"{facts['levels']}, {_steps(facts['noise'])}"
+        steps = f", {_steps(facts['noise'])}" if facts["noise"] else ""
+        lines["levels"] = f"{facts['levels']}{steps}{', by repeats' if facts['repeats'] else ''}"
         lines["model"] = _model(facts)
     segments = f", {facts['segments']} segments each" if facts["segments"] else ""
     lines["layout"] = f"format {facts['format_version']}, {counted(facts['tiles'], 'tile')}{segments}"

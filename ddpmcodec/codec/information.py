@@ -24,8 +24,9 @@ def info(data: File) -> dict[str, Any]:
     Returns:
         Facts by name, all of them JSON values. Sizes are bytes, `bpp` is bits per pixel, `bits_per_dim` bits per
         sample. `coding` is "context model", "JPEG coefficients", "lossless WebP" or "JPEG as it was"; for the last two,
-        `effort`, `steps`, `model_number`, `model` and `model_id` are None. `levels` (how many noise levels) and `noise`
-        (after each step, standard deviations in grey levels) are those of the context model, else None.
+        `effort`, `levels`, `steps`, `model_number`, `model` and `model_id` are None. `levels` counts noise levels, and
+        of JPEG coefficients those of cells. `noise` (after each step, standard deviations in grey levels) and `repeats`
+        (whether exact pixels are first sought among repeats, as of graphics) are facts of the context model, else None.
         `segment_bytes` lists the segments of JPEG coefficients, and `recipe_bytes` counts what else rebuilds the JPEG.
         `original_bytes` counts the file that `decode_original` gives, or is None. A file of another format that is kept
         whole has the `coding` "kept whole", its `format`, `ending` and `reason`, and the width and height of its first
@@ -84,11 +85,16 @@ def info(data: File) -> dict[str, Any]:
 
 
 def _steps(header: _native.FileHeader) -> dict[str, Any]:
-    if header.kind != PIXELS:
-        return {"levels": None, "steps": None if header.is_stored else header.steps, "noise": None}
-    steps = range(1, header.steps + 1)
-    noise = [round(noise_level(header, step) or 0.0, 2) for step in steps]
-    return {"levels": header.levels, "steps": len(steps), "noise": noise}
+    if header.is_stored:
+        return {"levels": None, "steps": None, "noise": None, "repeats": None}
+    noise = [round(noise_level(header, step) or 0.0, 2) for step in range(1, header.steps + 1)]
+    is_jpeg = header.kind != PIXELS
+    return {
+        "levels": header.levels,
+        "steps": header.steps,
+        "noise": None if is_jpeg else noise,
+        "repeats": None if is_jpeg else header.repeats,
+    }
 
 
 def _segment_bytes(header: _native.FileHeader) -> list[int] | None:

@@ -66,7 +66,7 @@ class ViewedFile:
         self.name = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
         self.facts = codec.info(data)
         self.data, self.original, self.stripes, self.damaged = data, original, list[Stripe](), False
-        self.is_stored = self.facts["levels"] is None  # or the coefficients of a JPEG
+        self.is_stored = self.facts["noise"] is None  # or the coefficients of a JPEG
         self._model = model if self.facts["model"] is None else None
         self.sizes = slider_sizes(self.facts["header_bytes"], len(data))
         self._check_sizes()

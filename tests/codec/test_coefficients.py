@@ -138,7 +138,7 @@ def test_a_part_is_that_of_the_picture(kind: str) -> None:
 def test_information_counts_segments_as_steps() -> None:
     facts = codec.info(file_of("tiles"))
     assert {key: facts[key] for key in ("coding", "effort", "levels", "steps", "model", "segments")} == {
-        "coding": "JPEG coefficients", "effort": 2, "levels": None, "steps": 11, "model": "jpeg", "segments": 11,
+        "coding": "JPEG coefficients", "effort": 2, "levels": 2, "steps": 11, "model": "jpeg", "segments": 11,
     }  # fmt: skip
 
 

@@ -42,6 +42,7 @@ def test_facts_of_one_stream() -> None:
         "levels": 2,
         "steps": 3,
         "noise": [9.24, 2.31, 0.0],
+        "repeats": False,
         "model_number": 0,
         "model": None,
         "model_id": "0a1b2c3d",

@@ -43,6 +43,7 @@ def test_graphics_are_coded_by_repeats_without_levels(mode: str) -> None:
     data = codec.encode(image, effort=1, webp=False)
     header = parse_header(data)
     assert (header.repeats, header.levels) == (True, 0)
+    assert (codec.info(data)["repeats"], codec.info(data)["levels"]) == (True, 0)
     assert codec.decode(data) == image
 
 

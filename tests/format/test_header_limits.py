@@ -74,7 +74,7 @@ def test_foreign_data_is_refused_with_what_was_found() -> None:
         ({3: 0x02}, "effort 0"),
         ({3: 0x42}, "effort 4"),
         ({3: 0x28, 4: 0x71}, "effort 2"),
-        ({3: 0x0A, 4: 0x71}, "noise levels"),
+        ({3: 0x0A, 4: 0x71}, "levels"),
         ({3: 0x08, 4: 0x70}, "nothing new"),
         *(({3: 0x08, 4: 0x70 + kind}, f"payload {kind}") for kind in (4, 15)),
         ({3: 0x08, 4: 0xF1}, "16 bits a sample"),

@@ -208,7 +208,8 @@ def add_picture(folder: Path, name: str) -> None:
 
 
 def jpegs() -> dict[str, bytes]:
-    """JPEG files by name. Networks code three of them; the last, with arithmetic coding, stays as it was."""
+    """JPEG files by name. Networks code all but one with arithmetic coding, which stays as it was; `jpeg-levels` is coded
+    with levels."""
     photo = Image.open(GOLDEN.parents[1] / "docs" / "photo.png").convert("RGB")
     exif = Image.Exif()
     exif[0x112] = 6  # the camera was turned
@@ -218,6 +219,7 @@ def jpegs() -> dict[str, bytes]:
             photo.crop((40, 60, 149, 153)), {"progressive": True, "quality": 90, "subsampling": 0, "exif": exif},
         ),
         "jpeg-grey": (photo.convert("L").crop((20, 30, 133, 117)), {"quality": 92}),
+        "jpeg-levels": (photo.crop((60, 20, 211, 131)), {"quality": 94}),
     }  # fmt: skip
     found = {"jpeg-as-it-was": (GOLDEN.parent / "fixtures" / "jpegs" / "arithmetic.jpg").read_bytes()}
     for name, (image, options) in made.items():
@@ -229,7 +231,7 @@ def jpegs() -> dict[str, bytes]:
 
 def write_jpeg(folder: Path, name: str, jpeg: bytes) -> dict[str, str]:
     """The JPEG file, the file that stores it, and its pixels as they were decoded; the entry of the list."""
-    data = codec.encode(io.BytesIO(jpeg))
+    data = codec.encode(io.BytesIO(jpeg), levels=2 if name == "jpeg-levels" else None)
     coding = codec.info(data)["coding"]
     assert coding == ("JPEG as it was" if name == "jpeg-as-it-was" else "JPEG coefficients"), (name, coding)
     with Image.open(io.BytesIO(jpeg)) as image, (folder / f"{name}.png").open("xb") as picture:
@@ -240,11 +242,12 @@ def write_jpeg(folder: Path, name: str, jpeg: bytes) -> dict[str, str]:
 
 
 def add_jpegs(folder: Path) -> None:
-    """Writes files that store a JPEG file, and their list; the manifest stays as it is."""
-    if (folder / JPEGS).exists():
-        sys.exit(f"{folder} has JPEG files: golden files are never changed")
-    entries = [write_jpeg(folder, name, jpeg) for name, jpeg in jpegs().items()]
-    (folder / JPEGS).write_text(json.dumps(entries, indent=1) + "\n")
+    """Writes files that store a JPEG file and that the folder lacks, and their list; the manifest stays as it is."""
+    listed = folder / JPEGS
+    entries: list[dict[str, str]] = json.loads(listed.read_text()) if listed.exists() else []
+    known = {entry["file"] for entry in entries}
+    entries += [write_jpeg(folder, name, jpeg) for name, jpeg in jpegs().items() if f"{name}.ddpm" not in known]
+    listed.write_text(json.dumps(entries, indent=1) + "\n")
     print(f"{folder}: {len(entries)} files that store a JPEG file; commit them, and never change them")
 
 

@@ -239,7 +239,7 @@ def describe_image(image: Image, size: int) -> dict[str, Any]:
         "reason": kept.reason if kept else None,
         "original_bytes": len(kept.content) if kept else length_of_jpeg(image),
         "effort": image.effort or None,
-        "levels": None if image.stored else image.levels,
+        "levels": image.levels if image.effort else None,
         "steps": steps_of(image),
         "model_number": image.model_number or None,
         "model_id": image.model_id.hex() or None,
