@@ -208,8 +208,8 @@ def add_picture(folder: Path, name: str) -> None:
 
 
 def jpegs() -> dict[str, bytes]:
-    """JPEG files by name. Networks code all but one with arithmetic coding, which stays as it was; `jpeg-levels` is coded
-    with levels."""
+    """JPEG files by name. Networks code all but one with arithmetic coding, which stays as it was; `jpeg-levels` has
+    levels."""
     photo = Image.open(GOLDEN.parents[1] / "docs" / "photo.png").convert("RGB")
     exif = Image.Exif()
     exif[0x112] = 6  # the camera was turned

@@ -288,7 +288,7 @@ def test_another_model_is_refused(node: Node) -> None:
     other = str(models.path("cifar10"))
     answer = node.ask("decode", data, model=other)
     assert error_of(answer) == "ModelError"
-    assert models.ids()['cifar10'][:4].hex() in answer["message"]
+    assert models.ids()["cifar10"][:4].hex() in answer["message"]
     answer = node.ask("decode", data, model=str(ROOT / "docs" / "photo.png"))
     assert error_of(answer) == "ModelError"
 
