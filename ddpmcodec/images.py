@@ -122,9 +122,11 @@ def _may_lack_rows(image: Image.Image) -> bool:
 
 
 def first_picture(data: bytes, max_pixels: int | None = None) -> Image.Image | None:
-    """Return the first picture of an image file as it is shown, in 8 bits a sample; None if Pillow does not read it."""
+    """Return the first picture of an image file as it is shown, in 8 bits a sample; None if Pillow does not read it, or
+    it claims more pixels than can be coded."""
     with suppress(Exception):  # as in `_reading`
         image = _opened(BytesIO(data), max_pixels=max_pixels)
+        _refuse_size(*image.size)
         with silently():
             _load(image)
         return _without_palette(_in_eight_bits(image.copy()))  # which is no file of frames

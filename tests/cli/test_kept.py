@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,16 @@ def test_a_folder_is_encoded_and_comes_back_with_nothing_left_behind(ddpm: Any, 
     assert again.stderr.endswith(", 7 skipped\n")
     assert ddpm("encode", "-r", folder, "-o", out, "--skip-existing").stderr.endswith(", 7 skipped\n")
     assert ddpm("test", "-r", out).code == 0
+
+
+def test_of_a_file_that_claims_more_pixels_than_can_be_coded_none_is_read(ddpm: Any, folder: Path) -> None:
+    small, huge = folder / "small.bmp", folder / "huge.bmp"
+    Image.new("L", (8, 1)).save(small)
+    file = small.read_bytes()
+    huge.write_bytes(file[:18] + struct.pack("<ii", 600_000, 1_000) + file[26:])
+    assert ddpm("encode", huge, "-e", 1, "--max-pixels", 10**9).code == 0
+    facts = json.loads(ddpm("info", "--json", folder / "huge.ddpm").stdout)
+    assert (facts["coding"], facts["reason"], facts["width"]) == ("kept whole", "600000 x 1000 pixels", 0)
 
 
 def test_decode_gives_the_file_back_and_its_picture_on_request(ddpm: Any, folder: Path) -> None:
