@@ -162,8 +162,8 @@ tile_option = click.option(
 pixels_option = click.option(
     "--pixels",
     is_flag=True,
-    help="Code the pixels of JPEG files, in several times their bytes; every prefix is a preview then. Without"
-    " this option, the file itself is stored, some 30% smaller.",
+    help="Code the pixels of JPEG files and lossy WebP, in several times their bytes; every prefix is a preview then."
+    " Without this option, a JPEG file is stored as such, some 30% smaller, and a WebP is kept whole.",
 )
 any_format_option = click.option(
     "--any-format",

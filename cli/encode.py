@@ -253,7 +253,7 @@ class Encoder:
         target, warnings = label(task.output, "standard output"), list[str]()
         if len(file) > len(data) and image.format == "WEBP" and not header.is_stored and not self.warned:
             self.warned = True
-            warnings.append(f"{label(task.name)}: a lossy WebP grows, as its pixels are coded: better keep it as it is")
+            warnings.append(f"{label(task.name)}: a lossy WebP grows, as its pixels are coded")
         if not self.removes:  # which has looked for it before
             warnings += unkept_lines(task.name, data, strip=self.reading.strip)
         return Result(file, len(data), facts | rates, [f"{label(task.name)} -> {target}: {line}"], warnings)

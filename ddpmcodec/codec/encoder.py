@@ -72,9 +72,9 @@ def encode(
         any_format: take files of all formats that Pillow reads, even where it may leave out some of what they hold.
         webp: store an image as lossless WebP where that is smaller, with noise levels by 3% or more, as its prefixes
             show one colour. False: the model codes every image.
-        pixels: code the pixels of a JPEG file, which takes several times its bytes; every prefix is a preview then.
-            False: of a path or binary file that is a JPEG, networks code the coefficients, and `decode_original` gives
-            it back byte for byte.
+        pixels: code the pixels of a JPEG file or a lossy WebP, which takes several times its bytes; every prefix is a
+            preview then. False: of a path or binary file that is a JPEG, networks code the coefficients, and a lossy
+            WebP is kept whole with a small preview; `decode_original` gives them back byte for byte.
         tile: cut an image into square tiles of so many pixels a side, a multiple of 16 from 64 to 1,024, of which
             `decode(..., box=)` reads and decodes those that it touches. Small tiles make larger files. The model codes
             them: no WebP is stored. None: tiles of up to 2^19 pixels.

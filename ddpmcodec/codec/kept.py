@@ -64,6 +64,19 @@ def can_keep(content: bytes, name: str) -> bool:
     return bool(format_of(content)) or PurePath(name).suffix.lower() in image_extensions() - KNOWN_BY_START
 
 
+def is_lossy_webp(content: bytes) -> bool:
+    """Return whether a file is a lossy WebP, whose pixels would take several times its bytes."""
+    if format_of(content) != "WebP":
+        return False
+    place = 12  # of the first chunk: RIFF container, Google's WebP Container Specification
+    while place + 8 <= len(content):
+        if content[place : place + 4] == b"VP8 ":
+            return True
+        length = int.from_bytes(content[place + 4 : place + 8], "little")
+        place += 8 + length + length % 2
+    return False
+
+
 def planes_of(content: bytes, name: str, problem: str, max_pixels: int | None) -> Planes:
     """Return the preview of a file that is kept whole, with the file.
 

@@ -33,7 +33,7 @@ class Reading(NamedTuple):
     """What is taken of a picture, and how.
 
     strip: no ICC profile, no XMP, and of EXIF the orientation alone. any_format: files of formats whose readers may
-    leave something out, too. pixels: those of a JPEG file; otherwise the file itself is stored, where this machine can.
+    leave something out, too. pixels: those of a JPEG file or a lossy WebP; otherwise the file itself is stored.
     max_pixels: of `load_image`. warns: of what a file has and no file of ours keeps, where a caller names a file.
     strict: refuse files whose pixels cannot be coded, which are kept whole otherwise.
     """
@@ -110,6 +110,8 @@ def read_file(data: bytes, name: str, reading: Reading) -> FileRead:
     refuse_own_files(data, name)
     try:
         image = load_image(data, name, any_format=reading.any_format, max_pixels=reading.max_pixels)
+        if not reading.pixels and kept.is_lossy_webp(data) and reading.keeps(data, name):
+            return kept_whole(data, name, "a lossy WebP", reading)
         return FileRead(image.format or "", image.mode, *image.size, planes_of_image(image, data, reading))
     except ImageError as error:
         problem = str(error).removeprefix(f"{name}: ")

@@ -360,7 +360,7 @@ def test_folders_are_encoded_and_decoded_as_on_one_machine(ddpm: Any, ray: str, 
     found = {}
     for name, options in (("alone", ()), ("together", ("--ray", ray))):
         out, back = tmp_path / name, tmp_path / f"{name}-back"
-        encoded = ddpm("encode", "-r", photos, "-o", out, "--json", "-q", *options)
+        encoded = ddpm("encode", "-r", photos, "-o", out, "--json", "-q", "--strict", *options)
         decoded = ddpm("decode", "-r", out, "-o", back, "--json", "-q", *options)
         assert (encoded.code, decoded.code) == (1, 0)
         said = (encoded.stdout + decoded.stdout).decode().replace(f"{out}", "OUT").splitlines()

@@ -353,11 +353,12 @@ def test_a_lossy_webp_grows_which_is_said_once_and_it_is_not_removed(encode: Any
     with Image.open(photo) as image:
         image.resize((240, 200)).save(photo.with_name("a.webp"), quality=5)
         image.resize((240, 200)).save(photo.with_name("b.webp"), quality=5)
-    ended = encode(photo.with_name("a.webp"), photo.with_name("b.webp"), "-e", 1, "--rm")
+    ended = encode(photo.with_name("a.webp"), photo.with_name("b.webp"), "-e", 1, "--rm", "--pixels")
     assert ended.code == 0
     assert ended.stderr.count("a lossy WebP grows") == 1
     assert ended.stderr.count(" is kept, as ") == 2
     assert photo.with_name("a.webp").exists()
+    assert "kept whole, WebP: a lossy WebP" in encode(photo.with_name("a.webp"), "-e", 1, "-f").stderr
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     Image.fromarray(noise).save(photo.with_name("lossless.webp"), lossless=True)
     assert "a lossy WebP" not in encode(photo.with_name("lossless.webp"), "-e", 1).stderr

@@ -130,6 +130,15 @@ def test_damage_is_found_and_a_preview_survives_it() -> None:
         assert codec.decode(bytes(data[:size]), partial=True).width > 1
 
 
+def test_a_lossy_webp_is_kept_and_a_lossless_one_is_coded() -> None:
+    lossy, lossless = stored("WEBP", photo("RGBA")), stored("WEBP", photo(), lossless=True, exif=b"Exif\0\0MM")
+    data = encoded(lossy, "lossy.webp")
+    assert (codec.info(data)["reason"], codec.decode_original(data)) == ("a lossy WebP", lossy)
+    assert len(data) < len(lossy) * 1.05 + 160
+    for content, options in ((lossless, {}), (lossy, {"pixels": True}), (lossy, {"strict": True})):
+        assert codec.info(encoded(content, "a.webp", **options))["coding"] == "context model"
+
+
 def test_what_is_no_image_is_refused() -> None:
     for content, name in ((b"", "a.png"), (b"text", "a.txt"), (b"#!/bin/sh", "a")):
         with pytest.raises(ImageError):
