@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ddpmcodec.archive.writer import Writer
-    from ddpmcodec.codec.batching import Progress
+    from ddpmcodec.codec.passes import Progress
     from ddpmcodec.codec.reading import Reading
     from ddpmcodec.images import Planes
 

@@ -22,7 +22,7 @@ from ._outputs import Outputs, version_of
 from ._report import Bar, Report, Result, Shape, Task
 
 if TYPE_CHECKING:
-    from ddpmcodec.codec.batching import Key
+    from ddpmcodec.codec.passes import Key
     from ddpmcodec.errors import Failure
     from ddpmcodec.models.registry import Model
 
@@ -233,7 +233,7 @@ def _is_done(source: Path, output: Path, work: Work) -> bool:
 
 
 def _work_through(tasks: Sequence[Task], outputs: Outputs, choice: Choice, work: Work, report: Report) -> None:
-    from ddpmcodec.codec.batching import ALONE, work_through
+    from ddpmcodec.codec.passes import ALONE, work_through
     from ddpmcodec.parallel import threads_of
 
     read_versions: dict[str, tuple[int, ...]] = {}

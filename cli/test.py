@@ -149,7 +149,7 @@ def _on_cluster(
     from tqdm import tqdm
 
     from ddpmcodec import cluster
-    from ddpmcodec.codec.batching import ALONE
+    from ddpmcodec.codec.passes import ALONE
 
     def done_here(name: str, outcome: Sound | Failure) -> None:
         with tqdm.external_write_mode(file=sys.stderr):

@@ -168,12 +168,12 @@ def work_through(
     code: Callable[[Sequence[L]], Sequence[R]],
     done: Callable[[T, R | Failure], object],
 ) -> None:
-    """`codec.batching.work_through` on a cluster: the same results, in another order.
+    """`codec.passes.work_through` on a cluster: the same results, in another order.
 
     load: called here with each item when it is sent; returns what `code`, which runs elsewhere, takes. keys, done: as
     there, but `done` is called from this thread.
     """
-    from ddpmcodec.codec.batching import batches
+    from ddpmcodec.codec.passes import batches
 
     def loaded(sent: list[list[T]]) -> Iterator[list[L]]:
         for batch in pending:

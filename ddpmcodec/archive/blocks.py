@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from ddpmcodec import _native
 from ddpmcodec._native import MAX_RUN_PIXELS, WORD_BYTES
 from ddpmcodec.codec import graphics, passes
-from ddpmcodec.codec.batching import Progress, reporting
 from ddpmcodec.codec.decoding import run_batch
 from ddpmcodec.codec.efforts import Coding
+from ddpmcodec.codec.passes import Progress, reporting
 from ddpmcodec.content import Part
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError, without_traceback
 from ddpmcodec.format.block import Block, BlockCoding, Run

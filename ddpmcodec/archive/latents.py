@@ -31,7 +31,7 @@ from ddpmcodec.archive.blocks import (
     alike,
     run_ranges,
 )
-from ddpmcodec.codec.batching import Progress
+from ddpmcodec.codec.passes import Progress
 from ddpmcodec.content import Part
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, TruncatedError, without_traceback
 from ddpmcodec.format.block import LEVEL_UNIT, Block, BlockCoding, Run

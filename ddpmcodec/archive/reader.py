@@ -10,7 +10,7 @@ from ddpmcodec import _native
 from ddpmcodec._native import ARCHIVE_VERSION
 from ddpmcodec.archive.restorer import Extracted, Restored, Restorer, Source
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
-from ddpmcodec.codec.batching import Progress
+from ddpmcodec.codec.passes import Progress
 from ddpmcodec.codec.regions import scale_of
 from ddpmcodec.content import File, Part
 from ddpmcodec.errors import FormatError

@@ -17,9 +17,9 @@ from ddpmcodec.archive.blocks import ContextCoder
 from ddpmcodec.archive.packing import STACK_PIXELS, Job, Packer, Queue, Spool, Waiting
 from ddpmcodec.archive.restorer import ModelOverrides, Source, latent_coder, restored
 from ddpmcodec.codec import known_answer
-from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.efforts import check_coding
 from ddpmcodec.codec.encoder import tile_side
+from ddpmcodec.codec.passes import Progress
 from ddpmcodec.codec.reading import Picture, Reading, planes_of
 from ddpmcodec.content import File, Part
 from ddpmcodec.errors import DdpmError, ImageError

@@ -18,9 +18,8 @@ from ddpmcodec._native import (
     CoefficientTile,
     Container,
 )
-from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.efforts import Coding
-from ddpmcodec.codec.passes import CALL_SECONDS
+from ddpmcodec.codec.passes import CALL_SECONDS, Progress
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format.ddpm import assemble, crc16
 from ddpmcodec.format.header import COEFFICIENTS, Box, Header

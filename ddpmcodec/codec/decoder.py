@@ -13,10 +13,9 @@ from PIL import Image
 
 from ddpmcodec import _native
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, whole_number
-from ddpmcodec.codec.batching import Progress
 from ddpmcodec.codec.decoding import Decoded, DecodeOptions, decode_file, decode_files, decode_original_file
 from ddpmcodec.codec.kept import shown
-from ddpmcodec.codec.passes import Report
+from ddpmcodec.codec.passes import Progress, Report
 from ddpmcodec.codec.regions import SCALES, Edges, edges_of, scale_of, small_part
 from ddpmcodec.content import Content, File, Part, bytes_of, content_of
 from ddpmcodec.errors import DdpmError

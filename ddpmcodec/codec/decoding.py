@@ -15,9 +15,8 @@ from PIL import Image
 from ddpmcodec import _native, png
 from ddpmcodec._native import Event
 from ddpmcodec.codec import graphics, originals
-from ddpmcodec.codec.batching import BATCH_PIXELS, Progress, batches
 from ddpmcodec.codec.efforts import Coding
-from ddpmcodec.codec.passes import CALL_SECONDS, Report, SegmentCost
+from ddpmcodec.codec.passes import BATCH_PIXELS, CALL_SECONDS, Progress, Report, SegmentCost, batches
 from ddpmcodec.codec.regions import Region
 from ddpmcodec.content import Content, Part
 from ddpmcodec.errors import FormatError, OutputError, TruncatedError

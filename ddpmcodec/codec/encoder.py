@@ -12,11 +12,10 @@ import numpy as np
 from ddpmcodec._native import CoefficientModel, parse_header
 from ddpmcodec.arguments import whole_number
 from ddpmcodec.codec import graphics, known_answer, originals
-from ddpmcodec.codec.batching import BATCH_PIXELS, Progress, batches, reporting
 from ddpmcodec.codec.coefficients import JpegFacts, encode_jpeg
 from ddpmcodec.codec.decoding import decode_files
 from ddpmcodec.codec.efforts import Coding, check_coding, parts_of_segments, segments
-from ddpmcodec.codec.passes import Report, Tile, encode_tiles
+from ddpmcodec.codec.passes import BATCH_PIXELS, Progress, Report, Tile, batches, encode_tiles, reporting
 from ddpmcodec.codec.reading import Picture, Reading, numbered, planes_of
 from ddpmcodec.codec.suited import suited
 from ddpmcodec.errors import ChecksumError, FormatError

@@ -17,9 +17,8 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from ddpmcodec._native import CHECK_BITS, CRC32_BYTES, MAX_WEBP_SIDE, FileHeader
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS
-from ddpmcodec.codec.batching import batches
 from ddpmcodec.codec.efforts import Coding
-from ddpmcodec.codec.passes import Tile, encode_tiles
+from ddpmcodec.codec.passes import Tile, batches, encode_tiles
 from ddpmcodec.errors import CorruptError
 from ddpmcodec.format.sections import pack_alpha
 from ddpmcodec.images import Planes

@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec import models
-from ddpmcodec.codec.batching import batches
 from ddpmcodec.codec.efforts import Coding, macs_per_pixel
 from ddpmcodec.codec.graphics import QUICK, words_of
-from ddpmcodec.codec.passes import encode_tiles
+from ddpmcodec.codec.passes import batches, encode_tiles
 from ddpmcodec.models import PHOTO, THUMBNAIL_PIXELS, registry
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all

@@ -16,8 +16,7 @@ import ddpmcodec
 from ddpmcodec import codec
 from ddpmcodec._native import LEVELS
 from ddpmcodec.codec import efforts, encoder
-from ddpmcodec.codec.batching import batches
-from ddpmcodec.codec.passes import SegmentCost
+from ddpmcodec.codec.passes import SegmentCost, batches
 from ddpmcodec.errors import ImageError, ModelError
 from ddpmcodec.format import tiles
 from ddpmcodec.models.context import ContextModel
