@@ -43,6 +43,8 @@ MAX_PIXELS: int  # of an image
 MAX_CHUNKS: int
 MAX_METADATA: int  # bytes, before and after compression
 MAX_KEPT: int  # bytes of a file that is kept whole
+MAX_ENDING: int  # characters of the ending of its name
+MAX_JPEG_BYTES: int  # of a JPEG file
 MAX_WEBP_SIDE: int  # pixels
 END_MARK: bytes  # begins the mark of a file that was cut on purpose
 MARK_BYTES: int  # of the whole mark
@@ -181,6 +183,10 @@ class Container:
     def __init__(self, data: Any) -> None:
         """data: bytes, or an object with a length whose slices `bytes` reads. Raises as `parse_header`."""
     header: FileHeader
+    jpeg_length: int | None
+    """Bytes of the JPEG file that was encoded; None if there is none, or if its length was not received."""
+    kept_facts: tuple[str, str, str, int, int, int] | None
+    """Format, ending, reason, width, height and length of a file that is kept whole."""
     is_lossy: bool
     size: int  # of the file, as far as it is there, without a mark
     missing: int
@@ -320,9 +326,6 @@ def parse_alpha(section: bytes, height: int, width: int) -> NDArray[np.uint8]: .
 def parse_metadata(section: bytes) -> tuple[bytes, bytes, bytes, bytes]: ...
 def parse_kept(section: bytes) -> tuple[tuple[str, str, str, int, int, int], bytes]:
     """Facts and bytes of a file that is kept whole. Raises FormatError."""
-
-def parse_kept_facts(section: bytes) -> tuple[str, str, str, int, int, int]:
-    """Format, ending, reason, width, height and length of a file that is kept whole."""
 
 # --- the coder
 

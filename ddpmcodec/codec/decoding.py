@@ -14,8 +14,9 @@ from PIL import Image
 
 from ddpmcodec import _native, png
 from ddpmcodec._native import Event
-from ddpmcodec.codec import graphics, originals
+from ddpmcodec.codec import graphics
 from ddpmcodec.codec.efforts import Coding
+from ddpmcodec.codec.jpeg import planes_of_jpeg
 from ddpmcodec.codec.passes import BATCH_PIXELS, CALL_SECONDS, Progress, Report, SegmentCost, batches
 from ddpmcodec.codec.regions import Region
 from ddpmcodec.content import Content, Part
@@ -199,7 +200,7 @@ def planes_inside(file: bytes, box: tuple[int, int, int, int], header: _native.F
     """Decode a file of another format, whose pixels are those of a box of the image. Raises FormatError."""
     left, top, right, bottom = box
     if header.is_jpeg:
-        return replace(originals.planes_of(file, (header.mode, right - left, bottom - top)), original=file)
+        return replace(planes_of_jpeg(file, (header.mode, right - left, bottom - top)), original=file)
     colour, alpha = graphics.unpack(file, header)
     return Planes(header.mode, colour, alpha)
 

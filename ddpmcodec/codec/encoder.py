@@ -11,10 +11,10 @@ import numpy as np
 
 from ddpmcodec._native import CoefficientModel, parse_header
 from ddpmcodec.arguments import whole_number
-from ddpmcodec.codec import graphics, known_answer, originals
-from ddpmcodec.codec.coefficients import JpegFacts, encode_jpeg
+from ddpmcodec.codec import graphics, known_answer
 from ddpmcodec.codec.decoding import decode_files
 from ddpmcodec.codec.efforts import Coding, check_coding, parts_of_segments, segments
+from ddpmcodec.codec.jpeg import JpegFacts, encode_jpeg, pack_stored
 from ddpmcodec.codec.passes import BATCH_PIXELS, Progress, Report, Tile, batches, encode_tiles, reporting
 from ddpmcodec.codec.reading import Picture, Reading, numbered, planes_of
 from ddpmcodec.codec.suited import suited
@@ -293,7 +293,7 @@ class Beside(NamedTuple):
 
 def _file_of_jpeg(planes: Planes, header: Header, wanted: _Wanted) -> bytes:
     """The smaller one of a file of coefficients, if there is one, and of the JPEG as it was."""
-    kept = assemble(_stored_header(JPEG, planes, header), b"", originals.pack(planes.original), b"")
+    kept = assemble(_stored_header(JPEG, planes, header), b"", pack_stored(planes.original), b"")
     facts = JpegFacts(planes.mode, header.width, header.height, header.orientation)
     coding = wanted.coding._replace(levels=0) if wanted.may_leave_levels else wanted.coding
     coded = encode_jpeg(planes.original, facts, wanted.coefficients, coding, wanted.tile, wanted.progress)

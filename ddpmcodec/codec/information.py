@@ -6,7 +6,6 @@ from typing import Any
 
 from ddpmcodec import _native, models
 from ddpmcodec._native import MODEL_ID_BYTES, VERSION
-from ddpmcodec.codec import originals
 from ddpmcodec.codec.efforts import noise_level
 from ddpmcodec.content import File, bytes_of
 from ddpmcodec.errors import FormatError
@@ -59,7 +58,7 @@ def info(data: File) -> dict[str, Any]:
         "format": kept.format if kept else None,
         "ending": kept.ending if kept else None,
         "reason": kept.reason if kept else None,
-        "original_bytes": kept.length if kept else originals.length_of(file),
+        "original_bytes": kept.length if kept else file.jpeg_length,
         "effort": None if header.is_stored else header.effort,
         **_steps(header),
         **_model(header),

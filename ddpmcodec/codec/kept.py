@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from ddpmcodec._native import MAX_KEPT
+from ddpmcodec._native import MAX_ENDING, MAX_KEPT
 from ddpmcodec.folders import image_extensions
 from ddpmcodec.format.sections import KeptFacts, KeptFile
 from ddpmcodec.images import Planes, first_picture, to_planes
@@ -41,7 +41,7 @@ MAGIC = [(re.compile(start, re.DOTALL), name) for start, name in STARTS]
 LOOKED_AT = 4096  # bytes
 SIDES = (256, 128, 64, 32, 16, 8, 4, 2, 1)  # pixels of a preview's longer side
 PREVIEW_SHARE = 1 / 64  # of the bytes of a file: what its preview takes at most, about
-ENDING = re.compile(r"[0-9A-Za-z]{1,16}")
+ENDING = re.compile(rf"[0-9A-Za-z]{{1,{MAX_ENDING}}}")
 # That have readers: a file that is none of these is damaged.
 READ_FORMATS = {"PNG", "JPEG", "GIF", "WebP", "BMP", "QOI", "TIFF", "JPEG 2000", "DDS", "PNM", "ICO", "ICNS", "SGI"}
 # Endings of the most usual of them. Every such file begins as STARTS says.

@@ -16,7 +16,8 @@ from PIL import Image
 
 from ddpmcodec import png
 from ddpmcodec._native import ARCHIVE_MAGIC, MAGIC
-from ddpmcodec.codec import kept, originals
+from ddpmcodec.codec import kept
+from ddpmcodec.codec.jpeg import can_store
 from ddpmcodec.endings import following
 from ddpmcodec.errors import FormatError, ImageError, LimitError, unreadable
 from ddpmcodec.format.sections import metadata_entries
@@ -47,7 +48,7 @@ class Reading(NamedTuple):
 
     def stores(self, data: bytes) -> bool:
         """Whether a file is stored as such: a JPEG that this machine can store."""
-        return not (self.pixels or self.strip) and originals.can_store(data)
+        return not (self.pixels or self.strip) and can_store(data)
 
     def keeps(self, data: bytes, name: str) -> bool:
         """Whether a file whose pixels are not coded is kept whole, with all metadata."""

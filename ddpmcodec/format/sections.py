@@ -8,14 +8,13 @@ plane. docs/format.md has the section of a file that is kept whole.
 from __future__ import annotations
 
 import zlib
-from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec._native import CRC32_BYTES, KEPT_TAG, MAX_METADATA, Container, parse_kept, parse_kept_facts
-from ddpmcodec.errors import FormatError, ImageError
+from ddpmcodec._native import CRC32_BYTES, MAX_METADATA, Container, parse_kept
+from ddpmcodec.errors import ImageError
 from ddpmcodec.format.varint import pack_varint
 from ddpmcodec.parallel import interruptible
 
@@ -133,12 +132,6 @@ def kept_file(parsed: tuple[tuple[str, str, str, int, int, int], bytes]) -> Kept
     return KeptFile(*facts[:-1], content)
 
 
-FACTS_BYTES = 4 + 2 * 5 + 3 * (5 + 255) + 5  # at most
-
-
 def kept_facts(file: Container) -> KeptFacts | None:
     """Return the facts of a file that is kept whole; None if there is none, or if they are cut or damaged."""
-    start, end = file.header.section(KEPT_TAG)
-    with suppress(FormatError):
-        return KeptFacts(*parse_kept_facts(file.bytes(start, min(end, start + FACTS_BYTES)))) if end else None
-    return None
+    return None if file.kept_facts is None else KeptFacts(*file.kept_facts)

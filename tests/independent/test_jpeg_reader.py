@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ddpmcodec._native import parse_jpeg
-from ddpmcodec.codec import coefficients
+from ddpmcodec.codec.jpeg import _deflated
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden/v1").glob("jpeg-[!a]*.jpg"))
 RNG = np.random.default_rng(0)
@@ -49,7 +49,7 @@ def test_a_file_is_rebuilt_from_the_page_alone(file: bytes) -> None:
     assert [(columns, rows) for columns, rows in (read.blocks(k, False) for k in range(len(values)))] == [
         (each.shape[1], each.shape[0]) for each in values
     ]
-    for section in (recipe, coefficients._deflated(recipe)):
+    for section in (recipe, _deflated(recipe)):
         assert jpeg_reader.rebuilt(read, section, values) == file
 
 

@@ -9,7 +9,9 @@
 #include "python_source.h"
 #include "ranks.h"
 #include "rans.h"
+#include "recipe.h"
 #include "schedule.h"
+#include "sections.h"
 
 namespace nb = nanobind;
 
@@ -35,7 +37,8 @@ void bind_header_constants(nb::module_& m) {
     m.attr("MAX_PIXELS") = MAX_PIXELS;
     m.attr("MAX_CHUNKS") = MAX_CHUNKS;
     m.attr("MAX_METADATA") = MAX_METADATA;
-    m.attr("MAX_KEPT") = MAX_KEPT;
+    m.attr("MAX_KEPT") = MAX_KEPT, m.attr("MAX_ENDING") = MAX_ENDING;
+    m.attr("MAX_JPEG_BYTES") = MAX_JPEG_BYTES;
     m.attr("MAX_WEBP_SIDE") = MAX_WEBP_SIDE;
     m.attr("END_MARK") = bytes_of(END_MARK), m.attr("MARK_BYTES") = MARK_BYTES;
 }

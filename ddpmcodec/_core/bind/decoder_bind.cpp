@@ -1,6 +1,7 @@
 // The decoder for Python: a file's bytes in, events, pixels and a verdict out. What Python does with them is in ddpmcodec/codec.
 #include "decoder.h"
 #include "batch.h"
+#include "original.h"
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -148,6 +149,8 @@ void bind_header(nb::module_& m) {
     m.def("parse_header", [](const PyBytes& data) { return parse_header(view_of(data)); }, "data"_a);
 }
 
+nb::tuple facts_of(const KeptFile& kept) { return nb::make_tuple(kept.format, kept.ending, kept.reason, kept.width, kept.height, kept.length); }
+
 // A file, or what there is of one, cut into its parts; nothing is decoded.
 struct PyContainer {
     std::shared_ptr<const Source> source;
@@ -172,6 +175,11 @@ void bind_container(nb::module_& m) {
     nb::class_<PyContainer>(m, "Container", "A .ddpm file, or as much of one as there is, cut into its parts.")
         .def(nb::init<const nb::object&>(), "data"_a)
         .def_prop_ro("header", [](const PyContainer& c) -> const Header& { return c.container.header(); }, nb::rv_policy::reference_internal)
+        .def_prop_ro("jpeg_length", [](const PyContainer& c) { return jpeg_length(c.container); })
+        .def_prop_ro("kept_facts", [](const PyContainer& c) -> nb::object {
+            const auto kept = kept_facts(c.container);
+            return kept ? nb::object(facts_of(*kept)) : nb::none();
+        })
         .def_prop_ro("is_lossy", of(&Container::is_lossy))
         .def_prop_ro("size", of(&Container::size))
         .def_prop_ro("missing", of(&Container::missing))
@@ -189,8 +197,6 @@ void bind_container(nb::module_& m) {
 nb::tuple metadata_of(const Metadata& metadata) {
     return nb::make_tuple(bytes_of(metadata[ICC_PROFILE]), bytes_of(metadata[EXIF]), bytes_of(metadata[XMP]), bytes_of(metadata[PNG]));
 }
-
-nb::tuple facts_of(const KeptFile& kept) { return nb::make_tuple(kept.format, kept.ending, kept.reason, kept.width, kept.height, kept.length); }
 
 nb::tuple kept_of(const KeptFile& kept) { return nb::make_tuple(facts_of(kept), bytes_of(kept.file)); }
 
@@ -212,8 +218,6 @@ void bind_decoder(nb::module_& m) {
           "(ICC profile, EXIF, XMP, chunks of a PNG) of a whole metadata section.");
     m.def("parse_kept", [](const PyBytes& section) { return kept_of(parse_kept(view_of(section), true)); }, "section"_a,
           "((format, ending, reason, width, height, length), file) of a whole section of a file that is kept whole.");
-    m.def("parse_kept_facts", [](const PyBytes& section) { return facts_of(parse_kept(view_of(section), false)); }, "section"_a,
-          "(format, ending, reason, width, height, length) of a file that is kept whole, whose section may be cut after them.");
     nb::enum_<Event>(m, "Event", "What a decoder needs, or has.")
         .value("NEED_BYTES", Event::NEED_BYTES)
         .value("NEED_MODEL", Event::NEED_MODEL)

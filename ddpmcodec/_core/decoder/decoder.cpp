@@ -5,30 +5,13 @@
 
 #include "checksums.h"
 #include "learning_rules.h"
-#include "recipe.h"
+#include "original.h"
 
 namespace ddpm {
 
 namespace {
 
 constexpr uint64_t FIRST_BYTES = 32;  // A single stream that is shorter gets no preview.
-
-// The file in a payload, which begins with a CRC-32: of a WebP's pixels, or of the JPEG file, whose length follows.
-std::vector<uint8_t> unpacked(Bytes payload, bool is_jpeg) {
-    const char* const inside = is_jpeg ? "the JPEG inside the file " : "the WebP inside the file ";
-    ByteReader reader(payload, "the payload");
-    uint64_t check = 0, length = 0;
-    try {
-        check = reader.integer(CRC32_BYTES);
-        if (is_jpeg) length = reader.varint();
-    } catch (const Error&) {
-        throw Error(Fault::CORRUPT, std::string(inside) + "has no beginning: get the file again");
-    }
-    const Bytes file = reader.take(reader.left());
-    if (length > MAX_JPEG_BYTES) throw Error(Fault::CORRUPT, std::string(inside) + "claims " + std::to_string(length) + " bytes (at most " + std::to_string(MAX_JPEG_BYTES) + " are possible)");
-    if (is_jpeg && (file.size() != length || !holds(crc32(file), uint32_t(check)))) throw Error(Fault::CHECKSUM, std::string(inside) + "is not the one that was encoded; get the file again");
-    return {file.begin(), file.end()};
-}
 
 }  // namespace
 
@@ -56,7 +39,7 @@ std::vector<uint8_t> Decoder::file_inside() const {
     const Header& header = planned_header();
     if (header.has_coefficients()) return jpeg_file_;
     if (!header.is_stored() || !container_->has(header.payload())) return {};
-    return unpacked(container_->bytes(header.payload()), header.is_jpeg());
+    return unpack_stored(container_->bytes(header.payload()), header.is_jpeg());
 }
 
 PixelBox Decoder::box_inside() const {

@@ -90,8 +90,6 @@ Metadata parse_metadata(Bytes section) {
 
 namespace {
 
-constexpr uint64_t MAX_WORDS = 255, MAX_ENDING = 16;  // bytes
-
 bool is_ending(const std::string& text) {
     return text.size() <= MAX_ENDING && std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); });
 }

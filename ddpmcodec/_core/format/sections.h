@@ -29,6 +29,9 @@ using Metadata = std::array<std::vector<uint8_t>, METADATA_KINDS>;  // empty whe
 // Throws Error: CHECKSUM, CORRUPT or FORMAT.
 Metadata parse_metadata(Bytes section);
 
+// Bytes of the texts of a kept file, and of all of its facts.
+inline constexpr uint64_t MAX_WORDS = 255, MAX_ENDING = 16, MAX_KEPT_FACTS = CRC32_BYTES + 6 * MAX_VARINT_BYTES + 3 * MAX_WORDS;
+
 // A file that is kept whole, as its pixels are not coded: the image is a preview of it.
 struct KeptFile {
     std::string format, ending, reason;  // ending: of its name, without the dot

@@ -1,31 +1,34 @@
-"""JPEG files whose quantised coefficients networks code, from low to high frequencies.
+"""JPEG files, which come back byte for byte: networks code their quantised coefficients, from low to high frequencies.
 
-The recipe says what else rebuilds the file byte for byte. Tiles of whole MCUs depend on none of each other, and run on
-all threads.
+The recipe rebuilds the rest of the file. Tiles of whole MCUs do not depend on each other, and run on all threads. A
+file that these networks do not take, as one with arithmetic coding, is stored as it is: the payload is the CRC-32 of
+the JPEG file, its length (varint), and the file.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
+from io import BytesIO
 from typing import NamedTuple
 
 from ddpmcodec import _native
 from ddpmcodec._native import (
     CRC16_BYTES,
     CRC32_BYTES,
-    RECIPE_TAG,
+    MAX_JPEG_BYTES,
     CoefficientModel,
     CoefficientTile,
-    Container,
 )
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.passes import CALL_SECONDS, Progress
-from ddpmcodec.errors import FormatError
+from ddpmcodec.errors import CorruptError, FormatError, ImageError
 from ddpmcodec.format.ddpm import assemble, crc16
 from ddpmcodec.format.header import COEFFICIENTS, Box, Header
 from ddpmcodec.format.sections import deflate
 from ddpmcodec.format.tiles import TILE_PIXELS, plan_jpeg_index
 from ddpmcodec.format.varint import Reader, pack_varint
+from ddpmcodec.images import Planes, claimed_shape, load_image, shown_mode, shown_planes
 from ddpmcodec.models.registry import short_id
 from ddpmcodec.parallel import interruptible, run_all, side_by_side, stop_if_abandoned
 
@@ -60,14 +63,6 @@ def encode_jpeg(
     header = _header(facts, image, model, coding, side)
     chunks = _encoded(image, header, model, progress)
     return assemble(header, crc16(frame).to_bytes(CRC16_BYTES, "little") + frame, chunks, _deflated(recipe))
-
-
-def length_of(file: Container) -> int | None:
-    """Return how many bytes the JPEG file has; None if its recipe is not there."""
-    try:
-        return Reader(file.bytes(*file.header.section(RECIPE_TAG)), "the recipe of the JPEG file").varint() >> 1
-    except FormatError:
-        return None
 
 
 def _header(
@@ -119,3 +114,34 @@ def _deflated(recipe: bytes) -> bytes:
     check = reader.take(CRC32_BYTES)
     items = recipe[reader.position :]
     return min(recipe, pack_varint(size | 1) + check + deflate(items), key=len)
+
+
+# --- files that are stored as they are
+
+
+def can_store(jpeg: bytes) -> bool:
+    """Return whether a JPEG file is stored as such: of a larger one, pixels are coded."""
+    return len(jpeg) <= MAX_JPEG_BYTES
+
+
+def pack_stored(jpeg: bytes) -> bytes:
+    """Return the payload of a JPEG file that is stored as it is."""
+    return zlib.crc32(jpeg).to_bytes(CRC32_BYTES, "little") + pack_varint(len(jpeg)) + jpeg
+
+
+# --- pixels
+
+
+def planes_of_jpeg(jpeg: bytes, expected: tuple[str, int, int]) -> Planes:
+    """The image of a JPEG file by this machine's decoder. expected: mode, width and height. Raises CorruptError."""
+    pixels = expected[1] * expected[2]  # which were allowed
+    shape = claimed_shape(BytesIO(jpeg), ("JPEG",), pixels)  # before there are many pixels, or those of another format
+    if shape is None:
+        raise CorruptError("the JPEG inside the file is none: get the file again")
+    width, height, mode = shape
+    if (shown_mode(mode), width, height) != expected:
+        raise CorruptError(f"the JPEG inside the file is {width} x {height} {mode}: get the file again")
+    try:
+        return shown_planes(load_image(jpeg, "the JPEG inside the file", max_pixels=pixels))
+    except ImageError as error:
+        raise CorruptError(f"{error}; get the file again") from error
