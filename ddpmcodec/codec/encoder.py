@@ -22,8 +22,7 @@ from ddpmcodec.errors import ChecksumError, FormatError
 from ddpmcodec.format.ddpm import assemble, covered_by_stream
 from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, JPEG, WEBP, Box, Header
 from ddpmcodec.format.sections import pack_alpha, pack_kept, pack_metadata
-from ddpmcodec.format.streams import pack_chunk, pack_state
-from ddpmcodec.format.tiles import LEAST_SIDE, MOST_SIDE, SIDE_STEP, plan_index
+from ddpmcodec.format.tiles import LEAST_SIDE, MOST_SIDE, SIDE_STEP, pack_chunk, pack_state, plan_index
 from ddpmcodec.images import Planes
 from ddpmcodec.metadata import orientation_of
 from ddpmcodec.models import THUMBNAIL_PIXELS, jpeg, registry

@@ -17,7 +17,7 @@ from ddpmcodec import _native
 from ddpmcodec._native import LANES
 from ddpmcodec.codec.efforts import Coding, Segment, learns_in, segments
 from ddpmcodec.errors import FAILURES, Failure
-from ddpmcodec.format.streams import stream_check
+from ddpmcodec.format.tiles import stream_check
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all, side_by_side, stop_if_abandoned, thread_count
 

@@ -20,7 +20,7 @@ r"""The .ddpm container, version 1: a small header, then sections cut by the len
              2      CRC-16/CCITT of all of the above, little endian, unless plain
     index    if TILED or of kind 3: per chunk its length (varint) and CRC-16 (2 bytes); then the CRC-16 of these entries
     sections that precede the payload: alpha (sections.py), or the frame of a JPEG; a stored file carries its own
-    payload  one rANS stream, or a file of another format, or the chunks of the index (streams.py)
+    payload  one rANS stream, or a file of another format, or the chunks of the index (tiles.py)
     sections that follow the payload: metadata and a file that is kept whole (sections.py), or the recipe of a JPEG
 
 The header states the length of every file. A plain file, which is neither tiled nor stored and has no sections, has no
@@ -76,7 +76,7 @@ from ddpmcodec._native import (
 )
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format.header import COEFFICIENTS, PIXELS, Header, Index
-from ddpmcodec.format.streams import pack_stream_size
+from ddpmcodec.format.tiles import pack_stream_size
 from ddpmcodec.format.varint import pack_varint
 
 # --- header and index

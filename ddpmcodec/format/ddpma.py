@@ -11,7 +11,7 @@ r"""The .ddpma archive, version 1: an index, then blocks of images, each of whic
              4      CRC-32 of mark, length and head
              head   raw deflate, see block.py
              body   of files: .ddpm files. Of other images: the distinct values, an ICC profile each or EXIF with XMP
-                    (`sections.pack_metadata`), the alpha sections; then the streams of the runs (streams.py), or, by
+                    (`sections.pack_metadata`), the alpha sections; then the streams of the runs (tiles.py), or, by
                     bits back, the words of the stack (32 bits, little endian) from its top, as a decoder takes them
 
 Where the index is damaged, it is rebuilt from the heads of the blocks, which are found by their marks.

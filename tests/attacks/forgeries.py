@@ -18,7 +18,7 @@ from ddpmcodec.format import ddpma
 from ddpmcodec.format.block import FILES, pack_head
 from ddpmcodec.format.header import COEFFICIENTS, JPEG, WEBP
 from ddpmcodec.format.model_file import KEY
-from ddpmcodec.format.streams import pack_chunk, pack_state, state_size
+from ddpmcodec.format.tiles import pack_chunk, pack_state, state_size
 from ddpmcodec.format.varint import Reader, pack_varint
 from ddpmcodec.models import context
 from mutations import Random, mutate

@@ -39,7 +39,7 @@ from ddpmcodec.format.ddpm import crc16
 from ddpmcodec.format.header import COEFFICIENTS
 from ddpmcodec.format.model_file import seal
 from ddpmcodec.format.sections import RAW_DEFLATE
-from ddpmcodec.format.streams import pack_stream_size
+from ddpmcodec.format.tiles import pack_stream_size
 from ddpmcodec.format.varint import MAX_VARINT, Reader, pack_varint
 
 AFTER = 64  # of a tag: the section follows the payload

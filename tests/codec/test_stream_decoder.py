@@ -17,7 +17,7 @@ from ddpmcodec.codec.efforts import segments, segments_of_steps
 from ddpmcodec.errors import ChecksumError, FormatError, ModelError, TruncatedError
 from ddpmcodec.format.ddpm import crc16, pack_header
 from ddpmcodec.format.header import Header, Index
-from ddpmcodec.format.streams import pack_chunk
+from ddpmcodec.format.tiles import pack_chunk
 from ddpmcodec.models.context import ContextModel
 
 
