@@ -65,7 +65,6 @@ SINGLE = {
     "arguments",
     "comparison",
     "content",
-    "endings",
     "errors",
     "files",
     "folders",

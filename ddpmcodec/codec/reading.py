@@ -18,10 +18,10 @@ from ddpmcodec import png
 from ddpmcodec._native import ARCHIVE_MAGIC, MAGIC
 from ddpmcodec.codec import kept
 from ddpmcodec.codec.jpeg import can_store
-from ddpmcodec.endings import following
 from ddpmcodec.errors import FormatError, ImageError, LimitError, unreadable
 from ddpmcodec.format.sections import metadata_entries
 from ddpmcodec.images import JPEG_FORMATS, Planes, load_image, shown_planes, to_planes
+from ddpmcodec.left_out import following
 from ddpmcodec.metadata import unkept_colours
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shutil
@@ -12,7 +11,6 @@ from typing import Any
 import pytest
 
 import ddpmcodec
-from node_decoder import ROOT
 
 api = pytest.importorskip("playwright.sync_api", reason="needs a browser: pip install playwright")
 SAMPLES = """() => {
@@ -23,16 +21,11 @@ SAMPLES = """() => {
 
 
 @pytest.fixture(scope="module")
-def folder(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(build: Any, dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What is served: the built folder with the demo."""
     served = tmp_path_factory.mktemp("served") / "web"
     shutil.copytree(dist, served)
-    spec = importlib.util.spec_from_file_location("make_demo", ROOT / "web" / "demo" / "make.py")
-    assert spec is not None
-    assert spec.loader is not None
-    make = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(make)
-    make.make(served / "demo")
+    build.make_demo(served / "demo")
     return served
 
 
