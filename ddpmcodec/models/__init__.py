@@ -3,7 +3,7 @@
 `ids.json` lists their ids, so that a damaged copy is refused instead of writing files that no other copy decodes. After
 a model is added or replaced,
 
-    python -m ddpmcodec.models
+    python -c "import ddpmcodec.models as m; m.write_ids()"
 
 seals the files (`format.model_file`) and writes the list down again.
 """
@@ -59,7 +59,7 @@ def read(name: str) -> bytes:
     if hashlib.sha256(data).digest() != ids().get(name):
         raise ModelError(
             f"{path(name)}: the embedded model is damaged, or not the one that {IDS} lists; install ddpmcodec again"
-            " (whoever replaced it: `python -m ddpmcodec.models` writes the list)"
+            " (whoever replaced it: `ddpmcodec.models.write_ids()` writes the list)"
         )
     return data
 
