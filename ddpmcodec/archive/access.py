@@ -14,8 +14,8 @@ from PIL import Image
 from ddpmcodec.archive.blocks import run_ranges
 from ddpmcodec.archive.restorer import ModelOverrides, Source, restored
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels, whole_number
-from ddpmcodec.codec.decoder import decode_details
-from ddpmcodec.codec.regions import Edges, small_part
+from ddpmcodec.codec.decoder import decode_details, small_part
+from ddpmcodec.codec.decoding import Edges
 from ddpmcodec.content import Content, File, FileView, SharedBytes, bytes_of, content_of
 from ddpmcodec.errors import DdpmError, FormatError, TruncatedError, without_traceback
 from ddpmcodec.format.block import CONTEXT, FILES, Block, Entry

@@ -16,7 +16,7 @@ from ddpmcodec.archive.access import KEPT_BLOCKS
 from ddpmcodec.archive.access import open as open_archive
 from ddpmcodec.archive.restorer import Source
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS
-from ddpmcodec.codec.regions import scale_of
+from ddpmcodec.codec.decoding import scale_of
 from ddpmcodec.content import File
 from ddpmcodec.errors import FormatError, ImageError
 from ddpmcodec.format.tiles import SINGLE_STREAM_PIXELS

@@ -10,8 +10,8 @@ from ddpmcodec import _native
 from ddpmcodec._native import ARCHIVE_VERSION
 from ddpmcodec.archive.restorer import Extracted, Restored, Restorer, Source
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
+from ddpmcodec.codec.decoding import scale_of
 from ddpmcodec.codec.passes import Progress
-from ddpmcodec.codec.regions import scale_of
 from ddpmcodec.content import File, Part
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format.block import BITS_BACK, FILES, LEVEL_UNIT, BlockCoding

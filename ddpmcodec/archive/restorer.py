@@ -14,11 +14,11 @@ from PIL import Image
 from ddpmcodec import _native
 from ddpmcodec._native import MAX_BLOCK_IMAGES
 from ddpmcodec.archive.blocks import BlockDecoder, ContextCoder, LatentCoder, LatentSource, Pixels, run_ranges
+from ddpmcodec.codec.decoder import small_part
 from ddpmcodec.codec.decoding import DecodeOptions, decode_file, decode_files, decode_original_file, restored_png
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.kept import shown
 from ddpmcodec.codec.passes import Progress
-from ddpmcodec.codec.regions import small_part
 from ddpmcodec.content import Part
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, TruncatedError, bytes_follow, without_traceback
 from ddpmcodec.format.block import Block, BlockCoding, Entry

@@ -12,14 +12,24 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec import _native
+from ddpmcodec._native import REDUCTIONS
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, whole_number
-from ddpmcodec.codec.decoding import Decoded, DecodeOptions, decode_file, decode_files, decode_original_file
+from ddpmcodec.codec.decoding import (
+    Decoded,
+    DecodeOptions,
+    Edges,
+    decode_file,
+    decode_files,
+    decode_original_file,
+    region_of,
+    scale_of,
+)
 from ddpmcodec.codec.kept import shown
 from ddpmcodec.codec.passes import Progress, Report
-from ddpmcodec.codec.regions import SCALES, Edges, edges_of, scale_of, small_part
 from ddpmcodec.content import Content, File, Part, bytes_of, content_of
-from ddpmcodec.errors import DdpmError
-from ddpmcodec.images import to_array, to_planes
+from ddpmcodec.errors import DdpmError, ImageError
+from ddpmcodec.format.sections import NO_METADATA
+from ddpmcodec.images import to_array, to_image, to_planes
 from ddpmcodec.metadata import upright
 from ddpmcodec.models.registry import ModelSource, find
 
@@ -142,8 +152,7 @@ def decode_details(
     file: Content | Part = content_of(data) if box is not None or scale > 1 else bytes_of(data)
     if max_bytes is not None:
         file, partial = file[:max_bytes], True
-    region = None if box is None else edges_of(box)
-    options = DecodeOptions(find(model), partial, step, region, scale, max_pixels, progress, report)
+    options = DecodeOptions(find(model), partial, step, region_of(box), scale, max_pixels, progress, report)
     if _native.Container(file).header.kept_length and step is None:
         return _first_picture(file, options)
     return decode_file(file, options)
@@ -156,6 +165,26 @@ def _first_picture(file: Content | Part, options: DecodeOptions) -> Decoded:
     if options.region is None and options.scale == 1:
         return decoded
     return replace(decoded, planes=to_planes(small_part(decoded.image, options.region, options.scale)))
+
+
+def small_part(image: Image.Image, box: Edges | None, reduce: int) -> Image.Image:
+    """Return a part, or a reduced image, of an image that is decoded already, as the decoder makes it of a file. Raises
+    ImageError if the part is not inside of the image."""
+    scale, planes = scale_of(reduce), to_planes(image)
+    height, width, _ = planes.colour.shape
+    left, top, right, bottom = region_of(box) or (0, 0, width, height)
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        size, box_text = f"{width} x {height} pixels", f"{left}, {top} to {right}, {bottom}"
+        raise ImageError(f"the box {box_text} is not inside of the image of {size}")
+    rows = slice(top // scale * scale, -(-bottom // scale) * scale)
+    columns = slice(left // scale * scale, -(-right // scale) * scale)
+    alpha = None if planes.alpha is None else planes.alpha[rows, columns]
+    part = replace(planes, colour=planes.colour[rows, columns], alpha=alpha)
+    if scale == 1:
+        return to_image(part)
+    mode = "L" if part.mode == "1" else part.mode
+    small = to_planes(to_image(replace(part, mode=mode, metadata=NO_METADATA)).reduce(scale))
+    return to_image(replace(part, mode=small.mode, colour=small.colour, alpha=small.alpha))
 
 
 def decode_original(data: File, *, model: ModelSource = None, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> bytes:
@@ -306,7 +335,7 @@ def thumbnail(
     content = content_of(data)
     header = _native.Container(content).header
     longer = max(header.width, header.height)
-    scale = max(scale for scale in SCALES if scale == 1 or -(-longer // scale) >= size)
+    scale = max(scale for scale in REDUCTIONS if scale == 1 or -(-longer // scale) >= size)
     decoded = decode_file(content, DecodeOptions(find(model), partial=True, scale=scale, max_pixels=max_pixels))
     image = decoded.image.convert("L") if header.mode == "1" else decoded.image
     if longer > size:

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import NamedTuple, ParamSpec, TypeAlias, TypeVar
 
 from PIL import Image
 
 from ddpmcodec import _native, png
-from ddpmcodec._native import Event
+from ddpmcodec._native import REDUCTIONS, Event
+from ddpmcodec.arguments import whole_number
 from ddpmcodec.codec import graphics
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.jpeg import planes_of_jpeg
 from ddpmcodec.codec.passes import BATCH_PIXELS, CALL_SECONDS, Progress, Report, SegmentCost, batches
-from ddpmcodec.codec.regions import Region
 from ddpmcodec.content import Content, Part
 from ddpmcodec.errors import FormatError, OutputError, TruncatedError
 from ddpmcodec.format.header import COEFFICIENTS
@@ -31,6 +31,8 @@ from ddpmcodec.parallel import interruptible, run_all, side_by_side, stop_if_aba
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Edges: TypeAlias = Sequence[int]  # left, top, right and bottom of a part, as a caller gives them
+Region: TypeAlias = tuple[int, int, int, int]  # the same; right and bottom are the first column and row outside
 
 
 class DecodeOptions(NamedTuple):
@@ -85,6 +87,26 @@ class Decoded:
     @property
     def image(self) -> Image.Image:
         return to_image(self.planes)
+
+
+def region_of(box: Edges | None) -> Region | None:
+    """Return the region of the argument `box`; None: all of the image. Raises TypeError unless it is four whole
+    numbers."""
+    if box is None:
+        return None
+    edges = [whole_number("an edge of box", edge) for edge in box]
+    if len(edges) != 4:
+        raise TypeError(f"box must be (left, top, right, bottom), not {len(edges)} numbers")
+    return edges[0], edges[1], edges[2], edges[3]
+
+
+def scale_of(reduce: int) -> int:
+    """Return the argument of that name. Raises TypeError unless it is a whole number, ValueError unless it is one of
+    REDUCTIONS."""
+    scale = whole_number("reduce", reduce)
+    if scale not in REDUCTIONS:
+        raise ValueError(f"reduce must be {', '.join(map(str, REDUCTIONS))}, not {scale}")
+    return scale
 
 
 class Decoding:

@@ -10,8 +10,7 @@ from PIL import Image
 
 from ddpmcodec._native import Event
 from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits
-from ddpmcodec.codec.decoding import DecodeOptions, Decoding
-from ddpmcodec.codec.regions import Edges, edges_of
+from ddpmcodec.codec.decoding import DecodeOptions, Decoding, Edges, region_of
 from ddpmcodec.errors import FormatError, TruncatedError, bytes_follow
 from ddpmcodec.models.registry import ModelSource, find
 
@@ -41,8 +40,7 @@ class ProgressiveDecoder:
         self, *, model: ModelSource = None, box: Edges | None = None, max_pixels: int | None = DEFAULT_MAX_PIXELS
     ) -> None:
         check_limits(max_pixels=max_pixels)
-        region = None if box is None else edges_of(box)
-        self._decoding = Decoding(DecodeOptions(find(model), region=region, max_pixels=max_pixels))
+        self._decoding = Decoding(DecodeOptions(find(model), region=region_of(box), max_pixels=max_pixels))
         self._fed = 0
         self._image: Image.Image | None = None
         self._error: FormatError | None = None
