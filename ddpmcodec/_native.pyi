@@ -224,7 +224,7 @@ class Verdict:
     missing: int
     following: int
 
-Cost = tuple[int, int, float, float, int, float, float]  # a SegmentCost, and the pixels of an image
+Cost = tuple[int, int, float, float, int, float, float]  # a SegmentCost
 
 class Decoder:
     """A decoder of one .ddpm file."""

@@ -115,8 +115,7 @@ class ContextCoder(NamedTuple):
         return passes.new_pass(self.model, self.coding, shape, shared=True)
 
     def _run(self, coder: _native.Pass, shape: tuple[int, ...]) -> None:
-        _, height, width, _ = shape
-        passes.run(coder, shape, self.coding, None, reporting(self.progress, height * width, None))
+        passes.run(coder, shape, self.coding, None, reporting(self.progress, None))
 
 
 def have_repeats(images: Sequence[Pixels], coder: ContextCoder) -> bool:

@@ -18,7 +18,7 @@ from ddpmcodec.arguments import whole_number
 from ddpmcodec.codec import graphics
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.jpeg import planes_of_jpeg
-from ddpmcodec.codec.passes import BATCH_PIXELS, CALL_SECONDS, Progress, Report, SegmentCost, batches
+from ddpmcodec.codec.passes import BATCH_PIXELS, CALL_SECONDS, Progress, Report, SegmentCost, batches, reporting
 from ddpmcodec.content import Content, Part
 from ddpmcodec.errors import FormatError, OutputError, TruncatedError
 from ddpmcodec.format.header import COEFFICIENTS
@@ -125,7 +125,7 @@ class Decoding:
         while True:
             stop_if_abandoned()
             event = self._ended(self.core.advance, CALL_SECONDS, thread_count())
-            self._report()
+            _report(self.core.take_costs(), self.options.progress, self.options.report)
             if event in events or event == Event.NEED_BYTES or event == Event.DONE:
                 return event
             if event == Event.NEED_MODEL:
@@ -139,10 +139,6 @@ class Decoding:
         if header is None or header.kind != COEFFICIENTS:
             return call(*arguments, **options)
         return interruptible(call, *arguments, **options)
-
-    def _report(self) -> None:
-        for cost in self.core.take_costs():
-            _report(cost, self.options.progress, self.options.report)
 
     @property
     def header(self) -> _native.FileHeader:
@@ -312,14 +308,11 @@ def run_batch(batch: _native.Batch, progress: Progress | None, report: Report | 
     while not is_done:
         stop_if_abandoned()
         is_done = batch.advance(CALL_SECONDS)
-        for cost in batch.costs[reported:]:
-            reported += 1
-            _report(cost, progress, report)
+        _report(batch.costs[reported:], progress, report)
+        reported = len(batch.costs)
 
 
-def _report(cost: _native.Cost, progress: Progress | None, report: Report | None) -> None:
-    level, band, bits, seconds, images, share, pixels = cost
-    if progress is not None:
-        progress(share * images * pixels)
-    if report is not None:
-        report(SegmentCost(level, band, bits, seconds, images, share))
+def _report(costs: list[_native.Cost], progress: Progress | None, report: Report | None) -> None:
+    if call := reporting(progress, report):
+        for cost in costs:
+            call(SegmentCost(*cost))

@@ -345,7 +345,7 @@ def _encode_parts(parts: Sequence[_Part], pictures: Sequence[Planes], wanted: _W
     def encode_batch(batch: list[int]) -> None:
         first, covered = parts[batch[0]], [parts[i].covered for i in batch]
         pixels = np.stack([pictures[parts[i].picture].colour[parts[i].box] for i in batch])
-        reported = reporting(wanted.progress, pixels[0, ..., 0].size, wanted.report)
+        reported = reporting(wanted.progress, wanted.report)
         encoded = encode_tiles(pixels, first.model, first.coding, lanes=first.lanes, covered=covered, report=reported)
         tiles.update(zip(batch, encoded, strict=True))
 

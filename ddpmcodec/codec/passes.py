@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ddpmcodec import _native
 from ddpmcodec._native import LANES
-from ddpmcodec.codec.efforts import Coding, Segment, learns_in, segments
+from ddpmcodec.codec.efforts import Coding, learns_in, segments
 from ddpmcodec.errors import FAILURES, Failure
 from ddpmcodec.format.tiles import stream_check
 from ddpmcodec.models.context import ContextModel
@@ -42,6 +42,7 @@ class SegmentCost(NamedTuple):
     seconds: float
     images: int
     share: float  # of all positions that are coded
+    pixels: float  # of an image
 
 
 Report = Callable[[SegmentCost], object]  # called after every segment
@@ -92,11 +93,9 @@ def run(coder: _native.Pass, shape: tuple[int, ...], coding: Coding, last: int |
             elif took < CALL_SECONDS / 2 and coder.segments_done < target:  # with all of its waves
                 waves *= 2
         if report is not None:
-            report(_cost(segment, coder.bits() - before, time.perf_counter() - started, images, total))
-
-
-def _cost(segment: Segment, bits: float, seconds: float, images: int, total: int) -> SegmentCost:
-    return SegmentCost(segment.level, segment.band, bits, seconds, images, segment.size / total)
+            bits, seconds = coder.bits() - before, time.perf_counter() - started
+            share, pixels = segment.size / total, height * width
+            report(SegmentCost(segment.level, segment.band, bits, seconds, images, share, pixels))
 
 
 def encode_tiles(
@@ -139,13 +138,13 @@ def batches(keys: Sequence[Key], cores: int | None = None) -> Iterator[list[int]
         yield from (members[start : start + count] for start in range(0, len(members), count))
 
 
-def reporting(progress: Progress | None, pixels: int, report: Report | None) -> Report | None:
-    """A report for tiles of so many pixels each, which also calls `progress`."""
+def reporting(progress: Progress | None, report: Report | None) -> Report | None:
+    """Return a report that also calls `progress`; None if there is neither."""
     if progress is None:
         return report
 
     def both(cost: SegmentCost) -> None:
-        progress(cost.share * cost.images * pixels)
+        progress(cost.share * cost.images * cost.pixels)
         if report is not None:
             report(cost)
 
