@@ -169,7 +169,7 @@ def train_gaussian(
 
     Progress is on stderr. Ctrl-C keeps the last save; SIGTERM saves first.
     """
-    from ddpmcodec.paper.gaussian.network import Architecture
+    from ddpmcodec.paper.gaussian_network import Architecture
     from ddpmcodec.training import gaussian_trainer
 
     down, bottom, up = blocks

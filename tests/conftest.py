@@ -32,8 +32,8 @@ from ddpmcodec.models.registry import find
 from ddpmcodec.paper import denoisers
 from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.diffusion import Prediction
-from ddpmcodec.paper.gaussian.model import GaussianModel, export
-from ddpmcodec.paper.gaussian.network import Architecture, TrainableGaussian
+from ddpmcodec.paper.gaussian_model import GaussianModel, export
+from ddpmcodec.paper.gaussian_network import Architecture, TrainableGaussian
 from ddpmcodec.paper.paper_denoiser import PaperDenoiser
 from ddpmcodec.paper.schedule import ddpm_linear
 from ddpmcodec.paper.unet import UNet, UNetConfig

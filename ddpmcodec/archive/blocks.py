@@ -27,7 +27,7 @@ from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all, thread_count
 
 if TYPE_CHECKING:
-    from ddpmcodec.paper.gaussian.model import GaussianModel
+    from ddpmcodec.paper.gaussian_model import GaussianModel
     from ddpmcodec.paper.paper_denoiser import PaperDenoiser
 
 Pixels = NDArray[np.uint8]

@@ -40,7 +40,7 @@ from ddpmcodec.paper.ans import LOGISTIC_PRECISION, STATE_LOW, Stack
 from ddpmcodec.paper.bits_back import LatentLevel, hierarchy
 from ddpmcodec.paper.denoisers import find_denoiser, is_embedded, written_with
 from ddpmcodec.paper.diffusion import IntegerPrediction, Latents, Predictor, RoundedDenoiser
-from ddpmcodec.paper.gaussian.model import GaussianModel
+from ddpmcodec.paper.gaussian_model import GaussianModel
 from ddpmcodec.paper.numerics import Description, exact_torch
 from ddpmcodec.paper.paper_denoiser import PaperDenoiser
 from ddpmcodec.paper.schedule import check_levels

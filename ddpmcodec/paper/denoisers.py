@@ -34,8 +34,8 @@ from ddpmcodec.errors import ModelError
 from ddpmcodec.format.model_file import UNET_KEY, kind_of
 from ddpmcodec.models import registry
 from ddpmcodec.models.registry import HUB
-from ddpmcodec.paper.gaussian import model as gaussian
-from ddpmcodec.paper.gaussian.model import GaussianModel
+from ddpmcodec.paper import gaussian_model as gaussian
+from ddpmcodec.paper.gaussian_model import GaussianModel
 from ddpmcodec.paper.paper_denoiser import PaperDenoiser, Variance
 from ddpmcodec.paper.schedule import Levels, cosine, ddpm_linear
 from ddpmcodec.paper.unet import UNet, UNetConfig

@@ -26,8 +26,8 @@ from ddpmcodec.paper.diffusion import (
     reverse,
     step_kl,
 )
-from ddpmcodec.paper.gaussian.features import gaussian_estimate, pixel_features, scale_origin
-from ddpmcodec.paper.gaussian.model import (
+from ddpmcodec.paper.gaussian_features import gaussian_estimate, pixel_features, scale_origin
+from ddpmcodec.paper.gaussian_model import (
     COARSEST_LEVEL,
     FEW_STEPS,
     FINEST_LEVEL,
@@ -35,7 +35,7 @@ from ddpmcodec.paper.gaussian.model import (
     export,
     parse,
 )
-from ddpmcodec.paper.gaussian.network import (
+from ddpmcodec.paper.gaussian_network import (
     MULTIPLE,
     PIXEL_OUTPUTS,
     Architecture,

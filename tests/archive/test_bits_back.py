@@ -26,7 +26,7 @@ from ddpmcodec.models import registry
 from ddpmcodec.paper import numerics
 from ddpmcodec.paper.ans import Stack
 from ddpmcodec.paper.denoisers import find_denoiser
-from ddpmcodec.paper.gaussian.model import GaussianModel
+from ddpmcodec.paper.gaussian_model import GaussianModel
 from ddpmcodec.paper.paper_denoiser import PaperDenoiser
 from ddpmcodec.paper.schedule import cosine
 from ddpmcodec.paper.unet import UNet, UNetConfig

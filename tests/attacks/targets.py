@@ -21,8 +21,8 @@ from ddpmcodec.codec.known_answer import COMPONENTS, tensors
 from ddpmcodec.format import tiles
 from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, ContextModel, pack, parse
 from ddpmcodec.paper.denoisers import find_denoiser
-from ddpmcodec.paper.gaussian.model import GaussianModel, export
-from ddpmcodec.paper.gaussian.network import Architecture, TrainableGaussian
+from ddpmcodec.paper.gaussian_model import GaussianModel, export
+from ddpmcodec.paper.gaussian_network import Architecture, TrainableGaussian
 
 FILE, ARCHIVE, CONTEXT_MODEL, GAUSSIAN_MODEL = KINDS = ("file", "archive", "context model", "gaussian model")
 SUFFIXES = {FILE: ".ddpm", ARCHIVE: ".ddpma", CONTEXT_MODEL: ".safetensors", GAUSSIAN_MODEL: ".safetensors"}

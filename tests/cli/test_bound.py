@@ -15,7 +15,7 @@ from PIL import Image
 from ddpmcodec.benchmarks._bound import Asked, bound_of
 from ddpmcodec.paper.bound import evaluate
 from ddpmcodec.paper.denoisers import find_denoiser
-from ddpmcodec.paper.gaussian.model import GaussianModel
+from ddpmcodec.paper.gaussian_model import GaussianModel
 from ddpmcodec.paper.paper_denoiser import PaperDenoiser
 
 

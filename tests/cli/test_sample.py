@@ -14,9 +14,9 @@ from PIL import Image
 
 from ddpmcodec.images import load_image
 from ddpmcodec.paper import denoisers
+from ddpmcodec.paper import gaussian_model as model_file
 from ddpmcodec.paper.denoisers import find_denoiser
-from ddpmcodec.paper.gaussian import model as model_file
-from ddpmcodec.paper.gaussian.network import Architecture, TrainableGaussian
+from ddpmcodec.paper.gaussian_network import Architecture, TrainableGaussian
 from ddpmcodec.paper.paper_denoiser import PaperDenoiser
 from ddpmcodec.paper.sampling import Sampler, shown
 from ddpmcodec.paper.schedule import ddpm_linear

@@ -28,7 +28,7 @@ from ddpmcodec.errors import FormatError
 from ddpmcodec.format.ddpma import split
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.paper.ans import Stack
-from ddpmcodec.paper.gaussian.model import GaussianModel
+from ddpmcodec.paper.gaussian_model import GaussianModel
 from image_reader import CODINGS, Bad, Image, open_stream, read_image
 from pictures import create, crops, drawing, mixed
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from ddpmcodec.paper import bits_back
 from ddpmcodec.paper.ans import Stack
 from ddpmcodec.paper.denoisers import find_denoiser
-from ddpmcodec.paper.gaussian.model import GaussianModel, GaussianPredictor
+from ddpmcodec.paper.gaussian_model import GaussianModel, GaussianPredictor
 
 BATCHES = (1, 3, 17)
 LEVELS = (700, 20_000, 400_000)  # of noise, in 1/1024 grey level

@@ -30,7 +30,7 @@ from ddpmcodec.paper.diffusion import (
     RoundedDenoiser,
     conditional_means,
 )
-from ddpmcodec.paper.gaussian.model import GaussianModel
+from ddpmcodec.paper.gaussian_model import GaussianModel
 from ddpmcodec.paper.schedule import ddpm_linear, log_linear, respace
 
 PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"

@@ -14,7 +14,7 @@ from ddpmcodec.format import model_file
 from ddpmcodec.models import registry
 from ddpmcodec.models.registry import find
 from ddpmcodec.paper.denoisers import find_denoiser, written_with
-from ddpmcodec.paper.gaussian.model import GaussianModel
+from ddpmcodec.paper.gaussian_model import GaussianModel
 from ddpmcodec.paper.paper_denoiser import PaperDenoiser
 from ddpmcodec.paper.schedule import ddpm_linear
 

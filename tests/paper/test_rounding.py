@@ -16,7 +16,7 @@ from ddpmcodec import codec
 from ddpmcodec._native import LEVELS
 from ddpmcodec.errors import ModelError
 from ddpmcodec.models.context import ContextModel
-from ddpmcodec.paper.gaussian.model import GaussianModel
+from ddpmcodec.paper.gaussian_model import GaussianModel
 from ddpmcodec.paper.numerics import require_denormals, require_rounding_to_nearest
 
 ROUNDING = {  # FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO in <fenv.h>

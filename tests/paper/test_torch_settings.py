@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from ddpmcodec import archive, codec
+from ddpmcodec.paper import gaussian_model as model_file
 from ddpmcodec.paper.denoisers import find_denoiser
-from ddpmcodec.paper.gaussian import model as model_file
-from ddpmcodec.paper.gaussian.model import GaussianModel
+from ddpmcodec.paper.gaussian_model import GaussianModel
 from ddpmcodec.paper.numerics import exact_torch, fingerprint, new_process, torch_settings
 from ddpmcodec.paper.paper_denoiser import PaperDenoiser
 from ddpmcodec.paper.schedule import ddpm_linear

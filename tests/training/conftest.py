@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec.models.context import EFFORTS, ROLES, pack
-from ddpmcodec.paper.gaussian.network import Architecture, TrainableGaussian
+from ddpmcodec.paper.gaussian_network import Architecture, TrainableGaussian
 from ddpmcodec.training.context_run import train
 from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer
 from ddpmcodec.training.networks import shape_of, tensors_of

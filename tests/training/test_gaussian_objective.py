@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ddpmcodec.paper.bound import term_bits
 from ddpmcodec.paper.diffusion import Prediction, pixel_bits, posterior, reverse, step_kl
-from ddpmcodec.paper.gaussian.model import COARSEST_LEVEL, FEW_STEPS, FINEST_LEVEL
-from ddpmcodec.paper.gaussian.network import TrainableGaussian
+from ddpmcodec.paper.gaussian_model import COARSEST_LEVEL, FEW_STEPS, FINEST_LEVEL
+from ddpmcodec.paper.gaussian_network import TrainableGaussian
 from ddpmcodec.paper.schedule import HALF_RANGE, ddpm_linear, log_linear
 from ddpmcodec.training import gaussian_trainer as gaussian
 from ddpmcodec.training.gaussian_trainer import FINAL_SHARE, Batch, TrainingPredictor, draw, loss, weighted_bits

@@ -17,9 +17,9 @@ from PIL import Image
 from torch import Tensor
 
 from ddpmcodec.errors import ModelError, TrainingError
+from ddpmcodec.paper import gaussian_model as model_file
 from ddpmcodec.paper.denoisers import find_denoiser
-from ddpmcodec.paper.gaussian import model as model_file
-from ddpmcodec.paper.gaussian.network import Architecture
+from ddpmcodec.paper.gaussian_network import Architecture
 from ddpmcodec.training import gaussian_trainer, run, state
 from ddpmcodec.training.data import Crops
 from ddpmcodec.training.gaussian_trainer import (

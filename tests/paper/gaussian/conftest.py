@@ -11,7 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from ddpmcodec.paper.gaussian.network import Architecture, TrainableGaussian
+from ddpmcodec.paper.gaussian_network import Architecture, TrainableGaussian
 
 Latents = NDArray[np.int64]
 DrawLatents = Callable[..., tuple[Latents, float]]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ddpmcodec.paper.gaussian.features import (
+from ddpmcodec.paper.gaussian_features import (
     NEIGHBOUR_FEATURES,
     PER_PIXEL,
     PRIOR_STD,

@@ -18,12 +18,12 @@ from safetensors.torch import load, save
 
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format.model_file import seal
+from ddpmcodec.paper import gaussian_model as model_file
 from ddpmcodec.paper.bound import evaluate
 from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.diffusion import IntegerPrediction, Latents
-from ddpmcodec.paper.gaussian import model as model_file
-from ddpmcodec.paper.gaussian.model import GaussianModel, GaussianPredictor, KnownAnswer
-from ddpmcodec.paper.gaussian.network import TrainableGaussian
+from ddpmcodec.paper.gaussian_model import GaussianModel, GaussianPredictor, KnownAnswer
+from ddpmcodec.paper.gaussian_network import TrainableGaussian
 from ddpmcodec.paper.schedule import log_linear, rounded
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "v1"

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from ddpmcodec.paper.gaussian import model as model_file
-from ddpmcodec.paper.gaussian.features import gaussian_estimate
-from ddpmcodec.paper.gaussian.network import (
+from ddpmcodec.paper import gaussian_model as model_file
+from ddpmcodec.paper.gaussian_features import gaussian_estimate
+from ddpmcodec.paper.gaussian_network import (
     BLENDS,
     INITIAL_COEFFICIENT,
     NEIGHBOUR_OFFSETS,

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from ddpmcodec.paper.gaussian.features import PER_PIXEL
-from ddpmcodec.paper.gaussian.model import GaussianModel, GaussianPredictor
-from ddpmcodec.paper.gaussian.network import (
+from ddpmcodec.paper.gaussian_features import PER_PIXEL
+from ddpmcodec.paper.gaussian_model import GaussianModel, GaussianPredictor
+from ddpmcodec.paper.gaussian_network import (
     OUTPUTS_PER_PIXEL,
     Architecture,
     Operations,

@@ -12,9 +12,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from ddpmcodec.paper import gaussian_model as model_file
 from ddpmcodec.paper.diffusion import LN2, Prediction, RoundedDenoiser
-from ddpmcodec.paper.gaussian import model as model_file
-from ddpmcodec.paper.gaussian.features import (
+from ddpmcodec.paper.gaussian_features import (
     ESTIMATE_LIMIT,
     PER_PIXEL,
     estimate_of,
@@ -27,8 +27,8 @@ from ddpmcodec.paper.gaussian.features import (
     scale_origin,
     std_features,
 )
-from ddpmcodec.paper.gaussian.model import GaussianModel, GaussianPredictor
-from ddpmcodec.paper.gaussian.network import TrainableGaussian
+from ddpmcodec.paper.gaussian_model import GaussianModel, GaussianPredictor
+from ddpmcodec.paper.gaussian_network import TrainableGaussian
 from ddpmcodec.training.gaussian_trainer import TrainingPredictor
 
 LEVELS = [1, 40, 300, 1024, 2400, 6000, 20_000, 100_000, 20_000_000]  # 0.001 to 20,000 grey levels

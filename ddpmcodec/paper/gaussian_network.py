@@ -30,7 +30,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ddpmcodec.paper.gaussian.features import ESTIMATE_UNIT, PER_PIXEL, WINDOWS, box_sum
+from ddpmcodec.paper.gaussian_features import ESTIMATE_UNIT, PER_PIXEL, WINDOWS, box_sum
 
 # --- operations
 

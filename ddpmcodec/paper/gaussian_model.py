@@ -38,8 +38,8 @@ from ddpmcodec.paper.diffusion import (
     Predictor,
     to_floats,
 )
-from ddpmcodec.paper.gaussian.features import LevelConstants, estimate_of, level_constants, level_features
-from ddpmcodec.paper.gaussian.network import (
+from ddpmcodec.paper.gaussian_features import LevelConstants, estimate_of, level_constants, level_features
+from ddpmcodec.paper.gaussian_network import (
     LARGEST_INTEGER,
     MULTIPLE,
     PIXEL_OUTPUTS,

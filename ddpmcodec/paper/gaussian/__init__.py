@@ -1,1 +1,0 @@
-"""The exact Gaussian denoiser: a network whose result is the same bits on every machine."""
