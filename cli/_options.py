@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 import click
 from click.core import ParameterSource
 
-from ddpmcodec._native import LEVELS, MAX_EFFORT
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, MOST_THREADS
+from ddpmcodec._native import DEFAULT_MAX_PIXELS, LEVELS, MAX_EFFORT, MOST_THREADS
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS
 from ddpmcodec.format.tiles import LEAST_SIDE, MOST_SIDE, SIDE_STEP

@@ -22,6 +22,7 @@ SQUARE_FLAG: int
 TILED_FLAG: int
 SECTIONS_FLAG: int
 MODES: tuple[str, ...]  # colour modes, by number
+ALPHA_MODES: tuple[str, ...]
 EFFORT_SHIFT: int  # in the fourth byte
 REPEATS_FLAG: int
 REPEATS_UNIT: int  # in the effort of a block
@@ -41,6 +42,7 @@ RECIPE_TAG: int
 KEPT_TAG: int
 MAX_PIXELS: int  # of an image
 MAX_CHUNKS: int
+MAX_TILE_PIXELS: int  # of one tile: bounds the memory of a decoder
 MAX_METADATA: int  # bytes, before and after compression
 MAX_KEPT: int  # bytes of a file that is kept whole
 MAX_ENDING: int  # characters of the ending of its name
@@ -50,6 +52,8 @@ END_MARK: bytes  # begins the mark of a file that was cut on purpose
 MARK_BYTES: int  # of the whole mark
 LANES: int  # streams of a tile
 WORD_BYTES: int
+LEAST_STATE: int  # that an encoder ends with
+MOST_STATE: int
 LEAST_STATE_BYTES: int
 STATE_SIZES: int  # number of sizes that a state can have
 CHECK_BITS: int
@@ -60,6 +64,7 @@ SEGMENTS_OF_LEVEL: int  # segments of a tile to a noise level
 SEGMENTS_OF_EXACT: int  # segments of a tile from the last level to exact pixels
 SEGMENTS_OF_JPEG: int  # segments of the coarsest level of a tile of JPEG coefficients; each finer one is a segment
 MOST_JPEG_LEVELS: int  # besides the exact one
+BLOCK_SIDE: int  # pixels of a block of JPEG coefficients
 ARCHIVE_MAGIC: bytes
 ARCHIVE_VERSION: int
 BLOCK_MARK: bytes
@@ -70,6 +75,23 @@ MAX_LATENT_LEVELS: int
 MAX_LATENT_LEVEL: int  # in 1/1024 grey level
 MAX_NAME: int  # bytes of UTF-8
 MAX_LETTERS: int  # of all names of an archive
+
+# --- constants of model files, and of the integers that networks read and write
+
+MODEL_FORMAT: int
+LARGEST_MODEL_HEADER: int  # bytes of a safetensors file
+LARGEST_NUMBER: float  # of factors and biases: all that networks predict stays finite
+ZERO: int  # the input that stands for 0
+ONE_INPUT: int  # how far above it an input is that is on
+OUTPUT_LIMIT: int  # the largest output
+MEAN_UNIT: int  # integers to a grey level of a mean
+SCALES: int  # number of scales of a logistic
+CORRECTION_UNIT: float  # of previews: integers to a standard deviation
+
+# --- limits of callers
+
+DEFAULT_MAX_PIXELS: int  # of an image to decode: twice Pillow's MAX_IMAGE_PIXELS, above which it refuses
+MOST_THREADS: int
 
 def version() -> str:
     """The version of ddpmcodec that this was compiled from."""

@@ -8,9 +8,6 @@ from numbers import Integral, Real
 from ddpmcodec.errors import LimitError
 
 REAL = ("bpp", "psnr")  # arguments that need not be whole
-DEFAULT_MAX_PIXELS = 178_956_970  # of an image to decode: twice Pillow's MAX_IMAGE_PIXELS, above which it refuses
-
-MOST_THREADS = 1024
 
 
 def whole_number(name: str, value: object) -> int:

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from ddpmcodec import png
-from ddpmcodec._native import MAX_METADATA, MAX_PIXELS
+from ddpmcodec._native import ALPHA_MODES, MAX_METADATA, MAX_PIXELS
 from ddpmcodec.arguments import check_pixels
 from ddpmcodec.errors import ImageError, LimitError, OutputError, unreadable
-from ddpmcodec.format.header import ALPHA_MODES
 from ddpmcodec.format.sections import NO_METADATA, KeptFile, Metadata
 from ddpmcodec.left_out import bmp_profile, end_of_gif, left_out, with_indexed_start
 from ddpmcodec.metadata import metadata_of, missing, save_options, silently

@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from ddpmcodec.arguments import MOST_THREADS, whole_number
+from ddpmcodec._native import MOST_THREADS
+from ddpmcodec.arguments import whole_number
 
 P = ParamSpec("P")
 T = TypeVar("T")

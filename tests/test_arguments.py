@@ -13,7 +13,8 @@ from PIL import Image
 
 import ddpmcodec
 from ddpmcodec import archive, codec
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits
+from ddpmcodec._native import DEFAULT_MAX_PIXELS
+from ddpmcodec.arguments import check_limits
 from ddpmcodec.errors import ImageError
 from ddpmcodec.format.ddpm import pack_header
 from ddpmcodec.format.ddpma import Packed, assemble, split

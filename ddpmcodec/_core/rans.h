@@ -20,7 +20,7 @@ namespace ddpm {
 
 inline constexpr int PRECISION = 24;
 inline constexpr uint64_t STATE_LOW = uint64_t(1) << 31;
-inline constexpr uint64_t LEAST_STATE = uint64_t(1) << PRECISION;
+inline constexpr uint64_t LEAST_STATE = uint64_t(1) << PRECISION, MOST_STATE = (uint64_t(1) << 63) - 1;  // that an encoder ends with
 inline constexpr uint32_t CHECKS = uint32_t(1) << 24;
 inline constexpr uint64_t SLOT_MASK = (uint64_t(1) << PRECISION) - 1;
 

@@ -14,6 +14,8 @@
 
 namespace ddpm {
 
+inline constexpr int MOST_THREADS = 1024;  // that a caller may ask for
+
 // Threads that work together, in one call of `run_threads`.
 class Team {
   public:

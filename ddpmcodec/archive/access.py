@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+from ddpmcodec._native import DEFAULT_MAX_PIXELS
 from ddpmcodec.archive.blocks import run_ranges
 from ddpmcodec.archive.restorer import ModelOverrides, Source, restored
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels, whole_number
+from ddpmcodec.arguments import check_limits, check_pixels, whole_number
 from ddpmcodec.codec.decoder import decode_details, small_part
 from ddpmcodec.codec.decoding import Edges
 from ddpmcodec.content import Content, File, FileView, SharedBytes, bytes_of, content_of

@@ -12,10 +12,10 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ddpmcodec._native import DEFAULT_MAX_PIXELS
 from ddpmcodec.archive.access import KEPT_BLOCKS
 from ddpmcodec.archive.access import open as open_archive
 from ddpmcodec.archive.restorer import Source
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS
 from ddpmcodec.codec.decoding import scale_of
 from ddpmcodec.content import File
 from ddpmcodec.errors import FormatError, ImageError

@@ -7,9 +7,9 @@ from operator import itemgetter
 from typing import Any, Literal, overload
 
 from ddpmcodec import _native
-from ddpmcodec._native import ARCHIVE_VERSION
+from ddpmcodec._native import ARCHIVE_VERSION, DEFAULT_MAX_PIXELS
 from ddpmcodec.archive.restorer import Extracted, Restored, Restorer, Source
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, check_pixels
+from ddpmcodec.arguments import check_limits, check_pixels
 from ddpmcodec.codec.decoding import scale_of
 from ddpmcodec.codec.passes import Progress
 from ddpmcodec.content import File, Part

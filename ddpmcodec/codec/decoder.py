@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec import _native
-from ddpmcodec._native import REDUCTIONS
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits, whole_number
+from ddpmcodec._native import DEFAULT_MAX_PIXELS, REDUCTIONS
+from ddpmcodec.arguments import check_limits, whole_number
 from ddpmcodec.codec.decoding import (
     Decoded,
     DecodeOptions,

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.WebPImagePlugin import WebPImageFile
 
-from ddpmcodec._native import CHECK_BITS, CRC32_BYTES, MAX_WEBP_SIDE, FileHeader
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS
+from ddpmcodec._native import CHECK_BITS, CRC32_BYTES, DEFAULT_MAX_PIXELS, MAX_WEBP_SIDE, FileHeader
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.passes import Tile, batches, encode_tiles
 from ddpmcodec.errors import CorruptError

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from ddpmcodec import _native
 from ddpmcodec._native import (
+    BLOCK_SIDE,
     CRC16_BYTES,
     CRC32_BYTES,
     MAX_JPEG_BYTES,
@@ -31,8 +32,6 @@ from ddpmcodec.format.varint import Reader, pack_varint
 from ddpmcodec.images import Planes, claimed_shape, load_image, shown_mode, shown_planes
 from ddpmcodec.models.registry import short_id
 from ddpmcodec.parallel import interruptible, run_all, side_by_side, stop_if_abandoned
-
-BLOCK_SIDE = 8  # pixels
 
 
 class JpegFacts(NamedTuple):

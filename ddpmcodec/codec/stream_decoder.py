@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from PIL import Image
 
-from ddpmcodec._native import Event
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits
+from ddpmcodec._native import DEFAULT_MAX_PIXELS, Event
+from ddpmcodec.arguments import check_limits
 from ddpmcodec.codec.decoding import DecodeOptions, Decoding, Edges, region_of
 from ddpmcodec.errors import FormatError, TruncatedError, bytes_follow
 from ddpmcodec.models.registry import ModelSource, find

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec import comparison
-from ddpmcodec._native import MARK_BYTES, Container
-from ddpmcodec.arguments import DEFAULT_MAX_PIXELS, check_limits
+from ddpmcodec._native import DEFAULT_MAX_PIXELS, MARK_BYTES, Container
+from ddpmcodec.arguments import check_limits
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.efforts import segments_of_steps
 from ddpmcodec.codec.reading import Picture, Reading, planes_of

@@ -30,9 +30,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise, takewhile
 
 from ddpmcodec import _native
-from ddpmcodec._native import CRC32_BYTES, LEAST_STATE_BYTES, MODES, REPEATS_UNIT, WORD_BYTES
+from ddpmcodec._native import ALPHA_MODES, CRC32_BYTES, LEAST_STATE_BYTES, MODES, REPEATS_UNIT, WORD_BYTES
 from ddpmcodec.errors import FormatError
-from ddpmcodec.format.header import ALPHA_MODES, channels_of
+from ddpmcodec.format.header import channels_of
 from ddpmcodec.format.tiles import pack_stream_size
 from ddpmcodec.format.varint import pack_varint
 

@@ -7,10 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ddpmcodec._native import KINDS, LEAST_STATE_BYTES, SEGMENTS_OF_EXACT, SEGMENTS_OF_JPEG, SEGMENTS_OF_LEVEL, UPRIGHT
+from ddpmcodec._native import (
+    ALPHA_MODES,
+    KINDS,
+    LEAST_STATE_BYTES,
+    SEGMENTS_OF_EXACT,
+    SEGMENTS_OF_JPEG,
+    SEGMENTS_OF_LEVEL,
+    UPRIGHT,
+)
 
 PIXELS, WEBP, JPEG, COEFFICIENTS = KINDS  # of payloads
-ALPHA_MODES = ("LA", "RGBA")
 DEFAULT_EFFORT, DEFAULT_LEVELS = 2, 2  # of encoders
 # What information calls payloads, for people.
 CODINGS = {

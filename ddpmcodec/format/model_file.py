@@ -20,13 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+from ddpmcodec._native import LARGEST_MODEL_HEADER, MODEL_FORMAT
 from ddpmcodec.errors import ModelError
 
 KEY = "ddpmcodec"  # of a safetensors file's metadata: one JSON object
 UNET_KEY = "ddpmcodec.unet"  # in its place in files of the paper's U-Net, which `paper.denoisers` reads
-FORMAT = 1
-LARGEST_HEADER = 1 << 20  # bytes; of safetensors files
-LARGEST_NUMBER = 1 << 20  # of factors and biases: all that networks predict stays finite
 SEAL = "sha256"
 BLANK = "0" * 64  # what stands there while the file is hashed
 ALIGNMENT = 8  # bytes, of what follows the header of a safetensors file
@@ -41,8 +39,9 @@ def metadata(data: bytes, source: str, kind: str, *, is_known: bool = False) -> 
     facts = described(data, source)
     if facts["kind"] != kind:
         raise ModelError(f"{source}: a model of kind {facts['kind']!r}; one of kind {kind!r} is needed here")
-    if facts["format"] != FORMAT:
-        raise ModelError(f"{source}: model format {facts['format']}, this version reads {FORMAT}; update ddpmcodec")
+    if facts["format"] != MODEL_FORMAT:
+        known = f"this version reads {MODEL_FORMAT}; update ddpmcodec"
+        raise ModelError(f"{source}: model format {facts['format']}, {known}")
     if not is_known:
         check_seal(data, facts, source)
     return facts
@@ -75,14 +74,14 @@ def _header(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             length = file.read(8)
-            return length + file.read(min(int.from_bytes(length, "little"), LARGEST_HEADER))
+            return length + file.read(min(int.from_bytes(length, "little"), LARGEST_MODEL_HEADER))
     except OSError:
         return b""
 
 
 def pack(tensors: Mapping[str, NDArray[Any]], kind: str, name: str, facts: Mapping[str, Any]) -> bytes:
     """The bytes of a model's file. facts: the rest of its metadata."""
-    text = json.dumps({"format": FORMAT, "kind": kind, "name": name, **facts}, sort_keys=True)
+    text = json.dumps({"format": MODEL_FORMAT, "kind": kind, "name": name, **facts}, sort_keys=True)
     return seal(save({key: np.ascontiguousarray(tensors[key]) for key in sorted(tensors)}, {KEY: text}))
 
 
@@ -98,7 +97,7 @@ def _metadata(data: bytes) -> dict[str, Any] | None:
 def _entries(data: bytes) -> Mapping[str, Any]:
     """All metadata in the header of a safetensors file; nothing where there are none."""
     try:
-        length = min(int.from_bytes(data[:8], "little"), LARGEST_HEADER)
+        length = min(int.from_bytes(data[:8], "little"), LARGEST_MODEL_HEADER)
         entries = json.loads(data[8 : 8 + length])["__metadata__"]
         return entries if isinstance(entries, dict) else {}
     except (ValueError, LookupError, TypeError, RecursionError):

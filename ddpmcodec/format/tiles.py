@@ -23,9 +23,12 @@ from numpy.typing import NDArray
 from ddpmcodec._native import (
     CHECK_BITS,
     LANES,
+    LEAST_STATE,
     LEAST_STATE_BYTES,
     MAX_CHUNKS,
+    MAX_TILE_PIXELS,
     MOST_JPEG_LEVELS,
+    MOST_STATE,
     SEGMENTS_OF_JPEG,
     STATE_SIZES,
     WORD_BYTES,
@@ -34,11 +37,9 @@ from ddpmcodec.errors import ImageError
 from ddpmcodec.format.header import Index
 from ddpmcodec.format.varint import pack_varint
 
-LEAST_STATE = 1 << CHECK_BITS
-MOST_STATE = (1 << 63) - 1
 SINGLE_STREAM_PIXELS = 1 << 16  # images up to this size are one stream
 TILE_PIXELS = 1 << 19  # larger ones are cut into tiles of at most this size, which bounds memory
-REPEATS_TILE_PIXELS = 1 << 21  # tiles of graphics, which learn what repeats in each tile anew
+REPEATS_TILE_PIXELS = MAX_TILE_PIXELS  # tiles of graphics, which learn what repeats in each tile anew
 ALIGNED, LEAST_ALIGNED = 16, 256  # sides of large tiles are multiples, so that small images have whole pixels of them
 LEAST_SIDE, MOST_SIDE, SIDE_STEP = 64, 1024, 16  # pixels, of square tiles that a caller asks for
 

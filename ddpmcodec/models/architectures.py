@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec import _native
+from ddpmcodec._native import ZERO
 from ddpmcodec.errors import ModelError
 
 RESIDUAL = "residual"
 ENTRY_POINTS = "ddpmcodec.networks"  # group in which a package says which module registers an architecture
-ZERO = 128  # the input that stands for 0
 LARGEST_INPUTS = 1024  # as many inputs have exact float32 sums
 
 

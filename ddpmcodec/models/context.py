@@ -23,10 +23,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from ddpmcodec import _native
-from ddpmcodec._native import MAX_EFFORT
+from ddpmcodec._native import LARGEST_NUMBER, MAX_EFFORT
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format import model_file
-from ddpmcodec.format.model_file import LARGEST_NUMBER
 from ddpmcodec.models import architectures
 
 KIND = "context"

@@ -20,11 +20,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from torch import Tensor
 
-from ddpmcodec._native import MAX_LATENT_LEVEL
+from ddpmcodec._native import LARGEST_NUMBER, MAX_LATENT_LEVEL
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format import model_file
 from ddpmcodec.format.block import LEVEL_UNIT
-from ddpmcodec.format.model_file import LARGEST_NUMBER
 from ddpmcodec.paper.bits_back import PRIOR_STD
 from ddpmcodec.paper.diffusion import (
     COEFFICIENT_LIMIT,

@@ -24,12 +24,13 @@ from ddpmcodec.models.context import PREVIEW
 LN2 = math.log(2)
 # How many of the coder's integers (`_core/contract.h`) are an octave of a logit or of a scale, and 1 of a mean or of a
 # cross-channel coefficient.
-LOGIT_OCTAVE, SCALE_OCTAVE, PIXEL_UNIT = 16, 8, 64
-SCALE_ONE, LAST_SCALE = 48, 127  # indices: of a scale of 1, and the largest
+LOGIT_OCTAVE, SCALE_OCTAVE, PIXEL_UNIT = 16, 8, _native.MEAN_UNIT
+SCALE_ONE, LAST_SCALE = 48, _native.SCALES - 1  # indices: of a scale of 1, and the largest
 SCALE_NAT = SCALE_OCTAVE / LN2  # scale indices per unit of the logarithm
 # Integers per 1.0 in training; of means: 16 grey levels; of corrections of previews: a standard deviation.
-INPUT_UNIT, ACTIVATION_UNIT, MEAN_UNIT, CORRECTION_UNIT = 16.0, 32.0, 16.0 * PIXEL_UNIT, 64.0
-LARGEST_ACTIVATION, LARGEST_WEIGHT, OUTPUT_LIMIT, ZERO = 255, 127, 32767, architectures.ZERO
+INPUT_UNIT, ACTIVATION_UNIT, MEAN_UNIT = float(_native.ONE_INPUT), 32.0, 16.0 * PIXEL_UNIT
+CORRECTION_UNIT, OUTPUT_LIMIT, ZERO = _native.CORRECTION_UNIT, _native.OUTPUT_LIMIT, _native.ZERO
+LARGEST_ACTIVATION, LARGEST_WEIGHT = 255, 127
 CHANNELS = 3
 PAIRS = 3  # of channels, of which the second follows the first
 NEIGHBOURS = 3  # positions whose activations blocks see: to the left, above, and above the right one

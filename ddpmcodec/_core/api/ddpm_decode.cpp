@@ -168,7 +168,7 @@ void decode(const Options& options) {
 int run(const std::vector<std::string>& arguments) {
     for (const std::string& argument : arguments) {
         if (argument == "--") break;
-        if (argument == "--help") return std::fputs(USAGE, stdout), SUCCESS;
+        if (argument == "--help") return std::fputs(usage().c_str(), stdout), SUCCESS;
         if (argument == "--version") return std::printf("ddpm-decode %s\n", ddpm_version()), SUCCESS;
     }
     const Options options = parse(arguments);

@@ -7,8 +7,21 @@
 #include <thread>
 
 #include "failure.h"
+#include "structs.h"
 
-const char* const USAGE = R"(Usage: ddpm-decode [OPTION]... IN OUT
+namespace {
+
+// The numbers of --reduce, for people.
+std::string reductions() {
+    std::string text;
+    for (const int scale : ddpm::REDUCTIONS) text += (text.empty() ? "" : ", ") + std::to_string(scale);
+    return text;
+}
+
+}  // namespace
+
+std::string usage() {
+    return R"(Usage: ddpm-decode [OPTION]... IN OUT
        ddpm-decode --info IN
        ddpm-decode --list ARCHIVE
 
@@ -18,11 +31,11 @@ Decode the .ddpm file IN to OUT.ppm, OUT.pgm or OUT.pam (which may have alpha). 
   --max-bytes N    a preview from the first N bytes
   --step N         a preview after N steps of the schedule
   --box X,Y,W,H    W x H pixels from column X and row Y, as they are stored
-  --reduce N       a picture of 1/N of the size: 2, 4, 8 or 16
+  --reduce N       a picture of 1/N of the size: )" + reductions() + R"(
   --member NAME    the image NAME of IN, an archive (.ddpma)
   --original       write the WebP or JPEG file that is stored in IN
   --model FILE     the model that IN was written with; embedded models are found in $DDPM_MODELS, or where they are installed
-  --max-pixels N   refuse a larger image, default 178956970
+  --max-pixels N   refuse a larger image, default )" + std::to_string(DDPM_DEFAULT_MAX_PIXELS) + R"(
   --threads N      default: as many as there are processors
   -f               overwrite OUT
   --info           print what the header of IN states
@@ -31,6 +44,7 @@ Decode the .ddpm file IN to OUT.ppm, OUT.pgm or OUT.pam (which may have alpha). 
 
 Exit codes: 0 success, 1 error, 2 wrong usage, 3 IN is damaged, cut off, or not a .ddpm file, 4 the model is missing or a different one
 )";
+}
 
 namespace {
 
@@ -53,9 +67,9 @@ void set_box(ddpm_plan& plan, std::string_view text) {
 }
 
 uint32_t reduction(const std::string& text) {
-    for (const uint32_t scale : {1, 2, 4, 8, 16})
-        if (text == std::to_string(scale)) return scale;
-    fail(USED_WRONGLY, "--reduce takes 1, 2, 4, 8 or 16, not '" + text + "'");
+    for (const int scale : ddpm::REDUCTIONS)
+        if (text == std::to_string(scale)) return uint32_t(scale);
+    fail(USED_WRONGLY, "--reduce takes " + reductions() + ", not '" + text + "'");
 }
 
 using Action = std::function<void(Options&, const std::string&)>;
@@ -71,14 +85,14 @@ const std::vector<Option>& all_options() {
     static const std::vector<Option> OPTIONS = {
         {"--partial", false, [](Options& o, const std::string&) { o.plan.partial = 1; }},
         {"--max-bytes", true, [](Options& o, const std::string& v) { o.max_bytes = number("--max-bytes", v, 0, INT64_MAX), o.plan.partial = 1; }},
-        {"--step", true, [](Options& o, const std::string& v) { o.plan.has_step = 1, o.plan.step = uint32_t(number("--step", v, 0, 1000)); }},
+        {"--step", true, [](Options& o, const std::string& v) { o.plan.has_step = 1, o.plan.step = uint32_t(number("--step", v, 0, ddpm::MOST_STEPS)); }},
         {"--box", true, [](Options& o, const std::string& v) { set_box(o.plan, v); }},
         {"--reduce", true, [](Options& o, const std::string& v) { o.plan.scale = reduction(v); }},
         {"--member", true, [](Options& o, const std::string& v) { o.member = v; }},
         {"--original", false, [](Options& o, const std::string&) { o.is_original = true; }},
         {"--model", true, [](Options& o, const std::string& v) { o.model = v; }},
         {"--max-pixels", true, [](Options& o, const std::string& v) { o.plan.max_pixels = number("--max-pixels", v, 1, INT64_MAX); }},
-        {"--threads", true, [](Options& o, const std::string& v) { o.plan.threads = uint32_t(number("--threads", v, 1, 1024)); }},
+        {"--threads", true, [](Options& o, const std::string& v) { o.plan.threads = uint32_t(number("--threads", v, 1, ddpm::MOST_THREADS)); }},
         {"-f", false, [](Options& o, const std::string&) { o.overwrites = true; }},
         {"--info", false, [](Options& o, const std::string&) { o.is_info = true; }},
         {"--list", false, [](Options& o, const std::string&) { o.is_list = true; }},
@@ -103,7 +117,7 @@ void apply_option(Options& options, const std::string& argument, const std::func
 Options parse(const std::vector<std::string>& arguments) {
     Options options;
     options.plan.struct_size = sizeof options.plan;
-    options.plan.threads = std::clamp(std::thread::hardware_concurrency(), 1u, 1024u);
+    options.plan.threads = std::clamp(std::thread::hardware_concurrency(), 1u, unsigned(ddpm::MOST_THREADS));
     std::vector<std::string> files;
     bool only_files = false;
     for (size_t k = 0; k < arguments.size(); k++) {

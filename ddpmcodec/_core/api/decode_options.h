@@ -7,7 +7,7 @@
 
 #include "ddpm.h"
 
-extern const char* const USAGE;
+std::string usage();
 
 struct Options {
     ddpm_plan plan{};

@@ -9,7 +9,6 @@
 
 namespace ddpm {
 
-inline constexpr int MOST_THREADS = 1024;
 inline constexpr uint32_t MOST_STEPS = 1000;  // more than any schedule has
 
 inline void require(bool condition, const std::string& message) {

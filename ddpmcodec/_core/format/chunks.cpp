@@ -9,7 +9,6 @@ namespace ddpm {
 
 namespace {
 
-constexpr uint64_t MOST_STATE = (uint64_t(1) << 63) - 1;
 constexpr int PLACE_BITS = 31;
 
 uint64_t take_state(ByteReader& reader, int bytes) {

@@ -42,7 +42,7 @@ CoefficientChunk parse_coefficient_chunk(Bytes data, bool is_first) {
         if (bytes < LEAST_STATE_BYTES || bytes > MOST_STATE_BYTES)
             throw Error(Fault::CORRUPT, "a chunk claims a state of " + std::to_string(bytes) + " bytes (4 to 8 are possible): the data is damaged");
         chunk.state = reader.integer(bytes);
-        if (chunk.state < LEAST_STATE || chunk.state >> 63)
+        if (chunk.state < LEAST_STATE || chunk.state > MOST_STATE)
             throw Error(Fault::CORRUPT, "a chunk begins with a state that no encoder writes: the data is damaged");
     }
     chunk.words.reserve(reader.left() / WORD_BYTES);
