@@ -1,4 +1,4 @@
-/* Decodes a .ddpm file to a PPM or PGM file: decode IN.ddpm MODEL.safetensors OUT.ppm
+/* Decodes a .ddpm file that arrives: decode MODEL.safetensors < IN.ddpm > OUT.ppm (OUT.pgm of a grey image)
  *
  *     cc -std=c99 decode.c $(pkg-config --cflags --libs ddpm) -o decode */
 #include <ddpm.h>
@@ -10,65 +10,30 @@ static void fail(const char* message) {
     exit(1);
 }
 
-/* Returns the bytes of a file, which the caller frees. */
-static void* read_file(const char* name, size_t* size) {
-    FILE* file = fopen(name, "rb");
-    char* data = NULL;
-    *size = 0;
-    if (!file) fail("an input cannot be opened");
-    while (!feof(file)) {
-        data = realloc(data, *size + 65536);
-        if (!data) fail("memory is exhausted");
-        *size += fread(data + *size, 1, 65536, file);
-        if (ferror(file)) fail("an input cannot be read");
-    }
-    fclose(file);
-    return data;
-}
-
-static void set_model(ddpm_decoder* decoder, const char* name) {
-    ddpm_model* model;
-    char message[256];
-    size_t size;
-    void* data = read_file(name, &size);
-    if (ddpm_model_load(&model, data, size, message, sizeof message)) fail(message);
-    if (ddpm_decoder_set_model(decoder, model)) fail(ddpm_decoder_error(decoder, NULL));
-    ddpm_model_free(model);
-    free(data);
-}
-
-static void write_pixels(ddpm_decoder* decoder, const char* name) {
-    ddpm_layout layout = {0};
-    unsigned char* pixels;
-    FILE* file;
-    layout.struct_size = sizeof layout;
-    if (ddpm_decoder_layout(decoder, &layout)) fail(ddpm_decoder_error(decoder, NULL));
-    if (layout.channels % 2 == 0) fail("the image has alpha, which PPM files do not have");
-    pixels = malloc(layout.size);
-    if (!pixels || ddpm_decoder_pixels(decoder, pixels, layout.size, 0)) fail("memory is exhausted");
-    file = fopen(name, "wb");
-    if (!file) fail("the output cannot be opened");
-    fprintf(file, "P%d\n%u %u\n255\n", layout.channels == 3 ? 6 : 5, (unsigned)layout.width, (unsigned)layout.height);
-    if (fwrite(pixels, 1, layout.size, file) != layout.size || fclose(file)) fail("the output cannot be written");
-    free(pixels);
-}
-
 int main(int count, char** arguments) {
+    static unsigned char bytes[1 << 24]; /* a model takes some millions */
+    char message[256];
     ddpm_decoder* decoder = ddpm_decoder_new();
+    ddpm_model* model = NULL;
+    ddpm_layout layout = {sizeof layout, 0, 0, 0, 0, 0};
     ddpm_event event;
-    size_t size;
-    void* data;
-    if (count != 4) fail("usage: decode IN.ddpm MODEL.safetensors OUT.ppm");
-    if (!decoder) fail("memory is exhausted");
-    data = read_file(arguments[1], &size);
-    if (ddpm_decoder_feed(decoder, data, size) || ddpm_decoder_finish(decoder)) fail(ddpm_decoder_error(decoder, NULL));
-    free(data);
+    FILE* file = count == 2 ? fopen(arguments[1], "rb") : NULL;
+    if (!decoder || !file) fail("usage: decode MODEL.safetensors < IN.ddpm > OUT.ppm");
+    if (ddpm_model_load(&model, bytes, fread(bytes, 1, sizeof bytes, file), message, sizeof message)) fail(message);
     while ((event = ddpm_decoder_advance(decoder, DDPM_FOREVER)) != DDPM_DONE) {
-        if (event == DDPM_ERROR) fail(ddpm_decoder_error(decoder, NULL));
-        if (event == DDPM_NEED_MODEL) set_model(decoder, arguments[2]);
-        if (event == DDPM_NEED_PIXELS) fail("the file stores a WebP or JPEG file");
+        const size_t size = event == DDPM_NEED_BYTES ? fread(bytes, 1, 1 << 16, stdin) : 0;
+        ddpm_error error = DDPM_OK;
+        if (event == DDPM_NEED_BYTES) error = size ? ddpm_decoder_feed(decoder, bytes, size) : ddpm_decoder_finish(decoder);
+        if (event == DDPM_NEED_MODEL) error = ddpm_decoder_set_model(decoder, model);
+        if (event == DDPM_NEED_PIXELS) fail("the file stores a WebP or JPEG file, which another library decodes");
+        if (event == DDPM_ERROR || error) fail(ddpm_decoder_error(decoder, NULL));
     }
-    write_pixels(decoder, arguments[3]);
-    ddpm_decoder_free(decoder);
+    if (ddpm_decoder_layout(decoder, &layout) || layout.channels % 2 == 0) fail("PPM files have no alpha");
+    unsigned char* pixels = malloc(layout.size);
+    if (!pixels || ddpm_decoder_pixels(decoder, pixels, layout.size, 0)) fail("memory is exhausted");
+    printf("P%d\n%u %u\n255\n", layout.channels == 3 ? 6 : 5, (unsigned)layout.width, (unsigned)layout.height);
+    if (fwrite(pixels, 1, layout.size, stdout) != layout.size || fflush(stdout)) fail("the output cannot be written");
+    free(pixels), fclose(file);
+    ddpm_model_free(model), ddpm_decoder_free(decoder);
     return 0;
 }
