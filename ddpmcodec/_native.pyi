@@ -339,8 +339,8 @@ class ArchiveIndex:
 def open_archive(data: Any) -> ArchiveIndex:
     """data: as of a Container. Raises FormatError, TruncatedError where the data ends inside the index."""
 
-def parse_block(head: bytes) -> BlockFacts:
-    """The block of a head that is not deflated. Raises FormatError."""
+def parse_block(header: bytes) -> BlockFacts:
+    """The block of a header that is not deflated. Raises FormatError."""
 
 # --- sections
 

@@ -149,7 +149,7 @@ def alike(images: Sequence[Pixels], start: int, most: int = MAX_RUN_PIXELS) -> l
 
 
 def encode_run(pixels: Pixels, coder: ContextCoder) -> tuple[Run, bytes]:
-    """What a head says of the stream of images uint8 [N, H, W, C], and the stream."""
+    """What a header says of the stream of images uint8 [N, H, W, C], and the stream."""
     state, words = coder.encoded(pixels).stream(0, stream_check(pixels.tobytes()))
     packed, joined = pack_state(state), b"".join(words)
     return Run(len(pixels), state_bytes=len(packed), words=len(joined) // WORD_BYTES), packed + joined

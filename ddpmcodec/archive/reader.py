@@ -206,7 +206,7 @@ def extract(
         FormatError: at once, where there is no index and no block, or a name leads out of a folder; at the end, where
             bytes follow the archive.
         TruncatedError, ChecksumError, CorruptError: at the end; names the images that are lost, or says that the index
-            or a head is damaged though no image is.
+            or a header is damaged though no image is.
         ImageError: at once, for an image of more than `max_pixels`.
         ModelError: at once, when a model is missing or another one.
         TypeError, ValueError: names that are one text; a limit that is no whole number, or negative; reduce and

@@ -85,10 +85,10 @@ class Restorer:
         self.given = ModelOverrides.of(model, any(coding.latent_levels for coding in codings))
         self.decoders = _decoders(codings, self.given, progress)
         self.lost: dict[int, tuple[str, FormatError]] = {}
-        heads = sum(not job.parts.intact for job in blocks)
+        headers = sum(not job.parts.intact for job in blocks)
         self.faults = list[FormatError]()
-        if heads:
-            self.faults.append(ChecksumError(f"the heads of {heads} of {len(blocks)} blocks are damaged"))
+        if headers:
+            self.faults.append(ChecksumError(f"the headers of {headers} of {len(blocks)} blocks are damaged"))
 
     def images(self) -> Iterator[Restored]:
         """Every undamaged image, then one of the errors."""

@@ -176,8 +176,8 @@ class Writer:
             self._take(numbers)
             for block, parts in zip(archive.index.blocks, archive.parts, strict=True):
                 for left in _left_of(block, parts, gone, model):
-                    entries = tuple(replace(entry, number=numbers[entry.name]) for entry in left.head.entries)
-                    self._keep(left._replace(head=replace(left.head, entries=entries)))
+                    entries = tuple(replace(entry, number=numbers[entry.name]) for entry in left.header.entries)
+                    self._keep(left._replace(header=replace(left.header, entries=entries)))
 
     def pieces(self) -> list[Part]:
         """The archive of all images so far: parts that follow each other. `bytes` reads one, `len` does not.
@@ -203,7 +203,7 @@ class Writer:
     @property
     def index(self) -> Index:
         """What is known of the images whose blocks are coded; after `pieces` or `save`, of all."""
-        return Index(tuple(replace(block.head, total=len(self)) for block in self._blocks))
+        return Index(tuple(replace(block.header, total=len(self)) for block in self._blocks))
 
     def _finish(self) -> None:
         if not self._names:

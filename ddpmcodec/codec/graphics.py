@@ -25,7 +25,7 @@ from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import interruptible, run_all
 
 CANDIDATE = 0.33  # share of an image's raw bytes: where no WebP is as small, the image is left to the model at once
-HEAD_BYTES = 16  # that a file with WebP inside takes for its header, and for itself in the head of a block
+HEAD_BYTES = 16  # that a file with WebP inside takes for its header, and for itself in the header of a block
 # Share of pixels that equal the one to the left: of photographs up to 0.41, of screenshots and plots 0.87 or more.
 UNLIKELY_REPEATS, CERTAIN_REPEATS = 0.2, 0.5
 LEAST_PIXELS = 100  # of an image that can repeat itself

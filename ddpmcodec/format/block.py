@@ -1,6 +1,6 @@
-"""Blocks of a .ddpma archive: which images a block holds, how they are coded, how long its parts are; and its head.
+"""Blocks of a .ddpma archive: which images a block holds, how they are coded, how long its parts are; and its header.
 
-A head, before it is deflated, is columns of varints, then names, then bytes that do not compress:
+A header, before it is deflated, is columns of varints, then names, then bytes that do not compress:
 
     number of images of the archive, kind (0 files, 1 context model, 2 bits back), number of images of the block
     of all images: place in the archive less the one before less one, zigzag (0, -1, 1, -2, ... are 0, 1, 2, 3, ...)
@@ -117,7 +117,7 @@ class BlockCoding:
 
 @dataclass(frozen=True)
 class Block:
-    """What the head of a block says. coding: None where the images are whole .ddpm files. words: of the stack, in a
+    """What the header of a block says. coding: None where the images are whole .ddpm files. words: of the stack, in a
     block by bits back."""
 
     entries: tuple[Entry, ...]
@@ -139,18 +139,18 @@ class Block:
         return [WORD_BYTES * self.words] if self.kind == BITS_BACK else []
 
 
-# --- writing heads
+# --- writing headers
 
 
-def pack_head(block: Block) -> bytes:
-    """Return the head of a block, before it is deflated. Raises FormatError unless the core reads it as it is."""
+def pack_block(block: Block) -> bytes:
+    """Return the header of a block, before it is deflated. Raises FormatError unless the core reads it as it is."""
     try:
-        head = _packed(block)
+        header = _packed(block)
     except (ValueError, OverflowError) as error:
-        raise FormatError(f"no head of a block can state this ({error})") from error
-    if parse_head(head) != block:
-        raise FormatError(f"the head of a block of kind {block.kind} has no place for all of its facts")
-    return head
+        raise FormatError(f"no header of a block can state this ({error})") from error
+    if parse_block(header) != block:
+        raise FormatError(f"the header of a block of kind {block.kind} has no place for all of its facts")
+    return header
 
 
 def _packed(block: Block) -> bytes:
@@ -221,12 +221,12 @@ def _front_coded(names: Sequence[str]) -> Iterator[bytes]:
         yield pack_varint(shared) + pack_varint(len(name) - shared) + name[shared:]
 
 
-# --- reading heads
+# --- reading headers
 
 
-def parse_head(head: bytes) -> Block:
-    """Return the block of a head that is not deflated. Raises FormatError."""
-    return block_of(_native.parse_block(head))
+def parse_block(header: bytes) -> Block:
+    """Return the block of a header that is not deflated. Raises FormatError."""
+    return block_of(_native.parse_block(header))
 
 
 def block_of(facts: _native.BlockFacts) -> Block:

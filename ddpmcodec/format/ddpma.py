@@ -4,17 +4,17 @@ r"""The .ddpma archive, version 1: an index, then blocks of images, each of whic
              1      version
              varint length of the index
              4      CRC-32 of all of the above and the index
-    index    raw deflate of: number of blocks; of each the length of its head as it stands in the block, the length of
-             the same before deflate (varints), and the head
+    index    raw deflate of: number of blocks; of each the length of its header as it stands in the block, the length of
+             the same before deflate (varints), and the header
     blocks   4      mark DD 42 0D 0A
-             varint length of the head
-             4      CRC-32 of mark, length and head
-             head   raw deflate, see block.py
+             varint length of the header
+             4      CRC-32 of mark, length and header
+             header   raw deflate, see block.py
              body   of files: .ddpm files. Of other images: the distinct values, an ICC profile each or EXIF with XMP
                     (`sections.pack_metadata`), the alpha sections; then the streams of the runs (tiles.py), or, by
                     bits back, the words of the stack (32 bits, little endian) from its top, as a decoder takes them
 
-Where the index is damaged, it is rebuilt from the heads of the blocks, which are found by their marks.
+Where the index is damaged, it is rebuilt from the headers of the blocks, which are found by their marks.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ddpmcodec import _native
 from ddpmcodec._native import ARCHIVE_MAGIC, ARCHIVE_VERSION, BLOCK_MARK, CRC32_BYTES, MAX_NAME, WORD_BYTES
 from ddpmcodec.content import Content, File, Part, content_of
 from ddpmcodec.errors import DdpmError, FormatError
-from ddpmcodec.format.block import CONTEXT, Block, Entry, block_of, pack_head
+from ddpmcodec.format.block import CONTEXT, Block, Entry, block_of, pack_block
 from ddpmcodec.format.sections import deflate
 from ddpmcodec.format.varint import pack_varint
 
@@ -58,7 +58,7 @@ def check_name(name: str) -> str | None:
 
 @dataclass(frozen=True)
 class Index:
-    """All that an archive says of itself: the heads of its blocks."""
+    """All that an archive says of itself: the headers of its blocks."""
 
     blocks: tuple[Block, ...]
 
@@ -74,7 +74,7 @@ class Index:
 
 
 class Parts(NamedTuple):
-    """The body of a block; in a prefix of an archive, parts are short or empty. intact: its head is where the index
+    """The body of a block; in a prefix of an archive, parts are short or empty. intact: its header is where the index
     says, and says the same."""
 
     values: tuple[Part, ...]
@@ -116,37 +116,37 @@ class Archive:
 class Packed(NamedTuple):
     """A block to write. Lengths in `head` are filled in by `packed`."""
 
-    head: Block
+    header: Block
     body: Part
 
 
-def packed(head: Block, values: Sequence[bytes], sections: Sequence[bytes], streams: Sequence[bytes] = ()) -> Packed:
+def packed(header: Block, values: Sequence[bytes], sections: Sequence[bytes], streams: Sequence[bytes] = ()) -> Packed:
     """A block with its parts. sections, streams: of images and runs, as in `Parts`. Runs say how large their states
     are."""
-    entries = tuple(replace(entry, length=len(s)) for entry, s in zip(head.entries, sections, strict=True))
-    head = replace(head, entries=entries, value_lengths=tuple(map(len, values)))
-    if head.kind == CONTEXT:
-        sized = zip(head.runs, streams, strict=True)
-        head = replace(head, runs=tuple(replace(r, words=(len(s) - r.state_bytes) // WORD_BYTES) for r, s in sized))
+    entries = tuple(replace(entry, length=len(s)) for entry, s in zip(header.entries, sections, strict=True))
+    header = replace(header, entries=entries, value_lengths=tuple(map(len, values)))
+    if header.kind == CONTEXT:
+        sized = zip(header.runs, streams, strict=True)
+        header = replace(header, runs=tuple(replace(r, words=(len(s) - r.state_bytes) // WORD_BYTES) for r, s in sized))
     else:
-        head = replace(head, words=sum(map(len, streams)) // WORD_BYTES)
-    if [len(stream) for stream in streams] != head.stream_lengths():
+        header = replace(header, words=sum(map(len, streams)) // WORD_BYTES)
+    if [len(stream) for stream in streams] != header.stream_lengths():
         raise ValueError("the streams of a block are a state and whole words for each run, or one stack")
-    return Packed(head, b"".join([*values, *sections, *streams]))
+    return Packed(header, b"".join([*values, *sections, *streams]))
 
 
 def assemble(blocks: Sequence[Packed]) -> list[Part]:
     """The whole archive, in parts that follow each other; how many images it has is filled in here. Raises FormatError
     where no reader takes it."""
-    total = sum(len(block.head.entries) for block in blocks)
-    heads = [pack_head(replace(block.head, total=total)) for block in blocks]
-    deflated = [deflate(head) for head in heads]
-    facts = b"".join(pack_varint(len(d)) + pack_varint(len(h)) + h for d, h in zip(deflated, heads, strict=True))
+    total = sum(len(block.header.entries) for block in blocks)
+    headers = [pack_block(replace(block.header, total=total)) for block in blocks]
+    deflated = [deflate(header) for header in headers]
+    facts = b"".join(pack_varint(len(d)) + pack_varint(len(h)) + h for d, h in zip(deflated, headers, strict=True))
     start = checked(ARCHIVE_MAGIC + bytes([ARCHIVE_VERSION]), deflate(pack_varint(len(blocks)) + facts))
     _native.open_archive(start)  # which refuses an index that is too large
     pieces: list[Part] = [start]
-    for head, block in zip(deflated, blocks, strict=True):
-        pieces += [checked(BLOCK_MARK, head), block.body]
+    for header, block in zip(deflated, blocks, strict=True):
+        pieces += [checked(BLOCK_MARK, header), block.body]
     return pieces
 
 

@@ -310,7 +310,7 @@ def test_another_model_is_an_error(path: Path) -> None:
         images["photo-000.png"]
 
 
-def test_facts_of_an_archive_need_no_more_than_its_heads(tmp_path: Path) -> None:
+def test_facts_of_an_archive_need_no_more_than_its_headers(tmp_path: Path) -> None:
     """Of images that are files, too, whose headers say how they are coded."""
     read: list[int] = []
 

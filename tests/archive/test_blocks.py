@@ -113,7 +113,7 @@ def test_a_cut_stream_is_a_truncated_one(coder: ContextCoder) -> None:
 def test_everything_but_the_streams_takes_few_bytes(model: ContextModel) -> None:
     found = create(crops(60), model)
     streams = sum(sum(block.stream_lengths()) for block in archive.read_index(found).blocks)
-    assert len(found) - streams < 60 * 4 + 60  # names of 8 x 8 pixels, and heads, all twice
+    assert len(found) - streams < 60 * 4 + 60  # names of 8 x 8 pixels, and headers, all twice
 
 
 def test_a_single_image_costs_little_more_than_its_file(model: ContextModel, no_webp: None) -> None:

@@ -84,7 +84,7 @@ def test_a_head_may_be_damaged_where_the_index_is_not(small: tuple[Pictures, byt
         found, error = account(pictures, flipped(data, place), model)
         assert found.keys() == pictures.keys()
         assert isinstance(error, ChecksumError)
-        assert "heads of 1 of 3 blocks" in str(error)
+        assert "headers of 1 of 3 blocks" in str(error)
 
 
 def test_index_and_a_head_may_both_be_damaged(small: tuple[Pictures, bytes], model: ContextModel) -> None:
@@ -105,7 +105,7 @@ def test_every_flipped_bit_is_found_and_what_it_does_not_hit_survives(
         found, error = account(pictures, flipped(data, place), model)
         saved.append(len(found))
         assert isinstance(error, (ChecksumError, CorruptError)), f"byte {place}: {error!r}"
-    assert max(saved) == len(pictures)  # a head
+    assert max(saved) == len(pictures)  # a header
     assert min(saved) >= len(pictures) - 6
 
 

@@ -42,13 +42,13 @@ def test_names_must_differ(data: bytes) -> None:
 
 
 def test_what_is_not_whole_is_refused(data: bytes) -> None:
-    at = data.index(BLOCK_MARK) + 8  # in the head of the first block
+    at = data.index(BLOCK_MARK) + 8  # in the header of the first block
     damaged = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
     wrong: list[tuple[bytes, type[FormatError], str]] = [
         (data[:-5], TruncatedError, "archive 2: 5 bytes are missing at its end: get the file again"),
         (data + b"x", FormatError, "archive 2: 1 byte follows the end of the archive: keep what precedes it"),
         (data[:12] + bytes([data[12] ^ 1]) + data[13:], ChecksumError, "archive 2: the index is damaged"),
-        (damaged, FormatError, "archive 2: the head of a block is damaged"),
+        (damaged, FormatError, "archive 2: the header of a block is damaged"),
         (b"\xdd\n", FormatError, "archive 2: not an archive"),
     ]
     for second, kind, text in wrong:

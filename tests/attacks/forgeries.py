@@ -15,7 +15,7 @@ from safetensors.numpy import save
 from ddpmcodec._native import BLOCK_MARK, EXTENDED_FLAG, LANES, LEAST_STATE_BYTES, SECTIONS_FLAG
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.format import ddpma
-from ddpmcodec.format.block import FILES, pack_head
+from ddpmcodec.format.block import FILES, pack_block
 from ddpmcodec.format.header import COEFFICIENTS, JPEG, WEBP
 from ddpmcodec.format.model_file import KEY
 from ddpmcodec.format.tiles import pack_chunk, pack_state, state_size
@@ -225,31 +225,31 @@ def forged_file(rng: Random, data: bytes, other: bytes) -> bytes:
 # --- archives
 
 
-def forged_head(rng: Random, head: bytes, other: bytes) -> bytes:
-    """A head, not deflated, one of whose first numbers, names or bytes is another one."""
+def forged_header(rng: Random, header: bytes, other: bytes) -> bytes:
+    """A header, not deflated, one of whose first numbers, names or bytes is another one."""
     which = rng.random()
     if which < 0.5:
-        return _with_another_number(rng, head)
-    if which < 0.7 and b".png" in head:
+        return _with_another_number(rng, header)
+    if which < 0.7 and b".png" in header:
         name = NAMES[rng.integers(len(NAMES))]
-        place = head.index(b".png")
-        return head[: place - 3] + pack_varint(len(name)) + name + head[place + 4 :]
-    return mutate(rng, head, other)[1]
+        place = header.index(b".png")
+        return header[: place - 3] + pack_varint(len(name)) + name + header[place + 4 :]
+    return mutate(rng, header, other)[1]
 
 
-def _with_another_number(rng: Random, head: bytes) -> bytes:
-    reader, steps = Reader(head), int(rng.integers(1, 80))
+def _with_another_number(rng: Random, header: bytes) -> bytes:
+    reader, steps = Reader(header), int(rng.integers(1, 80))
     start, value = 0, 0
     try:
         for _ in range(steps):
             start = reader.position
             value = reader.varint()
     except DdpmError:
-        return head
-    return head[:start] + varint(number(rng, value)) + head[reader.position :]
+        return header
+    return header[:start] + varint(number(rng, value)) + header[reader.position :]
 
 
-def bomb_head(images: int, name: int, pixels: int = 1) -> bytes:
+def bomb_header(images: int, name: int, pixels: int = 1) -> bytes:
     """Of so many files without bytes, whose names share all but a few of so many bytes."""
     columns = [[images, 0, images], [0] * images, [0] * images, [pixels] * images, [1] * images, [0] * images]
     names = pack_varint(0) + pack_varint(name) + b"n" * name
@@ -261,13 +261,13 @@ def bomb_head(images: int, name: int, pixels: int = 1) -> bytes:
 def bomb(rng: Random) -> ArchiveParts:
     """Small files that claim much."""
     if rng.random() < 0.5:
-        head, count = bomb_head(int(rng.integers(1, 513)), int(rng.integers(1, 4200))), int(rng.integers(1, 9))
-        return ArchiveParts([head] * count, [b""] * count)
+        header, count = bomb_header(int(rng.integers(1, 513)), int(rng.integers(1, 4200))), int(rng.integers(1, 9))
+        return ArchiveParts([header] * count, [b""] * count)
     return ArchiveParts([bytes(1 << int(rng.integers(27)))], [b""], count=number(rng, 1))
 
 
 def with_forged_files(rng: Random, data: bytes) -> bytes:
-    """Of an archive that holds files one is forged, and its head says the new length."""
+    """Of an archive that holds files one is forged, and its header says the new length."""
     whole, parts = ddpma.split(data), archive_parts(data)
     for place, (block, own) in enumerate(zip(whole.index.blocks, whole.parts, strict=True)):
         if block.kind != FILES:
@@ -275,7 +275,7 @@ def with_forged_files(rng: Random, data: bytes) -> bytes:
         files, which = list(own.sections), int(rng.integers(len(own.sections)))
         files[which] = forged_file(rng, bytes(files[which]), bytes(files[rng.integers(len(files))]))
         entries = [replace(entry, length=len(file)) for entry, file in zip(block.entries, files, strict=True)]
-        parts.heads[place] = pack_head(replace(block, entries=tuple(entries)))
+        parts.headers[place] = pack_block(replace(block, entries=tuple(entries)))
         parts.bodies[place] = b"".join(files)
     return parts.pack()
 
@@ -288,19 +288,19 @@ def forged_archive(rng: Random, data: bytes, other: bytes) -> bytes:
         return with_forged_files(rng, data)
     parts, others = archive_parts(data), archive_parts(other)
     for _ in range(1 + int(rng.geometric(0.6))):
-        place, theirs = int(rng.integers(len(parts.heads))), int(rng.integers(len(others.heads)))
+        place, theirs = int(rng.integers(len(parts.headers))), int(rng.integers(len(others.headers)))
         which = rng.integers(8)
         if which < 4:
-            parts.heads[place] = forged_head(rng, parts.heads[place], others.heads[theirs])
+            parts.headers[place] = forged_header(rng, parts.headers[place], others.headers[theirs])
         elif which == 4:
-            parts.copies[place] = forged_head(rng, parts.heads[place], others.heads[theirs])
+            parts.copies[place] = forged_header(rng, parts.headers[place], others.headers[theirs])
         elif which == 5:
             parts.bodies[place] = mutate(rng, parts.bodies[place], others.bodies[theirs])[1]
         elif which == 6:
-            parts.heads.append(others.heads[theirs])
+            parts.headers.append(others.headers[theirs])
             parts.bodies.append(others.bodies[theirs])
         else:
-            parts.count, parts.junk = number(rng, len(parts.heads)), BLOCK_MARK + rng.bytes(int(rng.integers(30)))
+            parts.count, parts.junk = number(rng, len(parts.headers)), BLOCK_MARK + rng.bytes(int(rng.integers(30)))
     return parts.pack()
 
 

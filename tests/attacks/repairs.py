@@ -34,7 +34,7 @@ from ddpmcodec._native import (
 )
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.format import ddpma
-from ddpmcodec.format.block import pack_head
+from ddpmcodec.format.block import pack_block
 from ddpmcodec.format.ddpm import crc16
 from ddpmcodec.format.header import COEFFICIENTS
 from ddpmcodec.format.model_file import seal
@@ -122,17 +122,17 @@ class FileParts:
 
     def pack(self) -> bytes:
         sections = self._sections()
-        head = self._start()
+        header = self._start()
         if self.version & SECTIONS_FLAG:
             listed = (bytes([tag]) + varint(len(section)) for tag, section in sections)
-            head += bytes([self.orientation & 255]) + b"".join(listed) + b"\0"
+            header += bytes([self.orientation & 255]) + b"".join(listed) + b"\0"
         index = self._index()
-        head += b"".join(map(varint, [*self.numbers[2:], *([] if self.lengths is None else [len(index)])]))
+        header += b"".join(map(varint, [*self.numbers[2:], *([] if self.lengths is None else [len(index)])]))
         is_plain = not (self.version & (TILED_FLAG | SECTIONS_FLAG) or self.coding & EXTENDED_FLAG)
-        head = head if is_plain else with_crc16(head)
+        header = header if is_plain else with_crc16(header)
         before = [section for tag, section in sections if not tag & AFTER]
         after = [section for tag, section in sections if tag & AFTER]
-        return b"".join([head, with_crc16(index) if index else b"", *before, *self.chunks, *after, self.junk])
+        return b"".join([header, with_crc16(index) if index else b"", *before, *self.chunks, *after, self.junk])
 
     def _sections(self) -> list[tuple[int, bytes]]:
         alpha = [] if self.rows is None else [(ALPHA_TAG, self._alpha(self.rows))]
@@ -221,22 +221,22 @@ def _repaired_index(data: bytes, reader: Reader, length: int) -> bytes:
 
 @dataclass
 class ArchiveParts:
-    """An archive whose heads may say anything. head: inflated; copies: what the index has of it, where that differs."""
+    """An archive whose headers may say anything. header: inflated; copies: those of the index, if they differ."""
 
-    heads: list[bytes]
+    headers: list[bytes]
     bodies: list[bytes]
     copies: dict[int, bytes] = field(default_factory=dict)
     count: int | None = None  # of blocks, as the index claims
     junk: bytes = b""
 
     def pack(self) -> bytes:
-        packed = [deflate(head) for head in self.heads]
-        index = varint(len(self.heads) if self.count is None else self.count)
-        for number, (head, small) in enumerate(zip(self.heads, packed, strict=True)):
-            copy = self.copies.get(number, head)
+        packed = [deflate(header) for header in self.headers]
+        index = varint(len(self.headers) if self.count is None else self.count)
+        for number, (header, small) in enumerate(zip(self.headers, packed, strict=True)):
+            copy = self.copies.get(number, header)
             index += pack_varint(len(small)) + pack_varint(len(copy)) + copy
         start = checked(ARCHIVE_MAGIC + bytes([ARCHIVE_VERSION]), deflate(index))
-        blocks = [checked(BLOCK_MARK, head) + body for head, body in zip(packed, self.bodies, strict=True)]
+        blocks = [checked(BLOCK_MARK, header) + body for header, body in zip(packed, self.bodies, strict=True)]
         return b"".join([start, *blocks, self.junk])
 
 
@@ -249,12 +249,12 @@ def archive_parts(data: bytes) -> ArchiveParts:
     """Of a valid archive."""
     whole = ddpma.split(data)
     bodies = [b"".join([*parts.values, *parts.sections, *parts.streams]) for parts in whole.parts]
-    heads = [pack_head(block) for block in whole.index.blocks]
-    return ArchiveParts(heads, bodies)
+    headers = [pack_block(block) for block in whole.index.blocks]
+    return ArchiveParts(headers, bodies)
 
 
 def repaired_archive(data: bytes) -> bytes:
-    """Damaged bytes with the checksums of the index, and of the heads that marks stand before, made right."""
+    """Damaged bytes with the checksums of the index, and of the headers that marks stand before, made right."""
     fixed, place = bytearray(data), 0
     for start, mark in ((0, ARCHIVE_MAGIC + bytes([ARCHIVE_VERSION])), *_marks(data)):
         try:

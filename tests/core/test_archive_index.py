@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ddpmcodec._native import ARCHIVE_MAGIC, BLOCK_MARK, LEVELS
 from ddpmcodec.errors import FormatError, TruncatedError
-from ddpmcodec.format.block import Block, BlockCoding, Entry, Run, pack_head, parse_head
+from ddpmcodec.format.block import Block, BlockCoding, Entry, Run, pack_block, parse_block
 from ddpmcodec.format.ddpma import Packed, assemble, checked, packed, split, whole
 from ddpmcodec.format.sections import deflate
 from ddpmcodec.format.varint import pack_varint
@@ -106,7 +106,7 @@ def test_marks_are_found_across_the_pieces_of_a_search(offset: int) -> None:
         (lambda data: data[:-1], "missing"),
         (lambda data: data + b"x", "follow"),
         (lambda data: data[:8] + b"\0\0" + data[10:], "damaged|hold"),
-        (lambda data: data[: data.find(BLOCK_MARK)] + b"\0" + data[data.find(BLOCK_MARK) + 1 :], "head of a block"),
+        (lambda data: data[: data.find(BLOCK_MARK)] + b"\0" + data[data.find(BLOCK_MARK) + 1 :], "header of a block"),
     ],
 )
 def test_what_shows_without_decoding_is_refused(change: Any, word: str) -> None:
@@ -125,26 +125,26 @@ def test_other_files_are_no_archives() -> None:
             split(data)
 
 
-# --- heads
+# --- headers
 
 
 @pytest.mark.parametrize("levels", LEVELS)
 def test_a_head_states_the_number_of_levels(levels: int) -> None:
     block = replace(RUNS, coding=replace(CODING, effort=3, levels=levels), total=9, value_lengths=(1, 2))
-    packed_head = pack_head(block)
-    coding = parse_head(packed_head).coding
+    packed_block = pack_block(block)
+    coding = parse_block(packed_block).coding
     assert coding is not None
     assert coding.levels == levels
     for other in {1, 3, 4, 6, 200} - set(LEVELS):
-        place = packed_head.index(bytes([3, levels, 0, 2, 1, 2]))  # effort, levels, model; runs
+        place = packed_block.index(bytes([3, levels, 0, 2, 1, 2]))  # effort, levels, model; runs
         with pytest.raises(FormatError, match="levels"):
-            parse_head(packed_head[: place + 1] + pack_varint(other) + packed_head[place + 2 :])
+            parse_block(packed_block[: place + 1] + pack_varint(other) + packed_block[place + 2 :])
 
 
 @settings(derandomize=True, max_examples=150)
 @given(st.sampled_from([RUNS, FILED, STACKED]), st.data())
 def test_a_damaged_head_is_read_or_refused(block: Block, data: st.DataObject) -> None:
-    damaged = bytearray(pack_head(replace(block, total=9, value_lengths=(1, 2) if block.coding else ())))
+    damaged = bytearray(pack_block(replace(block, total=9, value_lengths=(1, 2) if block.coding else ())))
     for _ in range(data.draw(st.integers(1, 3))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(
             st.sampled_from([0, 1, 2, 5, 127, 128, 255]) | st.integers(0, 255)
@@ -152,8 +152,8 @@ def test_a_damaged_head_is_read_or_refused(block: Block, data: st.DataObject) ->
     if data.draw(st.booleans()):
         del damaged[data.draw(st.integers(0, len(damaged) - 1)) :]
     with contextlib.suppress(FormatError):
-        found = parse_head(bytes(damaged))
-        assert parse_head(pack_head(found)) == found
+        found = parse_block(bytes(damaged))
+        assert parse_block(pack_block(found)) == found
 
 
 @settings(derandomize=True, max_examples=100)
@@ -161,9 +161,9 @@ def test_a_damaged_head_is_read_or_refused(block: Block, data: st.DataObject) ->
 def test_a_forged_index_is_refused_or_read(data: st.DataObject) -> None:
     """Its checksum holds, and blocks that could stand for it are lost."""
     archive = split(example())
-    heads = [pack_head(block) for block in archive.index.blocks]
+    headers = [pack_block(block) for block in archive.index.blocks]
     index = bytearray(
-        pack_varint(len(heads)) + b"".join(pack_varint(len(deflate(h))) + pack_varint(len(h)) + h for h in heads)
+        pack_varint(len(headers)) + b"".join(pack_varint(len(deflate(h))) + pack_varint(len(h)) + h for h in headers)
     )
     for _ in range(data.draw(st.integers(0, 2))):
         index[data.draw(st.integers(0, len(index) - 1))] = data.draw(st.integers(0, 255))
@@ -173,28 +173,28 @@ def test_a_forged_index_is_refused_or_read(data: st.DataObject) -> None:
 # --- limits
 
 
-def forged(heads: Sequence[bytes]) -> bytes:
-    """An archive whose index is lost, of blocks with these heads."""
-    return b"\0" * 9 + b"".join(checked(BLOCK_MARK, deflate(packed_head)) for packed_head in heads)
+def forged(headers: Sequence[bytes]) -> bytes:
+    """An archive whose index is lost, of blocks with these headers."""
+    return b"\0" * 9 + b"".join(checked(BLOCK_MARK, deflate(packed_block)) for packed_block in headers)
 
 
 LONG = tuple(Entry(f"{number:04}" + "n" * 4092, "L", 1, 1, number) for number in range(512))
-MANY_IMAGES = pack_head(Block(tuple(Entry(str(number), "L", 1, 1, number) for number in range(512)), 1 << 20))
-MANY_LETTERS = pack_head(Block(LONG, 1 << 20))
-MANY_NUMBERS = pack_head(
+MANY_IMAGES = pack_block(Block(tuple(Entry(str(number), "L", 1, 1, number) for number in range(512)), 1 << 20))
+MANY_LETTERS = pack_block(Block(LONG, 1 << 20))
+MANY_NUMBERS = pack_block(
     Block((Entry("a", "RGB", 1, 1),), 1, replace(LATENT, latent_levels=tuple(range(1, 4097))), (Run(1),), (0,) * 1024)
 )
 
 
 @pytest.mark.parametrize(
-    ("packed_head", "most", "word"),
+    ("packed_block", "most", "word"),
     [(MANY_IMAGES, 2048, "images"), (MANY_LETTERS, 32, "letters"), (MANY_NUMBERS, 819, "levels")],
 )
-def test_all_heads_that_a_search_finds_are_limited_together(packed_head: bytes, most: int, word: str) -> None:
+def test_all_headers_that_a_search_finds_are_limited_together(packed_block: bytes, most: int, word: str) -> None:
     """Also those that it does not keep, as their images were found before."""
-    assert len(split(forged([packed_head] * most)).index.blocks) == 1
+    assert len(split(forged([packed_block] * most)).index.blocks) == 1
     with pytest.raises(FormatError, match=word):
-        split(forged([packed_head] * (most + 1)))
+        split(forged([packed_block] * (most + 1)))
 
 
 def test_heads_that_are_none_count_as_what_they_inflate_to() -> None:

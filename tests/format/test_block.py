@@ -1,4 +1,4 @@
-"""Heads of blocks: read as they were written, small, and refused where a decoder could not rely on them."""
+"""Headers of blocks: read as they were written, small, and refused where a decoder could not rely on them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ddpmcodec._native import LEVELS, MODES
 from ddpmcodec.errors import FormatError
-from ddpmcodec.format.block import Block, BlockCoding, Entry, Run, pack_head, parse_head
+from ddpmcodec.format.block import Block, BlockCoding, Entry, Run, pack_block, parse_block
 from ddpmcodec.format.varint import pack_varint
 
 CODING = BlockCoding(2, 2, 1)
@@ -31,40 +31,40 @@ def test_a_head_by_bits_back_comes_back() -> None:
         Entry("z", "RGB", 7, 7, 0),
     )
     block = Block(entries, 9, BITS_BACK, (Run(2, 1 << 31), Run(1, 5, initial=True)), (3, 1), 99)
-    assert parse_head(pack_head(block)) == block
+    assert parse_block(pack_block(block)) == block
 
 
 def test_a_head_by_the_context_model_comes_back() -> None:
     entries = (Entry("a.png", "LA", 40, 3, 1, length=9, icc=1), Entry("b.png", "L", 40, 3, 0), Entry("c", "1", 7, 7, 2))
     for coding in (CODING, OTHER_MODEL):
         block = Block(entries, 3, coding, (Run(2, state_bytes=8, words=70), Run(1)), (5,))
-        assert parse_head(pack_head(block)) == block
+        assert parse_block(pack_block(block)) == block
         assert block.stream_lengths() == [288, 4]
 
 
-def test_golden_heads() -> None:
+def test_golden_headers() -> None:
     """Total, kind, images; place, mode, width, height; ICC, EXIF, values; effort, levels, model; runs; names; ids."""
     start = "01 {} 01 00 01 04 04 00 00 00 02 02"
     context = Block((entry(),), 1, CODING, (Run(1, state_bytes=6, words=70),))
-    assert pack_head(context) == bytes.fromhex(start.format("01") + "01 01 01  e0 02  00 01 61")
+    assert pack_block(context) == bytes.fromhex(start.format("01") + "01 01 01  e0 02  00 01 61")
     other = replace(context, coding=replace(OTHER_MODEL, effort=2, levels=2))
-    assert pack_head(other) == bytes.fromhex(start.format("01") + "00 01 01  e0 02  00 01 61  31 32 33 34")
+    assert pack_block(other) == bytes.fromhex(start.format("01") + "00 01 01  e0 02  00 01 61  31 32 33 34")
     coding = BlockCoding(2, 2, 1, b"", (100, 300), b"abcd")
     stack = Block((entry(),), 1, coding, (Run(1, 0x01020304, initial=True),), words=3)
     golden = start.format("02") + "01 01 01  03 01 02 c8 01 c8 01 00  00 01 61  04 03 02 01  61 62 63 64"
-    assert pack_head(stack) == bytes.fromhex(golden)
+    assert pack_block(stack) == bytes.fromhex(golden)
 
 
 def test_names_are_as_long_as_paths_are_at_most() -> None:
-    """Front coding lets every name of a head repeat the longest one at the price of three bytes."""
+    """Front coding lets every name of a header repeat the longest one at the price of three bytes."""
     longest = Block((entry("é" * 2048),), 1)
-    assert parse_head(pack_head(longest)) == longest
+    assert parse_block(pack_block(longest)) == longest
     with pytest.raises(FormatError, match="4097"):
-        parse_head(pack_head(Block((entry("a" * 4097),), 1)))
+        parse_block(pack_block(Block((entry("a" * 4097),), 1)))
     shared = [entry("a" * 4090 + str(i), number=i) for i in range(200)]
-    assert len(pack_head(Block(tuple(shared), 200))) < 7000
+    assert len(pack_block(Block(tuple(shared), 200))) < 7000
     with pytest.raises(FormatError, match="4098"):
-        parse_head(pack_head(Block((entry("b" * 4096), entry("b" * 4096 + "cc", number=1)), 2)))
+        parse_block(pack_block(Block((entry("b" * 4096), entry("b" * 4096 + "cc", number=1)), 2)))
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_names_are_as_long_as_paths_are_at_most() -> None:
 def test_profiles_are_few_words_and_numbers(profile: dict[str, Any], complaint: str) -> None:
     block = Block((entry(),), 1, replace(BITS_BACK, profile=profile), (Run(1),))
     with pytest.raises(FormatError, match=complaint):
-        parse_head(pack_head(block))
+        parse_block(pack_block(block))
 
 
 names = st.text(min_size=1, max_size=8).filter(lambda name: name.isprintable())
@@ -92,7 +92,7 @@ entries = st.builds(Entry, names, st.sampled_from(MODES), sides, sides, st.integ
 @given(st.lists(entries, min_size=1, unique_by=(lambda e: e.name, lambda e: e.number)))
 def test_any_files_come_back(found: list[Entry]) -> None:
     block = Block(tuple(found), 1000)
-    assert parse_head(pack_head(block)) == block
+    assert parse_block(pack_block(block)) == block
 
 
 levels = st.lists(st.integers(1, (1 << 26) - 1), unique=True, max_size=9).map(lambda found: tuple(sorted(found)))
@@ -112,7 +112,7 @@ def test_any_coding_by_bits_back_comes_back(
     images = tuple(entry(str(i), number=i) for i in range(len(checks)))
     coding = BlockCoding(effort, 2, *model, (*found, 1 + max(found, default=0)), b"abcd")
     block = Block(images, len(images), coding, tuple(Run(1, check) for check in checks), words=6)
-    assert parse_head(pack_head(block)) == block
+    assert parse_block(pack_block(block)) == block
 
 
 @settings(max_examples=60)
@@ -123,7 +123,7 @@ def test_any_coding_by_the_context_model_comes_back(
     images = tuple(entry(str(i), number=i) for i in range(len(sizes)))
     runs = tuple(Run(1, state_bytes=size, words=words) for size, words in sizes)
     block = Block(images, len(images), BlockCoding(effort, found, *model), runs)
-    assert parse_head(pack_head(block)) == block
+    assert parse_block(pack_block(block)) == block
     assert block.stream_lengths() == [size + 4 * words for size, words in sizes]
 
 
@@ -131,19 +131,19 @@ def test_any_coding_by_the_context_model_comes_back(
 @given(st.binary(max_size=120))
 def test_any_bytes_are_read_or_refused(content: bytes) -> None:
     try:
-        found = parse_head(content)
+        found = parse_block(content)
     except FormatError:
         return
     assert isinstance(found, Block)
 
 
 def test_a_head_with_more_or_less_of_it_is_refused() -> None:
-    packed = pack_head(Block((entry(), entry("b", number=1)), 2, BITS_BACK, (Run(2),), (), 9))
+    packed = pack_block(Block((entry(), entry("b", number=1)), 2, BITS_BACK, (Run(2),), (), 9))
     for length in range(len(packed)):
         with pytest.raises(FormatError, match="contradicts"):
-            parse_head(packed[:length])
+            parse_block(packed[:length])
     with pytest.raises(FormatError, match="follow"):
-        parse_head(packed + b"\0")
+        parse_block(packed + b"\0")
 
 
 @pytest.mark.parametrize(
@@ -189,17 +189,17 @@ def test_a_head_with_more_or_less_of_it_is_refused() -> None:
 )
 def test_blocks_that_cannot_be_are_refused(block: Block) -> None:
     with pytest.raises(FormatError):
-        pack_head(block)
+        pack_block(block)
 
 
 def test_a_head_with_other_noise_levels_is_refused() -> None:
     numbers = [1, 1, 1, 0, 1, 4, 4, 0, 0, 0, 2, 3, 1, 1, 1, 0, 0, 1]
     with pytest.raises(FormatError, match="3 noise levels"):
-        parse_head(b"".join(map(pack_varint, numbers)) + b"a")
+        parse_block(b"".join(map(pack_varint, numbers)) + b"a")
 
 
 def test_claims_are_checked_before_anything_is_allocated() -> None:
-    """A head that claims what would take gigabytes."""
+    """A header that claims what would take gigabytes."""
     for numbers, problem in [
         ([1, 0, 1 << 30], "1073741824 .*512"),
         ([1, 0, 512], "the data ends"),
@@ -208,4 +208,4 @@ def test_claims_are_checked_before_anything_is_allocated() -> None:
         ([1, 1, 1, 0, 1, 4, 4, 0, 0, 0, 2, 2, 1, 1 << 30], "1073741824 .*1 "),
     ]:
         with pytest.raises(FormatError, match=problem):
-            parse_head(b"".join(map(pack_varint, numbers)))
+            parse_block(b"".join(map(pack_varint, numbers)))

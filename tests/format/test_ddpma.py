@@ -15,7 +15,7 @@ from ddpmcodec._native import ARCHIVE_MAGIC, BLOCK_MARK, MODES
 from ddpmcodec.archive.reader import describe
 from ddpmcodec.errors import DdpmError, FormatError, TruncatedError
 from ddpmcodec.format import ddpm
-from ddpmcodec.format.block import Block, BlockCoding, Entry, Run, pack_head
+from ddpmcodec.format.block import Block, BlockCoding, Entry, Run, pack_block
 from ddpmcodec.format.ddpma import Archive, Packed, Parts, assemble, check_name, checked, find_images, packed, split
 from ddpmcodec.format.header import Header
 from ddpmcodec.format.sections import RAW_DEFLATE, deflate
@@ -90,18 +90,18 @@ def test_every_prefix_has_the_parts_it_reaches() -> None:
 
 
 def test_the_bytes_are_what_they_were() -> None:
-    """Header, index and the head of a block; deflate is zlib's business."""
+    """Header, index and the header of a block; deflate is zlib's business."""
     data = assembled([packed(Block((Entry("a", "L", 1, 2),)), [], [b"file"])])
-    head = bytes.fromhex("01 00 01 00 00 01 02 04 00 01 61")
-    deflated = zlib.compress(head, 9, RAW_DEFLATE)
-    index = zlib.compress(bytes([1, len(deflated), len(head)]) + head, 9, RAW_DEFLATE)
+    header = bytes.fromhex("01 00 01 00 00 01 02 04 00 01 61")
+    deflated = zlib.compress(header, 9, RAW_DEFLATE)
+    index = zlib.compress(bytes([1, len(deflated), len(header)]) + header, 9, RAW_DEFLATE)
     start = bytes.fromhex("dd 41 0d 0a 01") + bytes([len(index)])
     mark = bytes.fromhex("dd 42 0d 0a") + bytes([len(deflated)])
     checks = [zlib.crc32(part).to_bytes(4, "little") for part in (start + index, mark + deflated)]
     assert data == start + checks[0] + index + mark + checks[1] + deflated + b"file"
 
 
-def test_an_index_is_rebuilt_from_the_heads() -> None:
+def test_an_index_is_rebuilt_from_the_headers() -> None:
     data = example()
     whole = split(data)
     for place in range(whole.index_bytes):
@@ -149,9 +149,9 @@ def test_two_blocks_must_not_have_one_name() -> None:
     blocks = [Block((Entry("a", "L", 1, 1, number, 4),), 2) for number in range(2)]
     with pytest.raises(FormatError, match="one name"):
         assembled([packed(block, [], [b"file"]) for block in blocks])
-    heads = [pack_head(block) for block in blocks]
-    index = b"".join(pack_varint(len(deflate(head))) + pack_varint(len(head)) + head for head in heads)
-    body = b"".join(checked(BLOCK_MARK, deflate(head)) + b"file" for head in heads)
+    headers = [pack_block(block) for block in blocks]
+    index = b"".join(pack_varint(len(deflate(header))) + pack_varint(len(header)) + header for header in headers)
+    body = b"".join(checked(BLOCK_MARK, deflate(header)) + b"file" for header in headers)
     for start in (checked(ARCHIVE_MAGIC + b"\1", deflate(b"\2" + index)), b"\0"):
         with pytest.raises(FormatError, match="one name"):
             split(start + body)
@@ -178,10 +178,10 @@ def test_a_head_in_an_index_is_bounded_before_it_is_copied() -> None:
 
 def test_an_index_whose_blocks_differ_in_its_total_is_rebuilt() -> None:
     found = split(example())
-    heads = [pack_head(replace(block, total=4 + bool(block.coding))) for block in found.index.blocks]
-    index = b"".join(pack_varint(len(deflate(head))) + pack_varint(len(head)) + head for head in heads)
+    headers = [pack_block(replace(block, total=4 + bool(block.coding))) for block in found.index.blocks]
+    index = b"".join(pack_varint(len(deflate(header))) + pack_varint(len(header)) + header for header in headers)
     bodies = [b"".join([*parts.values, *parts.sections, *parts.streams]) for parts in found.parts]
-    blocks = [checked(BLOCK_MARK, deflate(head)) + body for head, body in zip(heads, bodies, strict=True)]
+    blocks = [checked(BLOCK_MARK, deflate(header)) + body for header, body in zip(headers, bodies, strict=True)]
     forged = checked(ARCHIVE_MAGIC + b"\1", deflate(b"\2" + index)) + b"".join(blocks)
     assert "contradicts" in str(split(forged).damage)
     assert split(forged).index.entries == found.index.entries

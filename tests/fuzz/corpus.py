@@ -77,8 +77,8 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
             return value, at
 
 
-def heads(archive: bytes) -> Iterator[bytes]:
-    """The heads of an archive's blocks."""
+def headers(archive: bytes) -> Iterator[bytes]:
+    """The headers of an archive's blocks."""
     length, at = varint(archive, 5)
     index = zlib.decompress(archive[at + 4 : at + 4 + length], -15)
     count, at = varint(index, 0)
@@ -99,7 +99,7 @@ def parts() -> Iterator[bytes]:
     yield bytes([3, 1, 0, 0, 0]) + zlib.compress(b"\1\3icc\2\4exif\3\3xmp", wbits=-15)
     yield from (bytes([4, 0, 8, 0]) + data for data in deflated)
     yield from (bytes([5]) + data for data in (text, b'{"a": [1, -2.5e3, true, null, "\\ud83d\\ude00\xc3\xa9"]}'))
-    yield from (bytes([6]) + head for head in heads(archives()[0]))
+    yield from (bytes([6]) + header for header in headers(archives()[0]))
     yield from (bytes([7]) + archive for archive in archives())
 
 

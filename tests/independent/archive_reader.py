@@ -56,8 +56,8 @@ def signed(value: int) -> int:
     return value // 2 if value % 2 == 0 else -(value + 1) // 2
 
 
-def read_head(head: bytes) -> Block:
-    cursor = Cursor(head)
+def read_header(header: bytes) -> Block:
+    cursor = Cursor(header)
     total, kind, n = cursor.varint(), cursor.varint(), cursor.varint()
     require(total <= 1 << 20 and kind <= BITS_BACK and 1 <= n <= 512, f"{total} images, kind {kind}, {n} in a block")
     numbers = list(accumulate((signed(step) + 1 for step in cursor.column(n)), initial=-1))[1:]
@@ -92,7 +92,7 @@ def read_head(head: bytes) -> Block:
     checks = [cursor.integer(4) for _ in initial]
     latent_id = cursor.take(4 if kind == BITS_BACK else 0)
     profile = json.loads(cursor.take(profile_length) or b"{}")
-    require(cursor.at == len(head) and isinstance(profile, dict), "bytes behind a head, or a profile that is none")
+    require(cursor.at == len(header) and isinstance(profile, dict), "bytes behind a header, or a profile that is none")
     columns = (names, numbers, [image_reader.MODES[mode] for mode in modes], widths, heights, lengths, icc, exif)
     block = Block(
         total, kind, tuple(map(Entry, *columns)), tuple(values), words, effort, levels,
@@ -152,12 +152,12 @@ def read_archive(data: bytes) -> Archive:
     try:
         cursor = Cursor(data)
         index = Cursor(inflate(checked(cursor, MAGIC), 1 << 27))
-        heads = [(index.varint(), read_head(index.take(index.varint()))) for _ in range(index.varint())]
-        numbers = sorted(entry.number for _, block in heads for entry in block.entries)
-        names = {entry.name for _, block in heads for entry in block.entries}
+        headers = [(index.varint(), read_header(index.take(index.varint()))) for _ in range(index.varint())]
+        numbers = sorted(entry.number for _, block in headers for entry in block.entries)
+        names = {entry.name for _, block in headers for entry in block.entries}
         require(index.at == len(index.data) and len(names) == len(numbers), "the index contradicts itself")
-        require_few([block for _, block in heads])
-        require(all(numbers == list(range(block.total)) for _, block in heads), "images are missing in the index")
+        require_few([block for _, block in headers])
+        require(all(numbers == list(range(block.total)) for _, block in headers), "images are missing in the index")
     except (Bad, ValueError) as error:
         found = list(scan(data))
         require_few([block for block, _ in found])
@@ -166,11 +166,11 @@ def read_archive(data: bytes) -> Archive:
         end = max(at + sum(block.lengths()) for block, at in found)
         return bodies_of(data, found, end, True, 0)
     places, at = list[tuple[Block, int]](), cursor.at
-    for length, block in heads:
+    for length, block in headers:
         body = at + len(MARK) + varint_size(length) + 4 + length
         places.append((block, body))
         at = body + sum(block.lengths())
-    moved = [place_of(data, block, body, length) for (block, body), (length, _) in zip(places, heads, strict=True)]
+    moved = [place_of(data, block, body, length) for (block, body), (length, _) in zip(places, headers, strict=True)]
     intact = None not in moved
     places = [(block, body if new is None else new) for (block, body), new in zip(places, moved, strict=True)]
     return bodies_of(data, places, at, intact, cursor.at)
@@ -188,7 +188,7 @@ def varint_size(value: int) -> int:
 
 
 def place_of(data: bytes, block: Block, body: int, length: int) -> int | None:
-    """Where the body of a block is: where the index says, or elsewhere; None where its head is nowhere."""
+    """Where the body of a block is: where the index says, or elsewhere; None where its header is nowhere."""
     start = body - length - 4 - varint_size(length) - len(MARK)
     found = block_at(data, start)
     if found and found[0] == block:
@@ -205,13 +205,13 @@ def bodies_of(data: bytes, places: Sequence[tuple[Block, int]], end: int, intact
 def block_at(data: bytes, start: int) -> tuple[Block, int] | None:
     cursor = Cursor(data, start)
     try:
-        return read_head(inflate(checked(cursor, MARK), 1 << 22)), cursor.at
+        return read_header(inflate(checked(cursor, MARK), 1 << 22)), cursor.at
     except (Bad, ValueError):
         return None
 
 
 def scan(data: bytes) -> Iterator[tuple[Block, int]]:
-    """Blocks with undamaged heads, and where their bodies begin."""
+    """Blocks with undamaged headers, and where their bodies begin."""
     seen, at = set[int](), data.find(MARK)
     while at >= 0:
         found = block_at(data, at)
@@ -228,7 +228,7 @@ def check_archive(archive: Archive) -> Iterator[str]:
     if lost := max((block.total for block in archive.blocks), default=0) - len(archive.entries()):
         yield f"{lost} images are lost"
     if not archive.heads_intact:
-        yield "the head of a block is damaged"
+        yield "the header of a block is damaged"
     if archive.missing or archive.following:
         yield f"{archive.missing} bytes are missing, {archive.following} follow the end"
     for block, parts in zip(archive.blocks, archive.bodies, strict=True):

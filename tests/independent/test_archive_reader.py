@@ -211,7 +211,7 @@ def test_a_damaged_head_costs_nothing_where_the_index_is_intact(stacked: bytes) 
     for place in range(split(stacked).index_bytes, split(stacked).index_bytes + 40, 3):
         damaged = flipped(stacked, place)
         assert listed(damaged) == facts_of(stacked)
-        assert list(check_archive(read_archive(damaged))) == ["the head of a block is damaged"]
+        assert list(check_archive(read_archive(damaged))) == ["the header of a block is damaged"]
 
 
 @pytest.mark.parametrize("change", [b"", b"more"], ids=["missing", "in between"])

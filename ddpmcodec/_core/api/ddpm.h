@@ -335,7 +335,7 @@ typedef struct ddpm_index {
     uint32_t struct_size;        /* sizeof(ddpm_index), set by the caller */
     uint32_t images;             /* number of images that are listed */
     uint32_t total;              /* number of images that the archive was made of: more than `images` if some are lost */
-    uint32_t is_damaged;         /* the index or the head of a block is damaged; the images that are listed may be whole all the same */
+    uint32_t is_damaged;         /* the index or the header of a block is damaged; the images that are listed may be whole all the same */
     uint64_t missing, following; /* bytes that did not arrive, and bytes after the end */
 } ddpm_index;
 

@@ -48,7 +48,7 @@ void print_image(const Archive& archive, uint32_t image) {
 // Says what is wrong with an archive whose images can be listed all the same.
 void report(const ddpm_index& index, const std::string& in) {
     if (index.images < index.total) std::fprintf(stderr, "ddpm-decode: %s: %u of %u images are lost\n", in.c_str(), index.total - index.images, index.total);
-    if (index.is_damaged) std::fprintf(stderr, "ddpm-decode: %s: the index or the head of a block is damaged\n", in.c_str());
+    if (index.is_damaged) std::fprintf(stderr, "ddpm-decode: %s: the index or the header of a block is damaged\n", in.c_str());
     if (index.missing) std::fprintf(stderr, "ddpm-decode: %s: %llu bytes are missing\n", in.c_str(), (unsigned long long)index.missing);
     if (index.following) std::fprintf(stderr, "ddpm-decode: %s: %llu bytes follow the end\n", in.c_str(), (unsigned long long)index.following);
 }

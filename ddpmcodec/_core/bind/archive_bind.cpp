@@ -85,7 +85,7 @@ void bind_archive(nb::module_& m) {
         .def_prop_ro("damage", [](const Archive& a) { return a.damage ? exception_of(*a.damage) : nb::none(); })
         .def_prop_ro("problem", &problem_of);
     m.def("open_archive", [](const nb::object& data) { return open_archive(*source_of(data)); }, "data"_a);
-    m.def("parse_block", [](const PyBytes& head) { return block_of(parse_block(view_of(head))); }, "head"_a);
+    m.def("parse_block", [](const PyBytes& header) { return block_of(parse_block(view_of(header))); }, "header"_a);
 }
 
 }  // namespace ddpm

@@ -15,15 +15,15 @@ constexpr uint64_t START_BYTES = MAGIC_BYTES + 1;  // magic and version
 
 [[noreturn]] void refuse(const std::string& message) { throw Error(Fault::FORMAT, message); }
 
-// The inflated index, and the head of each block in it.
+// The inflated index, and the header of each block in it.
 struct ParsedIndex {
-    struct Head {
+    struct BlockHeader {
         uint64_t length;  // in the block, where it is deflated
         Bytes content;    // before compression
     };
 
     std::vector<uint8_t> facts;
-    std::vector<Head> heads;
+    std::vector<BlockHeader> headers;
     Index index;
     uint64_t end = 0;  // of header and index
 };
@@ -54,16 +54,16 @@ std::vector<uint8_t> read_index(const Source& source, uint64_t& end) {
     return inflated(*content, MAX_INDEX, "the index");
 }
 
-void parse_heads(ParsedIndex& parsed) {
+void parse_headers(ParsedIndex& parsed) {
     ByteReader reader(parsed.facts, "the index");
     Totals totals;
     for (uint64_t left = reader.varint(); left > 0; left--) {
         const uint64_t deflated = reader.varint(), length = reader.varint();
-        if (length > MAX_HEAD || deflated > most_deflated(MAX_HEAD))
-            refuse("the head of a block takes " + std::to_string(std::max(length, deflated)) + " bytes where " + std::to_string(MAX_HEAD) +
+        if (length > MAX_BLOCK_HEADER || deflated > most_deflated(MAX_BLOCK_HEADER))
+            refuse("the header of a block takes " + std::to_string(std::max(length, deflated)) + " bytes where " + std::to_string(MAX_BLOCK_HEADER) +
                    " are the most: the archive is damaged");
-        parsed.heads.push_back({deflated, reader.take(size_t(length))});
-        Block block = parse_block(parsed.heads.back().content);
+        parsed.headers.push_back({deflated, reader.take(size_t(length))});
+        Block block = parse_block(parsed.headers.back().content);
         totals.add(block);  // before a small index has become a large one in memory
         parsed.index.blocks.push_back(std::move(block));
     }
@@ -91,7 +91,7 @@ ParsedIndex parse_index(const Source& source) {
     ParsedIndex parsed;
     parsed.facts = read_index(source, parsed.end);
     try {
-        parse_heads(parsed);
+        parse_headers(parsed);
     } catch (const Error& error) {
         if (error.fault != Fault::TRUNCATED) throw;
         refuse(std::string("the index contradicts itself (") + error.what() + "): the archive is damaged");  // it is all there
@@ -122,9 +122,9 @@ Archive indexed(const Source& source, ParsedIndex parsed) {
     archive.size = source.size();
     archive.index = std::move(parsed.index);
     archive.index_bytes = archive.end = parsed.end;
-    for (size_t k = 0; k < parsed.heads.size(); k++) {
-        const uint64_t length = parsed.heads[k].length, body = archive.end + std::size(BLOCK_MARK) + varint_bytes(length) + CRC32_BYTES + length;
-        archive.places.push_back({body, has_head(source, archive.end, body, parsed.heads[k].content)});
+    for (size_t k = 0; k < parsed.headers.size(); k++) {
+        const uint64_t length = parsed.headers[k].length, body = archive.end + std::size(BLOCK_MARK) + varint_bytes(length) + CRC32_BYTES + length;
+        archive.places.push_back({body, has_header(source, archive.end, body, parsed.headers[k].content)});
         archive.end = body + archive.index.blocks[k].body_length();
     }
     const auto is_intact = [](const BlockPlace& place) { return place.is_intact; };
@@ -197,7 +197,7 @@ void require_whole(const Archive& archive) {
     if (archive.missing()) throw Error(Fault::TRUNCATED, std::to_string(archive.missing()) + " bytes are missing at its end: get the file again");
     if (archive.damage) throw Error(*archive.damage);
     if (!std::ranges::all_of(archive.places, [](const BlockPlace& place) { return place.is_intact; }))
-        refuse("the head of a block is damaged: extract its images, and archive them again");
+        refuse("the header of a block is damaged: extract its images, and archive them again");
     if (archive.following())
         refuse(std::to_string(archive.following()) + (archive.following() == 1 ? " byte follows" : " bytes follow") +
                " the end of the archive: keep what precedes it, `head -c " + std::to_string(archive.end) + "`");

@@ -1,4 +1,4 @@
-// Reads archives, .ddpma: docs/format.md has the layout. A damaged index is rebuilt from the heads of the blocks.
+// Reads archives, .ddpma: docs/format.md has the layout. A damaged index is rebuilt from the headers of the blocks.
 #pragma once
 #include <optional>
 #include <vector>
@@ -11,7 +11,7 @@ namespace ddpm {
 
 inline constexpr int ARCHIVE_VERSION = 1;
 
-// All that an archive says of itself: the heads of its blocks.
+// All that an archive says of itself: the headers of its blocks.
 struct Index {
     std::vector<Block> blocks;
 
@@ -23,7 +23,7 @@ struct Index {
 
 struct BlockPlace {
     uint64_t body;   // position
-    bool is_intact;  // its head is where the index says, and says the same
+    bool is_intact;  // its header is where the index says, and says the same
 };
 
 // Where the parts of the body of a block are. In a prefix of an archive, parts are short or empty.

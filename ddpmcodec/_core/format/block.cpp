@@ -15,7 +15,7 @@ using Numbers = std::vector<uint64_t>;
 std::string number(uint64_t value) { return std::to_string(value); }
 
 [[noreturn]] void contradict(const std::string& problem) {
-    throw Error(Fault::FORMAT, "the head of a block contradicts itself (" + problem + "): the archive is damaged");
+    throw Error(Fault::FORMAT, "the header of a block contradicts itself (" + problem + "): the archive is damaged");
 }
 
 [[noreturn]] void refuse(const std::string& message) { throw Error(Fault::FORMAT, message); }
@@ -24,10 +24,10 @@ int64_t signed_of(uint64_t zigzag) { return zigzag % 2 ? -int64_t(zigzag / 2) - 
 
 bool has_section(Mode mode, BlockKind kind) { return kind == BlockKind::FILES || has_alpha(mode); }
 
-// Reads a head column by column.
-class HeadReader {
+// Reads a header column by column.
+class BlockReader {
   public:
-    explicit HeadReader(Bytes head) : reader_(head, "the head of a block") {}
+    explicit BlockReader(Bytes header) : reader_(header, "the header of a block") {}
 
     Block block() {
         block_.total = reader_.varint();
@@ -227,14 +227,14 @@ uint64_t Block::body_length() const {
     return length;
 }
 
-Block parse_block(Bytes head) {
+Block parse_block(Bytes header) {
     try {
-        Block block = HeadReader(head).block();
+        Block block = BlockReader(header).block();
         check_entries(block);
         if (block.coding) check_runs(block);
         return block;
     } catch (const Error& error) {
-        if (error.fault == Fault::TRUNCATED) contradict(error.what());  // of a head that is all there
+        if (error.fault == Fault::TRUNCATED) contradict(error.what());  // of a header that is all there
         throw;
     }
 }

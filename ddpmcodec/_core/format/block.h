@@ -1,4 +1,4 @@
-// Blocks of a .ddpma archive: images, runs, how they are coded. docs/format.md has the bytes of their heads. The limits of a block are
+// Blocks of a .ddpma archive: images, runs, how they are coded. docs/format.md has the bytes of their headers. The limits of a block are
 // written here alone.
 #pragma once
 #include <array>
@@ -21,7 +21,7 @@ inline constexpr int64_t MAX_LATENT_LEVEL = 1 << 26;     // in 1/1024 grey level
 inline constexpr uint64_t MAX_NAME = 4096;               // bytes of UTF-8
 inline constexpr uint64_t MAX_PROFILE = 4096;            // bytes of JSON
 inline constexpr uint64_t MAX_MODEL_NUMBER = 255;
-inline constexpr uint64_t MAX_HEAD = 1 << 22;            // bytes of a head, before compression
+inline constexpr uint64_t MAX_BLOCK_HEADER = 1 << 22;            // bytes of a header, before compression
 
 using ShortId = std::array<uint8_t, MODEL_ID_BYTES>;
 
@@ -81,8 +81,8 @@ struct Block {
     bool operator==(const Block&) const = default;
 };
 
-// A block by its head, before compression. Throws Error (FORMAT) for a head that contradicts itself, and for a block that would take more
-// memory to decode than an archive may ask for. A claim allocates nothing: every number of a head takes a byte of it.
-Block parse_block(Bytes head);
+// A block by its header, before compression. Throws Error (FORMAT) for a header that contradicts itself, and for a block that would take more
+// memory to decode than an archive may ask for. A claim allocates nothing: every number of a header takes a byte of it.
+Block parse_block(Bytes header);
 
 }  // namespace ddpm

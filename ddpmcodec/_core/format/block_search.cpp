@@ -41,7 +41,7 @@ class MarkSearch {
 std::optional<Frame> frame_at(const Source& source, uint64_t begin) {
     try {
         const Frame frame = parse_frame(source, begin, MARK_BYTES);
-        const bool is_possible = frame.content_length() <= most_deflated(MAX_HEAD) && frame.end <= source.size();
+        const bool is_possible = frame.content_length() <= most_deflated(MAX_BLOCK_HEADER) && frame.end <= source.size();
         return is_possible ? std::optional(frame) : std::nullopt;
     } catch (const Error&) {
         return std::nullopt;
@@ -52,13 +52,13 @@ std::optional<Frame> frame_at(const Source& source, uint64_t begin) {
 std::optional<Block> block_of(const Source& source, const Frame& frame, Totals& totals) {
     const std::optional<std::vector<uint8_t>> content = content_of(source, frame);
     if (!content) return std::nullopt;
-    std::vector<uint8_t> head;
-    const Inflated end = inflate(*content, MAX_HEAD, [&](Bytes piece) { head.insert(head.end(), piece.begin(), piece.end()); });
+    std::vector<uint8_t> header;
+    const Inflated end = inflate(*content, MAX_BLOCK_HEADER, [&](Bytes piece) { header.insert(header.end(), piece.begin(), piece.end()); });
     totals.add_bytes(end.size);  // also of one that is forged: its checksum holds
     if (!end.ended) return std::nullopt;
     std::optional<Block> block;
     try {
-        block = parse_block(head);
+        block = parse_block(header);
     } catch (const Error&) {
         return std::nullopt;
     }
@@ -85,7 +85,7 @@ class SeenImages {
 
 void Totals::add_bytes(uint64_t count) {
     bytes_ += count;
-    if (bytes_ > MAX_INDEX) throw Error(Fault::FORMAT, "the heads of the blocks have more than " + number(MAX_INDEX) + " bytes: make several archives");
+    if (bytes_ > MAX_INDEX) throw Error(Fault::FORMAT, "the headers of the blocks have more than " + number(MAX_INDEX) + " bytes: make several archives");
 }
 
 void Totals::add(const Block& block) {
@@ -116,18 +116,18 @@ std::optional<std::vector<uint8_t>> content_of(const Source& source, const Frame
     return content;
 }
 
-bool has_head(const Source& source, uint64_t begin, uint64_t body, Bytes head) {
+bool has_header(const Source& source, uint64_t begin, uint64_t body, Bytes header) {
     const std::optional<Frame> frame = frame_at(source, begin);
     if (!frame || frame->end != body || !std::ranges::equal(source.bytes(begin, begin + MARK_BYTES), BLOCK_MARK)) return false;
     const std::optional<std::vector<uint8_t>> content = content_of(source, *frame);
     if (!content) return false;
     size_t same = 0;
     bool is_same = true;
-    const Inflated end = inflate(*content, head.size(), [&](Bytes piece) {
-        is_same = is_same && std::ranges::equal(piece, head.subspan(same, piece.size()));
+    const Inflated end = inflate(*content, header.size(), [&](Bytes piece) {
+        is_same = is_same && std::ranges::equal(piece, header.subspan(same, piece.size()));
         same += piece.size();
     });
-    return is_same && end.ended && end.size == head.size();
+    return is_same && end.ended && end.size == header.size();
 }
 
 std::vector<FoundBlock> find_blocks(const Source& source) {
