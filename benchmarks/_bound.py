@@ -26,7 +26,7 @@ ROWS = 10  # of a table, before the pixels themselves
 DIGITS = 7  # significant ones that a result keeps
 
 
-class Asked(NamedTuple):
+class DenoiserChoice(NamedTuple):
     """A denoiser, by what a user calls it, and through how many noise levels. source: None: the embedded model."""
 
     source: str | None
@@ -49,19 +49,19 @@ def described(source: str | None) -> dict[str, str]:
     return {"name": getattr(denoiser, "name", None) or str(source), "id": denoiser.id.hex()}
 
 
-def bound_of(images: Sequence[Pixels], asked: Asked, seed: int) -> Bound:
+def bound_of(images: Sequence[Pixels], asked: DenoiserChoice, seed: int) -> Bound:
     """The bound of images of one size, uint8 [H, W, 3], by one draw of the latents."""
     pixels, noise = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2), torch.Generator().manual_seed(seed)
     denoiser = find_denoiser(asked.source)
     return evaluate(denoiser, pixels, asked.noise_levels, noise, prior_std=denoiser.prior_std)
 
 
-def task(asked: Asked) -> Task:
+def task(asked: DenoiserChoice) -> Task:
     """A task that gives {bits, squared_error}: the terms of each image in bits/dim, and its errors, as in `Bound`."""
     return Task(asked.name, COST * asked.levels, lambda group, first: _terms(group, asked, first))
 
 
-def _terms(images: Sequence[Pixels], asked: Asked, seed: int) -> Columns:
+def _terms(images: Sequence[Pixels], asked: DenoiserChoice, seed: int) -> Columns:
     columns: Columns = {"bits": [], "squared_error": []}
     for group in alike(images):
         bound = bound_of(group, asked, seed)
@@ -75,7 +75,7 @@ def _rounded(values: torch.Tensor) -> list[float]:
     return [float(f"{value:.{DIGITS}g}") for value in values.tolist()]
 
 
-def result(asked: Asked, unit_values: Mapping[str, Columns], kept: Sequence[bool]) -> dict[str, Any]:
+def result(asked: DenoiserChoice, unit_values: Mapping[str, Columns], kept: Sequence[bool]) -> dict[str, Any]:
     """What a result file keeps: every row of the table, and the curve, means over the kept images."""
     columns, chosen = task(asked).collect(unit_values), torch.tensor(kept)
     bits, errors = (torch.tensor(columns[key], dtype=torch.float64)[chosen].T for key in ("bits", "squared_error"))

@@ -17,8 +17,8 @@ from PIL import Image
 from ddpmcodec import codec
 from ddpmcodec.codec.efforts import Coding, macs_per_pixel
 from ddpmcodec.codec.graphics import QUICK
+from ddpmcodec.codec.model_selection import selected_model
 from ddpmcodec.codec.passes import SegmentCost
-from ddpmcodec.codec.suited import suited_together
 from ddpmcodec.comparison import jpeg_options, webp_options
 from ddpmcodec.format.header import DEFAULT_LEVELS
 from ddpmcodec.models import THUMBNAIL_PIXELS, registry
@@ -54,7 +54,7 @@ def find_model(source: str | None, images: Sequence[Pixels]) -> ContextModel:
         return registry.find_context(source)
     pixels = int(np.median([image[..., 0].size for image in images]))
     thumbnails = [image for image in images if image[..., 0].size <= THUMBNAIL_PIXELS]
-    return suited_together(thumbnails, QUICK) if pixels <= THUMBNAIL_PIXELS else registry.default(pixels)
+    return selected_model(thumbnails, QUICK) if pixels <= THUMBNAIL_PIXELS else registry.default(pixels)
 
 
 def cost(model: ContextModel, coding: Coding) -> float:

@@ -29,7 +29,7 @@ BOUND = "bound, no code"
 CODE = "code"
 
 
-class Published(NamedTuple):
+class PublishedFigure(NamedTuple):
     """A figure of another paper. what: which of these kinds of figures it is."""
 
     system: str
@@ -40,45 +40,45 @@ class Published(NamedTuple):
 
 JPEG_XL = "JPEG XL"  # of the literature
 CIFAR10_TEST = (
-    Published("FLIF", 4.19, WHOLE, ARDM),
-    Published("HiLLoC, the first images by FLIF", 4.19, WHOLE, ARDM),
-    Published("BPG lossless", 4.74, WHOLE, UQDM),
-    Published("ARDM-Upscale 4", 2.71, WHOLE, ARDM),
-    Published("IDF++", 3.26, WHOLE, ARDM),
-    Published("Local bits-back", 3.12, EFFECTIVE, ARDM),
-    Published("Improved DDPM, bits back, 100 steps", 3.08, EFFECTIVE, BITS_BACK_DIFFUSION),
-    Published("Improved DDPM, bits back, 4000 steps", 2.95, EFFECTIVE, BITS_BACK_DIFFUSION),
-    Published("VDM, bits back, 100 steps", 2.91, EFFECTIVE, ARDM),
-    Published("VDM, bits back, 1000 steps", 2.72, EFFECTIVE, ARDM),
-    Published("Warm start, bits back", 2.57, UNSTATED, WARM_START),
-    Published("W-PCDM, bits back", 2.37, UNSTATED, WARM_START),
-    Published("DDPM: rate 1.78 and distortion 1.97", 3.75, BOUND, f"{DDPM}, section 4.3"),
+    PublishedFigure("FLIF", 4.19, WHOLE, ARDM),
+    PublishedFigure("HiLLoC, the first images by FLIF", 4.19, WHOLE, ARDM),
+    PublishedFigure("BPG lossless", 4.74, WHOLE, UQDM),
+    PublishedFigure("ARDM-Upscale 4", 2.71, WHOLE, ARDM),
+    PublishedFigure("IDF++", 3.26, WHOLE, ARDM),
+    PublishedFigure("Local bits-back", 3.12, EFFECTIVE, ARDM),
+    PublishedFigure("Improved DDPM, bits back, 100 steps", 3.08, EFFECTIVE, BITS_BACK_DIFFUSION),
+    PublishedFigure("Improved DDPM, bits back, 4000 steps", 2.95, EFFECTIVE, BITS_BACK_DIFFUSION),
+    PublishedFigure("VDM, bits back, 100 steps", 2.91, EFFECTIVE, ARDM),
+    PublishedFigure("VDM, bits back, 1000 steps", 2.72, EFFECTIVE, ARDM),
+    PublishedFigure("Warm start, bits back", 2.57, UNSTATED, WARM_START),
+    PublishedFigure("W-PCDM, bits back", 2.37, UNSTATED, WARM_START),
+    PublishedFigure("DDPM: rate 1.78 and distortion 1.97", 3.75, BOUND, f"{DDPM}, section 4.3"),
 )
 
 LOSSLESS = {
     CIFAR10_NAME: CIFAR10_TEST,
     KODAK_NAME: (
-        Published(JPEG_XL, 2.87, WHOLE, CALLIC),
-        Published("DLPR", 2.86, WHOLE, DLPR),
-        Published("ArIB-BPS", 2.78, WHOLE, ARIB),
-        Published("MGCF", 2.77, WHOLE, CALLIC),
-        Published("HPAC", 2.73, WHOLE, HPAC),
-        Published("CALLIC", 2.54, ADAPTED, CALLIC),
-        Published("HPAC, adapted", 2.52, ADAPTED, HPAC),
+        PublishedFigure(JPEG_XL, 2.87, WHOLE, CALLIC),
+        PublishedFigure("DLPR", 2.86, WHOLE, DLPR),
+        PublishedFigure("ArIB-BPS", 2.78, WHOLE, ARIB),
+        PublishedFigure("MGCF", 2.77, WHOLE, CALLIC),
+        PublishedFigure("HPAC", 2.73, WHOLE, HPAC),
+        PublishedFigure("CALLIC", 2.54, ADAPTED, CALLIC),
+        PublishedFigure("HPAC, adapted", 2.52, ADAPTED, HPAC),
     ),
     CLIC_P_NAME: (
-        Published(JPEG_XL, 2.63, WHOLE, CALLIC),
-        Published("iVPF", 2.54, UNSTATED, IVPF),
-        Published("iFlow", 2.44, UNSTATED, IFLOW),
-        Published("ArIB-BPS", 2.42, WHOLE, ARIB),
-        Published("DLPR", 2.38, WHOLE, DLPR),
-        Published("MGCF", 2.33, WHOLE, CALLIC),
-        Published("CALLIC", 2.30, ADAPTED, CALLIC),
+        PublishedFigure(JPEG_XL, 2.63, WHOLE, CALLIC),
+        PublishedFigure("iVPF", 2.54, UNSTATED, IVPF),
+        PublishedFigure("iFlow", 2.44, UNSTATED, IFLOW),
+        PublishedFigure("ArIB-BPS", 2.42, WHOLE, ARIB),
+        PublishedFigure("DLPR", 2.38, WHOLE, DLPR),
+        PublishedFigure("MGCF", 2.33, WHOLE, CALLIC),
+        PublishedFigure("CALLIC", 2.30, ADAPTED, CALLIC),
     ),
     DIV2K_NAME: (
-        Published(JPEG_XL, 2.79, WHOLE, CALLIC),
-        Published("MGCF", 2.49, WHOLE, CALLIC),
-        Published("CALLIC", 2.46, ADAPTED, CALLIC),
+        PublishedFigure(JPEG_XL, 2.79, WHOLE, CALLIC),
+        PublishedFigure("MGCF", 2.49, WHOLE, CALLIC),
+        PublishedFigure("CALLIC", 2.46, ADAPTED, CALLIC),
     ),
 }
 OF_SETS = {  # captions, by the name of the set; of others the name alone

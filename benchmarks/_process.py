@@ -20,7 +20,7 @@ MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes in one unit of ru
 DDPMCODEC = (sys.executable, "-m", "ddpmcodec")
 
 
-class Ended(NamedTuple):
+class ProcessCost(NamedTuple):
     """How a process ended: wall seconds from start to exit, the largest resident memory in bytes, and seconds of all
     processors together."""
 
@@ -29,16 +29,16 @@ class Ended(NamedTuple):
     processor_seconds: float
 
 
-def run(*command: str | Path) -> Ended:
+def run(*command: str | Path) -> ProcessCost:
     """Run it to its end, its standard output thrown away. Raises DdpmError with what it said when it fails."""
     between = [sys.executable, "-m", __spec__.name, *map(str, command)]
     ended = subprocess.run(between, capture_output=True, text=True)
     if ended.returncode:
         raise DdpmError(f"{' '.join(map(str, command))} failed: {ended.stderr.strip()}")
-    return Ended(*json.loads(ended.stdout))
+    return ProcessCost(*json.loads(ended.stdout))
 
 
-def ddpmcodec(*arguments: str | Path) -> Ended:
+def ddpmcodec(*arguments: str | Path) -> ProcessCost:
     """`run` for a command of the project."""
     return run(*DDPMCODEC, *arguments)
 
@@ -50,7 +50,7 @@ def main(command: Sequence[str]) -> int:
     code = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
     seconds = time.perf_counter() - start
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    print(json.dumps(Ended(seconds, used.ru_maxrss * MAXRSS_UNIT, used.ru_utime + used.ru_stime)))
+    print(json.dumps(ProcessCost(seconds, used.ru_maxrss * MAXRSS_UNIT, used.ru_utime + used.ru_stime)))
     return code
 
 

@@ -20,7 +20,7 @@ from ddpmcodec.codec.efforts import Coding, macs_per_pixel
 from ddpmcodec.errors import ChecksumError
 from ddpmcodec.models.context import ContextModel
 
-from ._bound import Asked, bound_of, described
+from ._bound import DenoiserChoice, bound_of, described
 from ._charts import bpd_charts, captions, write_charts
 from ._codecs import (
     BASELINE_COST,
@@ -109,7 +109,7 @@ def _ours(model: ContextModel, plan: Plan, *, webp: bool) -> Iterator[Contender]
         yield _files(model, coding, webp)
     for coding in plan.archives:
         yield _archive(model, coding, webp)
-    yield from (_bits_back(Asked(plan.denoiser, levels)) for levels in plan.bits_back)
+    yield from (_bits_back(DenoiserChoice(plan.denoiser, levels)) for levels in plan.bits_back)
 
 
 def _files(model: ContextModel, coding: Coding, webp: bool) -> Contender:
@@ -124,7 +124,7 @@ def _archive(model: ContextModel, coding: Coding, webp: bool) -> Contender:
     return Contender(name, macs_per_pixel(model, coding), ARCHIVE_IMAGES, [task])
 
 
-def _bits_back(asked: Asked) -> Contender:
+def _bits_back(asked: DenoiserChoice) -> Contender:
     name, task_cost = f"{OURS} bits back T={asked.levels}", BITS_BACK_COST * asked.levels
     options = {"bits_back": asked.levels, "model": asked.source}
     task = _whole(name, task_cost, lambda group, _: measure_archive(group, **options))
@@ -222,7 +222,7 @@ def measure_archive(images: Sequence[Pixels], **options: Any) -> Columns:
     return {"bytes": [len(data)], "by_bits_back": [archive.describe(data)["images_by_bits_back"]]}
 
 
-def variational_bound(images: Sequence[Pixels], asked: Asked, seed: int) -> Columns:
+def variational_bound(images: Sequence[Pixels], asked: DenoiserChoice, seed: int) -> Columns:
     """What a denoiser needs for each image at its noise levels: {ideal_bits}."""
     bits: list[float] = []
     for group in alike(images):

@@ -67,8 +67,8 @@ class Plan(NamedTuple):
     denoiser: str | None = None
 
     @property
-    def asked(self) -> list[_bound.Asked]:
-        return [_bound.Asked(self.denoiser, levels) for levels in self.bounds]
+    def asked(self) -> list[_bound.DenoiserChoice]:
+        return [_bound.DenoiserChoice(self.denoiser, levels) for levels in self.bounds]
 
 
 class Contender(NamedTuple):
@@ -79,7 +79,7 @@ class Contender(NamedTuple):
     task: Task
 
 
-class Measured(NamedTuple):
+class ContenderCurves(NamedTuple):
     """A contender's points, and its curves by metric, of every image that the context model coded at all settings.
     Curves of what was not measured have no points."""
 
@@ -176,23 +176,23 @@ def _kept(values: Sequence[Any], coded: Sequence[bool]) -> list[Any]:
     return [value for value, keep in zip(values, coded, strict=True) if keep]
 
 
-def _measured(each: Contender, value: Columns, coded: Sequence[bool], pixels: Sequence[int]) -> Measured:
+def _measured(each: Contender, value: Columns, coded: Sequence[bool], pixels: Sequence[int]) -> ContenderCurves:
     points = [[*map(Point._make, rows)] for rows in _kept(value["points"], coded)]  # rows may come from JSON
     curves = {
         metric: [curve(image_points, n, metric) for image_points, n in zip(points, pixels, strict=True)]
         for metric in METRICS
     }
-    return Measured(each, points, curves)
+    return ContenderCurves(each, points, curves)
 
 
-def _at_rates(measured: Measured, rates: Sequence[float], pixels: Sequence[int]) -> dict[str, Any]:
+def _at_rates(measured: ContenderCurves, rates: Sequence[float], pixels: Sequence[int]) -> dict[str, Any]:
     """psnr: at every rate of every image. ssim, ms_ssim, ssimulacra2: an estimate at every rate, or None."""
     values = {metric: [_of_images(measured, metric, bpp, pixels) for bpp in rates] for metric in METRICS}
     estimates = {metric: [*map(_estimate, each)] for metric, each in values.items() if metric != "psnr"}
     return {"codec": measured.contender.codec, "psnr": values["psnr"], **estimates}
 
 
-def _of_images(measured: Measured, metric: str, bpp: float, pixels: Sequence[int]) -> list[float | None]:
+def _of_images(measured: ContenderCurves, metric: str, bpp: float, pixels: Sequence[int]) -> list[float | None]:
     """Quality at a rate; None below the smallest file, and where the rate holds a whole file of ours."""
     whole = [8 * points[-1].bytes / n for points, n in zip(measured.points, pixels, strict=True)]
     lossless = [measured.contender.coding is not None and bpp >= least for least in whole]
@@ -205,7 +205,7 @@ def _estimate(values: Sequence[float | None]) -> dict[str, float | None] | None:
     return None if None in values else estimate(values)
 
 
-def _curve(measured: Measured, pixels: Sequence[int], model: ContextModel) -> dict[str, Any]:
+def _curve(measured: ContenderCurves, pixels: Sequence[int], model: ContextModel) -> dict[str, Any]:
     row: dict[str, Any] = {"codec": measured.contender.codec, "points": average(measured.points, pixels)}
     coding = measured.contender.coding
     if coding is None:

@@ -195,7 +195,7 @@ def _run(wanted: Creation) -> int:
     from ddpmcodec.parallel import threads_of
 
     wanted.refuse_usage()
-    taken, start, quiet = _Taken(), time.monotonic(), wanted.quiet
+    taken, start, quiet = _InputCounts(), time.monotonic(), wanted.quiet
     files = _gather(wanted.images, quiet, taken)
     with threads_of(wanted.threads), progress(wanted.output, len(files), quiet=quiet, unit=" images") as advance:
         passes = 1 if wanted.no_verify else 2
@@ -214,7 +214,7 @@ def _run(wanted: Creation) -> int:
     return max(taken.codes, default=0)
 
 
-def _made(wanted: Creation, files: Sequence[_Input], taken: _Taken, progress: ArchiveProgress) -> dict[str, Any]:
+def _made(wanted: Creation, files: Sequence[_Input], taken: _InputCounts, progress: ArchiveProgress) -> dict[str, Any]:
     """Makes the archive, or adds to it. Returns facts of it. Raises DdpmError."""
     from ddpmcodec.archive.reader import index_facts
     from ddpmcodec.codec.reading import Reading
@@ -244,7 +244,7 @@ def _made(wanted: Creation, files: Sequence[_Input], taken: _Taken, progress: Ar
     return {"images": len(writer), "bytes": size, **index_facts(writer.index, size)}
 
 
-def _line(output: str, taken: _Taken, made: Mapping[str, Any]) -> str:
+def _line(output: str, taken: _InputCounts, made: Mapping[str, Any]) -> str:
     """What is said of an archive: its size beside that of the inputs, where there are no other images."""
     images, size, bits_per_dim = made["images"], made["bytes"], made["bits_per_dim"]
     gain = f"ratio {taken.bytes / size:.3f}" if images == taken.read else f"{images} images in all"
@@ -255,7 +255,7 @@ def _line(output: str, taken: _Taken, made: Mapping[str, Any]) -> str:
 
 
 @dataclass
-class _Taken:
+class _InputCounts:
     """What became of inputs. read: how many images were read, of so many bytes. replaced: names of images that others
     take the place of. skipped: those whose names were there. left_out: files that could not be read. codes: exit codes
     of these, and of folders and arrays."""
@@ -298,7 +298,7 @@ class _Input(NamedTuple):
     pixels: NDArray[np.uint8] | None = None
 
 
-def _gather(inputs: Sequence[str], quiet: bool, taken: _Taken) -> list[_Input]:
+def _gather(inputs: Sequence[str], quiet: bool, taken: _InputCounts) -> list[_Input]:
     """The images, in order. Raises ImageError when two would have one name."""
     files: dict[str, _Input] = {}
     for file in _named(inputs, quiet, taken):
@@ -312,7 +312,7 @@ def _gather(inputs: Sequence[str], quiet: bool, taken: _Taken) -> list[_Input]:
     return list(files.values())
 
 
-def _named(inputs: Sequence[str], quiet: bool, taken: _Taken) -> Iterator[_Input]:
+def _named(inputs: Sequence[str], quiet: bool, taken: _InputCounts) -> Iterator[_Input]:
     from ddpmcodec.images import ARRAY_SUFFIXES
 
     for text in inputs:
@@ -328,7 +328,7 @@ def _named(inputs: Sequence[str], quiet: bool, taken: _Taken) -> Iterator[_Input
             yield _Input(path.name, path)
 
 
-def _of_array(path: Path, taken: _Taken) -> Iterator[_Input]:
+def _of_array(path: Path, taken: _InputCounts) -> Iterator[_Input]:
     """The images of an array, whose names are their numbers, so that they sort as they come."""
     from ddpmcodec.images import load_array
 
@@ -343,7 +343,7 @@ def _of_array(path: Path, taken: _Taken) -> Iterator[_Input]:
 
 
 def _read_images(
-    files: Sequence[_Input], taken: _Taken, reading: Reading, progress: ArchiveProgress, *, quiet: bool
+    files: Sequence[_Input], taken: _InputCounts, reading: Reading, progress: ArchiveProgress, *, quiet: bool
 ) -> Iterator[tuple[str, Planes]]:
     """The images that can be read; of the others the failure is printed."""
     from ddpmcodec.codec.reading import planes_of_file

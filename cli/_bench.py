@@ -16,7 +16,7 @@ from ddpmcodec._native import LEVELS, MAX_EFFORT
 from ddpmcodec.errors import OutputError
 
 from ._common import INTERRUPTED, echo
-from ._options import Finite, as_one, force_option, with_options
+from ._options import FiniteRange, as_one, force_option, with_options
 
 if TYPE_CHECKING:
     from ddpmcodec.benchmarks._results import Document
@@ -148,7 +148,7 @@ class _Pair:
 
 def reals(least: float, *, none: bool = False) -> Callable[[Any], tuple[float, ...]]:
     """An option's type: numbers from `least` on, separated by commas. none: an empty text is no number."""
-    return _separated(Finite(least), none)
+    return _separated(FiniteRange(least), none)
 
 
 def _separated(each: Any, none: bool) -> Callable[[Any], tuple[Any, ...]]:

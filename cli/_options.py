@@ -68,7 +68,7 @@ class ByteCount(click.IntRange):
         return unit * count
 
 
-class Finite(click.FloatRange):
+class FiniteRange(click.FloatRange):
     """A number in a range: nan is in none, and infinity is no number of pixels, hours or decibels."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:

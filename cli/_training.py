@@ -15,7 +15,7 @@ from click.core import ParameterSource
 from ddpmcodec.errors import DdpmError, OutputError
 
 from ._common import INTERRUPTED, counted, naming_options, say
-from ._options import PATH_NAME, Finite, as_one, with_options
+from ._options import PATH_NAME, FiniteRange, as_one, with_options
 
 if TYPE_CHECKING:
     from ddpmcodec.training.run import Trainer
@@ -67,7 +67,7 @@ resume_option = click.option(
 )
 hours_option = click.option(
     "--hours",
-    type=Finite(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     default=1.5,
     show_default=True,
     help="Training time; learning rates reach zero at its end.",
@@ -77,7 +77,7 @@ steps_option = click.option(
 )
 camera_option = click.option(
     "--camera-share",
-    type=Finite(0, 1),
+    type=FiniteRange(0, 1),
     default=0.0,
     show_default=True,
     help="Share of the crops that get a sensor's noise and blur: for photographs that were made smaller.",
@@ -108,7 +108,7 @@ device_option = click.option(
 
 evaluate_option = click.option(
     "--evaluate-minutes",
-    type=Finite(0),
+    type=FiniteRange(0),
     default=10.0,
     show_default=True,
     help="Between evaluations on held-out images.",
@@ -119,14 +119,14 @@ def rate_options(inner: str, *, adam: float, muon: float = 0.02) -> Callable[[Co
     """Adds --muon-rate, the learning rate of `inner`, and --adam-rate."""
     of_inner = click.option(
         "--muon-rate",
-        type=Finite(0, min_open=True),
+        type=FiniteRange(0, min_open=True),
         default=muon,
         show_default=True,
         help=f"Learning rate of {inner}",
     )
     rest = click.option(
         "--adam-rate",
-        type=Finite(0, min_open=True),
+        type=FiniteRange(0, min_open=True),
         default=adam,
         show_default=True,
         help="Learning rate of everything else.",

@@ -38,14 +38,14 @@ FILES = (Path("README.md"), Path("docs/benchmarks.md"))  # that `readme` fills i
 RESULTS = click.Path(exists=True, path_type=Path)
 
 
-class InOrder(click.Group):
+class OrderedGroup(click.Group):
     """Lists its commands in the order of this file."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
 
-@click.group(cls=InOrder, epilog=EXIT_CODES)
+@click.group(cls=OrderedGroup, epilog=EXIT_CODES)
 def bench() -> None:
     """Measure size, rate versus distortion and speed beside other codecs, and compare with earlier results.
 

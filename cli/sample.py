@@ -19,7 +19,7 @@ from ._common import EXIT_CODES, STANDARD, label, progress, read_input, say, wri
 from ._options import (
     PATH_NAME,
     Command,
-    Finite,
+    FiniteRange,
     denoiser_option,
     force_option,
     most_levels,
@@ -49,7 +49,7 @@ SAMPLING = (
     ),
     click.option(
         "--eta",
-        type=Finite(0, 1),
+        type=FiniteRange(0, 1),
         help="Of ddim: fresh noise, from none to that of the forward process posterior.  [default: 0]",
     ),
     click.option(

@@ -66,9 +66,9 @@ def test(
     network, codes = loader(model, ray=ray), list[int]()
     names = list(_named(files, codes, quiet)) if recursive else list(files)
 
-    def done(name: str, outcome: Sound | BaseException) -> None:
+    def done(name: str, outcome: IntactFile | BaseException) -> None:
         """Prints what became of a file."""
-        if not isinstance(outcome, Sound):
+        if not isinstance(outcome, IntactFile):
             codes.append(failure(outcome))
             facts: dict[str, object] = {"ok": False, "error": message_of(outcome), "exit_code": codes[-1]}
         else:
@@ -90,21 +90,21 @@ def test(
     return max(codes, default=0)
 
 
-class Sound(NamedTuple):
+class IntactFile(NamedTuple):
     """A file that is as it was written: in words, and facts for --json."""
 
     words: str
     facts: dict[str, object]
 
 
-Done = Callable[[str, "Sound | BaseException"], None]
+Done = Callable[[str, "IntactFile | BaseException"], None]
 
 
 def _test_here(name: str, network: Network, max_pixels: int, quiet: bool, done: Done) -> None:
     """Raises BrokenPipeError."""
     try:
         source_of(name, "test")
-        outcome: Sound | BaseException = _test(name, read_input(name), network, max_pixels, quiet)
+        outcome: IntactFile | BaseException = _test(name, read_input(name), network, max_pixels, quiet)
     except BrokenPipeError:
         raise
     except FAILURES as error:
@@ -124,13 +124,13 @@ def _named(files: Sequence[str], codes: list[int], quiet: bool) -> Iterator[str]
         yield from (str(source.path) for source in found)
 
 
-def _test(name: str, data: bytes, network: Network, max_pixels: int, quiet: bool) -> Sound:
+def _test(name: str, data: bytes, network: Network, max_pixels: int, quiet: bool) -> IntactFile:
     """Raises DdpmError, which names the file."""
     from ddpmcodec._native import parse_header
 
     if is_archive(name, data):
         images = test_archive(name, data, network(), max_pixels, quiet=quiet)
-        return Sound(f"ok, {counted(images, 'image')}", {"images": images})
+        return IntactFile(f"ok, {counted(images, 'image')}", {"images": images})
     with naming(name):
         header = parse_header(data)
     loaded = network()
@@ -139,7 +139,7 @@ def _test(name: str, data: bytes, network: Network, max_pixels: int, quiet: bool
 
         decoded = codec.decode_details(data, model=loaded, max_pixels=max_pixels, progress=advance)
     rate = 8 * len(data) / (header.width * header.height)
-    return Sound("ok" + f", lossy, {rate:.2f} bits a pixel" * decoded.lossy, {"lossy": decoded.lossy, "bpp": rate})
+    return IntactFile("ok" + f", lossy, {rate:.2f} bits a pixel" * decoded.lossy, {"lossy": decoded.lossy, "bpp": rate})
 
 
 def _on_cluster(
@@ -151,7 +151,7 @@ def _on_cluster(
     from ddpmcodec import cluster
     from ddpmcodec.codec.passes import ALONE
 
-    def done_here(name: str, outcome: Sound | Failure) -> None:
+    def done_here(name: str, outcome: IntactFile | Failure) -> None:
         with tqdm.external_write_mode(file=sys.stderr):
             done(name, outcome)
         bar.update()
@@ -163,7 +163,7 @@ def _on_cluster(
         cluster.work_through(machines, files, keys, lambda name: (name, read_input(name)), code, done_here)
 
 
-def _test_sent(sent: Sequence[tuple[str, bytes]], network: Network, max_pixels: int) -> list[Sound]:
+def _test_sent(sent: Sequence[tuple[str, bytes]], network: Network, max_pixels: int) -> list[IntactFile]:
     """`_test` on another machine."""
     return [_test(name, data, network, max_pixels, quiet=True) for name, data in sent]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ._common import EXIT_CODES
-from ._options import Finite
+from ._options import FiniteRange
 from ._training import (
     RunOptions,
     camera_option,
@@ -42,7 +42,7 @@ PAPER = {"cifar10": {"size": 32, "batch": 128, "rate": 2e-4}, "large256": {"size
 @click.option(
     "--channels", type=click.IntRange(4, 1024), help="Width of the network, for small runs; the paper's is 128."
 )
-@click.option("--dropout", type=Finite(0, 1, max_open=True), help="The paper's is 0.1 (cifar10), 0 (large256).")
+@click.option("--dropout", type=FiniteRange(0, 1, max_open=True), help="The paper's is 0.1 (cifar10), 0 (large256).")
 @click.option(
     "--objective",
     type=click.Choice(["simple", "bound", "hybrid"]),
@@ -68,7 +68,7 @@ PAPER = {"cifar10": {"size": 32, "batch": 128, "rate": 2e-4}, "large256": {"size
 @click.option("--steps", type=click.IntRange(1), default=800_000, show_default=True, help="Optimiser steps in all.")
 @click.option("--size", type=click.IntRange(1), help="Side of the images, or of crops; 32 (cifar10), 256 (large256).")
 @click.option("--batch", type=click.IntRange(1), help="Images a step, on all devices; 128 (cifar10), 64 (large256).")
-@click.option("--rate", type=Finite(0, min_open=True), help="Learning rate; 0.0002 (cifar10), 0.00002 (large256).")
+@click.option("--rate", type=FiniteRange(0, min_open=True), help="Learning rate; 0.0002 (cifar10), 0.00002 (large256).")
 @click.option("--warmup", type=click.IntRange(1), default=5000, show_default=True, help="Steps to the full rate.")
 @click.option("--bfloat16", is_flag=True, help="Compute the network's products in bfloat16; weights stay float32.")
 @click.option(

@@ -8,7 +8,15 @@ from typing import Any, NamedTuple
 import click
 
 from ._common import EXIT_CODES, each, input_content, label, model_loader, naming, read_input, say
-from ._options import PATH_NAME, ByteCount, Finite, file_model_option, force_option, max_pixels_option, quiet_option
+from ._options import (
+    PATH_NAME,
+    ByteCount,
+    FiniteRange,
+    file_model_option,
+    force_option,
+    max_pixels_option,
+    quiet_option,
+)
 from ._outputs import Outputs, refuse_image_name
 
 STORED = ("a WebP (encode with --no-webp to keep more)", "a JPEG (encode it with --pixels to keep more)")
@@ -16,12 +24,12 @@ STORED = ("a WebP (encode with --no-webp to keep more)", "a JPEG (encode it with
 
 @click.command(epilog=EXIT_CODES)
 @click.argument("file", type=PATH_NAME, metavar="FILE")
-@click.option("--bpp", type=Finite(min=0), metavar="X", help="Keep at most X bits per pixel.")
+@click.option("--bpp", type=FiniteRange(min=0), metavar="X", help="Keep at most X bits per pixel.")
 @click.option("--bytes", type=ByteCount(), metavar="N", help="Keep at most N bytes; N may be 20k or 1M.")
 @click.option("--step", type=click.IntRange(min=0), metavar="K", help="Keep what the first K steps need.")
 @click.option(
     "--psnr",
-    type=Finite(min=0),
+    type=FiniteRange(min=0),
     metavar="DB",
     help="Keep the shortest prefix whose preview has this PSNR; some ten previews are decoded to find it.",
 )

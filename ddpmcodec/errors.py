@@ -87,10 +87,10 @@ def reason_of(error: OSError | ValueError) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-Kept = TypeVar("Kept", bound=DdpmError)
+AnyDdpmError = TypeVar("AnyDdpmError", bound=DdpmError)
 
 
-def without_traceback(error: Kept) -> Kept:
+def without_traceback(error: AnyDdpmError) -> AnyDdpmError:
     """The same error, to be kept: the traceback of one that was raised, and those of its causes, hold all variables of
     the functions that it left, such as open files."""
     return type(error)(str(error))

@@ -175,7 +175,7 @@ def _statuses(paths: Iterable[Path]) -> list[os.stat_result]:
     return [status for status in statuses if stat.S_ISREG(status.st_mode)]
 
 
-class _Unfinished:
+class _WriteCounter:
     """Counts the files that threads are writing."""
 
     def __init__(self) -> None:
@@ -191,7 +191,7 @@ class _Unfinished:
             self.changed.notify_all()
 
 
-_unfinished = _Unfinished()
+_unfinished = _WriteCounter()
 
 
 def end_writing() -> None:

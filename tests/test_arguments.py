@@ -17,7 +17,7 @@ from ddpmcodec._native import DEFAULT_MAX_PIXELS
 from ddpmcodec.arguments import check_limits
 from ddpmcodec.errors import ImageError
 from ddpmcodec.format.ddpm import pack_header
-from ddpmcodec.format.ddpma import Packed, assemble, split
+from ddpmcodec.format.ddpma import PackedBlock, assemble, split
 from ddpmcodec.format.header import Header
 from pictures import drawing
 
@@ -60,7 +60,7 @@ def claiming_archive() -> bytes:
     made = split(archive.create([("large.png", drawing())]))
     (block,), (parts,) = made.index.blocks, made.parts
     entries = (replace(block.entries[0], width=16383, height=16383),)
-    claiming = Packed(replace(block, entries=entries), b"".join([*parts.values, *parts.sections]))
+    claiming = PackedBlock(replace(block, entries=entries), b"".join([*parts.values, *parts.sections]))
     return b"".join(map(bytes, assemble([claiming])))
 
 

@@ -91,7 +91,7 @@ class _DecodedImages(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class _Opened:
+class _ArchiveState:
     """What decoding needs. It does not refer to the `ArchiveFile`, whose cache refers to it: nothing here is a cycle,
     so that the file is closed as soon as nobody has the archive."""
 
@@ -133,9 +133,9 @@ class ArchiveFile(Mapping[str, Image.Image]):
         locations = {
             entry.name: _Location(number, entry) for number, group in enumerate(groups) for entry in group.entries
         }
-        self._archive: _Opened | None = _Opened(content, archive, groups, locations, self._model)
-        self._kept = lru_cache(kept_blocks)(_Opened.decoded)
-        self._kept_thumbnails = lru_cache(KEPT_THUMBNAILS if kept_blocks else 0)(_Opened.decoded)
+        self._archive: _ArchiveState | None = _ArchiveState(content, archive, groups, locations, self._model)
+        self._kept = lru_cache(kept_blocks)(_ArchiveState.decoded)
+        self._kept_thumbnails = lru_cache(KEPT_THUMBNAILS if kept_blocks else 0)(_ArchiveState.decoded)
 
     @property
     def index(self) -> Index:
@@ -164,11 +164,11 @@ class ArchiveFile(Mapping[str, Image.Image]):
             raise without_traceback(decoded.error or FormatError(f"{name} is lost: the archive is damaged"))
         return decoded.images[name].copy()
 
-    def _decoder_of(self, group: _Group) -> Callable[[_Opened, int], _DecodedImages]:
+    def _decoder_of(self, group: _Group) -> Callable[[_ArchiveState, int], _DecodedImages]:
         """What decodes a group, and keeps it, or not."""
         if not group.is_file:
             return self._kept
-        return self._kept_thumbnails if group.pixels <= THUMBNAIL_PIXELS else _Opened.decoded
+        return self._kept_thumbnails if group.pixels <= THUMBNAIL_PIXELS else _ArchiveState.decoded
 
     def region(self, name: str, box: Edges | None = None, *, reduce: int = 1) -> Image.Image:
         """A part of an image, or a reduced one. Where the image is a file of its own, no more is read and decoded than
@@ -225,7 +225,7 @@ class ArchiveFile(Mapping[str, Image.Image]):
         with _naming(self._source, opened.content):
             self._decode_ahead(opened, [opened.locations[name] for name in names])
 
-    def _decode_ahead(self, opened: _Opened, wanted: list[_Location]) -> None:
+    def _decode_ahead(self, opened: _ArchiveState, wanted: list[_Location]) -> None:
         for _, entry in wanted:
             check_pixels(entry.name, entry.width, entry.height, self._max_pixels)
         runs = sorted({group for group, _ in wanted if not opened.groups[group].is_file})
@@ -257,7 +257,7 @@ class ArchiveFile(Mapping[str, Image.Image]):
         self.__init__(*state)  # type: ignore[misc]
 
     @property
-    def _opened(self) -> _Opened:
+    def _opened(self) -> _ArchiveState:
         if self._archive is None:
             raise ValueError("the archive is closed")
         return self._archive

@@ -38,14 +38,14 @@ CUT = "the archive ends inside a block"
 DAMAGED = "a block decodes to other images than were encoded: the data is damaged"
 
 
-class Encoded(NamedTuple):
+class EncodedRuns(NamedTuple):
     """The coded images of a block. runs: in decoding order. streams: as in `format.ddpma.Parts`."""
 
     runs: tuple[Run, ...]
     streams: tuple[bytes, ...]
 
 
-class Decoded(NamedTuple):
+class DecodedRuns(NamedTuple):
     """The runs that were wanted, by number. runs: the images of each, uint8 [N, H, W, C], or why they are lost. fault:
     what is wrong though no image is lost by it."""
 
@@ -56,7 +56,7 @@ class Decoded(NamedTuple):
 class BlockDecoder(Protocol):
     """Decodes blocks that are coded alike."""
 
-    def decode(self, block: Block, streams: Sequence[Part], wanted: Sequence[int]) -> Decoded:
+    def decode(self, block: Block, streams: Sequence[Part], wanted: Sequence[int]) -> DecodedRuns:
         """Decodes runs of a block. wanted: their numbers, one at least, in order. streams: as far as they are there."""
 
 
@@ -66,7 +66,7 @@ class LatentCoder(Protocol):
     def coding(self, context: BlockCoding) -> BlockCoding:
         """What the archive says of such a block. context: how the images are coded that are initial bits."""
 
-    def encode_block(self, images: Sequence[Pixels], context: ContextCoder) -> tuple[Encoded, BlockDecoder]:
+    def encode_block(self, images: Sequence[Pixels], context: ContextCoder) -> tuple[EncodedRuns, BlockDecoder]:
         """What `blocks.encode_block` returns, and a decoder for it."""
 
 
@@ -98,7 +98,7 @@ class ContextCoder(NamedTuple):
             networks, self.coding.levels, shape, is_shared=True, repeats=self.coding.repeats, threads=thread_count()
         )
 
-    def decode(self, block: Block, streams: Sequence[Part], wanted: Sequence[int]) -> Decoded:
+    def decode(self, block: Block, streams: Sequence[Part], wanted: Sequence[int]) -> DecodedRuns:
         """As a `BlockDecoder` does; no other run is decoded."""
         ranges = run_ranges(block)
 
@@ -109,7 +109,7 @@ class ContextCoder(NamedTuple):
             except FormatError as error:
                 return without_traceback(error)
 
-        return Decoded(dict(zip(wanted, run_all(attempt, wanted), strict=True)))
+        return DecodedRuns(dict(zip(wanted, run_all(attempt, wanted), strict=True)))
 
     def _pass(self, shape: tuple[int, ...]) -> _native.Pass:
         return passes.new_pass(self.model, self.coding, shape, shared=True)
@@ -131,14 +131,14 @@ def have_repeats(images: Sequence[Pixels], coder: ContextCoder) -> bool:
     return by_repeats < graphics.CLEARLY_FEWER * without
 
 
-def encode_block(images: Sequence[Pixels], coder: ContextCoder) -> Encoded:
+def encode_block(images: Sequence[Pixels], coder: ContextCoder) -> EncodedRuns:
     """The runs of images uint8 [H, W, C], of which neighbours of one size are coded together."""
     groups, start = list[Pixels](), 0
     while start < len(images):
         groups.append(np.stack(alike(images, start)))
         start += len(groups[-1])
     encoded_runs = run_all(lambda pixels: encode_run(pixels, coder), groups)
-    return Encoded(tuple(run for run, _ in encoded_runs), tuple(stream for _, stream in encoded_runs))
+    return EncodedRuns(tuple(run for run, _ in encoded_runs), tuple(stream for _, stream in encoded_runs))
 
 
 def alike(images: Sequence[Pixels], start: int, most: int = MAX_RUN_PIXELS) -> list[Pixels]:

@@ -23,8 +23,8 @@ from ddpmcodec.archive.blocks import (
     CUT,
     DAMAGED,
     ContextCoder,
-    Decoded,
-    Encoded,
+    DecodedRuns,
+    EncodedRuns,
     LatentSource,
     Pixels,
     Shape,
@@ -153,7 +153,7 @@ def _fingerprint_levels(denoiser: PaperDenoiser) -> list[float]:
     return [float(levels[i]) for i in (0, len(levels) // 2, -1)]
 
 
-class _Watched(NamedTuple):
+class _ReportingPredictor(NamedTuple):
     """A predictor that reports, at each of the `calls` network calls that an image takes, that share of its pixels."""
 
     predictor: Predictor
@@ -167,7 +167,7 @@ class _Watched(NamedTuple):
 
 
 def watched(predictor: Predictor, calls: int, progress: Progress | None) -> Predictor:
-    return predictor if progress is None else _Watched(predictor, calls, progress)
+    return predictor if progress is None else _ReportingPredictor(predictor, calls, progress)
 
 
 # --- initial bits
@@ -211,7 +211,7 @@ class BitsBackCoder(NamedTuple):
     levels: Sequence[LatentLevel]
     context: ContextCoder
 
-    def decode(self, block: Block, streams: Sequence[Part], wanted: Sequence[int]) -> Decoded:
+    def decode(self, block: Block, streams: Sequence[Part], wanted: Sequence[int]) -> DecodedRuns:
         """As a `blocks.BlockDecoder` does; the runs in front of the last one are decoded, too."""
         (data,) = streams
         decoded = dict[int, Pixels | FormatError]()
@@ -221,7 +221,8 @@ class BitsBackCoder(NamedTuple):
             for number, run in enumerate(block.runs[:last]):
                 decoded[number] = self.pop_run(stack, run, block.entries[ranges[number].start].shape)
             if is_whole and not stack.is_empty():
-                return Decoded(decoded, ChecksumError("words follow the last image of a block: the data is damaged"))
+                fault = ChecksumError("words follow the last image of a block: the data is damaged")
+                return DecodedRuns(decoded, fault)
         except FormatError as error:
             reason: FormatError = without_traceback(error)
             if len(data) < WORD_BYTES * block.words:
@@ -229,7 +230,7 @@ class BitsBackCoder(NamedTuple):
             elif isinstance(error, TruncatedError):
                 reason = ChecksumError("the words of a block end before its images do; get the archive again")
             decoded = {**dict.fromkeys(wanted, reason), **decoded}
-        return Decoded({number: decoded[number] for number in wanted})
+        return DecodedRuns({number: decoded[number] for number in wanted})
 
     @exact_torch()
     def pop_run(self, stack: Stack, run: Run, shape: Shape) -> Pixels:
@@ -277,7 +278,7 @@ class Encoder:
         latent_id = self.network.id[:MODEL_ID_BYTES]
         return replace(context, latent_levels=levels, latent_id=latent_id, profile=self.network.profile)
 
-    def encode_block(self, images: Sequence[Pixels], context: ContextCoder) -> tuple[Encoded, BitsBackCoder]:
+    def encode_block(self, images: Sequence[Pixels], context: ContextCoder) -> tuple[EncodedRuns, BitsBackCoder]:
         """Pushes images uint8 [H, W, 3], the last in decoding order first. Where they are few, all may be initial
         bits."""
         coder = BitsBackCoder(watched(self.network.predictor, len(self.levels), self.progress), self.levels, context)
@@ -291,7 +292,7 @@ class Encoder:
                 push_images(stack, np.stack(batch), context)
             runs.insert(0, Run(len(batch), checksum(np.stack(batch)), initial=pushed is None))
             stack, rest = pushed or stack, rest[: -len(batch)]
-        return Encoded(tuple(runs), (stack.to_words().astype("<u4").tobytes(),)), coder
+        return EncodedRuns(tuple(runs), (stack.to_words().astype("<u4").tobytes(),)), coder
 
 
 @exact_torch()

@@ -16,19 +16,19 @@ from ddpmcodec._native import MAX_BLOCK_IMAGES, MAX_METADATA
 from ddpmcodec.archive.blocks import (
     BlockDecoder,
     ContextCoder,
-    Encoded,
+    EncodedRuns,
     LatentCoder,
     Pixels,
     encode_block,
     have_repeats,
 )
 from ddpmcodec.codec.graphics import find_graphics
-from ddpmcodec.codec.suited import suited_together
+from ddpmcodec.codec.model_selection import selected_model
 from ddpmcodec.content import FileView, Part
 from ddpmcodec.errors import ChecksumError, FormatError, OutputError, reason_of
 from ddpmcodec.files import write_all
 from ddpmcodec.format.block import Block, BlockCoding, Entry
-from ddpmcodec.format.ddpma import Packed, packed
+from ddpmcodec.format.ddpma import PackedBlock, packed
 from ddpmcodec.format.sections import MAX_BLOCK_METADATA, NO_METADATA, Metadata, pack_alpha, pack_metadata
 from ddpmcodec.images import Planes
 from ddpmcodec.models import THUMBNAIL_PIXELS
@@ -40,7 +40,7 @@ BLOCK_PIXELS = 1 << 19
 STACK_PIXELS = THUMBNAIL_PIXELS  # larger images would gain less than 0.3% in a block
 
 
-class Waiting(NamedTuple):
+class QueuedImage(NamedTuple):
     """An image whose block is not full. `entry` is what the archive will say of it."""
 
     entry: Entry
@@ -51,11 +51,11 @@ class Waiting(NamedTuple):
 class Queue:
     """Images that will be a block together."""
 
-    images: list[Waiting] = field(default_factory=list)
+    images: list[QueuedImage] = field(default_factory=list)
     pixels: int = 0
     metadata: int = 0  # bytes
 
-    def add(self, waiting: Waiting) -> None:
+    def add(self, waiting: QueuedImage) -> None:
         self.images.append(waiting)
         self.pixels += waiting.entry.pixels
         self.metadata += sum(map(len, waiting.planes.metadata))
@@ -64,7 +64,7 @@ class Queue:
         full = len(self.images) >= BLOCK_IMAGES or self.pixels >= BLOCK_PIXELS
         return full or self.metadata > MAX_BLOCK_METADATA - MAX_METADATA
 
-    def take(self) -> list[Waiting]:
+    def take(self) -> list[QueuedImage]:
         taken, self.images, self.pixels, self.metadata = self.images, [], 0, 0
         return taken
 
@@ -72,7 +72,7 @@ class Queue:
 class Job(NamedTuple):
     """A block to be coded. coder: of thumbnails; None: the images become files."""
 
-    images: list[Waiting]
+    images: list[QueuedImage]
     coder: ContextCoder | None = None
 
     @property
@@ -97,12 +97,12 @@ class Packer:
     def is_stackable(self, entry: Entry) -> bool:
         return entry.pixels <= STACK_PIXELS and (self.latent is None or entry.channels == 3)
 
-    def sorted_out(self, images: Sequence[Waiting]) -> tuple[list[Waiting], Job]:
+    def sorted_out(self, images: Sequence[QueuedImage]) -> tuple[list[QueuedImage], Job]:
         """Of thumbnails those that are smaller as WebP, which become files, and the block of the others."""
         planes = [waiting.planes for waiting in images]
         coder = self.coder
         if not isinstance(self.model, ContextModel) and self.latent is None:
-            coder = coder._replace(model=suited_together([own.colour for own in planes], coder.coding))
+            coder = coder._replace(model=selected_model([own.colour for own in planes], coder.coding))
         coder = coder._replace(coding=coder.coding._replace(repeats=self._are_repeats(planes, coder)))
         is_tried = self.webp and not coder.coding.repeats  # in a run, graphics learn from each other
         graphic = find_graphics(planes, coder.model, coder.coding) if is_tried else [False] * len(images)
@@ -113,10 +113,10 @@ class Packer:
         """Whether runs are coded by repeats."""
         return self.latent is None and have_repeats([own.colour for own in planes], coder)
 
-    def packed(self, job: Job) -> Packed:
+    def packed(self, job: Job) -> PackedBlock:
         return self._stack_block(job.images, job.coder) if job.coder else self._file_block(job.images)
 
-    def _file_block(self, images: list[Waiting]) -> Packed:
+    def _file_block(self, images: list[QueuedImage]) -> PackedBlock:
         files = codec.encode_many(
             [waiting.planes for waiting in images],
             effort=self.effort,
@@ -129,7 +129,7 @@ class Packer:
         )
         return packed(Block(tuple(waiting.entry for waiting in images)), [], files)
 
-    def _stack_block(self, waiting_images: list[Waiting], coder: ContextCoder) -> Packed:
+    def _stack_block(self, waiting_images: list[QueuedImage], coder: ContextCoder) -> PackedBlock:
         images = sorted(waiting_images, key=lambda waiting: (-waiting.entry.pixels, waiting.entry.shape))
         colours = [waiting.planes.colour for waiting in images]
         coding, encoded, decoder = self._encode(colours, coder)
@@ -148,7 +148,7 @@ class Packer:
         alphas = [b"" if planes.alpha is None else pack_alpha(planes.alpha) for _, planes in images]
         return packed(block, [pack_metadata(value) for value in values if value.present()], alphas, encoded.streams)
 
-    def _encode(self, colours: Sequence[Pixels], coder: ContextCoder) -> tuple[BlockCoding, Encoded, BlockDecoder]:
+    def _encode(self, colours: Sequence[Pixels], coder: ContextCoder) -> tuple[BlockCoding, EncodedRuns, BlockDecoder]:
         """Codes images by bits back, where that is asked for and there are images enough; otherwise by the context
         model."""
         coding = BlockCoding(
@@ -162,7 +162,7 @@ class Packer:
         return coding, encode_block(colours, coder), coder
 
 
-def _verify(block: Block, encoded: Encoded, colours: Sequence[Pixels], decoder: BlockDecoder) -> None:
+def _verify(block: Block, encoded: EncodedRuns, colours: Sequence[Pixels], decoder: BlockDecoder) -> None:
     """Raises ChecksumError unless the streams decode to the images."""
     remedy = "this is a defect, please report it"
     decoded, images = decoder.decode(block, encoded.streams, range(len(block.runs))), list[Pixels]()

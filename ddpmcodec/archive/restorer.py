@@ -136,7 +136,7 @@ class Restorer:
 
     def _runs(self, job: _Job, coding: BlockCoding) -> list[Result]:
         """The wanted images of a block, of which no more is decoded than needed."""
-        ranges, values, results = run_ranges(job.block), _Values(job.parts), list[Result]()
+        ranges, values, results = run_ranges(job.block), _MetadataValues(job.parts), list[Result]()
         wanted = [number for number, positions in enumerate(ranges) if not job.wanted.isdisjoint(positions)]
         decoded = self.decoders[_key(coding)].decode(job.block, job.parts.streams, wanted)
         if decoded.fault is not None:
@@ -229,7 +229,7 @@ def whole_file(entry: Entry, file: Part) -> WholeFile:
     return WholeFile(data, header)
 
 
-class _Values:
+class _MetadataValues:
     """Metadata of a block, by their positions from 1 (0: none); images share what is unpacked."""
 
     def __init__(self, parts: Parts) -> None:
@@ -246,7 +246,7 @@ class _Values:
         return self.unpacked[position]
 
 
-def _finished(job: _Job, position: int, colour: Pixels, values: _Values, *, original: bool) -> Result:
+def _finished(job: _Job, position: int, colour: Pixels, values: _MetadataValues, *, original: bool) -> Result:
     """The image of these colours, or with original its PNG file; or the error, where its alpha or metadata, which are
     beside its stream, are damaged."""
     entry = job.block.entries[position]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ddpmcodec._native import MAX_IMAGES, MAX_LETTERS
 from ddpmcodec.archive.blocks import ContextCoder
-from ddpmcodec.archive.packing import STACK_PIXELS, Job, Packer, Queue, Spool, Waiting
+from ddpmcodec.archive.packing import STACK_PIXELS, Job, Packer, Queue, QueuedImage, Spool
 from ddpmcodec.archive.restorer import ModelOverrides, Source, latent_coder, restored
 from ddpmcodec.codec import known_answer
 from ddpmcodec.codec.efforts import check_coding
@@ -25,7 +25,7 @@ from ddpmcodec.content import File, Part
 from ddpmcodec.errors import DdpmError, ImageError
 from ddpmcodec.files import write_file
 from ddpmcodec.format.block import LEVEL_UNIT, Block, BlockCoding, Entry
-from ddpmcodec.format.ddpma import Archive, Index, Packed, Parts, assemble, check_name, find_images, packed, whole
+from ddpmcodec.format.ddpma import Archive, Index, PackedBlock, Parts, assemble, check_name, find_images, packed, whole
 from ddpmcodec.format.header import DEFAULT_EFFORT
 from ddpmcodec.images import Planes
 from ddpmcodec.models import registry
@@ -95,7 +95,7 @@ class Writer:
         self._is_whole = True
         self._thumbnails, self._files = Queue(), Queue()
         self._jobs: list[Job] = []
-        self._blocks: list[Packed] = []
+        self._blocks: list[PackedBlock] = []
         self._spool = Spool(None if spool is None else Path(spool))
 
     def __len__(self) -> int:
@@ -137,7 +137,7 @@ class Writer:
         self._refuse([name])
         planes = self._planes(name, image)
         height, width, _ = planes.colour.shape
-        waiting = Waiting(Entry(name, planes.mode, width, height, len(self._names)), planes)
+        waiting = QueuedImage(Entry(name, planes.mode, width, height, len(self._names)), planes)
         with self._changing():
             self._take([name])
             if planes.original or planes.kept or not self._packer.is_stackable(waiting.entry):
@@ -247,7 +247,7 @@ class Writer:
         self._names.update(names)
         self._letters += sum(map(len, names))
 
-    def _add_file(self, waiting: Waiting) -> None:
+    def _add_file(self, waiting: QueuedImage) -> None:
         self._files.add(waiting)
         if self._files.is_full():
             self._start(Job(self._files.take()))
@@ -269,16 +269,16 @@ class Writer:
         for block in run_all(self._packer.packed, jobs, side_by_side(max((job.pixels for job in jobs), default=0))):
             self._keep(block)
 
-    def _keep(self, block: Packed) -> None:
+    def _keep(self, block: PackedBlock) -> None:
         self._blocks.append(block._replace(body=self._spool.keep(bytes(block.body))))
 
 
-def _left_of(block: Block, parts: Parts, gone: set[int], model: Source) -> list[Packed]:
+def _left_of(block: Block, parts: Parts, gone: set[int], model: Source) -> list[PackedBlock]:
     """What is left of a block without the images of these numbers."""
     stays = [place for place, entry in enumerate(block.entries) if entry.number not in gone]
     entries = tuple(block.entries[place] for place in stays)
     if len(stays) == len(block.entries):
-        return [Packed(block, b"".join(map(bytes, (*parts.values, *parts.sections, *parts.streams))))]
+        return [PackedBlock(block, b"".join(map(bytes, (*parts.values, *parts.sections, *parts.streams))))]
     if not stays:
         return []
     if block.coding is None:
@@ -286,7 +286,7 @@ def _left_of(block: Block, parts: Parts, gone: set[int], model: Source) -> list[
     return _coded_again(Archive.of_block(block, parts), block.coding, entries, model)
 
 
-def _coded_again(archive: Archive, coding: BlockCoding, entries: Sequence[Entry], model: Source) -> list[Packed]:
+def _coded_again(archive: Archive, coding: BlockCoding, entries: Sequence[Entry], model: Source) -> list[PackedBlock]:
     """Blocks of some images of a stack."""
     images = restored(archive, entries, model)
     if model is None and not coding.latent_levels:

@@ -15,9 +15,9 @@ from ddpmcodec.codec import graphics, known_answer
 from ddpmcodec.codec.decoding import decode_files
 from ddpmcodec.codec.efforts import Coding, check_coding, parts_of_segments, segments
 from ddpmcodec.codec.jpeg import JpegFacts, encode_jpeg, pack_stored
+from ddpmcodec.codec.model_selection import selected_models
 from ddpmcodec.codec.passes import BATCH_PIXELS, Progress, Report, Tile, batches, encode_tiles, reporting
 from ddpmcodec.codec.reading import Picture, Reading, numbered, planes_of
-from ddpmcodec.codec.suited import suited
 from ddpmcodec.errors import ChecksumError, FormatError
 from ddpmcodec.format.ddpm import assemble, covered_by_stream
 from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, JPEG, WEBP, Box, Header
@@ -162,7 +162,7 @@ def tile_side(tile: int | None) -> int | None:
     return side
 
 
-class _Wanted(NamedTuple):
+class _EncodeOptions(NamedTuple):
     """How images are to be encoded: arguments of `encode`, checked.
 
     given: the model; None: embedded ones. may_leave_levels: whether graphics and JPEG files may be coded without
@@ -192,11 +192,11 @@ class _Wanted(NamedTuple):
 def _wanted(
     effort: int, levels: int | None, model: ModelSource, webp: bool, tile: int | None, verify: bool,
     progress: Progress | None, report: Report | None,
-) -> _Wanted:  # fmt: skip
+) -> _EncodeOptions:  # fmt: skip
     """Raises ModelError, TypeError or ValueError, as `encode`."""
     coding, side = check_coding(effort, DEFAULT_LEVELS if levels is None else levels), tile_side(tile)
     webp = webp and side is None  # which has no tiles
-    return _Wanted(coding, levels is None, find(model), webp, side, verify, progress, report)
+    return _EncodeOptions(coding, levels is None, find(model), webp, side, verify, progress, report)
 
 
 class _Part(NamedTuple):
@@ -210,8 +210,8 @@ class _Part(NamedTuple):
     covered: bytes
 
 
-def _encode(pictures: Sequence[Planes], wanted: _Wanted) -> list[bytes]:
-    models = [wanted.context] * len(pictures) if wanted.context else _suited(pictures, wanted.coding)
+def _encode(pictures: Sequence[Planes], wanted: _EncodeOptions) -> list[bytes]:
+    models = [wanted.context] * len(pictures) if wanted.context else _models_of(pictures, wanted.coding)
     codings = run_all(lambda n: _coding(pictures[n], models[n], wanted), range(len(pictures)))
     stored = run_all(lambda n: _is_stored(pictures[n], models[n], codings[n], wanted.webp), range(len(pictures)))
     files = _files(pictures, models, codings, stored, wanted)
@@ -230,7 +230,7 @@ def _encode(pictures: Sequence[Planes], wanted: _Wanted) -> list[bytes]:
     return files
 
 
-def _coding(planes: Planes, model: ContextModel, wanted: _Wanted) -> Coding:
+def _coding(planes: Planes, model: ContextModel, wanted: _EncodeOptions) -> Coding:
     """The coding of a picture: of graphics by repeats, and, unless the caller chose them, without noise levels."""
     if planes.original or not graphics.has_repeats(planes.colour, model):
         return wanted.coding
@@ -239,7 +239,7 @@ def _coding(planes: Planes, model: ContextModel, wanted: _Wanted) -> Coding:
 
 def _files(
     pictures: Sequence[Planes], models: Sequence[ContextModel], codings: Sequence[Coding], stored: Sequence[bool],
-    wanted: _Wanted,
+    wanted: _EncodeOptions,
 ) -> list[bytes]:  # fmt: skip
     headers = [
         _header(planes, coding, model, wanted.tile)
@@ -253,17 +253,17 @@ def _files(
     return run_all(lambda n: _file(pictures[n], headers[n], tiles[n], wanted), range(len(pictures)))
 
 
-def _without_levels(pictures: Sequence[Planes], models: Sequence[ContextModel], wanted: _Wanted) -> list[bytes]:
+def _without_levels(pictures: Sequence[Planes], models: Sequence[ContextModel], wanted: _EncodeOptions) -> list[bytes]:
     """The files of graphics without noise levels, by the model."""
     coding = wanted.coding._replace(levels=0)
     wanted = wanted._replace(webp=False, progress=None, report=None)
     return _files(pictures, models, [coding] * len(pictures), [False] * len(pictures), wanted)
 
 
-def _suited(pictures: Sequence[Planes], coding: Coding) -> list[ContextModel]:
+def _models_of(pictures: Sequence[Planes], coding: Coding) -> list[ContextModel]:
     """The embedded model for each picture."""
     thumbnails = [planes.colour for planes in pictures if _is_tried(planes)]
-    chosen = iter(suited(thumbnails, coding))
+    chosen = iter(selected_models(thumbnails, coding))
     return [next(chosen) if _is_tried(planes) else registry.default(_pixels(planes)) for planes in pictures]
 
 
@@ -276,21 +276,21 @@ def _is_stored(planes: Planes, model: ContextModel, coding: Coding, webp: bool) 
     return bool(planes.original) or (webp and not coding.repeats and graphics.is_clearly_graphics(planes, model))
 
 
-def _file(planes: Planes, header: Header, tiles: Sequence[Tile], wanted: _Wanted) -> bytes:
+def _file(planes: Planes, header: Header, tiles: Sequence[Tile], wanted: _EncodeOptions) -> bytes:
     if planes.original:
         return _file_of_jpeg(planes, header, wanted)
-    beside = Beside(pack_metadata(planes.metadata), b"" if planes.kept is None else pack_kept(planes.kept))
+    beside = TrailingSections(pack_metadata(planes.metadata), b"" if planes.kept is None else pack_kept(planes.kept))
     return _smallest(planes, header, tiles, beside) if wanted.webp else _assembled(planes, header, tiles, beside)
 
 
-class Beside(NamedTuple):
+class TrailingSections(NamedTuple):
     """Sections that follow the payload."""
 
     metadata: bytes
     kept: bytes
 
 
-def _file_of_jpeg(planes: Planes, header: Header, wanted: _Wanted) -> bytes:
+def _file_of_jpeg(planes: Planes, header: Header, wanted: _EncodeOptions) -> bytes:
     """The smaller one of a file of coefficients, if there is one, and of the JPEG as it was."""
     kept = assemble(_stored_header(JPEG, planes, header), b"", pack_stored(planes.original), b"")
     facts = JpegFacts(planes.mode, header.width, header.height, header.orientation)
@@ -306,7 +306,7 @@ def _stored_header(kind: str, planes: Planes, header: Header) -> Header:
     )  # fmt: skip
 
 
-def _smallest(planes: Planes, header: Header, tiles: Sequence[Tile], beside: Beside) -> bytes:
+def _smallest(planes: Planes, header: Header, tiles: Sequence[Tile], beside: TrailingSections) -> bytes:
     """The file of these tiles; or of a lossless WebP, where that is smaller by more than previews are worth, or there
     are no tiles."""
     coded, others = _assembled(planes, header, tiles, beside) if tiles else b"", sum(map(len, beside))
@@ -339,7 +339,7 @@ def _parts(number: int, header: Header, model: ContextModel) -> list[_Part]:
     return [_Part(number, box, model, Coding.of(header), lanes, covered) for box in header.boxes()]
 
 
-def _encode_parts(parts: Sequence[_Part], pictures: Sequence[Planes], wanted: _Wanted) -> list[Tile]:
+def _encode_parts(parts: Sequence[_Part], pictures: Sequence[Planes], wanted: _EncodeOptions) -> list[Tile]:
     tiles: dict[int, Tile] = {}
 
     def encode_batch(batch: list[int]) -> None:
@@ -359,7 +359,7 @@ def _key(part: _Part, planes: Planes) -> tuple[int, tuple[object, ...]]:
     return height * width, (height, width, channels, part.model.id, part.coding, part.lanes)
 
 
-def _assembled(planes: Planes, header: Header, tiles: Sequence[Tile], beside: Beside) -> bytes:
+def _assembled(planes: Planes, header: Header, tiles: Sequence[Tile], beside: TrailingSections) -> bytes:
     alpha = b"" if planes.alpha is None else pack_alpha(planes.alpha)
     if header.index is None:
         (state,), (words,) = tiles[0]

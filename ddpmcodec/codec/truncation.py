@@ -127,7 +127,7 @@ def _needs_mark(file: Container) -> bool:
     return file.missing > 0 and not file.is_lossy
 
 
-class Reached(NamedTuple):
+class PrefixQuality(NamedTuple):
     """How long a prefix is, and what it shows. psnr: dB; infinite where every colour is exact."""
 
     bytes: int
@@ -141,7 +141,7 @@ def find_quality(
     *,
     model: ModelSource = None,
     max_pixels: int | None = DEFAULT_MAX_PIXELS,
-) -> Reached:
+) -> PrefixQuality:
     """Where `truncate(data, psnr=...)` cuts, found by bisection, and what is reached there. Parameters and errors are
     its."""
     check_limits(psnr=psnr, max_pixels=max_pixels)
@@ -159,7 +159,7 @@ def find_quality(
     if smallest == len(sizes):
         best = f"all {len(whole)} bytes show {quality(len(whole)):.2f} dB"
         raise OutputError(f"a PSNR of {psnr:g} dB is not reached: {best}; ask for less")
-    return Reached(sizes[smallest], quality(sizes[smallest]))
+    return PrefixQuality(sizes[smallest], quality(sizes[smallest]))
 
 
 def _sizes(first: int, last: int) -> list[int]:

@@ -113,14 +113,16 @@ class Archive:
 # --- writing
 
 
-class Packed(NamedTuple):
+class PackedBlock(NamedTuple):
     """A block to write. Lengths in `head` are filled in by `packed`."""
 
     header: Block
     body: Part
 
 
-def packed(header: Block, values: Sequence[bytes], sections: Sequence[bytes], streams: Sequence[bytes] = ()) -> Packed:
+def packed(
+    header: Block, values: Sequence[bytes], sections: Sequence[bytes], streams: Sequence[bytes] = ()
+) -> PackedBlock:
     """A block with its parts. sections, streams: of images and runs, as in `Parts`. Runs say how large their states
     are."""
     entries = tuple(replace(entry, length=len(s)) for entry, s in zip(header.entries, sections, strict=True))
@@ -132,10 +134,10 @@ def packed(header: Block, values: Sequence[bytes], sections: Sequence[bytes], st
         header = replace(header, words=sum(map(len, streams)) // WORD_BYTES)
     if [len(stream) for stream in streams] != header.stream_lengths():
         raise ValueError("the streams of a block are a state and whole words for each run, or one stack")
-    return Packed(header, b"".join([*values, *sections, *streams]))
+    return PackedBlock(header, b"".join([*values, *sections, *streams]))
 
 
-def assemble(blocks: Sequence[Packed]) -> list[Part]:
+def assemble(blocks: Sequence[PackedBlock]) -> list[Part]:
     """The whole archive, in parts that follow each other; how many images it has is filled in here. Raises FormatError
     where no reader takes it."""
     total = sum(len(block.header.entries) for block in blocks)

@@ -253,7 +253,7 @@ TRAINED_NORMS = {True: 10.0, False: 2.0}  # of weights after thousands of steps:
 INITIAL_COEFFICIENT = 0.8  # G follows R, B follows G, before anything is learned
 
 
-class _Rounded(torch.autograd.Function):
+class _RoundedWeights(torch.autograd.Function):
     """Weights times a scale per output channel, rounded. The gradient goes straight through, and on to the direction
     of a channel's weights alone: their norm does not count."""
 
@@ -358,7 +358,7 @@ def _on_grid(weight: Tensor, *, normalised: bool) -> tuple[Tensor, Tensor]:
     grid = (flat.abs().amax(1) / LARGEST_INTEGER).clamp(min=1e-12)
     scale = (1 / grid).view(-1, 1, 1, 1)
     if normalised:
-        rounded: Tensor = _Rounded.apply(weight, scale)  # type: ignore[no-untyped-call]
+        rounded: Tensor = _RoundedWeights.apply(weight, scale)  # type: ignore[no-untyped-call]
         return rounded, grid / flat.norm(dim=1)
     scaled = weight * scale
     return scaled + (torch.round(scaled) - scaled).detach(), grid

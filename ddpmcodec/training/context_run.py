@@ -152,7 +152,7 @@ def _batches(settings: ContextSettings, images: Images, where: torch.device, say
     for note in (*images.notes, *left_out(images.sets, crops.parts)):
         say(note)
     source = Source(crops, settings.seed, SOURCE_PIXELS * settings.batch)
-    return source if where.type == "cpu" else Ahead(source, threads=os.cpu_count() or 1)
+    return source if where.type == "cpu" else BatchPrefetcher(source, threads=os.cpu_count() or 1)
 
 
 # --- training images
@@ -182,7 +182,7 @@ class Source:
         return batch
 
 
-class Ahead:
+class BatchPrefetcher:
     """The batches of a source, made by threads before they are asked for: a GPU does not wait for crops."""
 
     def __init__(self, source: Source, threads: int) -> None:

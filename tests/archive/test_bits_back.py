@@ -17,7 +17,7 @@ from PIL import Image
 from ddpmcodec import archive
 from ddpmcodec._native import MAX_LATENT_LEVEL
 from ddpmcodec.archive import latents as bits_back
-from ddpmcodec.archive.blocks import ContextCoder, Encoded, Pixels
+from ddpmcodec.archive.blocks import ContextCoder, EncodedRuns, Pixels
 from ddpmcodec.archive.latents import Encoder, find_network, network_of, pop_images, push_images
 from ddpmcodec.codec import efforts
 from ddpmcodec.errors import ChecksumError, DdpmError, FormatError, ModelError, TruncatedError
@@ -55,13 +55,13 @@ def encoder(gaussian_model: GaussianModel) -> Encoder:
     return encoder_of(gaussian_model)
 
 
-def block_of(images: list[Pixels], encoded: Encoded) -> Block:
+def block_of(images: list[Pixels], encoded: EncodedRuns) -> Block:
     entries = tuple(Entry(str(i), "RGB", a.shape[1], a.shape[0], i) for i, a in enumerate(images))
     coding = BlockCoding(1, 0, model_id=b"1234", latent_levels=(1024,), latent_id=b"5678")
     return Block(entries, len(images), coding, encoded.runs, words=len(encoded.streams[0]) // 4)
 
 
-def comes_back(images: list[Pixels], encoder: Encoder) -> Encoded:
+def comes_back(images: list[Pixels], encoder: Encoder) -> EncodedRuns:
     encoded, coder = encoder.encode_block(images, context())
     runs, fault = coder.decode(block_of(images, encoded), encoded.streams, range(len(encoded.runs)))
     found = [image for run in runs.values() for image in run]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ddpmcodec import archive, codec
 from ddpmcodec.archive import blocks, packing
-from ddpmcodec.archive.blocks import ContextCoder, Decoded, Encoded, alike, encode_block
+from ddpmcodec.archive.blocks import ContextCoder, DecodedRuns, EncodedRuns, alike, encode_block
 from ddpmcodec.codec import efforts
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
 from ddpmcodec.format.block import CONTEXT, FILES, Block, BlockCoding, Entry
@@ -30,12 +30,12 @@ def arrays(count: int, width: int = 8, height: int = 8) -> list[np.ndarray]:
     return [np.asarray(image) for image in crops(count, width, height).values()]
 
 
-def block_of(images: list[np.ndarray], found: Encoded) -> Block:
+def block_of(images: list[np.ndarray], found: EncodedRuns) -> Block:
     entries = tuple(Entry(str(i), "RGB", a.shape[1], a.shape[0], i) for i, a in enumerate(images))
     return Block(entries, len(images), BlockCoding(1, 0, model_id=b"1234"), found.runs)
 
 
-def decoded(images: list[np.ndarray], found: Encoded, coder: ContextCoder) -> Decoded:
+def decoded(images: list[np.ndarray], found: EncodedRuns, coder: ContextCoder) -> DecodedRuns:
     return coder.decode(block_of(images, found), found.streams, range(len(found.runs)))
 
 

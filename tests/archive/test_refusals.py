@@ -15,7 +15,7 @@ from ddpmcodec import archive
 from ddpmcodec.archive import blocks, packing, restorer, writer
 from ddpmcodec.archive.blocks import ContextCoder
 from ddpmcodec.errors import ChecksumError, CorruptError, DdpmError, FormatError, ImageError
-from ddpmcodec.format.ddpma import Packed, assemble, check_name, split
+from ddpmcodec.format.ddpma import PackedBlock, assemble, check_name, split
 from ddpmcodec.models.context import ContextModel
 from pictures import create, crops
 
@@ -52,7 +52,7 @@ def renamed(data: bytes, name: str) -> bytes:
     (block,), (parts,) = found.index.blocks, found.parts
     entries = (replace(block.entries[0], name=name),)
     body = b"".join([*parts.values, *parts.sections, *parts.streams])
-    return b"".join(map(bytes, assemble([Packed(replace(block, entries=entries), body)])))
+    return b"".join(map(bytes, assemble([PackedBlock(replace(block, entries=entries), body)])))
 
 
 def test_names_have_a_length(model: ContextModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +117,7 @@ def test_claims_of_a_head_are_checked_before_anything_is_decoded(data: bytes, mo
     found: Any = split(data)
     entries = tuple(replace(e, width=256, height=256) for e in found.index.blocks[0].entries)
     with pytest.raises(FormatError, match="pixels"):
-        assemble([Packed(replace(found.index.blocks[0], entries=entries), b"")])
+        assemble([PackedBlock(replace(found.index.blocks[0], entries=entries), b"")])
 
 
 def test_images_with_good_names_are_extracted_beside_one_that_is_refused(model: ContextModel) -> None:
@@ -125,7 +125,7 @@ def test_images_with_good_names_are_extracted_beside_one_that_is_refused(model: 
     (block,), (parts,) = found.index.blocks, found.parts
     bad = replace(block, entries=(replace(block.entries[0], name="../up.png"), block.entries[1]))
     body = b"".join([*parts.values, *parts.sections, *parts.streams])
-    data = b"".join(map(bytes, assemble([Packed(bad, body)])))
+    data = b"".join(map(bytes, assemble([PackedBlock(bad, body)])))
     good = block.entries[1].name
     assert [name for name, _ in archive.extract(data, [good], model=model)] == [good]
     with pytest.raises(FormatError, match="not extracted"):

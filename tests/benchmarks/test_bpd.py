@@ -105,7 +105,7 @@ def test_bits_back_stands_beside_the_variational_bound_of_its_levels(
     assert (row["codec"], row["products"], row["bytes"]) == ("ddpmcodec bits back T=2", None, [len(made)])
     assert 0 < row["by_bits_back"] == archive.describe(made)["images_by_bits_back"] < len(many)
     assert "images by bits back" in ended.stdout
-    bound = bpd.variational_bound(list(many), bpd.Asked(None, 2), 0)["ideal_bits"]
+    bound = bpd.variational_bound(list(many), bpd.DenoiserChoice(None, 2), 0)["ideal_bits"]
     assert row["ideal"] == pytest.approx(sum(bound) / many.size)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from ddpmcodec import codec
 from ddpmcodec.benchmarks import _curves, rd
-from ddpmcodec.benchmarks._bound import Asked, bound_of
+from ddpmcodec.benchmarks._bound import DenoiserChoice, bound_of
 from ddpmcodec.benchmarks._codecs import SWEEPS, Baseline, Sweep, is_ours
 from ddpmcodec.benchmarks._curves import operating_points, prefixes
 from ddpmcodec.benchmarks._results import read
@@ -152,7 +152,7 @@ def test_the_bound_of_the_gaussian_model_has_a_table_and_a_curve(whole: Any, pic
         2,
         [3, 2, 1, 0],
     )
-    bound = bound_of(list(pictures[:2]), Asked(None, 3), 0)
+    bound = bound_of(list(pictures[:2]), DenoiserChoice(None, 3), 0)
     assert row["bits_per_dim"]["mean"] == pytest.approx(bound.total().mean, rel=1e-6)
     last = bound.table()[2]
     assert f"| 3 | 4.7 | {last.rate.mean:.4f} ± {last.rate.standard_error:.4f} |" in whole.stdout

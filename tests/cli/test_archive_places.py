@@ -14,7 +14,7 @@ from PIL import Image
 
 from ddpmcodec import archive
 from ddpmcodec.cli import _archive_extract
-from ddpmcodec.format.ddpma import Packed, assemble, split
+from ddpmcodec.format.ddpma import PackedBlock, assemble, split
 from pictures import equal, files_below
 
 
@@ -62,7 +62,7 @@ def test_names_that_lead_out_of_the_folder_are_refused(
     (block,), (parts,) = split(made).index.blocks, split(made).parts
     entries = (replace(block.entries[0], name=name), *block.entries[1:])
     body = b"".join([*parts.values, *parts.sections, *parts.streams])
-    photos_ddpma.write_bytes(b"".join(map(bytes, assemble([Packed(replace(block, entries=entries), body)]))))
+    photos_ddpma.write_bytes(b"".join(map(bytes, assemble([PackedBlock(replace(block, entries=entries), body)]))))
     out = photos_ddpma.parent / "deep" / "out"
     ended = ddpm("archive", "extract", photos_ddpma, "-o", out, "--model", tiny_model)
     assert ended.code == 3
@@ -74,7 +74,7 @@ def test_crafted_names_are_listed_without_control_characters(ddpm: Callable, pho
     (block,), (parts,) = split(made).index.blocks, split(made).parts
     entries = (replace(block.entries[0], name="a\x1b[2J\nforged"), *block.entries[1:])
     body = b"".join([*parts.values, *parts.sections, *parts.streams])
-    photos_ddpma.write_bytes(b"".join(map(bytes, assemble([Packed(replace(block, entries=entries), body)]))))
+    photos_ddpma.write_bytes(b"".join(map(bytes, assemble([PackedBlock(replace(block, entries=entries), body)]))))
     listed = ddpm("archive", "list", photos_ddpma)
     assert r" a\x1b[2J\nforged" in listed.stdout.decode()
     assert all(line.isprintable() for line in listed.stdout.decode().splitlines())

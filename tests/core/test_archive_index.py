@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from ddpmcodec._native import ARCHIVE_MAGIC, BLOCK_MARK, LEVELS
 from ddpmcodec.errors import FormatError, TruncatedError
 from ddpmcodec.format.block import Block, BlockCoding, Entry, Run, pack_block, parse_block
-from ddpmcodec.format.ddpma import Packed, assemble, checked, packed, split, whole
+from ddpmcodec.format.ddpma import PackedBlock, assemble, checked, packed, split, whole
 from ddpmcodec.format.sections import deflate
 from ddpmcodec.format.varint import pack_varint
 
@@ -41,7 +41,7 @@ STACKED = Block(
 )
 
 
-def assembled(blocks: Sequence[Packed]) -> bytes:
+def assembled(blocks: Sequence[PackedBlock]) -> bytes:
     return b"".join(map(bytes, assemble(blocks)))
 
 

@@ -16,7 +16,17 @@ from ddpmcodec.archive.reader import describe
 from ddpmcodec.errors import DdpmError, FormatError, TruncatedError
 from ddpmcodec.format import ddpm
 from ddpmcodec.format.block import Block, BlockCoding, Entry, Run, pack_block
-from ddpmcodec.format.ddpma import Archive, Packed, Parts, assemble, check_name, checked, find_images, packed, split
+from ddpmcodec.format.ddpma import (
+    Archive,
+    PackedBlock,
+    Parts,
+    assemble,
+    check_name,
+    checked,
+    find_images,
+    packed,
+    split,
+)
 from ddpmcodec.format.header import Header
 from ddpmcodec.format.sections import RAW_DEFLATE, deflate
 from ddpmcodec.format.varint import pack_varint
@@ -31,7 +41,7 @@ BITS_BACK = BlockCoding(1, 0, 3, b"", (1024, 4096), b"abcd", {"threads": 1})
 FILES = Block((Entry("c.png", "L", 9, 9, 1), Entry("d.png", "1", 7, 7, 3)))
 
 
-def assembled(blocks: list[Packed]) -> bytes:
+def assembled(blocks: list[PackedBlock]) -> bytes:
     return b"".join(map(bytes, assemble(blocks)))
 
 
@@ -196,7 +206,7 @@ sides = st.integers(1, 1 << 14)
 @given(st.lists(st.tuples(names, st.sampled_from(MODES), sides, sides), min_size=1, unique_by=lambda e: e[0]))
 def test_any_list_of_images_comes_back(facts: list[tuple[str, str, int, int]]) -> None:
     entries = [Entry(*fact, number) for number, fact in enumerate(facts)]
-    blocks: list[Packed] = []
+    blocks: list[PackedBlock] = []
     for start in range(0, len(entries), 3):
         own = tuple(entries[start : start + 3])
         blocks.append(packed(Block(own), [], [entry.name.encode() for entry in own]))
@@ -224,7 +234,7 @@ def test_names_that_are_alike_cost_little() -> None:
     assert len(data) < 2 * 300
 
 
-def blocks_of(count: int, entries: tuple[Entry, ...], **coding: Any) -> list[Packed]:
+def blocks_of(count: int, entries: tuple[Entry, ...], **coding: Any) -> list[PackedBlock]:
     """Blocks whose images have the same names, which only a reader counts."""
     sections = [b""] * len(entries)
     return [packed(Block(entries, **coding), [], sections, [bytes(8)] if coding else [])] * count
@@ -241,7 +251,7 @@ STACK = BlockCoding(1, 0, 1, b"", tuple(range(1, 4097)), b"abcd")
         (lambda: blocks_of(1025, (Entry("a", "RGB", 4, 4),), coding=STACK, runs=(Run(1, 0),)), "noise levels"),
     ],
 )
-def test_no_index_is_written_that_no_reader_takes(blocks: Callable[[], list[Packed]], word: str) -> None:
+def test_no_index_is_written_that_no_reader_takes(blocks: Callable[[], list[PackedBlock]], word: str) -> None:
     """Thirteen kilobytes could hold gigabytes of names, and a byte may claim a number of forty bytes."""
     with pytest.raises(FormatError, match=word):
         assembled(blocks())

@@ -14,7 +14,7 @@ from ddpmcodec.format.model_file import described
 from ddpmcodec.models.context import parse
 from ddpmcodec.training import context_run as context_data
 from ddpmcodec.training import state
-from ddpmcodec.training.context_run import Ahead, Source, export, gathered, held_out_batches, train
+from ddpmcodec.training.context_run import BatchPrefetcher, Source, export, gathered, held_out_batches, train
 from ddpmcodec.training.context_trainer import ContextSettings, ContextTrainer
 from ddpmcodec.training.data import crops_of
 from ddpmcodec.training.networks import SIZES, Size, networks_of
@@ -120,7 +120,7 @@ def test_held_out_images_of_one_size_are_one_batch(monkeypatch: pytest.MonkeyPat
 
 def test_threads_make_the_batches_of_their_source() -> None:
     source, other = (Source(crops_of([images(9, 16)], 16, 3), 3, 1 << 10) for _ in range(2))
-    ahead = Ahead(source, threads=3)
+    ahead = BatchPrefetcher(source, threads=3)
     for _ in range(7):  # more than an epoch
         assert np.array_equal(ahead(), other())
     assert ahead.number == other.number

@@ -12,7 +12,7 @@ from PIL import Image
 import ddpmcodec
 from ddpmcodec import models
 from ddpmcodec.codec.efforts import Coding
-from ddpmcodec.codec.suited import CLEARLY_LESS, suited, suited_together
+from ddpmcodec.codec.model_selection import CLEARLY_LESS, selected_model, selected_models
 
 Pixels = NDArray[np.uint8]
 
@@ -43,7 +43,7 @@ CASES += [(*case, {"effort": 1}) for case in SUITED[1:]]
 @pytest.mark.parametrize(("image", "name", "coding"), CASES)
 def test_it_is_the_model_that_takes_clearly_fewer_bytes(image: Pixels, name: str, coding: dict[str, int]) -> None:
     data = ddpmcodec.encode(image, **coding, webp=False)
-    assert ddpmcodec.info(data)["model"] == suited([image], Coding(**coding))[0].name == name
+    assert ddpmcodec.info(data)["model"] == selected_models([image], Coding(**coding))[0].name == name
     assert data == ddpmcodec.encode(image, **coding, webp=False, model=name)
     assert len(data) < len(ddpmcodec.encode(image, **coding, webp=False, model=other(name)))
     assert np.array_equal(ddpmcodec.decode(data, as_array=True), image)
@@ -70,9 +70,9 @@ def test_images_that_are_coded_together_have_models_of_their_own() -> None:
 
 def test_one_model_for_several_images_is_by_the_sum_of_their_bytes() -> None:
     assert (
-        suited_together([], Coding(1, 0)).name == suited_together([smooth(), smooth()], Coding(1, 0)).name == "cifar10"
+        selected_model([], Coding(1, 0)).name == selected_model([smooth(), smooth()], Coding(1, 0)).name == "cifar10"
     )
-    assert suited_together([smooth(8), reduced(64), reduced()], Coding(1, 0)).name == "photo"
+    assert selected_model([smooth(8), reduced(64), reduced()], Coding(1, 0)).name == "photo"
 
 
 def test_larger_images_are_photographs() -> None:
@@ -81,6 +81,6 @@ def test_larger_images_are_photographs() -> None:
 
 def test_without_the_model_of_photographs_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "names", lambda: (models.THUMBNAIL,))
-    assert [suited([reduced()], Coding(1, 0))[0].name, suited_together([reduced()], Coding(1, 0)).name] == [
+    assert [selected_models([reduced()], Coding(1, 0))[0].name, selected_model([reduced()], Coding(1, 0)).name] == [
         models.THUMBNAIL
     ] * 2

@@ -1,4 +1,4 @@
-"""The embedded model that suits thumbnails: a quick trial of both tells, where both may win.
+"""The choice of the embedded model for thumbnails, by a quick trial of both if both may win.
 
 The model for thumbnails was trained on one kind of pictures. Small versions of photographs take 1 to 3% fewer bytes by
 the model for photographs, unless its networks are much smaller, as they are at effort 2 with noise levels.
@@ -27,7 +27,7 @@ MUCH_SMALLER = 1 / 5  # of the operations a pixel: where photographs begin to be
 TRIED_IMAGES = 8  # of those that have one model together
 
 
-class _Bytes(NamedTuple):
+class _TrialSizes(NamedTuple):
     """What an image, or several together, take by the usual model for thumbnails, and by the model for photographs;
     0 and 0 where the latter cannot win."""
 
@@ -35,30 +35,30 @@ class _Bytes(NamedTuple):
     photo: int
 
 
-def suited(images: Sequence[Pixels], coding: Coding) -> list[ContextModel]:
+def selected_models(images: Sequence[Pixels], coding: Coding) -> list[ContextModel]:
     """For each image, uint8 [H, W, C] of at most THUMBNAIL_PIXELS, the model that is to code it."""
     return [_chosen(tried) for tried in _tried(images, coding)]
 
 
-def suited_together(images: Sequence[Pixels], coding: Coding) -> ContextModel:
+def selected_model(images: Sequence[Pixels], coding: Coding) -> ContextModel:
     """The model that is to code all of these images, by some of them."""
     tried = _tried(images[:: max(1, len(images) // TRIED_IMAGES)][:TRIED_IMAGES], coding)
-    return _chosen(_Bytes(sum(each.usual for each in tried), sum(each.photo for each in tried)))
+    return _chosen(_TrialSizes(sum(each.usual for each in tried), sum(each.photo for each in tried)))
 
 
-def _chosen(tried: _Bytes) -> ContextModel:
+def _chosen(tried: _TrialSizes) -> ContextModel:
     is_photo = tried.photo < CLEARLY_LESS * tried.usual
     return registry.find_context(PHOTO) if is_photo else registry.default(THUMBNAIL_PIXELS)
 
 
-def _tried(images: Sequence[Pixels], coding: Coding) -> list[_Bytes]:
+def _tried(images: Sequence[Pixels], coding: Coding) -> list[_TrialSizes]:
     """What each image takes."""
     if not images or PHOTO not in models.names():
-        return [_Bytes(0, 0)] * len(images)
+        return [_TrialSizes(0, 0)] * len(images)
     usual, photo = registry.default(THUMBNAIL_PIXELS), registry.find_context(PHOTO)
     if macs_per_pixel(photo, coding) < MUCH_SMALLER * macs_per_pixel(usual, coding):
-        return [_Bytes(0, 0)] * len(images)
-    return list(map(_Bytes, _words(images, usual), _words(images, photo)))
+        return [_TrialSizes(0, 0)] * len(images)
+    return list(map(_TrialSizes, _words(images, usual), _words(images, photo)))
 
 
 def _words(images: Sequence[Pixels], model: ContextModel) -> list[int]:
