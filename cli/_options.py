@@ -16,8 +16,7 @@ from click.core import ParameterSource
 
 from ddpmcodec._native import DEFAULT_MAX_PIXELS, LEVELS, MAX_EFFORT, MOST_THREADS
 from ddpmcodec.errors import DdpmError
-from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS
-from ddpmcodec.format.tiles import LEAST_SIDE, MOST_SIDE, SIDE_STEP
+from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, LEAST_SIDE, MOST_SIDE, SIDE_STEP
 
 UNITS = {"k": 1 << 10, "K": 1 << 10, "M": 1 << 20}  # of bytes
 

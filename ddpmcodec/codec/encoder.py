@@ -20,9 +20,19 @@ from ddpmcodec.codec.passes import BATCH_PIXELS, Progress, Report, Tile, batches
 from ddpmcodec.codec.reading import Picture, Reading, numbered, planes_of
 from ddpmcodec.errors import ChecksumError, FormatError
 from ddpmcodec.format.ddpm import assemble, covered_by_stream
-from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, JPEG, WEBP, Box, Header
+from ddpmcodec.format.header import (
+    DEFAULT_EFFORT,
+    DEFAULT_LEVELS,
+    JPEG,
+    LEAST_SIDE,
+    MOST_SIDE,
+    SIDE_STEP,
+    WEBP,
+    Box,
+    Header,
+)
 from ddpmcodec.format.sections import pack_alpha, pack_kept, pack_metadata
-from ddpmcodec.format.tiles import LEAST_SIDE, MOST_SIDE, SIDE_STEP, pack_chunk, pack_state, plan_index
+from ddpmcodec.format.tiles import pack_chunk, pack_state, plan_index
 from ddpmcodec.images import Planes
 from ddpmcodec.metadata import orientation_of
 from ddpmcodec.models import THUMBNAIL_PIXELS, jpeg, registry

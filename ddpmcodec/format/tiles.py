@@ -41,7 +41,6 @@ SINGLE_STREAM_PIXELS = 1 << 16  # images up to this size are one stream
 TILE_PIXELS = 1 << 19  # larger ones are cut into tiles of at most this size, which bounds memory
 REPEATS_TILE_PIXELS = MAX_TILE_PIXELS  # tiles of graphics, which learn what repeats in each tile anew
 ALIGNED, LEAST_ALIGNED = 16, 256  # sides of large tiles are multiples, so that small images have whole pixels of them
-LEAST_SIDE, MOST_SIDE, SIDE_STEP = 64, 1024, 16  # pixels, of square tiles that a caller asks for
 
 Step = Callable[[int], int]  # from the size of a part of a side to what it is a multiple of
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ddpmcodec.benchmarks._bound import Asked, bound_of
+from ddpmcodec.benchmarks._bound import DenoiserChoice, bound_of
 from ddpmcodec.paper.bound import evaluate
 from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.gaussian_model import GaussianModel
@@ -53,7 +53,7 @@ def test_it_is_that_of_the_benchmarks(
 ) -> None:
     model = request.getfixturevalue(source)
     ended = ddpm("bound", images, "--model", model, "--levels", T, "--json")
-    expected = bound_of([*np.load(images)], Asked(str(model), T), seed=0)
+    expected = bound_of([*np.load(images)], DenoiserChoice(str(model), T), seed=0)
     assert json.loads(ended.stdout) == {"model": find_denoiser(model).id.hex(), "levels": T, **expected.to_json()}
 
 

@@ -69,9 +69,7 @@ def test_images_that_are_coded_together_have_models_of_their_own() -> None:
 
 
 def test_one_model_for_several_images_is_by_the_sum_of_their_bytes() -> None:
-    assert (
-        selected_model([], Coding(1, 0)).name == selected_model([smooth(), smooth()], Coding(1, 0)).name == "cifar10"
-    )
+    assert selected_model([], Coding(1, 0)).name == selected_model([smooth(), smooth()], Coding(1, 0)).name == "cifar10"
     assert selected_model([smooth(8), reduced(64), reduced()], Coding(1, 0)).name == "photo"
 
 
