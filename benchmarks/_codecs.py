@@ -183,11 +183,11 @@ class JpegStore(NamedTuple):
         return None if not self.module or find_spec(self.module) else f"skipped: needs {self.package}"
 
 
-def our_store(effort: int, *, verify: bool = True) -> JpegStore:
+def our_store(effort: int, levels: int = 0, *, verify: bool = True) -> JpegStore:
     """Our codec. verify: also decode each file, and compare."""
     return JpegStore(
-        f"{OURS} e{effort}",
-        lambda data: codec.encode(BytesIO(data), effort=effort, verify=verify),
+        f"{OURS} e{effort}" + f" levels {levels}" * bool(levels),
+        lambda data: codec.encode(BytesIO(data), effort=effort, levels=levels, verify=verify),
         codec.decode_original,
         pixels=partial(codec.decode, as_array=True),  # type: ignore[arg-type]  # an overload
     )
@@ -211,7 +211,8 @@ def _from_jpeg_xl(data: bytes) -> bytes:
 
 LEPTON = "lepton_jpeg_python"
 JPEG_EFFORTS = (1, 2)
-OUR_JPEG_STORES = tuple(map(our_store, JPEG_EFFORTS))
+JPEG_LEVELS = (0, 2)  # of the higher effort
+OUR_JPEG_STORES = (our_store(1), *(our_store(2, levels) for levels in JPEG_LEVELS))
 JPEG_STORES = (
     JpegStore("JPEG XL", _as_jpeg_xl, _from_jpeg_xl, JPEG_XL, JPEG_XL_PACKAGE),
     JpegStore(

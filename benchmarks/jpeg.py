@@ -27,6 +27,7 @@ from ddpmcodec.parallel import thread_count, threads_of
 from ._codecs import (
     BASELINE_COST,
     JPEG_EFFORTS,
+    JPEG_LEVELS,
     JPEG_STORES,
     OUR_JPEG_STORES,
     JpegStore,
@@ -216,22 +217,27 @@ def _curves(files: JpegFiles) -> Task:
 
 
 def measure_prefixes(images: Sequence[Pixels], files: JpegFiles) -> Columns:
-    """Return {progressive, ours} for each image: curves of prefixes of a progressive JPEG file, and of our file of it.
+    """Return {progressive, levels 0, levels 2} for each image: curves of prefixes of a progressive JPEG file, and of
+    our files of it.
 
     Raises:
         ChecksumError: if the progressive file has other pixels than the sequential one.
     """
-    columns: Columns = {"progressive": [], "ours": []}
+    columns: Columns = {"progressive": [], **{_of(levels): [] for levels in JPEG_LEVELS}}
     for image in images:
         jpeg = files.write(image, progressive=True)
         pixels = _decoded(jpeg)
         if not np.array_equal(pixels, _decoded(files.write(image))):
             raise ChecksumError("a progressive JPEG file has other pixels than the sequential one: a defect of Pillow")
-        data = codec.encode(BytesIO(jpeg), verify=False)
         columns["progressive"].append(_curve(jpeg, pixels, 0, lambda data: _decoded(data + END)))
-        least = codec.info(data)["header_bytes"]
-        columns["ours"].append(_curve(data, pixels, least, _shown))
+        for levels in JPEG_LEVELS:
+            data = codec.encode(BytesIO(jpeg), levels=levels, verify=False)
+            columns[_of(levels)].append(_curve(data, pixels, codec.info(data)["header_bytes"], _shown))
     return columns
+
+
+def _of(levels: int) -> str:
+    return f"levels {levels}"
 
 
 def _shown(prefix: bytes) -> Pixels:
@@ -290,7 +296,7 @@ def tables(document: Document) -> list[Table]:
     rows = {
         "sizes": [*map(_line, results["files"])],
         "times": [*_times(results.get("times", []))],
-        "prefixes": [*map(_prefix_line, results.get("prefixes", []))],
+        "prefixes": [_prefix_line(row, levels) for row in results.get("prefixes", []) for levels in JPEG_LEVELS],
     }
     captions = {
         "sizes": caption,
@@ -331,11 +337,11 @@ def _multiple(seconds: float, unit: float | None) -> str:
     return f"{seconds:.2f} s" if unit is None else f"{seconds / unit:.1f}"
 
 
-def _prefix_line(row: Mapping[str, Any]) -> Row:
-    pairs = zip(row["ours"], row["progressive"], strict=True)
+def _prefix_line(row: Mapping[str, Any], levels: int) -> Row:
+    pairs = zip(row[_of(levels)], row["progressive"], strict=True)
     logarithms = [relative_bytes(ours, scans) for ours, scans in pairs if ours and scans]
     parts = {f"{low} to {high} dB": _percent(logarithms, low, high) for low, high in RANGES}
-    return {"": row["jpeg"], "all": _percent(logarithms, LEVELS[0], np.inf), **parts}
+    return {"": row["jpeg"], "levels": levels, "all": _percent(logarithms, LEVELS[0], np.inf), **parts}
 
 
 def _percent(logarithms: Sequence[Sequence[float | None]], low: float, high: float) -> str | None:

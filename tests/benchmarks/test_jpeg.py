@@ -51,16 +51,18 @@ def test_files_of_each_kind_have_a_line(array: Path, pictures: np.ndarray, tmp_p
     ]
     row = rows["quality 90, 4:2:0, standard tables"]
     assert row["bytes"] == [len(written(image)) for image in pictures]
-    assert [each["codec"] for each in row["codecs"]] == ["ddpmcodec e1", "ddpmcodec e2", "JPEG XL", "Lepton"]
+    ours = ["ddpmcodec e1", "ddpmcodec e2", "ddpmcodec e2 levels 2"]
+    assert [each["codec"] for each in row["codecs"]] == [*ours, "JPEG XL", "Lepton"]
     assert row["codecs"][1]["bytes"] == [len(codec.encode(BytesIO(written(image)))) for image in pictures]
     table, times, prefixes = jpeg.tables(found)
     assert table.rows[2]["JPEG"] == sum(row["bytes"])
     assert [(line[""], line["encode"]) for line in times.rows if line[""] == "JPEG XL"] == [("JPEG XL", "1.0")]
-    assert {line[""] for line in times.rows} == {each["codec"] for each in row["codecs"]}
-    assert [line[""] for line in prefixes.rows] == [name for name in rows if "optimised" in name]
+    assert {line[""] for line in times.rows} == {*ours[:2], "JPEG XL", "Lepton"}
+    names = [name for name in rows if "optimised" in name]
+    assert [(line[""], line["levels"]) for line in prefixes.rows] == [(name, n) for name in names for n in (0, 2)]
     assert "%)" in table.rows[2]["Lepton"]
     measure = next(each for each in jpeg.measures(found) if each.name.startswith("Lepton, quality 90, 4:2:0, standard"))
-    assert measure.values[found["dataset"]["ids"][0]] == row["codecs"][3]["bytes"][0] / row["bytes"][0]
+    assert measure.values[found["dataset"]["ids"][0]] == row["codecs"][4]["bytes"][0] / row["bytes"][0]
 
 
 def test_a_codec_that_is_not_installed_is_named(
@@ -86,11 +88,12 @@ def test_prefixes_are_compared_with_scans_of_the_same_coefficients(photo: np.nda
         sizes, decibels = zip(*curve, strict=True)
         assert sizes == tuple(sorted(sizes))
         assert decibels[-1] > decibels[0] + 10
-    (ours,), (scans,) = curves["ours"], curves["progressive"]
+    (ours,), (scans,) = curves["levels 0"], curves["progressive"]
     assert ours[-1][0] < scans[-1][0]
-    line = jpeg._prefix_line({"jpeg": "x", **curves})
-    assert line["all"].endswith("%")
-    assert line["20 to 25 dB"].endswith("%")
+    for levels in (0, 2):
+        line = jpeg._prefix_line({"jpeg": "x", **curves}, levels)
+        assert line["all"].endswith("%")
+        assert line["20 to 25 dB"].endswith("%")
 
 
 def test_bytes_are_compared_at_equal_psnr_where_both_curves_are() -> None:
