@@ -122,11 +122,11 @@ def run(
     tasks = {files: [_task(files, store) for store in (None, *stores)] for files in plan.files}
     units = [unit for group in tasks.values() for task in group for unit in task.units(dataset.images)]
     values = work.results(units, quiet=quiet, side_by_side=True)
-    times = _timings(plan.repeats, stores)
-    values |= work.results([unit for task in times.values() for unit in task.units(dataset.images)], quiet=quiet)
     curves = {files.name: _curves(files) for files in plan.prefixes}
     units = [unit for task in curves.values() for unit in task.units(dataset.images)]
     values |= work.results(units, quiet=quiet, side_by_side=True)
+    times = _timings(plan.repeats, stores)  # last, because these need an idle machine
+    values |= work.results([unit for task in times.values() for unit in task.units(dataset.images)], quiet=quiet)
     results = {
         "files": [_sizes(files, group, stores, skipped, values) for files, group in tasks.items()],
         "times": [
