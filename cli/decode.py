@@ -233,6 +233,8 @@ class Decoder:
         content = self._content(decoded, image, file_format)
         facts = {"width": image.width, "height": image.height, "mode": image.mode, **facts}
         result = Result(content, len(data), facts)
+        if decoded.planes.samples is not None and not self.part.upright:
+            return result
         if file_format != "PNG" and not is_kept(image, content):
             remedy = ".png does" + ("; --original restores the JPEG itself" if _is_jpeg(data) else "")
             result.warnings.append(f"{task.output}: {file_format} does not keep every pixel as it was: {remedy}")
@@ -242,7 +244,10 @@ class Decoder:
 
     def _content(self, decoded: Decoded, image: Image.Image, file_format: str) -> bytes:
         """The file to write of an image."""
-        from ddpmcodec.images import save_image
+        from ddpmcodec.images import save_image, save_planes
+
+        if decoded.planes.samples is not None and not (self.is_preview or self.part.upright):
+            return save_planes(decoded.planes, file_format)
 
         return save_image(image, file_format)
 

@@ -75,7 +75,7 @@ def encode(
     Of a JPEG file the coefficients are coded, some 30% smaller, and `decode --original` gives it back byte for byte.
     With --pixels or --strip its pixels are coded, which takes several times its bytes.
 
-    Animations, files of several pages, CMYK, more than 8 bits a sample, and files that are damaged or of a format that
+    Animations, files of several pages, CMYK, more than 16 bits a sample, and files that are damaged or of a format that
     is not read are kept whole, with a small preview: decode gives them back byte for byte. With --strict or --strip
     they are refused.
 

@@ -100,9 +100,11 @@ def _text(facts: dict[str, Any]) -> str:
     lines["layout"] = f"format {facts['format_version']}, {counted(facts['tiles'], 'tile')}{segments}"
     if facts["segment_bytes"]:
         lines["segments"] = ", ".join(map(str, facts["segment_bytes"])) + " bytes"
-    last = [name for name in ("recipe", "kept") if facts[f"{name}_bytes"]]
+    if facts["bits"] > 8:
+        lines["samples"] = f"{facts['bits']} bits" + _coded_bits(facts)
+    last = [name for name in ("recipe", "kept", "low_bits") if facts[f"{name}_bytes"]]
     parts = ["header", "alpha", "pixel", *(last or ["metadata"])]
-    lines["sections"] = ", ".join(f"{part} {facts[f'{part}_bytes']}" for part in parts)
+    lines["sections"] = ", ".join(f"{part.replace('_', ' ')} {facts[f'{part}_bytes']}" for part in parts)
     kept = facts["metadata"]
     absent = "cut off" if facts["metadata_bytes"] else "none"
     sizes = ", ".join(f"{key} {size} bytes" for key, size in (kept or {}).items())
@@ -110,3 +112,9 @@ def _text(facts: dict[str, Any]) -> str:
         absent = f"in the {facts['format'] or 'JPEG'}"
     lines["metadata"] = "damaged: get the file again" if kept is None else sizes or absent
     return "\n".join([printable(f"{facts['file']}:"), *(f"  {key:9} {value}" for key, value in lines.items())])
+
+
+def _coded_bits(facts: dict[str, Any]) -> str:
+    """Return how many bits of a sample are coded, unless all are."""
+    how = {"none": "", "shifted": ", which zeros follow", "repeated": ", which are repeated"}[facts["scaling"]]
+    return "" if facts["bits"] == facts["coded_bits"] else f", coded as {facts['coded_bits']}{how}"

@@ -40,6 +40,9 @@ METADATA_TAG: int
 FRAME_TAG: int
 RECIPE_TAG: int
 KEPT_TAG: int
+LOW_BITS_TAG: int
+SCALINGS: tuple[str, ...]  # how samples are made of coded values, by number
+SCALING_SHIFT: int  # in the sixth byte, of an extended header of pixels
 MAX_PIXELS: int  # of an image
 MAX_CHUNKS: int
 MAX_TILE_PIXELS: int  # of one tile: bounds the memory of a decoder
@@ -153,6 +156,11 @@ def rebuild_jpeg(image: Coefficients, recipe: bytes) -> bytes:
 def write_preview_jpeg(image: Coefficients) -> bytes:
     """Return a baseline file of these coefficients."""
 
+# --- low bits
+
+def encode_low_bits(high: NDArray[np.uint8], low: NDArray[np.uint8], low_bits: int) -> bytes:
+    """The stream of the low bits of samples [H, W, C], whose high bits are coded before."""
+
 # --- the decoder
 
 REDUCTIONS: tuple[int, ...]  # 1, and the scales of reduced images
@@ -166,6 +174,10 @@ class FileHeader:
     is_jpeg: bool  # whether it was made from a JPEG file
     has_alpha: bool
     channels: int  # of colour
+    bits: int  # of a coded value
+    source_bits: int  # of a sample of the image
+    scaling: str  # one of SCALINGS
+    low_bits_length: int
     width: int
     height: int
     effort: int
@@ -237,6 +249,7 @@ class Verdict:
     is_damaged: bool
     is_lossy: bool
     alpha_damaged: bool
+    low_bits_damaged: bool
     metadata_damaged: bool
     kept_damaged: bool
     colours_exact: bool
@@ -269,7 +282,11 @@ class Decoder:
     def set_pixels(self, colour: NDArray[np.uint8], alpha: NDArray[np.uint8] | None = None) -> None: ...
     def set_tile(self, pixels: NDArray[np.uint8] | None) -> None: ...
     def advance(self, seconds: float, threads: int) -> Event: ...
-    def picture(self, threads: int) -> tuple[str, NDArray[np.uint8], NDArray[np.uint8] | None]: ...
+    def picture(
+        self, threads: int
+    ) -> tuple[str, NDArray[np.uint8], NDArray[np.uint8] | None, NDArray[np.uint16] | None]:
+        """Mode, colours, alpha, and samples [H, W, colours and alpha] if they have more than 8 bits."""
+
     def set_jpeg_networks(self, model: CoefficientModel, effort: int) -> None: ...
     def file_inside(self) -> bytes:
         """The file of another format whose pixels are needed; of JPEG coefficients one of what is known, and the very

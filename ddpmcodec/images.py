@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
@@ -18,9 +18,12 @@ from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 from ddpmcodec import png
 from ddpmcodec._native import ALPHA_MODES, MAX_METADATA, MAX_PIXELS
 from ddpmcodec.arguments import check_pixels
+from ddpmcodec.deep import FORMATS as DEEP_FORMATS
+from ddpmcodec.deep import MOST_BITS, Samples, read_image, read_pnm, samples_of
+from ddpmcodec.deep import file_of as deep_file_of
 from ddpmcodec.errors import ImageError, LimitError, OutputError, unreadable
 from ddpmcodec.format.sections import NO_METADATA, KeptFile, Metadata
-from ddpmcodec.left_out import bmp_profile, end_of_gif, left_out, with_indexed_start
+from ddpmcodec.left_out import TOO_DEEP, bmp_profile, end_of_gif, left_out, with_indexed_start
 from ddpmcodec.metadata import metadata_of, missing, save_options, silently
 from ddpmcodec.parallel import interruptible
 
@@ -48,7 +51,7 @@ ARRAY_MODES: dict[tuple[int, ...], str] = {(): "L", (1,): "L", (2,): "LA", (3,):
 class Planes:
     """An image as it is coded. Mode "1" is coded as grey levels 0 and 255. original: the JPEG file that is stored in
     place of the pixels, which are what a decoder makes of it. kept: the file that is kept whole, of which the pixels
-    are a preview."""
+    are a preview. samples: if they have more than 8 bits; colour and alpha are the high bits of their coded values."""
 
     mode: str
     colour: NDArray[np.uint8]  # (H, W, C), C 1 or 3
@@ -56,6 +59,7 @@ class Planes:
     metadata: Metadata = NO_METADATA
     original: bytes = b""
     kept: KeptFile | None = None
+    samples: Samples | None = None
 
     def equals(self, other: Planes) -> bool:
         """Return whether the other planes are the same in all respects."""
@@ -65,7 +69,13 @@ class Planes:
             other.original,
             other.kept,
         )
-        if not same or (self.alpha is None) != (other.alpha is None):
+        if (
+            not same
+            or (self.alpha is None) != (other.alpha is None)
+            or (self.samples is None) != (other.samples is None)
+        ):
+            return False
+        if self.samples is not None and other.samples is not None and not self.samples.equals(other.samples):
             return False
         if self.alpha is not None and other.alpha is not None and not np.array_equal(self.alpha, other.alpha):
             return False
@@ -226,6 +236,8 @@ def to_planes(image: Image.Image | NDArray[np.uint8], *, strip: bool = False) ->
     """
     if isinstance(image, np.ndarray):
         return _array_planes(image)
+    if _is_deep_grey(image):
+        return _deep(np.asarray(image).astype(np.uint16)[..., None], MOST_BITS, metadata_of(image, strip=strip))
     with _reading():
         _refuse_what_cannot_be_coded(image)
         _load(image)  # some metadata is known afterwards only
@@ -234,6 +246,11 @@ def to_planes(image: Image.Image | NDArray[np.uint8], *, strip: bool = False) ->
     if direct.mode == "1":
         return Planes("1", np.where(np.asarray(direct), np.uint8(255), np.uint8(0))[..., None], None, metadata)
     return _split_alpha(direct.mode, np.atleast_3d(np.asarray(direct)), metadata)
+
+
+def _is_deep_grey(image: Image.Image) -> bool:
+    is_grey = image.mode.startswith("I;16") and "transparency" not in image.info
+    return is_grey and getattr(image, "n_frames", 1) == 1 and left_out(image) == TOO_DEEP
 
 
 def shown_planes(image: Image.Image) -> Planes:
@@ -268,12 +285,65 @@ def to_image(planes: Planes) -> Image.Image:
     return image
 
 
-def to_array(planes: Planes) -> NDArray[np.uint8]:
-    """The samples (H, W) or (H, W, C) in an array that can be written to; grey levels where the mode is "1"."""
+def to_array(planes: Planes) -> NDArray[Any]:
+    """The samples (H, W) or (H, W, C) in an array that can be written to, uint8, or uint16 if they have more than 8
+    bits; grey levels where the mode is "1"."""
+    if planes.samples is not None:
+        values = planes.samples.values
+        return np.require(values[..., 0] if values.shape[2] == 1 else values, np.uint16, ["C", "W"])
     if planes.alpha is not None:
         return np.dstack([planes.colour, planes.alpha])
     samples = planes.colour[..., 0] if planes.colour.shape[2] == 1 else planes.colour
     return np.require(samples, np.uint8, ["C", "W"])
+
+
+def to_exact_image(planes: Planes) -> Image.Image:
+    """`to_image`; of samples of more than 8 bits an image of mode I;16. Raises OutputError if Pillow has no mode for
+    them."""
+    if planes.samples is None:
+        return to_image(planes)
+    if planes.samples.values.shape[2] > 1:
+        raise OutputError(
+            f"Pillow has no image of {planes.samples.source_bits} bits a sample and mode {planes.mode}: give"
+            " as_array=True, or decode to a PNG or TIFF file"
+        )
+    image = Image.fromarray(planes.samples.values[..., 0])
+    image.info.update(planes.metadata._replace(png=b"").present())
+    return image
+
+
+def save_planes(planes: Planes, file_format: str) -> bytes:
+    """Return a file of samples of more than 8 bits. Raises OutputError for other formats than PNG, TIFF and PNM."""
+    assert planes.samples is not None
+    if file_format not in DEEP_FORMATS:
+        raise OutputError(f"{file_format} is not written of {planes.samples.source_bits} bits a sample: use .png")
+    return deep_file_of(planes.samples, file_format, planes.metadata.icc_profile, planes.metadata.exif)
+
+
+def deep_planes(data: bytes, max_pixels: int | None, *, strip: bool) -> tuple[str, Planes] | None:
+    """Return the format and the planes of an image file whose samples have 9 to 16 bits, of which nothing else is left
+    out; None if not all of them can be read. Raises ImageError if the file is damaged."""
+    if found := read_pnm(data):
+        return "PPM", _deep(*found, Metadata())
+    with _reading():
+        image = _opened(BytesIO(data), max_pixels=max_pixels)
+        if image.format not in DEEP_FORMATS or left_out(image) != TOO_DEEP or getattr(image, "n_frames", 1) > 1:
+            return None
+        check_pixels("the image", *image.size, max_pixels)
+        values = interruptible(read_image, lambda: _opened(BytesIO(data), max_pixels=max_pixels))
+        if values is None:
+            return None
+        _load(image)
+        if image.format == "PNG":
+            png.check(data)
+            png.check_pixels(data)
+        return str(image.format), _deep(values, MOST_BITS, metadata_of(image, strip=strip))
+
+
+def _deep(values: NDArray[np.uint16], source_bits: int, metadata: Metadata) -> Planes:
+    samples = samples_of(values, source_bits)
+    planes = _split_alpha(ARRAY_MODES[(values.shape[2],)], samples.high(), metadata)
+    return replace(planes, samples=samples)
 
 
 def opened_extensions() -> set[str]:
@@ -339,11 +409,14 @@ def lost_metadata(image: Image.Image, content: bytes) -> list[str]:
     return []
 
 
-def _array_planes(array: NDArray[np.uint8]) -> Planes:
+def _array_planes(array: NDArray[Any]) -> Planes:
+    if array.dtype.newbyteorder("=") == np.uint16 and array.ndim in (2, 3) and array.shape[2:] in ARRAY_MODES:
+        _refuse_size(array.shape[1], array.shape[0])
+        return _deep(np.array(np.atleast_3d(array), np.uint16, order="C"), MOST_BITS, Metadata())
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ARRAY_MODES:
         raise ImageError(
             f"an array of {array.dtype} and shape {array.shape} is not an image:"
-            " uint8 of shape (H, W) or (H, W, C) is, with 1 to 4 channels"
+            " uint8 or uint16 of shape (H, W) or (H, W, C) is, with 1 to 4 channels"
         )
     _refuse_size(array.shape[1], array.shape[0])
     pixels = np.atleast_3d(array).copy()  # what is coded and compared stays, whatever the caller does with the array

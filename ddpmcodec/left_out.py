@@ -39,10 +39,12 @@ TOO_DEEP = "more than 8 bits per sample are not supported: convert it to 8 bits 
 def left_out(image: Image.Image) -> str | None:
     """What would be lost, or wrong, if the image that Pillow makes of a file were coded; None where nothing would. Once
     pixels are loaded, less of that can be seen."""
-    if image.mode.startswith(("I", "F")) or _has_deep_tiles(image):
+    if image.mode in ("I", "F"):
         return TOO_DEEP
     check = _CHECKS.get(getattr(image, "format", None) or "")
-    return check(image) if check else None
+    if check and (problem := check(image)):
+        return problem
+    return TOO_DEEP if image.mode.startswith("I") or _has_deep_tiles(image) else None
 
 
 def _has_deep_tiles(image: Image.Image) -> bool:
@@ -65,8 +67,6 @@ def _of_tiff(image: Any) -> str | None:
         return "a picture and smaller ones of it, in directories of which one would be kept: convert it first"
     bits, samples = tags.get(BITS_PER_SAMPLE, (1,)), tags.get(SAMPLES_PER_PIXEL, 1)
     extra = tags.get(EXTRA_SAMPLES, ())
-    if max(bits) > 8:
-        return TOO_DEEP
     if set(tags.get(SAMPLE_FORMAT, ())) - {UNSIGNED}:
         return "samples that are no unsigned integers are not supported: convert it first"
     if samples > len(image.getbands()):
@@ -86,7 +86,7 @@ def _of_tiff(image: Any) -> str | None:
         return "strips or tiles end before the JPEG in them does: get the file again"
     if PREMULTIPLIED in extra:
         return "colours that are multiplied by alpha are not supported: convert it to straight alpha first"
-    return None
+    return TOO_DEEP if max(bits) > 8 else None
 
 
 def _are_rgb_planes(tags: Any) -> bool:
@@ -353,12 +353,13 @@ def _end_of_bmp_pixels(file: bytes, start: int, offset: int) -> int:
 
 
 def _end_of_pnm(file: bytes) -> int:
-    """Of samples of one byte or less. A line may end after the last one."""
+    """Of samples of two bytes or less. A line may end after the last one."""
     head = PNM_HEAD.match(file)
     if head is None:
         return len(file)
     width, height = int(head[2]), int(head[3])
-    end = head.end() + ((width + 7) // 8 if head[1] else width * (3 if file[1:2] == b"6" else 1)) * height
+    sample = 1 if head[1] or int(head[4]) < 256 else 2  # bytes
+    end = head.end() + ((width + 7) // 8 if head[1] else sample * width * (3 if file[1:2] == b"6" else 1)) * height
     return len(file) if not file[end:].strip(WHITESPACE) else end
 
 

@@ -21,13 +21,15 @@ from ddpmcodec.codec.efforts import check_coding
 from ddpmcodec.errors import FormatError, ImageError
 from ddpmcodec.format.header import DEFAULT_EFFORT
 
-Images = NDArray[np.uint8]
+Images = NDArray[Any]
 CHUNK_LEVELS = 0
 COLOURS = (3, 4)  # samples of a pixel that are colours, in the last dimension of a chunk
 
 
 class Ddpm(Codec):  # type: ignore[misc]  # numcodecs has no types
     """Chunks of images without loss: uint8 [..., H, W], [..., H, W, 1], [..., H, W, 3] (RGB) or [..., H, W, 4] (RGBA).
+
+    A chunk of one image may be uint16.
 
     A chunk of one image becomes a .ddpm file, a chunk of several an archive, where thumbnails share a stream. So chunks
     should hold whole images, and many of them where they are small. Without Zarr, give arrays in C order: others come
@@ -104,10 +106,11 @@ def _images(chunk: NDArray[Any]) -> Images:
     """The images of a chunk, [N, H, W] or [N, H, W, C], in the order in which it lies in memory. Raises ImageError."""
     if chunk.flags.f_contiguous and not chunk.flags.c_contiguous:
         chunk = chunk.T
-    if chunk.dtype != np.uint8 or chunk.ndim < 2 or not chunk.size:
+    is_deep = chunk.dtype == np.uint16 and chunk.ndim > 1 and shape_of_images(chunk.shape)[0] == 1
+    if not (chunk.dtype == np.uint8 or is_deep) or chunk.ndim < 2 or not chunk.size:
         raise ImageError(
             f"a chunk of {chunk.dtype} and shape {chunk.shape} holds no images: uint8 of shape (..., H, W),"
-            " (..., H, W, 3) or (..., H, W, 4) does"
+            " (..., H, W, 3) or (..., H, W, 4) does, or uint16 of one image"
         )
     return np.ascontiguousarray(chunk).reshape(shape_of_images(chunk.shape))
 

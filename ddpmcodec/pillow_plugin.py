@@ -34,7 +34,7 @@ from PIL import Image, ImageFile
 
 from ddpmcodec._native import MAGIC, MARK_BYTES, METADATA_TAG, Container, FileHeader, parse_header, parse_metadata
 from ddpmcodec.content import FileView
-from ddpmcodec.errors import DdpmError, FormatError, TruncatedError, bytes_follow
+from ddpmcodec.errors import DdpmError, FormatError, ImageError, TruncatedError, bytes_follow
 from ddpmcodec.format.ddpm import is_marked
 from ddpmcodec.format.sections import Metadata
 from ddpmcodec.images import OWN_FORMAT, Planes, to_planes
@@ -201,6 +201,8 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
 def _planes(image: Image.Image, options: dict[str, Any]) -> Planes:
     """What is coded of an image: with the metadata that are given in place of its own, or of what `strip` leaves."""
     planes = to_planes(image, strip=options.get("strip", False))
+    if planes.samples is not None:
+        raise ImageError(f"colour mode {image.mode} is not supported: convert it to L, or use ddpmcodec.encode")
     given = {key: options.get(key, value) or b"" for key, value in planes.metadata._asdict().items()}
     if isinstance(given["exif"], Image.Exif):
         given["exif"] = given["exif"].tobytes()

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from io import BytesIO
 from itertools import dropwhile
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -254,21 +254,23 @@ def _parsed(recipe: bytes) -> _Recipe:
     return _Recipe(layout, items)
 
 
-def restored(recipe: bytes, colour: NDArray[np.uint8], alpha: NDArray[np.uint8] | None) -> bytes:
+def restored(
+    recipe: bytes, colour: NDArray[np.uint8], alpha: NDArray[np.uint8] | None, samples: NDArray[np.uint16] | None = None
+) -> bytes:
     """Return a PNG file of these pixels, with the chunks and the layout of a recipe.
 
     Parameters:
         colour: (H, W, C).
         alpha: (H, W).
+        samples: (H, W, C), with alpha, of an image of 16 bits a sample.
 
     Raises:
         CorruptError: the recipe is not one, or its palette lacks a colour of the pixels.
     """
     parsed = _parsed(recipe)
     layout, (height, width, _) = parsed.layout, colour.shape
-    data = _compressed(_samples(parsed, colour, alpha), layout)
-    head = struct.pack(">IIBBBBB", width, height, layout.depth, layout.colour_type, 0, 0, layout.is_interlaced)
-    file, end = [START, _packed_chunk(b"IHDR", head)], b""
+    data = _compressed(_samples(parsed, colour, alpha, samples), layout)
+    file, end = [START, _head(width, height, layout)], b""
     for kind, content in parsed.items:
         if kind == b"IEND":
             content, end = b"", content
@@ -276,15 +278,41 @@ def restored(recipe: bytes, colour: NDArray[np.uint8], alpha: NDArray[np.uint8] 
     return b"".join([*file, end])
 
 
+def _head(width: int, height: int, layout: Layout) -> bytes:
+    fields = struct.pack(">IIBBBBB", width, height, layout.depth, layout.colour_type, 0, 0, layout.is_interlaced)
+    return _packed_chunk(b"IHDR", fields)
+
+
+def file_of(samples: NDArray[np.uint16], colour_type: int, icc_profile: bytes, exif: bytes) -> bytes:
+    """Return a PNG file of samples of 16 bits, (H, W, C)."""
+    height, width, _ = samples.shape
+    layout = Layout(colour_type, 16, False)
+    file = [START, _head(width, height, layout)]
+    if icc_profile:
+        file.append(_packed_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc_profile)))
+    if exif:
+        file.append(_packed_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0")))
+    file.append(_packed_chunk(b"IDAT", _compressed(samples, layout)))
+    return b"".join([*file, _packed_chunk(b"IEND", b"")])
+
+
 def _packed_chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(content, zlib.crc32(kind)))
 
 
-def _samples(recipe: _Recipe, colour: NDArray[np.uint8], alpha: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+def _samples(
+    recipe: _Recipe, colour: NDArray[np.uint8], alpha: NDArray[np.uint8] | None, samples: NDArray[np.uint16] | None
+) -> NDArray[Any]:
     """Return what a PNG of this layout stores of the pixels, (H, W, C). Raises CorruptError."""
     layout = recipe.layout
     is_colourful = layout.colour_type in (RGB, RGBA)
-    if layout.depth == 16 or (layout.colour_type != PALETTE and is_colourful != (colour.shape[2] == 3)):
+    if samples is not None and layout.depth == 16 and SAMPLES[layout.colour_type] == samples.shape[2]:
+        return samples
+    if (
+        layout.depth == 16
+        or samples is not None
+        or (layout.colour_type != PALETTE and is_colourful != (colour.shape[2] == 3))
+    ):
         raise CorruptError("the chunks of the PNG are those of other pixels: the data is damaged")
     if layout.colour_type == PALETTE:
         return _indices(recipe, colour, alpha)
@@ -313,7 +341,7 @@ def _indices(recipe: _Recipe, colour: NDArray[np.uint8], alpha: NDArray[np.uint8
     return indices[..., None]
 
 
-def _compressed(samples: NDArray[np.uint8], layout: Layout) -> bytes:
+def _compressed(samples: NDArray[Any], layout: Layout) -> bytes:
     """Return the zlib stream of image data, as Pillow filters and compresses it."""
     if not layout.is_interlaced:
         return _image_data_of(samples, layout)
@@ -322,10 +350,27 @@ def _compressed(samples: NDArray[np.uint8], layout: Layout) -> bytes:
     return zlib.compress(b"".join(rows))
 
 
-def _image_data_of(samples: NDArray[np.uint8], layout: Layout) -> bytes:
+def _image_data_of(samples: NDArray[Any], layout: Layout) -> bytes:
+    if layout.depth == 16:
+        return zlib.compress(_filtered(samples))
     stream, plane = BytesIO(), samples[..., 0] if samples.shape[2] == 1 else samples
     image = Image.fromarray(np.ascontiguousarray(plane))
     if layout.depth < 8 or layout.colour_type == PALETTE:  # Pillow packs palettes to as few bits as their entries need
         image.putpalette(bytes(3 << layout.depth))
     image.save(stream, "PNG")
     return b"".join(bytes(chunk.content) for chunk in chunks(stream.getvalue()) if chunk.kind == b"IDAT")
+
+
+def _filtered(samples: NDArray[np.uint16]) -> bytes:
+    """Return rows of 16 bits a sample, each by the filter whose bytes are smallest."""
+    height, channels = samples.shape[0], samples.shape[2]
+    rows = np.ascontiguousarray(samples.astype(">u2")).view(np.uint8).reshape(height, -1).astype(np.int16)
+    unit, left, up, corner = 2 * channels, np.zeros_like(rows), np.zeros_like(rows), np.zeros_like(rows)
+    left[:, unit:], up[1:], corner[1:, unit:] = rows[:, :-unit], rows[:-1], rows[:-1, :-unit]
+    near_left, near_up, near_corner = abs(up - corner), abs(left - corner), abs(left + up - 2 * corner)
+    paeth = np.where(near_up <= near_corner, up, corner)
+    paeth = np.where((near_left <= near_up) & (near_left <= near_corner), left, paeth)
+    filtered = np.stack([rows - guess for guess in (0 * rows, left, up, (left + up) >> 1, paeth)]).astype(np.uint8)
+    best = abs(filtered.view(np.int8).astype(np.int16)).sum(-1, dtype=np.int64).argmin(0)
+    chosen = filtered[best, np.arange(height)]
+    return np.column_stack([best.astype(np.uint8), chosen]).tobytes()

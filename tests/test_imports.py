@@ -65,6 +65,7 @@ SINGLE = {
     "arguments",
     "comparison",
     "content",
+    "deep",
     "errors",
     "files",
     "folders",

@@ -84,7 +84,7 @@ def test_a_chunk_is_a_file_or_an_archive(photos: Chunk, no_webp: None) -> None:
     assert len(together) < photos.nbytes
 
 
-@pytest.mark.parametrize("chunk", [np.zeros((8, 8), np.uint16), np.zeros(64, np.uint8), np.zeros((0, 8, 8), np.uint8)])
+@pytest.mark.parametrize("chunk", [np.zeros((8, 8), np.uint32), np.zeros(64, np.uint8), np.zeros((0, 8, 8), np.uint8)])
 def test_other_chunks_are_refused(chunk: npt.NDArray[Any]) -> None:
     with pytest.raises(ImageError, match="uint8"):
         Ddpm().encode(chunk)

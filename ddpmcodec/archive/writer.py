@@ -89,7 +89,7 @@ class Writer:
             model=given.files, effort=stacked.effort, levels=levels, coder=coder, latent=latent, webp=webp,
             tile=tile_side(tile), verify=verify,
         )  # fmt: skip
-        self._reading = Reading(strip, any_format, pixels, strict=strict)
+        self._reading = Reading(strip, any_format, pixels, strict=strict, deep=False)
         self._names: set[str] = set()
         self._letters = 0  # of all names
         self._is_whole = True
@@ -228,9 +228,12 @@ class Writer:
 
     def _planes(self, name: str, image: Picture) -> Planes:
         try:
-            return planes_of(image, self._reading)
+            planes = planes_of(image, self._reading)
         except (DdpmError, TypeError) as error:
             raise type(error)(f"{name}: {error}") from error
+        if planes.samples is not None:
+            raise ImageError(f"{name}: an archive takes arrays of uint8, not uint16: encode it to a file of its own")
+        return planes
 
     def _refuse(self, names: Collection[str]) -> None:
         """Raises ImageError where images of these names have no place."""

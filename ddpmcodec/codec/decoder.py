@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
-import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -29,7 +28,7 @@ from ddpmcodec.codec.passes import Progress, Report
 from ddpmcodec.content import Content, File, Part, bytes_of, content_of
 from ddpmcodec.errors import DdpmError, ImageError
 from ddpmcodec.format.sections import NO_METADATA
-from ddpmcodec.images import to_array, to_image, to_planes
+from ddpmcodec.images import to_array, to_exact_image, to_image, to_planes
 from ddpmcodec.metadata import upright
 from ddpmcodec.models.registry import ModelSource, find
 
@@ -49,7 +48,7 @@ def decode(
     data: File, *, partial: bool = ..., max_bytes: int | None = ..., step: int | None = ...,
     box: Edges | None = ..., reduce: int = ..., model: ModelSource = ..., max_pixels: int | None = ...,
     progress: Progress | None = ..., as_array: Literal[True],
-) -> NDArray[np.uint8]: ...  # fmt: skip
+) -> NDArray[Any]: ...  # fmt: skip
 
 
 @overload
@@ -57,7 +56,7 @@ def decode(
     data: File, *, partial: bool = ..., max_bytes: int | None = ..., step: int | None = ...,
     box: Edges | None = ..., reduce: int = ..., model: ModelSource = ..., max_pixels: int | None = ...,
     progress: Progress | None = ..., as_array: bool,
-) -> Image.Image | NDArray[np.uint8]: ...  # fmt: skip
+) -> Image.Image | NDArray[Any]: ...  # fmt: skip
 
 
 def decode(
@@ -72,7 +71,7 @@ def decode(
     max_pixels: int | None = DEFAULT_MAX_PIXELS,
     progress: Progress | None = None,
     as_array: bool = False,
-) -> Image.Image | NDArray[np.uint8]:
+) -> Image.Image | NDArray[Any]:
     """The image exactly as it was encoded, or a preview. A lossy file (`truncate(..., mark=True)`) gives what it shows.
 
     Parameters:
@@ -95,12 +94,15 @@ def decode(
 
     Returns:
         A Pillow image of the mode that was encoded (palettes: RGB or RGBA), with `icc_profile` and `exif` in its
-        `info`; or an array uint8 [H, W] (grey, and bilevel as 0 and 255) or [H, W, C] (LA, RGB, RGBA) that can be
-        written to. Previews are not exact: they may differ between machines. A JPEG file gives what
-        Pillow's decoder makes of it, and a prefix of it only its mean colour; `decode_original` gives the file. A file
-        that is kept whole gives its first picture if Pillow reads it here, otherwise its small preview.
+        `info`; or an array uint8, or uint16 if samples have more than 8 bits, [H, W] (grey, and bilevel as 0 and
+        255) or [H, W, C] (LA, RGB, RGBA) that can be written to. Previews are not exact: they may differ between
+        machines. A JPEG file gives what Pillow's decoder makes of it, and a prefix of it only its mean colour;
+        `decode_original` gives the file. A file that is kept whole gives its first picture if Pillow reads it
+        here, otherwise its small preview.
 
     Raises:
+        OutputError: Pillow has no image of such samples: of 9 to 16 bits, and not grey. Arrays have them. Previews have
+            the high 8 bits.
         TruncatedError: bytes are missing, and no preview is asked for.
         ChecksumError, CorruptError: the data is damaged.
         FormatError: not a .ddpm file, or another version of the format. The three above derive from it.
@@ -128,7 +130,9 @@ def decode(
         data, partial=partial, max_bytes=max_bytes, step=step, box=box, reduce=reduce, model=model,
         max_pixels=max_pixels, progress=progress,
     )  # fmt: skip
-    return to_array(decoded.planes) if as_array else decoded.image
+    if as_array:
+        return to_array(decoded.planes)
+    return to_exact_image(decoded.planes) if decoded.exact else decoded.image
 
 
 def decode_details(
@@ -228,14 +232,14 @@ def decode_many(
 def decode_many(
     datas: Iterable[File], *, model: ModelSource = ..., max_pixels: int | None = ..., progress: Progress | None = ...,
     as_array: Literal[True],
-) -> list[NDArray[np.uint8]]: ...  # fmt: skip
+) -> list[NDArray[Any]]: ...  # fmt: skip
 
 
 @overload
 def decode_many(
     datas: Iterable[File], *, model: ModelSource = ..., max_pixels: int | None = ..., progress: Progress | None = ...,
     as_array: bool,
-) -> list[Image.Image] | list[NDArray[np.uint8]]: ...  # fmt: skip
+) -> list[Image.Image] | list[NDArray[Any]]: ...  # fmt: skip
 
 
 def decode_many(
@@ -245,7 +249,7 @@ def decode_many(
     max_pixels: int | None = DEFAULT_MAX_PIXELS,
     progress: Progress | None = None,
     as_array: bool = False,
-) -> list[Image.Image] | list[NDArray[np.uint8]]:
+) -> list[Image.Image] | list[NDArray[Any]]:
     """`decode` for each file; small ones of the same size are decoded together, which is quicker.
 
     Parameters:
@@ -283,7 +287,9 @@ def decode_many(
             with _naming(number):
                 details.append(decode_file(file, DecodeOptions(given, max_pixels=max_pixels)))
     details = [shown(decoded, max_pixels) for decoded in details]
-    return [to_array(decoded.planes) for decoded in details] if as_array else [decoded.image for decoded in details]
+    if as_array:
+        return [to_array(decoded.planes) for decoded in details]
+    return [to_exact_image(decoded.planes) if decoded.exact else decoded.image for decoded in details]
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.jpeg import planes_of_jpeg
 from ddpmcodec.codec.passes import BATCH_PIXELS, CALL_SECONDS, Progress, Report, SegmentCost, batches, reporting
 from ddpmcodec.content import Content, Part
+from ddpmcodec.deep import Samples, Values
 from ddpmcodec.errors import FormatError, OutputError, TruncatedError
 from ddpmcodec.format.header import COEFFICIENTS
 from ddpmcodec.format.sections import KeptFile, Metadata, kept_file, unpack_kept
@@ -183,12 +184,17 @@ class Decoding:
 
     def planes(self) -> Planes:
         """Return the image as far as it is known. Until its metadata have come, its EXIF says how it is turned."""
-        mode, colour, alpha = self._ended(self.core.picture, thread_count())
+        mode, colour, alpha, values = self._ended(self.core.picture, thread_count())
         metadata, original = self._beside()
         if not metadata.exif:
             metadata = metadata._replace(exif=exif_of(self.header.orientation))
         whole = self.options.region is None and self.options.scale == 1
-        return Planes(mode, colour, alpha, metadata, original if whole else b"", self._kept() if whole else None)
+        kept = self._kept() if whole else None
+        return Planes(mode, colour, alpha, metadata, original if whole else b"", kept, self._samples(values))
+
+    def _samples(self, values: Values | None) -> Samples | None:
+        header = self.header
+        return None if values is None else Samples(values, header.source_bits, header.bits, header.scaling)
 
     def _kept(self) -> KeptFile | None:
         parsed = self.core.kept
@@ -253,7 +259,8 @@ def _has_recipe(container: _native.Container) -> bool:
 
 def restored_png(planes: Planes) -> bytes:
     """Return the PNG file of an image, chunk for chunk. Raises CorruptError."""
-    return png.restored(planes.metadata.png, planes.colour, planes.alpha)
+    samples = None if planes.samples is None else planes.samples.values
+    return png.restored(planes.metadata.png, planes.colour, planes.alpha, samples)
 
 
 def decode_files(

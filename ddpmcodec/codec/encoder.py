@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ddpmcodec._native import CoefficientModel, parse_header
+from ddpmcodec._native import CoefficientModel, encode_low_bits, parse_header
 from ddpmcodec.arguments import whole_number
 from ddpmcodec.codec import graphics, known_answer
 from ddpmcodec.codec.decoding import decode_files
@@ -18,6 +18,7 @@ from ddpmcodec.codec.jpeg import JpegFacts, encode_jpeg, pack_stored
 from ddpmcodec.codec.model_selection import selected_models
 from ddpmcodec.codec.passes import BATCH_PIXELS, Progress, Report, Tile, batches, encode_tiles, reporting
 from ddpmcodec.codec.reading import Picture, Reading, numbered, planes_of
+from ddpmcodec.deep import Samples
 from ddpmcodec.errors import ChecksumError, FormatError
 from ddpmcodec.format.ddpm import assemble, covered_by_stream
 from ddpmcodec.format.header import (
@@ -31,7 +32,7 @@ from ddpmcodec.format.header import (
     Box,
     Header,
 )
-from ddpmcodec.format.sections import pack_alpha, pack_kept, pack_metadata
+from ddpmcodec.format.sections import pack_alpha, pack_kept, pack_low_bits, pack_metadata
 from ddpmcodec.format.tiles import pack_chunk, pack_state, plan_index
 from ddpmcodec.images import Planes
 from ddpmcodec.metadata import orientation_of
@@ -60,10 +61,10 @@ def encode(
     """Compress an image without loss; every prefix of the result is a preview.
 
     Parameters:
-        image: a Pillow image of mode 1, L, LA, P, PA, RGB or RGBA; an array uint8 [H, W] or [H, W, C]; a tensor uint8
-            [H, W] or [C, H, W], as `torchvision.io` has them (C is 1 to 4: grey, LA, RGB, RGBA); the path of an image
-            file (PNG, JPEG, WebP, GIF, TIFF, BMP, PNM, QOI); or a binary file. A JPEG file may be CMYK, and decodes to
-            the RGB that Pillow makes of it. 1 to 2^28 pixels; of files as many as
+        image: a Pillow image of mode 1, L, LA, P, PA, RGB, RGBA or I;16; an array uint8 or uint16, [H, W] or
+            [H, W, C]; a tensor uint8 [H, W] or [C, H, W], as `torchvision.io` has them (C is 1 to 4: grey, LA, RGB,
+            RGBA); the path of an image file (PNG, JPEG, WebP, GIF, TIFF, BMP, PNM, QOI); or a binary file. A
+            JPEG file may be CMYK, and decodes to the RGB that Pillow makes of it. 1 to 2^28 pixels; of files as many as
             Pillow takes, twice `PIL.Image.MAX_IMAGE_PIXELS`.
         effort: 1, 2 or 3: small, medium or large networks. Larger ones make smaller files, and take more time in both
             directions.
@@ -87,8 +88,8 @@ def encode(
             `decode(..., box=)` reads and decodes those that it touches. Small tiles make larger files. The model codes
             them: no WebP is stored. None: tiles of up to 2^19 pixels.
         strict: refuse image files whose pixels cannot be coded. False: a path or binary file of several frames, more
-            than 8 bits a sample, CMYK, a format that is not read or read in part, or one that is damaged, is kept whole
-            with a small preview; `decode_original` gives it back. With `strip` they are refused, too.
+            than 16 bits a sample, CMYK, a format that is not read or read in part, or one that is damaged, is kept
+            whole with a small preview; `decode_original` gives it back. With `strip` they are refused, too.
         verify: decode the result and compare it with the image.
         progress: called with the number of pixels done since the last call, from several threads at a time. Where they
             are verified, all are counted twice: coded, and decoded.
@@ -99,7 +100,7 @@ def encode(
         metadata, graphics and JPEG files also need the same zlib and libwebp for that.
 
     Raises:
-        ImageError: the image cannot be coded (16 bits a sample, CMYK, several frames, too large, unreadable), and no
+        ImageError: the image cannot be coded (32 bits a sample, CMYK, several frames, too large, unreadable), and no
             file is given that is kept whole.
         MissingFileError: no file has that path.
         ModelError: the model is missing, or does not compute exactly here.
@@ -283,14 +284,21 @@ def _is_tried(planes: Planes) -> bool:
 
 def _is_stored(planes: Planes, model: ContextModel, coding: Coding, webp: bool) -> bool:
     """Whether an image is stored as JPEG or WebP, and not even tried with the model."""
-    return bool(planes.original) or (webp and not coding.repeats and graphics.is_clearly_graphics(planes, model))
+    return bool(planes.original) or (
+        webp and planes.samples is None and not coding.repeats and graphics.is_clearly_graphics(planes, model)
+    )
 
 
 def _file(planes: Planes, header: Header, tiles: Sequence[Tile], wanted: _EncodeOptions) -> bytes:
     if planes.original:
         return _file_of_jpeg(planes, header, wanted)
     beside = TrailingSections(pack_metadata(planes.metadata), b"" if planes.kept is None else pack_kept(planes.kept))
-    return _smallest(planes, header, tiles, beside) if wanted.webp else _assembled(planes, header, tiles, beside)
+    beside = beside._replace(low_bits=_low_bits(planes, header))
+    return (
+        _smallest(planes, header, tiles, beside)
+        if wanted.webp and planes.samples is None
+        else _assembled(planes, header, tiles, beside)
+    )
 
 
 class TrailingSections(NamedTuple):
@@ -298,6 +306,19 @@ class TrailingSections(NamedTuple):
 
     metadata: bytes
     kept: bytes
+    low_bits: bytes = b""
+
+
+def _low_bits(planes: Planes, header: Header) -> bytes:
+    """The section of the low bits of samples that have more than 8 bits."""
+    if planes.samples is None or not planes.samples.low_bits:
+        return b""
+    high, low, bits = planes.samples.high(), planes.samples.low(), planes.samples.low_bits
+
+    def stream(box: Box) -> bytes:
+        return encode_low_bits(np.ascontiguousarray(high[box]), np.ascontiguousarray(low[box]), bits)
+
+    return pack_low_bits(run_all(stream, header.boxes()))
 
 
 def _file_of_jpeg(planes: Planes, header: Header, wanted: _EncodeOptions) -> bytes:
@@ -340,8 +361,16 @@ def _header(planes: Planes, coding: Coding, model: ContextModel, side: int | Non
         planes.mode, width, height, coding.effort, coding.levels, model.number, short_id(model),
         index=plan_index(width, height, len(segments(coding.levels, height, width)), side, repeats=coding.repeats),
         metadata_length=int(any(planes.metadata)), kept_length=int(planes.kept is not None),
-        orientation=orientation_of(planes.metadata.exif), repeats=coding.repeats,
+        orientation=orientation_of(planes.metadata.exif), repeats=coding.repeats, **_of_samples(planes.samples),
     )  # fmt: skip
+
+
+def _of_samples(samples: Samples | None) -> dict[str, Any]:
+    """Fields of a header. The length of low bits says only whether there are any."""
+    if samples is None:
+        return {}
+    facts = {"bits": samples.bits, "source_bits": samples.source_bits, "scaling": samples.scaling}
+    return facts | {"low_bits_length": int(samples.low_bits > 0)}
 
 
 def _parts(number: int, header: Header, model: ContextModel) -> list[_Part]:

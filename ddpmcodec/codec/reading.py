@@ -20,8 +20,8 @@ from ddpmcodec.codec import kept
 from ddpmcodec.codec.jpeg import can_store
 from ddpmcodec.errors import FormatError, ImageError, LimitError, unreadable
 from ddpmcodec.format.sections import metadata_entries
-from ddpmcodec.images import JPEG_FORMATS, Planes, load_image, shown_planes, to_planes
-from ddpmcodec.left_out import following
+from ddpmcodec.images import JPEG_FORMATS, Planes, deep_planes, load_image, shown_planes, to_planes
+from ddpmcodec.left_out import TOO_DEEP, following
 from ddpmcodec.metadata import unkept_colours
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ class Reading(NamedTuple):
     strip: no ICC profile, no XMP, and of EXIF the orientation alone. any_format: files of formats whose readers may
     leave something out, too. pixels: those of a JPEG file or a lossy WebP; otherwise the file itself is stored.
     max_pixels: of `load_image`. warns: of what a file has and no file of ours keeps, where a caller names a file.
-    strict: refuse files whose pixels cannot be coded, which are kept whole otherwise.
+    strict: refuse files whose pixels cannot be coded, which are kept whole otherwise. deep: code samples of 9 to 16
+    bits, which cannot be coded otherwise.
     """
 
     strip: bool = False
@@ -45,6 +46,7 @@ class Reading(NamedTuple):
     max_pixels: int | None = None
     warns: bool = True
     strict: bool = False
+    deep: bool = True
 
     def stores(self, data: bytes) -> bool:
         """Whether a file is stored as such: a JPEG that this machine can store."""
@@ -116,9 +118,29 @@ def read_file(data: bytes, name: str, reading: Reading) -> FileRead:
         return FileRead(image.format or "", image.mode, *image.size, planes_of_image(image, data, reading))
     except ImageError as error:
         problem = str(error).removeprefix(f"{name}: ")
+        if problem == TOO_DEEP and reading.deep and (found := _read_deep(data, name, reading)):
+            return found
         if isinstance(error, LimitError) or not reading.keeps(data, name):
             raise type(error)(f"{name}: {problem}") from error
         return kept_whole(data, name, problem, reading)
+
+
+def _read_deep(data: bytes, name: str, reading: Reading) -> FileRead | None:
+    """Read a file of 9 to 16 bits a sample; None if not all of it is read, or if its PNG could not be restored."""
+    try:
+        found = deep_planes(data, reading.max_pixels, strip=reading.strip)
+    except ImageError as error:
+        raise type(error)(f"{name}: {error}") from error
+    if found is None:
+        return None
+    file_format, planes = found
+    if file_format == "PNG" and not reading.strip:
+        if png.has_excess(data) and not reading.strict:
+            return None
+        planes = replace(planes, metadata=planes.metadata._replace(png=png.recipe_of(data)))
+        metadata_entries(planes.metadata)
+    height, width, _ = planes.colour.shape
+    return FileRead(file_format, planes.mode, width, height, planes)
 
 
 def kept_whole(data: bytes, name: str, problem: str, reading: Reading) -> FileRead:

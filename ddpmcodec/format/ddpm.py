@@ -4,8 +4,9 @@ r"""The .ddpm container, version 1: a small header, then sections cut by the len
              1      version << 6 | colour mode (index into MODES) | flags: 8 SQUARE, 16 TILED, 32 SECTIONS
              1      effort << 4 (1 to 3; 0 of a stored file) | number of noise levels (0, 2, 5) | flags: 8 EXTENDED,
                     64 REPEATS
-             1      bits a sample less 1 << 4 (7) | kind of the payload: 1 WebP, 2 JPEG, 3 JPEG coefficients, if
+             1      bits of a coded value less 1 << 4 (7) | kind of the payload: 1 WebP, 2 JPEG, 3 JPEG coefficients, if
                     EXTENDED; without it the payload is of kind 0, pixels
+             1      scaling << 4 | bits of a sample less 1, if EXTENDED and of kind 0
              1      number of an embedded model; 0: the first 4 bytes of the sha256 of another one follow; in kinds 0
                     and 3
              varint width, and, unless SQUARE, height (pixels)
@@ -21,7 +22,8 @@ r"""The .ddpm container, version 1: a small header, then sections cut by the len
     index    if TILED or of kind 3: per chunk its length (varint) and CRC-16 (2 bytes); then the CRC-16 of these entries
     sections that precede the payload: alpha (sections.py), or the frame of a JPEG; a stored file carries its own
     payload  one rANS stream, or a file of another format, or the chunks of the index (tiles.py)
-    sections that follow the payload: metadata and a file that is kept whole (sections.py), or the recipe of a JPEG
+    sections that follow the payload: metadata, a file that is kept whole and low bits (sections.py), or the recipe of a
+             JPEG
 
 The header states the length of every file. A plain file, which is neither tiled nor stored and has no sections, has no
 CRC: the check of its stream covers the header. So a thumbnail takes at most 12 bytes and one bit beyond its ideal code
@@ -59,13 +61,15 @@ from ddpmcodec._native import (
     FRAME_TAG,
     KEPT_TAG,
     KINDS,
+    LOW_BITS_TAG,
     MAGIC,
     MARK_BYTES,
     METADATA_TAG,
     MODES,
     RECIPE_TAG,
     REPEATS_FLAG,
-    SAMPLE_BITS,
+    SCALING_SHIFT,
+    SCALINGS,
     SECTIONS_FLAG,
     SQUARE_FLAG,
     TILED_FLAG,
@@ -84,7 +88,8 @@ from ddpmcodec.format.varint import pack_varint
 # Of a header that was read: what it must have in common with the one that was written.
 COMPARED = (
     "mode", "width", "height", "effort", "levels", "model_number", "model_id", "kind", "repeats", "mean_colour",
-    "orientation", "alpha_length", "metadata_length", "frame_length", "recipe_length", "kept_length", "state_bytes",
+    "orientation", "alpha_length", "metadata_length", "frame_length", "recipe_length", "kept_length",
+    "low_bits_length", "bits", "source_bits", "scaling", "state_bytes",
     "is_plain", "tile_size",
 )  # fmt: skip
 
@@ -141,11 +146,12 @@ def _start(header: Header) -> bytes:
         | SECTIONS_FLAG * header.has_sections
     )
     fields = [MAGIC, bytes([VERSION << VERSION_SHIFT | flags | MODES.index(header.mode)])]
-    is_extended = header.kind != PIXELS
-    flags = EXTENDED_FLAG * is_extended | REPEATS_FLAG * header.repeats
+    flags = EXTENDED_FLAG * header.is_extended | REPEATS_FLAG * header.repeats
     fields.append(bytes([header.effort << EFFORT_SHIFT | flags | header.levels]))
-    if is_extended:
-        fields.append(bytes([SAMPLE_BITS - 1 << DEPTH_SHIFT | KINDS.index(header.kind)]))
+    if header.is_extended:
+        fields.append(bytes([header.bits - 1 << DEPTH_SHIFT | KINDS.index(header.kind)]))
+    if header.is_extended and header.kind == PIXELS:
+        fields.append(bytes([SCALINGS.index(header.scaling) << SCALING_SHIFT | header.source_bits - 1]))
     if not header.is_stored:
         fields.append(bytes([header.model_number]) + header.model_id)
     sides = (header.width,) if header.width == header.height else (header.width, header.height)
@@ -161,6 +167,7 @@ def _pack_sections(header: Header) -> bytes:
         (FRAME_TAG, header.frame_length),
         (RECIPE_TAG, header.recipe_length),
         (KEPT_TAG, header.kept_length),
+        (LOW_BITS_TAG, header.low_bits_length),
     ]
     listed = (bytes([tag]) + pack_varint(length) for tag, length in known if length)
     return b"".join([bytes([header.orientation]), *listed, b"\0"])
@@ -178,11 +185,14 @@ def _with_crc(data: bytes) -> bytes:
 # --- the whole file
 
 
-def assemble(header: Header, before: bytes, payload: bytes | Sequence[bytes], after: bytes, kept: bytes = b"") -> bytes:
+def assemble(
+    header: Header, before: bytes, payload: bytes | Sequence[bytes], after: bytes, kept: bytes = b"",
+    low_bits: bytes = b"",
+) -> bytes:  # fmt: skip
     """The whole file. `payload`: a single stream or a file, or for a header with an index all chunks, segment-major.
 
     before: the section before the payload, alpha or the frame of a JPEG; after: metadata, or its recipe; or nothing.
-    kept: the section of a file that is kept whole.
+    kept: the section of a file that is kept whole. low_bits: that of low bits.
 
     Lengths and checks of `header` are filled in here; the size of a single stream's state, and the orientation where
     there is metadata, are the caller's. Raises FormatError where the format cannot express it.
@@ -195,9 +205,10 @@ def assemble(header: Header, before: bytes, payload: bytes | Sequence[bytes], af
         header = replace(header, frame_length=len(before), recipe_length=len(after))
     else:
         header = replace(header, alpha_length=len(before), metadata_length=len(after), kept_length=len(kept))
+        header = replace(header, low_bits_length=len(low_bits))
     index = replace(header.index, lengths=lengths, checks=checks) if header.index else None
     header = replace(header, index=index, payload_length=0 if index else lengths[0])
-    return b"".join([pack_header(header), before, *chunks, after, kept])
+    return b"".join([pack_header(header), before, *chunks, after, kept, low_bits])
 
 
 # --- end marks

@@ -11,6 +11,8 @@ from ddpmcodec._native import (
     ALPHA_MODES,
     KINDS,
     LEAST_STATE_BYTES,
+    SAMPLE_BITS,
+    SCALINGS,
     SEGMENTS_OF_EXACT,
     SEGMENTS_OF_JPEG,
     SEGMENTS_OF_LEVEL,
@@ -57,8 +59,9 @@ class Header:
         kind: of the payload, one of KINDS.
         mean_colour: of a stored file, one byte a colour channel.
         orientation: as EXIF counts them, 1 unless the file has sections or is a JPEG.
-        alpha_length, metadata_length, frame_length, recipe_length, kept_length: bytes of these sections; 0: the file
-            has none.
+        bits: of a coded value. source_bits: of a sample. scaling: one of SCALINGS, of values to samples.
+        alpha_length, metadata_length, frame_length, recipe_length, kept_length, low_bits_length: bytes of these
+            sections; 0: the file has none.
         payload_length: bytes of the payload of a file without an index.
         state_bytes: of the rANS state that a single stream begins with.
         repeats: whether exact pixels are first sought among repeats.
@@ -84,6 +87,10 @@ class Header:
     state_bytes: int = LEAST_STATE_BYTES
     repeats: bool = False
     index: Index | None = None
+    bits: int = SAMPLE_BITS
+    source_bits: int = SAMPLE_BITS
+    scaling: str = SCALINGS[0]
+    low_bits_length: int = 0
 
     @property
     def has_alpha(self) -> bool:
@@ -104,6 +111,11 @@ class Header:
         return self.kind in (JPEG, COEFFICIENTS)
 
     @property
+    def is_extended(self) -> bool:
+        """Whether it states the kind of the payload, or the bits of samples."""
+        return self.kind != PIXELS or self.source_bits != SAMPLE_BITS
+
+    @property
     def channels(self) -> int:
         """Colour channels: 1 or 3."""
         return channels_of(self.mode)
@@ -112,7 +124,7 @@ class Header:
     def has_sections(self) -> bool:
         """Whether the header lists sections, or states how a JPEG is turned."""
         turned = self.is_jpeg and self.orientation != UPRIGHT
-        listed = self.metadata_length or self.frame_length or self.kept_length
+        listed = self.metadata_length or self.frame_length or self.kept_length or self.low_bits_length
         return bool(self.has_alpha_section or listed or turned)
 
     @property

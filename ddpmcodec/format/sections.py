@@ -8,12 +8,14 @@ plane. docs/format.md has the section of a file that is kept whole.
 from __future__ import annotations
 
 import zlib
+from binascii import crc_hqx
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec._native import CRC32_BYTES, MAX_METADATA, Container, parse_kept
+from ddpmcodec._native import CRC16_BYTES, CRC32_BYTES, MAX_METADATA, Container, parse_kept
 from ddpmcodec.errors import ImageError
 from ddpmcodec.format.varint import pack_varint
 from ddpmcodec.parallel import interruptible
@@ -70,6 +72,12 @@ def pack_alpha(plane: NDArray[np.uint8]) -> bytes:
     above[1:] = plane[:-1]
     deflated = interruptible(deflate, (plane - above).tobytes())
     return deflated + zlib.crc32(plane.tobytes()).to_bytes(CRC32_BYTES, "little")
+
+
+def pack_low_bits(streams: Sequence[bytes]) -> bytes:
+    """The section of low bits: the lengths of the streams of all tiles, a CRC-16 of them, and the streams."""
+    lengths = b"".join(pack_varint(len(stream)) for stream in streams)
+    return b"".join([lengths, crc_hqx(lengths, 0xFFFF).to_bytes(CRC16_BYTES, "little"), *streams])
 
 
 # --- files that are kept whole

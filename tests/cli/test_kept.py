@@ -16,13 +16,13 @@ SVG = b"<svg xmlns='http://www.w3.org/2000/svg'><rect/></svg>"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """An animation, a deep PNG, pages, a drawing, a damaged JPEG, a JPEG, and notes."""
+    """An animation, a deep TIFF, pages, a drawing, a damaged JPEG, a JPEG, and notes."""
     folder = tmp_path / "in"
     (folder / "below").mkdir(parents=True)
     with Image.open(PHOTO) as photo:
         frames = [photo.convert("RGB").crop((x, 0, x + 90, 60)) for x in (0, 5, 10)]
     frames[0].save(folder / "clip.GIF", "GIF", save_all=True, append_images=frames[1:])
-    frames[0].convert("I;16").save(folder / "below" / "deep.png")
+    frames[0].convert("I").save(folder / "below" / "deep.tif")
     frames[0].save(folder / "pages.tif", save_all=True, append_images=frames[1:])
     frames[0].save(folder / "photo.jpg")
     frames[0].crop((0, 0, 30, 20)).save(folder / "small.png")
@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-KEPT = ["clip.GIF", "below/deep.png", "pages.tif", "cut.jpg", "drawing.svg"]
+KEPT = ["clip.GIF", "below/deep.tif", "pages.tif", "cut.jpg", "drawing.svg"]
 
 
 def test_a_folder_is_encoded_and_comes_back_with_nothing_left_behind(ddpm: Any, folder: Path) -> None:

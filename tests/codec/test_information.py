@@ -33,6 +33,9 @@ def test_facts_of_one_stream() -> None:
         "width": 10,
         "height": 8,
         "mode": "RGB",
+        "bits": 8,
+        "coded_bits": 8,
+        "scaling": "none",
         "coding": "context model",
         "format": None,
         "ending": None,
@@ -60,6 +63,7 @@ def test_facts_of_one_stream() -> None:
         "pixel_bytes": 44,
         "segment_bytes": None,
         "kept_bytes": 0,
+        "low_bits_bytes": 0,
         "recipe_bytes": 0,
         "metadata_bytes": 0,
         "orientation": 1,
@@ -87,7 +91,7 @@ def test_damaged_metadata_are_none() -> None:
 
 def test_metadata_are_found_before_a_section_of_an_unknown_type() -> None:
     parts = file_parts(FULL)
-    parts.others = [(0x46, b"of a later version")]
+    parts.others = [(0x47, b"of a later version")]
     assert info(parts.pack())["metadata"] == {"icc_profile": 7}
 
 

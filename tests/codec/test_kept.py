@@ -44,7 +44,7 @@ FILES = {
     "cmyk.TIFF": (stored("TIFF", photo("CMYK")), "TIFF", "colour mode CMYK"),
     "lab.tif": (stored("TIFF", photo("LAB")), "TIFF", "colour mode LAB"),
     "float.tif": (stored("TIFF", photo("L").convert("F")), "TIFF", "more than 8 bits per sample"),
-    "deep.png": (stored("PNG", DEEP), "PNG", "more than 8 bits per sample"),
+    "deep.tif": (stored("TIFF", DEEP.convert("I")), "TIFF", "more than 8 bits per sample"),
     "icon.ico": (stored("ICO", photo("RGBA", (64, 64))), "ICO", "a format that may be read in part"),
     "drawing.svg": (SVG, "SVG", "a format that is not read"),
     "shot.CR3": (b"\0\0\0\x18ftypcrx " + bytes(60), "CR3", "a format that is not read"),
@@ -109,7 +109,7 @@ def test_a_preview_is_small_and_looks_like_the_file() -> None:
 
 
 def test_deep_files_and_those_without_a_picture_decode_to_what_there_is() -> None:
-    deep = codec.decode(encoded(FILES["deep.png"][0], "deep.png"))
+    deep = codec.decode(encoded(FILES["deep.tif"][0], "deep.tif"))
     assert np.array_equal(np.asarray(deep), np.asarray(photo("L")))
     nothing = encoded(SVG, "drawing.svg")
     assert (codec.info(nothing)["width"], codec.decode(nothing).size) == (0, (1, 1))
@@ -150,7 +150,7 @@ def test_what_is_no_image_is_refused() -> None:
 
 
 def test_archives_keep_files_whole(tmp_path: Path) -> None:
-    names = ["clip.gif", "drawing.svg", "deep.png"]
+    names = ["clip.gif", "drawing.svg", "deep.tif"]
     for name in names:
         (tmp_path / name).write_bytes(FILES[name][0])
     data = archive.create([*((name, tmp_path / name) for name in names), ("a.png", photo())], effort=1)

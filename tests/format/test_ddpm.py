@@ -268,7 +268,7 @@ def with_others() -> bytes:
     """A file with sections of later versions around its own."""
     start = pack_header(replace(PLAIN, metadata_length=4, payload_length=len(STREAM)))[:-4]
     assert start.endswith(b"\1\x42\4")  # upright; metadata
-    header = start + b"\6\3" + b"\x47\4" + b"\0" + bytes([5 * 3])
+    header = start + b"\7\3" + b"\x48\4" + b"\0" + bytes([5 * 3])
     return header + crc16(header).to_bytes(2, "little") + b"new" + STREAM + b"meta" + b"also"
 
 

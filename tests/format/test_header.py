@@ -81,7 +81,7 @@ GOLDEN = {
 }
 HEADERS = [header for header, _ in GOLDEN.values()]
 CHECKED = [header for header in HEADERS if not header.is_plain]  # by a CRC of their own
-OTHERS = bytes.fromhex("dd0a 68 10 01 09 03 0607 7fac02 00 00 c9bd")  # sections of types that nobody knows
+OTHERS = bytes.fromhex("dd0a 68 10 01 09 03 0707 7fac02 00 00 a805")  # sections of types that nobody knows
 BODY = bytes(range(7, 71))  # what follows a header
 
 

@@ -231,7 +231,7 @@ def test_a_single_channel_is_grey() -> None:
         noise(20, 24, 0),
         noise(2, 20, 24, 3),
         noise(20),
-        noise(20, 24).astype(np.uint16),
+        noise(20, 24).astype(np.uint32),
         noise(20, 24).astype(bool),
     ],
 )

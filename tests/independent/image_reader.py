@@ -19,7 +19,7 @@ MODES = ("L", "RGB", "LA", "RGBA", "1")
 MAGIC = b"\xdd\n"
 SQUARE, TILED, SECTIONS, EXTENDED = 8, 16, 32, 8
 KINDS = ("", "WebP", "JPEG", "coefficients")  # of payloads
-ALPHA, METADATA, FRAME, RECIPE, KEPT = KNOWN = 0x81, 0x42, 0x83, 0xC4, 0xC5  # tags of sections
+ALPHA, METADATA, FRAME, RECIPE, KEPT, LOW_BITS = KNOWN = 0x81, 0x42, 0x83, 0xC4, 0xC5, 0xC6  # tags of sections
 AFTER, CRITICAL = 64, 128
 MOST_SIDES = {"WebP": 16383, "JPEG": 65535, "coefficients": 65535}
 CODINGS = dict(zip(KINDS, ("context model", "lossless WebP", "JPEG as it was", "JPEG coefficients"), strict=True))
@@ -82,6 +82,19 @@ def inflate(data: bytes, most: int) -> bytes:
 # --- one image
 
 
+class Samples(NamedTuple):
+    """Bits of a sample of the image, and of a coded value, and how one is made of the other."""
+
+    source_bits: int
+    bits: int
+    scaling: int
+
+    def sample_of(self, value: int) -> int:
+        more = self.source_bits - self.bits
+        repeated = value >> self.bits - more if self.scaling == 2 else 0
+        return (value << (more if self.scaling else 0)) + repeated
+
+
 class Image(NamedTuple):
     """A file cut into its parts; of a prefix the last ones are short or empty."""
 
@@ -109,6 +122,8 @@ class Image(NamedTuple):
     frame: bytes
     recipe: bytes
     kept: bytes
+    low_bits: bytes
+    samples: Samples
     missing: int
     lossy: bool
 
@@ -129,7 +144,8 @@ def read_image(data: bytes) -> Image:
     require(version == 1 and mode < len(MODES), f"version {version}, mode {mode}")
     extension = cursor.integer(1) if coding & EXTENDED else 0x70
     kind, bits = extension & 15, (extension >> 4) + 1
-    require(kind < len(KINDS) and bits == 8 and bool(kind) == bool(coding & EXTENDED), f"kind {kind}, {bits} bits")
+    require(kind < len(KINDS) and (bits == 8 or not kind), f"kind {kind}, {bits} bits")
+    samples = read_samples(cursor, bits, mode) if coding & EXTENDED and not kind else Samples(8, 8, 0)
     is_file, is_coded = kind in (1, 2), kind == 3  # a file of another format, or coefficients
     require(effort == 0 if is_file else 1 <= effort <= 3, f"effort {effort}")
     require(levels <= 3 if kind == 3 else levels == 0 if kind else levels in LEVELS, f"{levels} levels")
@@ -146,6 +162,7 @@ def read_image(data: bytes) -> Image:
     mean = cursor.take(3 if mode in (1, 3) else 1) if is_file else b""
     orientation, sections = read_sections(cursor, kind) if flags & SECTIONS else (1, {})
     require((ALPHA in sections) == (has_alpha and not stored), "an alpha section that should not be there, or should")
+    require((LOW_BITS in sections) == (bits > 8), "low bits that should not be there, or should")
     require(is_coded == (FRAME in sections) == (RECIPE in sections), "a frame or a recipe too many, or too few")
     tiles, lengths, checks, state = 1, (0,), (), 4
     segments = SEGMENTS_OF_JPEG + levels if is_coded else sum(SEGMENTS_OF_STEPS[levels])
@@ -174,8 +191,29 @@ def read_image(data: bytes) -> Image:
         MODES[mode], width, height, stored, effort, levels, number, model_id, mean, state, orientation, plain,
         segments if tiled or is_coded else None, tiles, cursor.at, sections, tuple(lengths), tuple(checks),
         found.get(ALPHA, b""), tuple(chunks), found.get(METADATA, b""), found.get(FRAME, b""),
-        found.get(RECIPE, b""), found.get(KEPT, b""), end - len(data), lossy,
+        found.get(RECIPE, b""), found.get(KEPT, b""), found.get(LOW_BITS, b""), samples, end - len(data), lossy,
     )  # fmt: skip
+
+
+def read_samples(cursor: Cursor, bits: int, mode: int) -> Samples:
+    field = cursor.integer(1)
+    samples = Samples((field & 15) + 1, bits, field >> 4)
+    more = samples.source_bits - bits
+    possible = ((0, 16), (1, 16), (1, bits))[samples.scaling] if samples.scaling < 3 else (1, 0)
+    require(possible[0] <= more <= possible[1], f"scaling {samples.scaling} from {bits} to {samples.source_bits} bits")
+    require(bits >= 8 < samples.source_bits and mode < 4, f"samples of {samples.source_bits} bits")
+    return samples
+
+
+def read_low_bits(image: Image) -> list[tuple[int, list[int]]]:
+    """State and words of the low bits of each tile."""
+    cursor = Cursor(image.low_bits)
+    lengths = cursor.column(image.tiles)
+    check_crc16(cursor, cursor.data[: cursor.at])
+    require(cursor.at + sum(lengths) == len(cursor.data), "low bits do not fill their section")
+    tiles = [cursor.take(length) for length in lengths]
+    require(all(tile and 4 <= tile[0] <= 8 for tile in tiles), "a state of low bits")
+    return [open_stream(tile[1:], tile[0]) for tile in tiles]
 
 
 def read_sections(cursor: Cursor, kind: int) -> tuple[int, dict[int, int]]:
@@ -185,7 +223,7 @@ def read_sections(cursor: Cursor, kind: int) -> tuple[int, dict[int, int]]:
         types = [0, *(other & 63 for other in sections)]
         sections[tag] = cursor.varint()
         require(tag & 63 > types[-1] and sections[tag] > 0, f"section {tag} is empty or out of order")
-        require(tag in KNOWN or not (tag & 63 < 6 or tag & CRITICAL), f"unknown section {tag}")
+        require(tag in KNOWN or not (tag & 63 < 7 or tag & CRITICAL), f"unknown section {tag}")
     require(1 <= orientation <= 8, f"orientation {orientation}")
     require(bool(sections) or (kind == 2 and orientation > 1), "an empty list of sections")
     require(sections.get(METADATA, 0) <= 1 << 24 and not (kind > 1 and METADATA in sections), "metadata")
@@ -233,6 +271,8 @@ def describe_image(image: Image, size: int) -> dict[str, Any]:
         "width": kept.width if kept else image.width,
         "height": kept.height if kept else image.height,
         "mode": image.mode,
+        "bits": image.samples.source_bits,
+        "coded_bits": image.samples.bits,
         "coding": "kept whole" if kept else CODINGS[image.stored],
         "format": kept.format if kept else None,
         "ending": kept.ending if kept else None,
@@ -298,6 +338,8 @@ def check_image(image: Image) -> Iterator[str]:
     if image.has_alpha and not image.stored:
         yield from problems(read_alpha, image.alpha, image.width, image.height)
     yield from problems(read_metadata, image.metadata)
+    if image.low_bits:
+        yield from problems(read_low_bits, image)
     if image.kept:
         yield from problems(read_kept, image.kept)
 

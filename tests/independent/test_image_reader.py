@@ -41,6 +41,7 @@ from image_reader import (
     read_image,
     read_jpeg,
     read_kept,
+    read_low_bits,
     read_metadata,
     read_recipe,
     streams,
@@ -241,10 +242,26 @@ def test_a_header_that_only_the_stream_checks_is_read_alike(singles: dict[str, b
             assert (image.effort, image.levels, image.model_id) == (header.effort, header.levels, header.model_id)
 
 
+@pytest.mark.parametrize(("bits", "factor"), [(12, 1), (12, 16), (16, 1), (8, 257)])
+def test_samples_of_more_than_eight_bits(bits: int, factor: int, context_model: ContextModel) -> None:
+    rng = np.random.Generator(np.random.Philox(bits))
+    values = (rng.integers(1 << bits - 1, 1 << bits, (20, 24, 2)) * factor).astype(np.uint16)
+    data = ddpmcodec.encode(values, effort=1, model=context_model)
+    image, high = read_image(data), (values // factor) >> bits - 8
+    assert not list(check_image(image))
+    assert listed(ddpmcodec.info(data), describe_image(image, len(data))) == describe_image(image, len(data))
+    assert values[3, 4, 0] == image.samples.sample_of(int(values[3, 4, 0] // factor))
+    np.testing.assert_array_equal(read_alpha(image.alpha, 24, 20), high[..., 1])
+    assert len(read_low_bits(image) if bits > 8 else []) == (bits > 8)
+    for place in range(0, len(data) if bits > 8 else 5, 3):
+        damaged = flipped(data, place)
+        assert reader_finds(damaged) or not library_finds(damaged), place
+
+
 def test_sections_of_unknown_types_are_skipped_by_both(singles: dict[str, bytes]) -> None:
     data = singles["metadata"]
     file = split(data)
-    for others in [((6, 3), (0x47, 2)), ((0x86, 3),), ((0xC7, 3),)]:
+    for others in [((7, 3), (0x48, 2)), ((0x87, 3),), ((0xC8, 3),)]:
         parts = file_parts(data)
         parts.others = [(tag, bytes(length)) for tag, length in others]
         changed = parts.pack()

@@ -46,7 +46,9 @@ nb::tuple picture_of(Decoder& decoder, int threads) {
     const size_t height = size_t(picture.height), width = size_t(picture.width), channels = picture.colour.size() / (height * width);
     nb::object alpha = nb::none();
     if (!picture.alpha.empty()) alpha = nb::cast(array_of(std::move(picture.alpha), {height, width}));
-    return nb::make_tuple(MODE_NAMES[int(picture.mode)], array_of(std::move(picture.colour), {height, width, channels}), alpha);
+    nb::object samples = nb::none();
+    if (!picture.samples.empty()) samples = nb::cast(array_of(std::move(picture.samples), {height, width, channels + !alpha.is_none()}));
+    return nb::make_tuple(MODE_NAMES[int(picture.mode)], array_of(std::move(picture.colour), {height, width, channels}), alpha, samples);
 }
 
 void set_pixels(Decoder& decoder, const nb::ndarray<const uint8_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>& colour,
@@ -107,6 +109,10 @@ void bind_header(nb::module_& m) {
     nb::class_<Header>(m, "FileHeader", "The header of a .ddpm file, as it was read.")
         .def_prop_ro("mode", [](const Header& h) { return MODE_NAMES[int(h.mode)]; })
         .def_prop_ro("channels", &Header::channels)
+        .def_ro("bits", &Header::bits)
+        .def_ro("source_bits", &Header::source_bits)
+        .def_prop_ro("scaling", [](const Header& h) { return SCALING_NAMES[int(h.scaling)]; })
+        .def_prop_ro("low_bits_length", length_of(LOW_BITS))
         .def_prop_ro("kind", [](const Header& h) { return KIND_NAMES[int(h.kind)]; })
         .def_prop_ro("is_stored", &Header::is_stored)
         .def_prop_ro("is_jpeg", &Header::is_jpeg)
@@ -164,6 +170,7 @@ struct PyContainer {
         const PixelBox nothing{0, 0, 0, 0};
         if (const auto alpha = header.section(ALPHA)) parse_alpha(container.bytes(*alpha), false, header.width, header.height, nothing);
         if (const auto metadata = header.section(METADATA)) parse_metadata(container.bytes(*metadata));
+        if (const auto low = header.section(LOW_BITS)) parse_low_bits_index(container.bytes(*low), low->size(), header.tile_count());
         if (const auto kept = header.section(KEPT)) parse_kept(container.bytes(*kept), true);
     }
 
@@ -232,6 +239,7 @@ void bind_decoder(nb::module_& m) {
         .def_ro("alpha_damaged", &Verdict::alpha_damaged)
         .def_ro("metadata_damaged", &Verdict::metadata_damaged)
         .def_ro("kept_damaged", &Verdict::kept_damaged)
+        .def_ro("low_bits_damaged", &Verdict::low_bits_damaged)
         .def_ro("colours_exact", &Verdict::colours_exact)
         .def_ro("steps_done", &Verdict::steps_done)
         .def_ro("steps", &Verdict::steps)

@@ -13,6 +13,7 @@ void bind_kernels(nb::module_& m);
 void bind_coder(nb::module_& m);
 void bind_coefficients(nb::module_& m);
 void bind_decoder(nb::module_& m);
+void bind_low_bits(nb::module_& m);
 void bind_previews(nb::module_& m);
 void bind_stack(nb::module_& m);
 }  // namespace ddpm
@@ -29,6 +30,7 @@ NB_MODULE(_native, m) {
     ddpm::bind_coder(m);
     ddpm::bind_coefficients(m);
     ddpm::bind_decoder(m);
+    ddpm::bind_low_bits(m);
     ddpm::bind_previews(m);
     ddpm::bind_stack(m);
 }

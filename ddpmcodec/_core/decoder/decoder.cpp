@@ -70,7 +70,7 @@ void Decoder::set_pixels(std::vector<uint8_t> colour, std::vector<uint8_t> alpha
 }
 
 bool Decoder::is_batchable() const {
-    if (!container_ || tiles_.tiles().size() != 1 || container_->header().is_tiled || is_preview() || from_bands_ || in_round_ || is_done_) return false;
+    if (!container_ || tiles_.tiles().size() != 1 || container_->header().is_tiled || is_preview() || from_bands_ || low_bits_ || in_round_ || is_done_) return false;
     return container_->is_final() && tiles_.tiles()[0]->box().pixels() < LEARNING_PIXELS;
 }
 
@@ -96,7 +96,7 @@ void Decoder::set_delegated(const PixelBox& box, std::vector<uint8_t> pixels) {
     const uint64_t size = container_ ? box.pixels() * uint64_t(container_->header().channels()) : 0;
     if (!pixels.empty() && pixels.size() != size)
         throw Error(Fault::ARGUMENT, "the tile has " + std::to_string(size) + " samples, not " + std::to_string(pixels.size()));
-    tiles_.set_delegated(box, std::move(pixels), [this](const Tile& tile, int threads) { shown_->place(tile, threads); });
+    tiles_.set_delegated(box, std::move(pixels), [this](const Tile& tile, int threads) { place(tile, threads); });
 }
 
 // --- from event to event
@@ -182,6 +182,7 @@ void Decoder::make_tiles() {
     const Header& header = container_->header();
     const int scale = plan_.scale;
     clear();
+    if (header.low_bits() && scale == 1) low_bits_ = std::make_unique<LowBitsTiles>(*container_, region_, tiles_needed_);
     for (const int number : tiles_needed_) {
         const PixelBox box = header.tile(number);
         const int last = from_bands_     ? segments_for_scale(header, box.height(), box.width(), scale)
@@ -190,6 +191,20 @@ void Decoder::make_tiles() {
         segments_wanted_ = std::max(segments_wanted_, last);
         tiles_.add(number, box, last);
     }
+}
+
+void Decoder::read_low_bits() {
+    try {
+        low_bits_->read();
+    } catch (const Error&) {
+        if (!accepts_damage()) throw;
+        verdict_.low_bits_damaged = true;
+    }
+}
+
+void Decoder::place(const Tile& tile, int threads) {
+    shown_->place(tile, threads);
+    if (wants_low_bits() && is_last_round_) low_bits_->place(tile);
 }
 
 void Decoder::clear() { shown_ = std::make_unique<PictureBuffer>(container_->header().mode, region_, plan_.scale, from_bands_); }
@@ -270,6 +285,7 @@ bool Decoder::begin_round() {
         if (container_->size() < next_size_) return false;
         next_size_ = 2 * container_->size();
     }
+    if (is_last_round_ && wants_low_bits()) read_low_bits();
     tiles_.begin_round(limit, is_last_round_);
     in_round_ = true;
     return true;
@@ -277,7 +293,7 @@ bool Decoder::begin_round() {
 
 bool Decoder::advance_tiles(double seconds, int threads) {
     const bool for_previews = is_preview() || from_bands_ || plan_.each_segment || !container_->is_final();
-    const auto place_tile = [this](const Tile& tile, int threads_of_tile) { shown_->place(tile, threads_of_tile); };
+    const auto place_tile = [this](const Tile& tile, int threads_of_tile) { place(tile, threads_of_tile); };
     return tiles_.advance({*container_, *model_, is_last_round_, for_previews, accepts_damage(), place_tile}, deadline_after(seconds), threads);
 }
 
@@ -310,7 +326,10 @@ Picture Decoder::picture(int threads) {
         for (const std::unique_ptr<Tile>& tile : tiles_.tiles()) shown_->place(*tile, threads);
     }
     if (!shown_) clear();
-    return shown_->picture(alpha_.plane);
+    Picture picture = shown_->picture(alpha_.plane);
+    if (low_bits_) low_bits_->complete(picture);
+    else if (header.source_bits > SAMPLE_BITS && plan_.scale == 1) make_samples(picture, header, {});
+    return picture;
 }
 
 // Adds up what became of the tiles. Throws Error where that is less than is wanted.
@@ -328,13 +347,15 @@ void Decoder::judge() {
         is_complete = is_complete && (result.is_exact || result.segments_done >= wanted);
         is_damaged = is_damaged || result.is_damaged || (is_unfinished && !result.is_cut);
     }
+    if (wants_low_bits() && low_bits_->are_damaged()) verdict_.low_bits_damaged = true;
+    if (wants_low_bits() && !low_bits_->are_whole()) is_exact = is_complete = false;
     verdict_.steps_done = from_bands_ ? (is_complete ? step_for(header.levels, plan_.scale) : 0) : steps_of_tiles();
     verdict_.colours_exact = is_exact && !is_damaged;
-    verdict_.is_damaged = is_damaged || verdict_.alpha_damaged || verdict_.metadata_damaged || verdict_.kept_damaged;
+    verdict_.is_damaged = is_damaged || verdict_.low_bits_damaged || verdict_.alpha_damaged || verdict_.metadata_damaged || verdict_.kept_damaged;
     verdict_.is_exact = is_exact && !verdict_.is_damaged && plan_.scale == 1 && (plan_.box || !container_->missing());
     verdict_.bytes_used = bytes_used(is_exact);
     if (!plan_.is_partial && container_->is_lossy() && verdict_.is_damaged) throw Error(Fault::CHECKSUM, DAMAGED);
-    if (accepts_damage() || (is_complete && !is_damaged)) return;
+    if (accepts_damage() || (is_complete && !is_damaged && !verdict_.low_bits_damaged)) return;
     if (from_bands_ && !is_damaged) throw Error(Fault::TRUNCATED, "the file ends before the small image does");
     if (!from_bands_) container_->require_whole(tiles_needed_);
     throw Error(Fault::CHECKSUM, DAMAGED);

@@ -8,6 +8,7 @@
 #include "image_decoder.h"
 #include "plan.h"
 #include "jpeg_tiles.h"
+#include "low_bits_tiles.h"
 #include "picture_buffer.h"
 #include "pixel_tiles.h"
 
@@ -70,6 +71,9 @@ class Decoder : public ImageDecoder {
     bool read_header();
     void make_plan();
     bool read_alpha();
+    void read_low_bits();
+    void place(const Tile& tile, int threads);
+    bool wants_low_bits() const { return low_bits_ && !plan_.step; }
     void read_metadata();
     void make_tiles();
     void clear();  // what is shown
@@ -119,6 +123,7 @@ class Decoder : public ImageDecoder {
     int segments_wanted_ = 0, segments_taken_ = 0;  // of every tile
     uint64_t next_size_ = 0;    // of a file of one stream: the size at which it is decoded again
     std::unique_ptr<PictureBuffer> shown_;
+    std::unique_ptr<LowBitsTiles> low_bits_;  // of the whole size
     Verdict verdict_;
 };
 

@@ -22,6 +22,7 @@ struct Picture {
     Mode mode = Mode::L;
     int width = 0, height = 0;
     std::vector<uint8_t> colour, alpha;
+    std::vector<uint16_t> samples;  // of more than 8 bits: [height, width, colours and alpha], of which the other two are high bits
 };
 
 // A picture of 1/scale the size, without pixels of its own.
@@ -34,7 +35,7 @@ struct Verdict {
     bool is_exact = false;          // all of it was there, and all checks hold
     bool is_damaged = false;        // a check failed
     bool is_lossy = false;          // it says that it was cut on purpose
-    bool alpha_damaged = false, metadata_damaged = false, kept_damaged = false;  // and left out
+    bool alpha_damaged = false, metadata_damaged = false, kept_damaged = false, low_bits_damaged = false;  // and left out
     bool colours_exact = false;
     int steps_done = 0, steps = 0;  // steps that every pixel has been through
     uint64_t bytes_used = 0;        // up to the last byte that was needed

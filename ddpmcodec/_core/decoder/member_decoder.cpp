@@ -100,7 +100,7 @@ void MemberDecoder::place(const std::vector<uint8_t>& run) {
 Picture MemberDecoder::picture(int) {
     if (!canvas_) throw Error(Fault::ARGUMENT, "nothing is known of an image before `advance` has accepted the plan");
     const PixelBox region = region_of(plan_, header_);
-    return reduced({header_.mode, region.width(), region.height(), canvas_->pixels(), alpha_.plane}, plan_.scale);
+    return reduced({header_.mode, region.width(), region.height(), canvas_->pixels(), alpha_.plane, {}}, plan_.scale);
 }
 
 }  // namespace ddpm

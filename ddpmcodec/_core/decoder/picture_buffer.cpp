@@ -41,7 +41,7 @@ void PictureBuffer::place(const Tile& tile, int threads) {
 }
 
 Picture PictureBuffer::picture(std::vector<uint8_t> alpha) const {
-    Picture picture{mode_, region_.width(), region_.height(), {}, std::move(alpha)};
+    Picture picture{mode_, region_.width(), region_.height(), {}, std::move(alpha), {}};
     if (has_alpha(mode_) && picture.alpha.empty()) picture.alpha.assign(region_.pixels(), OPAQUE);
     if (canvas_) {
         picture.colour = canvas_->pixels();
@@ -54,7 +54,7 @@ Picture PictureBuffer::picture(std::vector<uint8_t> alpha) const {
 
 // Made in no more than the size that is wanted.
 Picture flat_picture(const Header& header, const PixelBox& region, int scale) {
-    Picture picture = shrunk({header.mode, region.width(), region.height(), {}, {}}, scale);
+    Picture picture = shrunk({header.mode, region.width(), region.height(), {}, {}, {}}, scale);
     Canvas canvas({0, 0, picture.width, picture.height}, header.channels());
     canvas.fill(header.mean_colour.data());
     picture.colour = canvas.pixels();

@@ -36,6 +36,7 @@ class Tile {
     // last: how many of its segments are wanted.
     Tile(int number, const PixelBox& box, int last) : number_(number), box_(box), last_(last) {}
 
+    int number() const { return number_; }
     const PixelBox& box() const { return box_; }
 
     // From now on only so many segments are decoded.

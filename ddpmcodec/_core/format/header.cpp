@@ -12,7 +12,7 @@ namespace ddpm {
 namespace {
 
 constexpr int SMALLEST_HEADER = 7;  // bytes: a short stream of a small square image
-constexpr uint8_t KNOWN_TAGS[] = {ALPHA, METADATA, FRAME, RECIPE, KEPT};
+constexpr uint8_t KNOWN_TAGS[] = {ALPHA, METADATA, FRAME, RECIPE, KEPT, LOW_BITS};
 
 [[noreturn]] void refuse(const std::string& message) { throw Error(Fault::FORMAT, message); }
 
@@ -24,9 +24,19 @@ void require_crc(ByteReader& reader, Bytes covered) {
 
 struct Flags {
     bool square, tiled, sections, extended;
-
-    bool is_plain() const { return !tiled && !sections && !extended; }
 };
+
+// Samples of more than 8 bits, or that are made of more.
+void parse_samples(ByteReader& reader, Header& header) {
+    const uint8_t samples = reader.byte();
+    header.source_bits = (samples & SOURCE_BITS) + 1;
+    if (samples >> SCALING_SHIFT >= SCALINGS) refuse("an unknown scaling of samples: the data is damaged, or a newer ddpmcodec is needed");
+    header.scaling = Scaling(samples >> SCALING_SHIFT);
+    const int more = header.source_bits - header.bits;
+    const bool fits = header.scaling == Scaling::NONE ? more >= 0 : more > 0 && (header.scaling == Scaling::SHIFTED || more <= header.bits);
+    if (header.bits < SAMPLE_BITS || header.source_bits == SAMPLE_BITS || header.mode == Mode::BILEVEL || !fits)
+        refuse("the header claims samples of " + number(header.source_bits) + " bits of " + number(header.bits) + ": the data is damaged");
+}
 
 Flags parse_coding(ByteReader& reader, Header& header) {
     const uint8_t first = reader.byte();
@@ -42,8 +52,8 @@ Flags parse_coding(ByteReader& reader, Header& header) {
     if ((third & KIND_BITS) >= KINDS) refuse("unknown kind of payload " + number(third & KIND_BITS) + ": the data is damaged, or a newer ddpmcodec is needed");
     header.kind = Kind(third & KIND_BITS);
     header.bits = (third >> DEPTH_SHIFT) + 1;
-    if (header.bits != SAMPLE_BITS) refuse(number(header.bits) + " bits a sample: a newer ddpmcodec is needed");
-    if (header.kind == Kind::PIXELS) refuse("an extended header says nothing new: the data is damaged");
+    if (header.kind == Kind::PIXELS) parse_samples(reader, header);
+    else if (header.bits != SAMPLE_BITS) refuse(number(header.bits) + " bits a sample of a file inside: the data is damaged");
     if (flags.tiled && header.is_stored()) refuse("a " + std::string(PAYLOAD_NAMES[int(header.kind)]) + " in tiles: the data is damaged");
     return flags;
 }
@@ -88,6 +98,7 @@ void check_section(const Header& header, const SectionEntry& entry) {
     if (!header.sections.empty() && header.sections.back().type() >= type) refuse("sections are not in order: the data is damaged");
     if (entry.tag == ALPHA && (header.kind != Kind::PIXELS || !has_alpha(header.mode))) refuse("an alpha section where the image has none: the data is damaged");
     if ((entry.tag == FRAME || entry.tag == RECIPE) && !header.has_coefficients()) refuse("a section of a JPEG where there is none: the data is damaged");
+    if (entry.tag == LOW_BITS && !header.low_bits()) refuse("a section of low bits where there are none: the data is damaged");
     if (entry.tag == KEPT && header.is_jpeg()) refuse("a kept file besides a JPEG: the data is damaged");
     if (entry.tag != METADATA) return;
     if (header.is_jpeg()) refuse("metadata besides those of a JPEG: the data is damaged");
@@ -187,6 +198,7 @@ Header parse_header(Bytes data) {
     parse_size(reader, header, flags.square);
     if (flags.sections) parse_sections(reader, header);
     if (header.kind == Kind::PIXELS && has_alpha(header.mode) && !header.section(ALPHA)) refuse("an image with alpha and no alpha section: the data is damaged");
+    if (header.low_bits() && !header.section(LOW_BITS)) refuse("samples of more than 8 bits without their low bits: the data is damaged");
     if (header.has_coefficients() && !(header.section(FRAME) && header.section(RECIPE))) refuse("a JPEG without its frame or recipe: the data is damaged");
     header.is_tiled = flags.tiled || header.has_coefficients();
     if (flags.tiled) parse_grid(reader, header);
@@ -196,7 +208,7 @@ Header parse_header(Bytes data) {
     } else {
         header.covered = reader.position();
         parse_length(reader, header);
-        if (!flags.is_plain()) require_crc(reader, reader.since(0));
+        if (!header.is_plain()) require_crc(reader, reader.since(0));
     }
     header.size = reader.position();
     return header;

@@ -15,6 +15,7 @@ inline constexpr int VERSION_SHIFT = 6, SQUARE_FLAG = 8, TILED_FLAG = 16, SECTIO
 inline constexpr int EFFORT_SHIFT = 4, EFFORT_BITS = 7, REPEATS_FLAG = 128, EXTENDED_FLAG = 8, LEVEL_BITS = 7;  // of the fourth
 inline constexpr int REPEATS_UNIT = 8;  // in the effort of a block: its runs are coded by repeats
 inline constexpr int DEPTH_SHIFT = 4, KIND_BITS = 15;  // of the fifth, if EXTENDED_FLAG
+inline constexpr int SCALING_SHIFT = 4, SOURCE_BITS = 15;  // of the sixth, if EXTENDED_FLAG and pixels
 inline constexpr int SAMPLE_BITS = 8;
 inline constexpr int MAX_EFFORT = 3;
 inline constexpr int MODEL_ID_BYTES = 4;
@@ -47,8 +48,17 @@ inline constexpr const char* KIND_NAMES[] = {"pixels", "webp", "jpeg", "coeffici
 inline constexpr const char* PAYLOAD_NAMES[] = {"pixel stream", "WebP payload", "JPEG payload", "coefficients"};  // in messages
 inline constexpr int KINDS = 4;
 
+// How a sample of the image is made of the value that is coded, in the order of their numbers in files.
+enum class Scaling : uint8_t {
+    NONE,      // the value
+    SHIFTED,   // zeros follow its bits
+    REPEATED,  // its bits follow once more, as many as fit: 8 bits times 257 are 16
+};
+inline constexpr const char* SCALING_NAMES[] = {"none", "shifted", "repeated"};
+inline constexpr int SCALINGS = 3;
+
 // Types of sections, and the tags that these have.
-inline constexpr uint8_t ALPHA = 0x81, METADATA = 0x42, FRAME = 0x83, RECIPE = 0xC4, KEPT = 0xC5;
+inline constexpr uint8_t ALPHA = 0x81, METADATA = 0x42, FRAME = 0x83, RECIPE = 0xC4, KEPT = 0xC5, LOW_BITS = 0xC6;
 
 inline constexpr int TYPE_BITS = 63;
 
@@ -79,7 +89,9 @@ struct Chunk {
 struct Header {
     Mode mode = Mode::L;
     Kind kind = Kind::PIXELS;
-    int bits = 8;                                      // of a sample
+    int bits = SAMPLE_BITS;                            // of a coded value
+    int source_bits = SAMPLE_BITS;                     // of a sample of the image
+    Scaling scaling = Scaling::NONE;
     int width = 0, height = 0;                         // pixels
     int effort = 0, levels = 0;                        // levels: of noise, or of cells that are wider than a JPEG's steps
     bool repeats = false;                              // exact pixels are first sought among repeats (repeats.h)
@@ -97,6 +109,11 @@ struct Header {
     size_t covered = 0;                                // bytes from the first on that the check of a plain stream covers
 
     int channels() const { return channels_of(mode); }
+    int low_bits() const { return bits - SAMPLE_BITS; }  // which follow the high ones
+    uint16_t sample_of(int value) const {
+        const int more = source_bits - bits, shifted = value << more;
+        return uint16_t(scaling == Scaling::NONE ? value : scaling == Scaling::SHIFTED ? shifted : shifted | value >> (bits - more));
+    }
     bool is_stored() const { return kind == Kind::WEBP || kind == Kind::JPEG; }        // a file of another format
     bool is_jpeg() const { return kind == Kind::JPEG || kind == Kind::COEFFICIENTS; }  // made from a JPEG file
     bool has_coefficients() const { return kind == Kind::COEFFICIENTS; }

@@ -137,4 +137,17 @@ KeptFile parse_kept(Bytes section, bool with_file) {
     }
 }
 
+std::vector<ByteRange> parse_low_bits_index(Bytes section, uint64_t length, int tiles) {
+    ByteReader reader(section, "the index of low bits");
+    std::vector<uint64_t> lengths;
+    for (int tile = 0; tile < tiles; tile++) lengths.push_back(reader.varint());
+    const uint16_t check = crc16(reader.since(0));
+    if (!holds(check, uint32_t(reader.integer(CRC16_BYTES)))) throw Error(Fault::CHECKSUM, "the index of low bits is damaged: its checksum does not match");
+    std::vector<ByteRange> streams;
+    uint64_t begin = reader.position();
+    for (const uint64_t bytes : lengths) streams.push_back({begin, begin + bytes}), begin += bytes;
+    if (begin != length) throw Error(Fault::CORRUPT, "the index of low bits does not fill its section: the data is damaged");
+    return streams;
+}
+
 }  // namespace ddpm

@@ -45,4 +45,8 @@ struct KeptFile {
 // CHECKSUM, CORRUPT or FORMAT.
 KeptFile parse_kept(Bytes section, bool with_file);
 
+// Where the streams of the low bits of all tiles lie in a section, which may be cut after its index. Throws Error: TRUNCATED if the index is
+// cut, otherwise CHECKSUM, CORRUPT or FORMAT. length: of the section.
+std::vector<ByteRange> parse_low_bits_index(Bytes section, uint64_t length, int tiles);
+
 }  // namespace ddpm
