@@ -217,7 +217,7 @@ typedef struct ddpm_info {
     uint32_t mode;                    /* ddpm_mode */
     uint32_t channels;                /* bytes per pixel, with alpha: 1 to 4 */
     uint32_t has_alpha;               /* the last channel is alpha */
-    uint32_t bits;                    /* per sample: 8 */
+    uint32_t bits;                    /* per coded value, 8 to 16; pixels are their high 8 */
     uint32_t kind;                    /* ddpm_kind, of the payload */
     uint32_t orientation;             /* 1 to 8, as EXIF counts them; the decoder turns nothing */
     uint32_t effort, levels;          /* of the encoder; number of noise levels, or of a JPEG's wider cells */
