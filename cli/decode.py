@@ -233,13 +233,17 @@ class Decoder:
         content = self._content(decoded, image, file_format)
         facts = {"width": image.width, "height": image.height, "mode": image.mode, **facts}
         result = Result(content, len(data), facts)
-        if decoded.planes.samples is not None and not self.part.upright:
-            return result
-        if file_format != "PNG" and not is_kept(image, content):
+        samples = decoded.planes.samples
+        if samples is not None and self.part.upright and not self.is_preview:
+            result.warnings.append(
+                f"{task.output}: has the high 8 of {samples.source_bits} bits: without --upright, it has all of them"
+            )
+        if samples is None and file_format != "PNG" and not is_kept(image, content):
             remedy = ".png does" + ("; --original restores the JPEG itself" if _is_jpeg(data) else "")
             result.warnings.append(f"{task.output}: {file_format} does not keep every pixel as it was: {remedy}")
-        if file_format != "PNG" and (lost := lost_metadata(image, content)):
-            result.warnings.append(f"{task.output}: {file_format} does not keep {', '.join(lost)}: .png does")
+        if (file_format != "PNG" or samples is not None) and (lost := lost_metadata(image, content)):
+            remedy = ": .png does" if samples is None else f" beside samples of {samples.source_bits} bits"
+            result.warnings.append(f"{task.output}: {file_format} does not keep {', '.join(lost)}{remedy}")
         return result
 
     def _content(self, decoded: Decoded, image: Image.Image, file_format: str) -> bytes:

@@ -324,6 +324,9 @@ def deep_planes(data: bytes, max_pixels: int | None, *, strip: bool) -> tuple[st
     """Return the format and the planes of an image file whose samples have 9 to 16 bits, of which nothing else is left
     out; None if not all of them can be read. Raises ImageError if the file is damaged."""
     if found := read_pnm(data):
+        height, width, _ = found[0].shape
+        check_pixels("the image", width, height, max_pixels)
+        _refuse_size(width, height)
         return "PPM", _deep(*found, Metadata())
     with _reading():
         image = _opened(BytesIO(data), max_pixels=max_pixels)

@@ -49,6 +49,13 @@ def test_golden_files_decode_to_their_pixels(installed: Installed, folder: str, 
     assert np.array_equal(ended.pixels, golden_pixels(f"{folder}/{stream['picture']}"))
 
 
+def test_of_more_than_eight_bits_it_writes_the_high_ones_and_says_so(installed: Installed) -> None:
+    file = GOLDEN / "v1" / "deep.ddpm"
+    ended = installed.run(file, "-")
+    assert (ended.code, "high 8 of 12 bits" in ended.stderr) == (0, True)
+    assert np.array_equal(ended.pixels, codec.decode(file.read_bytes(), as_array=True) >> 4)
+
+
 @pytest.mark.parametrize("name", ["photo-2", "alpha-2", "tiles-3", "grey-1", "bilevel-2"])
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
 def test_prefixes_show_what_python_shows(installed: Installed, name: str, share: float) -> None:

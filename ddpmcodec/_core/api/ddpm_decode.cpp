@@ -101,8 +101,10 @@ Data kept_file(const Decoder& decoder) {
     return {data, data + size};
 }
 
-// Says of a preview how much was there.
+// Says of a preview how much was there, and of samples of more than 8 bits that these are their high ones.
 void report(const Decoder& decoder, const Options& options) {
+    if (const ddpm_info info = info_of(decoder); info.bits > 8)
+        std::fprintf(stderr, "ddpm-decode: %s: the high 8 of %u bits were written\n", options.in.c_str(), info.bits);
     ddpm_verdict verdict{};
     verdict.struct_size = sizeof verdict;
     check(decoder, ddpm_decoder_verdict(decoder.get(), &verdict));
