@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpmcodec import codec, models
+from ddpmcodec import codec, models, png
 from ddpmcodec.codec import graphics
 from ddpmcodec.format import tiles
+from ddpmcodec.images import deep_planes
 from ddpmcodec.models import context, registry
 from ddpmcodec.models.context import ContextModel
 
@@ -73,6 +74,16 @@ def stored(folders: list[Path]) -> list[Stored]:
     return [Stored(path.parent, **entry) for path in found if path.exists() for entry in json.loads(path.read_text())]
 
 
+def sources(folders: list[Path]) -> list[Any]:
+    found = [
+        (path.parent, entry)
+        for path in (folder / "files.json" for folder in folders)
+        if path.exists()
+        for entry in json.loads(path.read_text())
+    ]
+    return [pytest.param(folder, entry, id=f"{folder.name}/{entry['file']}") for folder, entry in found]
+
+
 def manifest(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
     return found
@@ -110,7 +121,25 @@ def test_nothing_was_changed_or_taken_away(folder: Path) -> None:
     assert [hashlib.sha256(entry.original).hexdigest() for entry in jpegs] == [entry.jpeg_sha256 for entry in jpegs]
     named = {name for entry in entries for name in (entry.file, entry.picture)} | {"manifest.json", "model.safetensors"}
     named |= {name for entry in jpegs for name in (entry.file, entry.jpeg, entry.picture, "jpegs.json")}
+    for _, entry in (source.values for source in sources([folder])):
+        for name, digest in ((entry["file"], entry["sha256"]), (entry["source"], entry["source_sha256"])):
+            assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+        named |= {entry["file"], entry["source"], "files.json"}
     assert {path.name for path in folder.iterdir()} == named
+
+
+@pytest.mark.parametrize(("folder", "entry"), sources(VERSIONS))
+def test_files_of_more_bits_and_kept_ones_come_back(folder: Path, entry: dict[str, str]) -> None:
+    data, source = (folder / entry["file"]).read_bytes(), (folder / entry["source"]).read_bytes()
+    again = codec.decode_original(data)
+    if entry["source"].endswith(".png"):  # whose pixels are compressed anew
+        assert [chunk.kind for chunk in png.chunks(again)] == [chunk.kind for chunk in png.chunks(source)]
+        found = deep_planes(source, None, strip=False)
+        assert found is not None
+        assert found[1].samples is not None
+        assert np.array_equal(codec.decode(data, as_array=True), found[1].samples.values)
+    else:
+        assert again == source
 
 
 @pytest.mark.parametrize("stream", streams(VERSIONS))

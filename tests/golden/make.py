@@ -4,6 +4,7 @@
     python tests/golden/make.py v1 photo     adds streams of the embedded model `photo`
     python tests/golden/make.py v2 repeats   adds streams of one more picture
     python tests/golden/make.py v1 jpegs     adds files that store a JPEG file, with a list of their own
+    python tests/golden/make.py v1 files     adds files of more than 8 bits and those that are kept whole, likewise
 
 A folder, a picture or a stream that exists is never touched. (Until 0.1.0 is released, a commit that changes the format
 makes the streams anew that it concerns, with the model of their folder, and says which.) The tiny model's weights come
@@ -26,14 +27,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpmcodec import _native, codec
+from ddpmcodec import _native, codec, deep
 from ddpmcodec.codec import graphics
 from ddpmcodec.format import tiles
 from ddpmcodec.models import context, registry
 from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, ContextModel
 
 GOLDEN = Path(__file__).parent
-MODEL, MANIFEST, JPEGS = "model.safetensors", "manifest.json", "jpegs.json"
+MODEL, MANIFEST, JPEGS, FILES = "model.safetensors", "manifest.json", "jpegs.json", "files.json"
 TILE_PIXELS = {"tiles": 320, "lanes": 1 << 14}  # at most, of pictures that are cut into tiles
 DEPTH, COMPONENTS, SHOWN = 2, 3, 16
 WIDTH, WIDE = 32, 96  # networks of bands learn where they are wide
@@ -251,10 +252,42 @@ def add_jpegs(folder: Path) -> None:
     print(f"{folder}: {len(entries)} files that store a JPEG file; commit them, and never change them")
 
 
+def sources() -> dict[str, bytes]:
+    """Image files by name: samples of 12 bits in 16, with alpha, which are coded, and an animation, which is kept."""
+    photo = Image.open(GOLDEN.parents[1] / "docs" / "photo.png").convert("RGB")
+    fine = np.asarray(photo.crop((120, 80, 190, 130))).astype(np.uint16)
+    values = np.dstack([fine[:-1, :-1] * 8 + fine[1:, 1:] * 8, fine[1:, :-1, :1] * 16 + 7])
+    frames, clip = [photo.crop((x, 0, x + 60, 40)) for x in (0, 20)], io.BytesIO()
+    frames[0].save(clip, "GIF", save_all=True, append_images=frames[1:])
+    return {"deep.png": deep.file_of(deep.samples_of(values), "PNG"), "clip.gif": clip.getvalue()}
+
+
+def write_source(folder: Path, name: str, source: bytes) -> dict[str, str]:
+    """The image file, and the file of it; the entry of the list."""
+    file = f"{Path(name).stem}.ddpm"
+    digests = {
+        "sha256": write(folder, file, codec.encode(io.BytesIO(source))),
+        "source_sha256": write(folder, name, source),
+    }
+    return {"file": file, "source": name} | digests
+
+
+def add_sources(folder: Path) -> None:
+    """Writes files of more than 8 bits and those that are kept whole, if the folder lacks them, and their list."""
+    listed = folder / FILES
+    entries: list[dict[str, str]] = json.loads(listed.read_text()) if listed.exists() else []
+    known = {entry["source"] for entry in entries}
+    entries += [write_source(folder, name, source) for name, source in sources().items() if name not in known]
+    listed.write_text(json.dumps(entries, indent=1) + "\n")
+    print(f"{folder}: {len(entries)} such files; commit them, and never change them")
+
+
 def main(version: str, model: str | None = None) -> None:
     folder = GOLDEN / version
     if model == "jpegs":
         return add_jpegs(folder)
+    if model == "files":
+        return add_sources(folder)
     if model is not None and model in pictures():
         return add_picture(folder, model)
     manifest = new_version(folder) if model is None else more_streams(folder, model)

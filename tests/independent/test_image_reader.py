@@ -152,7 +152,7 @@ def test_a_golden_file_is_listed_checked_and_cut(path: Path) -> None:
     assert found == listed(facts, found)
     assert list(check_image(image)) == []
     metadata = read_metadata(image.metadata)
-    names = {1: "icc_profile", 2: "exif", 3: "xmp"}
+    names = {1: "icc_profile", 2: "exif", 3: "xmp", 4: "png"}
     assert {names[kind]: len(value) for kind, value in metadata.items()} == facts["metadata"]
     for size in range(image.start, len(data), 97):
         kept = image.start if image.stored in ("WebP", "JPEG") else size  # of another format the header alone is of use
