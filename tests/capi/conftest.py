@@ -46,4 +46,14 @@ def archive_model(installed: Installed) -> c_void_p:
 @pytest.fixture(scope="session")
 def photo_model(installed: Installed) -> c_void_p:
     """An embedded model, as it was installed."""
-    return installed.model((installed.prefix / "share" / "ddpm" / "models" / "photo.safetensors").read_bytes())
+    return embedded(installed, "photo")
+
+
+@pytest.fixture(scope="session")
+def cifar10_model(installed: Installed) -> c_void_p:
+    """The embedded model of thumbnails."""
+    return embedded(installed, "cifar10")
+
+
+def embedded(installed: Installed, name: str) -> c_void_p:
+    return installed.model((installed.prefix / "share" / "ddpm" / "models" / f"{name}.safetensors").read_bytes())

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ddpmcodec.deep import read_pnm
+
 GOLDEN = Path(__file__).parents[1] / "golden"
 TINY = GOLDEN / "v2" / "model.safetensors"  # the model of golden files
 
@@ -33,18 +35,19 @@ class Ended(NamedTuple):
     stderr: str
 
     @property
-    def pixels(self) -> NDArray[np.uint8]:
+    def pixels(self) -> NDArray[Any]:
         return pixels_of(self.stdout)
 
 
-def pixels_of(file: bytes) -> NDArray[np.uint8]:
+def pixels_of(file: bytes) -> NDArray[Any]:
     """The pixels of a PPM, PGM or PAM file."""
     if not file.startswith(b"P7"):
-        return np.asarray(Image.open(io.BytesIO(file)))
+        values = read_pnm(file)
+        return values[0].squeeze() if values else np.asarray(Image.open(io.BytesIO(file)))
     header, _, body = file.partition(b"ENDHDR\n")
     facts = dict(line.split() for line in header.decode().splitlines()[1:])
     height, width, depth = (int(facts[name]) for name in ("HEIGHT", "WIDTH", "DEPTH"))
-    pixels = np.frombuffer(body, np.uint8).reshape(height, width, depth)
+    pixels = np.frombuffer(body, ">u2" if int(facts["MAXVAL"]) > 255 else np.uint8).reshape(height, width, depth)
     return pixels[..., 0] if depth == 1 else pixels
 
 
@@ -63,7 +66,7 @@ Plan = struct("left", "top", "width", "height", "scale", "has_step", "step", "pa
 Layout = struct("width", "height", "channels", "stride*", "size*")
 Info = struct(
     "width", "height", "mode", "channels", "has_alpha", "bits", "kind", "orientation", "effort", "levels", "steps",
-    "tile_width", "tile_height", "tiles", "model_number", "model_id", "reserved", "header_length*", "file_length*",
+    "tile_width", "tile_height", "tiles", "model_number", "model_id", "sample_bits", "header_length*", "file_length*",
     "payload_offset*", "payload_length*",
 )  # fmt: skip
 Verdict = struct(
@@ -152,6 +155,14 @@ class Decoder:
         layout = self.filled("layout", Layout)
         out = np.full((layout.height, layout.stride + gap), 77, np.uint8)
         self.call("pixels", out.ctypes.data_as(c_void_p), c_size_t(out.size), c_size_t(layout.stride + gap))
+        assert np.all(out[:, layout.stride :] == 77)
+        return out[:, : layout.stride].reshape(layout.height, layout.width, layout.channels)
+
+    def samples(self, gap: int = 0) -> NDArray[np.uint16]:
+        """[H, W, C]. gap: samples between rows."""
+        layout = self.filled("layout", Layout)
+        out = np.full((layout.height, layout.stride + gap), 77, np.uint16)
+        self.call("samples", out.ctypes.data_as(c_void_p), c_size_t(out.size), c_size_t(layout.stride + gap))
         assert np.all(out[:, layout.stride :] == 77)
         return out[:, : layout.stride].reshape(layout.height, layout.width, layout.channels)
 

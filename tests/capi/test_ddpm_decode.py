@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors.numpy import load
 
 import ddpmcodec
-from ddpmcodec import codec, models
+from ddpmcodec import codec, deep, models
 from ddpmcodec.models.jpeg import pack
 from installed import GOLDEN, TINY, Installed, golden_pixels, pixels_of
 
@@ -49,11 +49,22 @@ def test_golden_files_decode_to_their_pixels(installed: Installed, folder: str, 
     assert np.array_equal(ended.pixels, golden_pixels(f"{folder}/{stream['picture']}"))
 
 
-def test_of_more_than_eight_bits_it_writes_the_high_ones_and_says_so(installed: Installed) -> None:
+def test_samples_of_more_than_eight_bits_are_written_with_all_bits(installed: Installed, tmp_path: Path) -> None:
     file = GOLDEN / "v1" / "deep.ddpm"
-    ended = installed.run(file, "-")
-    assert (ended.code, "high 8 of 12 bits" in ended.stderr) == (0, True)
-    assert np.array_equal(ended.pixels, codec.decode(file.read_bytes(), as_array=True) >> 4)
+    ended, exact = installed.run(file, "-"), codec.decode(file.read_bytes(), as_array=True)
+    assert (ended.code, ended.stderr) == (0, "")
+    assert np.array_equal(ended.pixels, exact)
+    assert b"bits: 16\n" in installed.run("--info", file).stdout
+    small = installed.run(file, "-", "--reduce", "4").pixels
+    assert np.array_equal(small >> 4, codec.decode(file.read_bytes(), reduce=4, as_array=True))
+    for channels, suffix in [(3, "ppm"), (3, "pam"), (1, "pgm"), (1, "ppm")]:
+        values, out = exact[..., :channels] >> 4, tmp_path / f"{channels}.{suffix}"
+        source = deep.file_of(deep.Samples(values, 9, 9, "none"), "PPM")
+        data = codec.encode(BytesIO(source), effort=1)
+        assert installed.run("-", out, data=data).code == 0
+        expected = np.repeat(values, 3, -1) if (channels, suffix) == (1, "ppm") else values
+        assert np.array_equal(pixels_of(out.read_bytes()), expected.squeeze())
+        assert out.read_bytes() == source or out.suffix != {1: ".pgm", 3: ".ppm"}[channels]
 
 
 @pytest.mark.parametrize("name", ["photo-2", "alpha-2", "tiles-3", "grey-1", "bilevel-2"])

@@ -197,6 +197,35 @@ def test_rows_may_have_gaps(installed: Installed, tiny: c_void_p) -> None:
         assert failure(lambda arguments=arguments: decoder.call("pixels", small, *arguments)) == Fault.ARGUMENT
 
 
+def test_samples_have_all_bits(installed: Installed, cifar10_model: c_void_p) -> None:
+    data = (GOLDEN / "v1" / "deep.ddpm").read_bytes()
+    exact = codec.decode(data, as_array=True)
+    for plan, expected in [({}, exact), ({"left": 3, "top": 2, "width": 9, "height": 8}, exact[2:10, 3:12])]:
+        decoder = Decoder(installed, **plan)
+        decoder.decode(data, cifar10_model)
+        info = decoder.filled("info", Info)
+        assert (info.bits, info.sample_bits) == (12, 16)
+        assert np.array_equal(decoder.samples(gap=3), expected)
+        assert np.array_equal(decoder.pixels(), expected >> 4)
+    preview = Decoder(installed, has_step=1, step=2)
+    preview.decode(data, cifar10_model)
+    assert np.array_equal(preview.samples(), codec.decode(data, step=2, as_array=True))
+    reduced = Decoder(installed, scale=4)
+    reduced.decode(data, cifar10_model)
+    assert np.array_equal(reduced.samples(), reduced.pixels() * np.uint16(16) + 8)
+
+
+def test_samples_of_eight_bits_are_pixels(installed: Installed, tiny: c_void_p) -> None:
+    for name in ("grey", "alpha"):
+        decoder = Decoder(installed)
+        decoder.decode(golden(f"{name}-2"), tiny)
+        assert decoder.filled("info", Info).sample_bits == 8
+        assert np.array_equal(decoder.samples(), decoder.pixels())
+    samples = (ctypes.c_uint16 * 5)()
+    assert failure(lambda: decoder.call("samples", samples, c_size_t(5), c_size_t(0))) == Fault.ARGUMENT
+    assert failure(lambda: decoder.call("samples", None, c_size_t(1 << 20), c_size_t(0))) == Fault.ARGUMENT
+
+
 def test_metadata(installed: Installed, photo_model: c_void_p) -> None:
     exif, icc, xmp = Image.Exif(), b"profile" * 30, b"<x:xmpmeta/>"
     exif[0x010F] = "camera"

@@ -62,16 +62,41 @@ ddpm_layout layout_of(const ddpm_decoder& decoder) {
     return layout;
 }
 
-void interleave(const Picture& picture, uint8_t* out, size_t stride) {
-    const size_t width = size_t(picture.width), height = size_t(picture.height), colours = picture.colour.size() / (width * height);
-    const size_t channels = colours + !picture.alpha.empty();
-    for (size_t y = 0; y < height; y++)
-        for (size_t x = 0; x < width; x++) {
-            const size_t pixel = y * width + x;
-            uint8_t* to = out + y * stride + x * channels;
-            std::memcpy(to, &picture.colour[pixel * colours], colours);
-            if (channels > colours) to[colours] = picture.alpha[pixel];
-        }
+// Copies samples of a width of `row`, [height, row], to rows that begin `stride` samples apart.
+template <class Sample> void copy_rows(std::span<const Sample> samples, size_t row, Sample* out, size_t stride) {
+    for (size_t at = 0; at < samples.size(); at += row, out += stride) std::copy_n(&samples[at], row, out);
+}
+
+// Colours and alpha, pixel by pixel.
+std::vector<uint8_t> interleaved(Picture picture) {
+    if (picture.alpha.empty()) return std::move(picture.colour);
+    const size_t colours = picture.colour.size() / picture.alpha.size();
+    std::vector<uint8_t> pixels;
+    pixels.reserve(picture.colour.size() + picture.alpha.size());
+    for (size_t pixel = 0; pixel < picture.alpha.size(); pixel++) {
+        const auto colour = picture.colour.begin() + std::ptrdiff_t(pixel * colours);
+        pixels.insert(pixels.end(), colour, colour + std::ptrdiff_t(colours));
+        pixels.push_back(picture.alpha[pixel]);
+    }
+    return pixels;
+}
+
+std::vector<uint16_t> samples_of(Picture picture, const Header& header) {
+    if (picture.samples.empty() && header.source_bits > SAMPLE_BITS) make_samples(picture, header, {});
+    if (!picture.samples.empty()) return std::move(picture.samples);
+    const std::vector<uint8_t> pixels = interleaved(std::move(picture));
+    return {pixels.begin(), pixels.end()};
+}
+
+// The samples of a row. Fails unless a buffer holds the picture. size, stride: in samples; stride 0 becomes that of rows without gaps.
+size_t row_in(const ddpm_decoder& decoder, const void* buffer, size_t size, size_t& stride) {
+    require(buffer, "the buffer is NULL");
+    const ddpm_layout layout = layout_of(decoder);
+    const size_t row = size_t(layout.stride), rows_before = layout.height - 1;
+    if (!stride) stride = row;
+    require(stride >= row, "stride must be " + std::to_string(row) + " or more, not " + std::to_string(stride));
+    require(size >= row && rows_before <= (size - row) / stride, "the buffer of " + std::to_string(size) + " samples is too small: ddpm_decoder_layout tells its size");
+    return row;
 }
 
 std::vector<uint8_t> payload_of(const ddpm_decoder& decoder) {
@@ -211,13 +236,15 @@ ddpm_error ddpm_decoder_layout(const ddpm_decoder* decoder, ddpm_layout* layout)
 
 ddpm_error ddpm_decoder_pixels(ddpm_decoder* decoder, uint8_t* pixels, size_t size, size_t stride) {
     return guarded(decoder, [&] {
-        require(pixels, "the buffer is NULL");
-        const ddpm_layout layout = layout_of(*decoder);
-        const size_t row = size_t(layout.stride), rows_before = layout.height - 1;
-        if (!stride) stride = row;
-        require(stride >= row, "stride must be " + std::to_string(row) + " bytes or more, not " + std::to_string(stride));
-        require(size >= row && rows_before <= (size - row) / stride, "the buffer of " + std::to_string(size) + " bytes is too small: ddpm_decoder_layout tells its size");
-        interleave(decoder->decoder->picture(decoder->threads), pixels, stride);
+        const size_t row = row_in(*decoder, pixels, size, stride);
+        copy_rows<uint8_t>(interleaved(decoder->decoder->picture(decoder->threads)), row, pixels, stride);
+    });
+}
+
+ddpm_error ddpm_decoder_samples(ddpm_decoder* decoder, uint16_t* samples, size_t count, size_t stride) {
+    return guarded(decoder, [&] {
+        const size_t row = row_in(*decoder, samples, count, stride);
+        copy_rows<uint16_t>(samples_of(decoder->decoder->picture(decoder->threads), header_of(*decoder)), row, samples, stride);
     });
 }
 

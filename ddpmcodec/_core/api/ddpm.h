@@ -217,7 +217,7 @@ typedef struct ddpm_info {
     uint32_t mode;                    /* ddpm_mode */
     uint32_t channels;                /* bytes per pixel, with alpha: 1 to 4 */
     uint32_t has_alpha;               /* the last channel is alpha */
-    uint32_t bits;                    /* per coded value, 8 to 16; pixels are their high 8 */
+    uint32_t bits;                    /* per coded value, 8 to 16; ddpm_decoder_pixels gives their high 8 */
     uint32_t kind;                    /* ddpm_kind, of the payload */
     uint32_t orientation;             /* 1 to 8, as EXIF counts them; the decoder turns nothing */
     uint32_t effort, levels;          /* of the encoder; number of noise levels, or of a JPEG's wider cells */
@@ -226,7 +226,7 @@ typedef struct ddpm_info {
     uint32_t tiles;                   /* number of tiles */
     uint32_t model_number;            /* of an embedded model (see ddpm_model_name); 0: model_id names it, or none is needed */
     uint8_t model_id[4];              /* the first bytes of the SHA-256 of the model's file; zeros with a number */
-    uint32_t reserved;
+    uint32_t sample_bits;             /* per sample of the image, 8 to 16: see ddpm_decoder_samples */
     uint64_t header_length;           /* bytes, with the index of tiles */
     uint64_t file_length;             /* bytes of the complete file */
     uint64_t payload_offset;          /* bytes */
@@ -260,6 +260,15 @@ DDPM_API ddpm_error ddpm_decoder_layout(const ddpm_decoder* decoder, ddpm_layout
  * stride: bytes from row to row, at least width * channels; 0: width * channels. Bytes between rows stay as they are.
  * Returns DDPM_OK, DDPM_ERROR_MEMORY or DDPM_ERROR_ARGUMENT. */
 DDPM_API ddpm_error ddpm_decoder_pixels(ddpm_decoder* decoder, uint8_t* pixels, size_t size, size_t stride);
+
+/* Copies the picture as ddpm_decoder_pixels does, in samples of `sample_bits` of ddpm_info: numbers from 0 to 2^sample_bits - 1. If these
+ * are 8 bits, samples equal pixels. Bits that are not known, as in a preview or a reduced picture, are about the middle of what is possible.
+ *
+ * samples: the buffer.
+ * count, stride: its size, and the distance from row to row, as of ddpm_decoder_pixels, counted in samples in place of bytes. `size` and
+ *     `stride` of ddpm_layout are thus the right numbers of samples.
+ * Returns DDPM_OK, DDPM_ERROR_MEMORY or DDPM_ERROR_ARGUMENT. */
+DDPM_API ddpm_error ddpm_decoder_samples(ddpm_decoder* decoder, uint16_t* samples, size_t count, size_t stride);
 
 typedef enum ddpm_section {
     DDPM_SECTION_ICC = 0,    /* ICC profile */

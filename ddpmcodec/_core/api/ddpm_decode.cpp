@@ -71,8 +71,8 @@ void set_model(const Decoder& decoder, const Options& options) {
 void print_info(const ddpm_info& info) {
     static constexpr const char* MODES[] = {"grey", "RGB", "grey and alpha", "RGB and alpha", "bilevel"};
     static constexpr const char* KINDS[] = {"pixels", "a WebP file", "a JPEG file", "the coefficients of a JPEG file"};
-    std::printf("size: %u x %u\nmode: %s\nholds: %s\norientation: %u\n", info.width, info.height, info.mode < 5 ? MODES[info.mode] : "unknown",
-                info.kind < 4 ? KINDS[info.kind] : "unknown", info.orientation);
+    std::printf("size: %u x %u\nmode: %s\nbits: %u\nholds: %s\norientation: %u\n", info.width, info.height, info.mode < 5 ? MODES[info.mode] : "unknown",
+                info.sample_bits, info.kind < 4 ? KINDS[info.kind] : "unknown", info.orientation);
     if (info.kind == DDPM_KIND_PIXELS || info.kind == DDPM_KIND_COEFFICIENTS) {
         const char* name = ddpm_model_name(info.model_number);
         const std::string model = name ? name : info.model_number ? "number " + std::to_string(info.model_number) : hex(info.model_id);
@@ -101,10 +101,8 @@ Data kept_file(const Decoder& decoder) {
     return {data, data + size};
 }
 
-// Says of a preview how much was there, and of samples of more than 8 bits that these are their high ones.
+// Says of a preview how much was there.
 void report(const Decoder& decoder, const Options& options) {
-    if (const ddpm_info info = info_of(decoder); info.bits > 8)
-        std::fprintf(stderr, "ddpm-decode: %s: the high 8 of %u bits were written\n", options.in.c_str(), info.bits);
     ddpm_verdict verdict{};
     verdict.struct_size = sizeof verdict;
     check(decoder, ddpm_decoder_verdict(decoder.get(), &verdict));
@@ -113,13 +111,25 @@ void report(const Decoder& decoder, const Options& options) {
     std::fprintf(stderr, "ddpm-decode: %s: %u of %u steps, %llu bytes: %s\n", options.in.c_str(), verdict.steps_done, verdict.steps, (unsigned long long)verdict.bytes_used, account);
 }
 
+// Two bytes a sample, the high one first.
+Data wide_samples(const Decoder& decoder, const ddpm_layout& layout) {
+    std::vector<uint16_t> samples(size_t(layout.size));
+    check(decoder, ddpm_decoder_samples(decoder.get(), samples.data(), samples.size(), 0));
+    Data bytes;
+    bytes.reserve(2 * samples.size());
+    for (const uint16_t sample : samples) bytes.push_back(uint8_t(sample >> 8)), bytes.push_back(uint8_t(sample));
+    return bytes;
+}
+
 Data picture(const Decoder& decoder, const Options& options, Format format) {
     ddpm_layout layout{};
     layout.struct_size = sizeof layout;
     check(decoder, ddpm_decoder_layout(decoder.get(), &layout));
+    const uint32_t bits = info_of(decoder).sample_bits;
+    if (bits > 8) return file_of(layout, bits, wide_samples(decoder, layout), format, options.out);
     Data pixels(size_t(layout.size));
     check(decoder, ddpm_decoder_pixels(decoder.get(), pixels.data(), pixels.size(), 0));
-    return file_of(layout, std::move(pixels), format, options.out);
+    return file_of(layout, bits, std::move(pixels), format, options.out);
 }
 
 Decoder decoder_for(const ddpm_plan& plan) {

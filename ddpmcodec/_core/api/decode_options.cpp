@@ -26,6 +26,7 @@ std::string usage() {
        ddpm-decode --list ARCHIVE
 
 Decode the .ddpm file IN to OUT.ppm, OUT.pgm or OUT.pam (which may have alpha). "-" is standard input or output.
+Samples of 9 to 16 bits are written with all of their bits.
 
   --partial        show what there is of a cut or damaged file, and ignore what follows its end
   --max-bytes N    a preview from the first N bytes

@@ -21,5 +21,6 @@ enum class Format { PNM, PPM, PGM, PAM };
 // The format that a name asks for. Throws Failure.
 Format format_of(const std::string& out);
 
-// The file of these pixels. out: its name, for messages. Throws Failure if the format cannot hold them.
-Data file_of(ddpm_layout layout, Data pixels, Format format, const std::string& out);
+// The file of these pixels. bits: of a sample; of more than 8 a sample has two bytes, the high one first. out: its name, for messages.
+// Throws Failure if the format cannot hold them.
+Data file_of(ddpm_layout layout, uint32_t bits, Data pixels, Format format, const std::string& out);

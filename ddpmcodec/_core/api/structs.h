@@ -87,7 +87,7 @@ inline ddpm_info info_of(const Header& header) {
     info.mode = uint32_t(header.mode);
     info.channels = channels_with_alpha(header.mode);
     info.has_alpha = has_alpha(header.mode);
-    info.bits = uint32_t(header.bits);
+    info.bits = uint32_t(header.bits), info.sample_bits = uint32_t(header.source_bits);
     info.kind = uint32_t(header.kind);
     info.orientation = uint32_t(header.orientation);
     info.effort = uint32_t(header.effort), info.levels = uint32_t(header.levels), info.steps = uint32_t(header.steps());

@@ -54,10 +54,11 @@ void LowBitsTiles::complete(Picture& picture) const { make_samples(picture, cont
 void make_samples(Picture& picture, const Header& header, const std::vector<uint8_t>& low) {
     const size_t colours = size_t(header.channels()), channels = colours + !picture.alpha.empty(), pixels = picture.colour.size() / colours;
     picture.samples.resize(pixels * channels);
+    const int unknown = (1 << header.low_bits()) >> 1;
     for (size_t at = 0; at < picture.samples.size(); at++) {
         const size_t pixel = at / channels, channel = at % channels;
         const int high = channel < colours ? picture.colour[pixel * colours + channel] : picture.alpha[pixel];
-        picture.samples[at] = header.sample_of(high << header.low_bits() | (low.empty() ? 0 : low[at]));
+        picture.samples[at] = header.sample_of(high << header.low_bits() | (low.empty() ? unknown : low[at]));
     }
 }
 

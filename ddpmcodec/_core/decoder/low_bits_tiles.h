@@ -38,7 +38,7 @@ class LowBitsTiles {
     std::atomic<bool> is_damaged_{false};
 };
 
-// Gives a picture the samples of the image.
+// Gives a picture the samples of the image. low: empty if there are none, or none are known: then they are in the middle of what is possible.
 void make_samples(Picture& picture, const Header& header, const std::vector<uint8_t>& low);
 
 }  // namespace ddpm
