@@ -228,8 +228,7 @@ def _made(wanted: Creation, files: Sequence[_Input], taken: _InputCounts, progre
         wanted.force or wanted.adds,
         replaces_source=False,
     )
-    choices = {"strict": wanted.strict, "deep": False}
-    reading = Reading(wanted.strip, wanted.any_format, wanted.pixels, wanted.max_pixels, **choices)
+    reading = Reading(wanted.strip, wanted.any_format, wanted.pixels, wanted.max_pixels, strict=wanted.strict)
     with naming_options(), wanted.writer(progress.code) as writer:
         with naming(output, "standard output"):
             if wanted.adds:

@@ -119,8 +119,9 @@ def extract(
         data = split(content)
         entries = data.index.entries
         wanted = find_images(data.index, matching([entry.name for entry in entries], names))
-    jpegs, kept = _coded_as(data, "JPEG"), _coded_as(data, KEPT_WHOLE)
+    jpegs, kept, deep = _coded_as(data, "JPEG"), _coded_as(data, KEPT_WHOLE), _deep(data)
     files = kept | (jpegs if original else set()) if not (reduce or upright) else set()
+    whole = files | (set() if reduce else deep)
     target = _target(output, _targets([entry.name for entry in entries], files), file, force, as_json, len(wanted))
     skipped = target.skipped(entry.name for entry in wanted) if skip_existing else []
     missing = {entry.name for entry in wanted}.difference(skipped, (failed["name"] for failed in target.failed))
@@ -135,10 +136,10 @@ def extract(
             everything = len(wanted) == len(entries)  # then what is lost without a name is named, too
             chosen = None if everything else [entry.name for entry in wanted]
             options: dict[str, Any] = {"model": model, "max_pixels": max_pixels, "progress": advance}
-            if files and not original:
-                chosen = [entry.name for entry in wanted if entry.name not in files]
-                whole = archives.extract(data, sorted(files.intersection(missing)), original=True, **options)
-                _write_all(whole, target, turned=False)
+            if whole and not original:
+                chosen = [entry.name for entry in wanted if entry.name not in whole]
+                unchanged = archives.extract(data, sorted(whole.intersection(missing)), original=True, **options)
+                _write_all(unchanged, target, turned=False)
             restored = archives.extract(data, chosen, reduce=int(reduce or 1), original=original, **options)
             _write_all(restored, target, turned=upright)
     finally:
@@ -162,6 +163,13 @@ def _coded_as(data: Archive, coding: str) -> set[str]:
     return {image["name"] for image in describe(data)["images"] if (image["coding"] or "").startswith(coding)}
 
 
+def _deep(data: Archive) -> set[str]:
+    """Names of images whose samples have more than 8 bits."""
+    from ddpmcodec.archive.reader import describe
+
+    return {image["name"] for image in describe(data)["images"] if (image["bits"] or 0) > 8}
+
+
 def _lost(wanted: Iterable[Entry], target: _Target, problem: BaseException | None) -> list[dict[str, str]]:
     """The images that a problem of the archive leaves unwritten."""
     known = {*target.done, *(failed["name"] for failed in target.failed)}
@@ -176,6 +184,8 @@ def _others(skipped: Collection[str], target: _Target) -> str:
 def _write_all(restored: Iterator[Restored], target: _Target, *, turned: bool) -> None:
     """Writes images on all threads, as most of the time goes by until they are on disk. turned: as EXIF says. Raises
     DiskError."""
+    from PIL.Image import Image
+
     from ddpmcodec.images import save_image
     from ddpmcodec.metadata import upright
     from ddpmcodec.parallel import run_all
@@ -183,8 +193,9 @@ def _write_all(restored: Iterator[Restored], target: _Target, *, turned: bool) -
     def write(named: Restored) -> None:
         name, image = named
         try:
-            if not isinstance(image, bytes):
+            if isinstance(image, Image):
                 image = save_image(upright(image) if turned else image, "PNG")
+            assert isinstance(image, bytes), "arrays, of more than 8 bits, are asked for as files"
             target.write(name, image)
         except DiskError:
             raise
@@ -197,6 +208,8 @@ def _write_all(restored: Iterator[Restored], target: _Target, *, turned: bool) -
 
 def _grouped(restored: Iterator[Restored]) -> Iterator[list[Restored]]:
     """Images that are written together; the last ones before an error that ends the rest."""
+    from PIL.Image import Image
+
     from ddpmcodec.parallel import WORK_PIXELS
 
     group: list[Restored] = []
@@ -204,7 +217,7 @@ def _grouped(restored: Iterator[Restored]) -> Iterator[list[Restored]]:
     try:
         for name, image in restored:
             group.append((name, image))
-            pixels += len(image) if isinstance(image, bytes) else image.width * image.height
+            pixels += image.width * image.height if isinstance(image, Image) else len(image)
             if pixels >= WORK_PIXELS or len(group) == WRITTEN_TOGETHER:
                 yield group
                 group, pixels = [], 0

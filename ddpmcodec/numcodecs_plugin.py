@@ -17,6 +17,7 @@ from PIL import Image
 
 from ddpmcodec import archive, codec
 from ddpmcodec._native import MAGIC, Container
+from ddpmcodec.archive.restorer import Picture
 from ddpmcodec.codec.efforts import check_coding
 from ddpmcodec.errors import FormatError, ImageError
 from ddpmcodec.format.header import DEFAULT_EFFORT
@@ -27,9 +28,8 @@ COLOURS = (3, 4)  # samples of a pixel that are colours, in the last dimension o
 
 
 class Ddpm(Codec):  # type: ignore[misc]  # numcodecs has no types
-    """Chunks of images without loss: uint8 [..., H, W], [..., H, W, 1], [..., H, W, 3] (RGB) or [..., H, W, 4] (RGBA).
-
-    A chunk of one image may be uint16.
+    """Chunks of images without loss: uint8 [..., H, W], [..., H, W, 1], [..., H, W, 3] (RGB) or [..., H, W, 4] (RGBA);
+    or uint16 of these shapes.
 
     A chunk of one image becomes a .ddpm file, a chunk of several an archive, where thumbnails share a stream. So chunks
     should hold whole images, and many of them where they are small. Without Zarr, give arrays in C order: others come
@@ -86,9 +86,9 @@ class Ddpm(Codec):  # type: ignore[misc]  # numcodecs has no types
         return np.stack(images)
 
 
-def _samples(image: Image.Image) -> Images:
+def _samples(image: Picture) -> Images:
     """The samples of an image; of a bilevel one, which no chunk becomes, 0 and 255, as `decode` gives them."""
-    return np.asarray(image.convert("L") if image.mode == "1" else image)
+    return np.asarray(image.convert("L") if isinstance(image, Image.Image) and image.mode == "1" else image)
 
 
 def shape_of_images(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -106,11 +106,10 @@ def _images(chunk: NDArray[Any]) -> Images:
     """The images of a chunk, [N, H, W] or [N, H, W, C], in the order in which it lies in memory. Raises ImageError."""
     if chunk.flags.f_contiguous and not chunk.flags.c_contiguous:
         chunk = chunk.T
-    is_deep = chunk.dtype == np.uint16 and chunk.ndim > 1 and shape_of_images(chunk.shape)[0] == 1
-    if not (chunk.dtype == np.uint8 or is_deep) or chunk.ndim < 2 or not chunk.size:
+    if chunk.dtype not in (np.uint8, np.uint16) or chunk.ndim < 2 or not chunk.size:
         raise ImageError(
-            f"a chunk of {chunk.dtype} and shape {chunk.shape} holds no images: uint8 of shape (..., H, W),"
-            " (..., H, W, 3) or (..., H, W, 4) does, or uint16 of one image"
+            f"a chunk of {chunk.dtype} and shape {chunk.shape} holds no images: uint8 or uint16 of shape"
+            " (..., H, W), (..., H, W, 3) or (..., H, W, 4) does"
         )
     return np.ascontiguousarray(chunk).reshape(shape_of_images(chunk.shape))
 

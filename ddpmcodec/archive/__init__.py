@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ddpmcodec.archive.access import ArchiveFile, open
 from ddpmcodec.archive.editing import join, remove
 from ddpmcodec.archive.reader import describe, extract, names, read_index, test
-from ddpmcodec.archive.restorer import Extracted
+from ddpmcodec.archive.restorer import Extracted, Picture
 from ddpmcodec.archive.writer import Named, Writer, create
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ __all__ = [
     "ArchiveFile",
     "Extracted",
     "Named",
+    "Picture",
     "Writer",
     "create",
     "describe",

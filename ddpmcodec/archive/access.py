@@ -43,7 +43,8 @@ def open(
 
     Returns:
         An `ArchiveFile`. Names are in the order in which images were given. It is a context manager, it can be
-        pickled, and it may be used after a fork.
+        pickled, and it may be used after a fork. Its images have the high 8 bits of samples of 9 to 16 bits, of which
+        `extract` gives all.
 
     Raises:
         DdpmError: the file cannot be read.

@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import Any, Literal, overload
 
 from ddpmcodec import _native
-from ddpmcodec._native import ARCHIVE_VERSION, DEFAULT_MAX_PIXELS
+from ddpmcodec._native import ARCHIVE_VERSION, DEFAULT_MAX_PIXELS, SAMPLE_BITS
 from ddpmcodec.archive.restorer import Extracted, Restored, Restorer, Source
 from ddpmcodec.arguments import check_limits, check_pixels
 from ddpmcodec.codec.decoding import scale_of
@@ -63,10 +63,10 @@ def describe(data: File | Archive) -> dict[str, Any]:
         Facts by name, all of them JSON values. Sizes are bytes; `model_numbers`, `model_ids` and
         `latent_model_ids` are all models that its images need: embedded ones, others, and Gaussian ones. `settings` are
         efforts and numbers of noise levels of images that are coded together, `latent_levels` the levels of latents, in
-        grey levels. `images` has the name, mode, width, height, coding, effort, levels, model and bytes of each: the
-        coding as `ddpmcodec.info` has it, or "bits back", or None where it is lost to damage; `model_number` of an
-        embedded model, `model_id` of another; the bytes None for images that are coded together. What an image does not
-        have is None.
+        grey levels. `images` has the name, mode, width, height, bits (of a sample), coding, effort, levels, model and
+        bytes of each: the coding as `ddpmcodec.info` has it, or "bits back", or None where it is lost to damage;
+        `model_number` of an embedded model, `model_id` of another; the bytes None for images that are coded together.
+        What an image does not have is None.
 
     Raises:
         FormatError: not an archive, or neither its index nor a block is found.
@@ -121,6 +121,10 @@ def _images(archive: Archive) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _coding_of_block(coding: BlockCoding) -> dict[str, Any]:
+    return {"bits": SAMPLE_BITS, **_coding_of_run(coding)}
+
+
+def _coding_of_run(coding: BlockCoding) -> dict[str, Any]:
     if not coding.latent_levels:
         return _coding(CODINGS[PIXELS], coding)
     levels, model_id = len(coding.latent_levels), coding.latent_id.hex()
@@ -131,9 +135,9 @@ def _coding_of_file(file: Part) -> dict[str, Any]:
     try:
         header = _native.Container(file).header
     except FormatError:
-        return _coding(None, None)
+        return {"bits": None, **_coding(None, None)}
     name = KEPT_WHOLE if header.kept_length else CODINGS[header.kind]
-    return _coding(name, None if header.is_stored else header)
+    return {"bits": header.source_bits, **_coding(name, None if header.is_stored else header)}
 
 
 def _coding(name: str | None, coding: BlockCoding | _native.FileHeader | None) -> dict[str, Any]:
@@ -198,7 +202,8 @@ def extract(
         progress: called with the number of pixels done since the last call, from several threads at a time.
 
     Returns:
-        An iterator over (name, Pillow image or bytes), in the order in which they are decoded. Of a damaged archive
+        An iterator over (name, Pillow image or bytes), in the order in which they are decoded. Images of 9 to 16 bits
+        a sample are arrays `uint16`, or with original PNG files. Of a damaged archive
         every undamaged image comes first, then one of the errors.
 
     Raises:

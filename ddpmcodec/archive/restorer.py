@@ -8,7 +8,9 @@ from os import PathLike
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+import numpy as np
 import numpy.typing as npt
+from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec import _native
@@ -24,21 +26,22 @@ from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, Truncated
 from ddpmcodec.format.block import Block, BlockCoding, Entry
 from ddpmcodec.format.ddpma import Archive, Parts
 from ddpmcodec.format.sections import MAX_BLOCK_METADATA, Metadata
-from ddpmcodec.images import Planes, to_image
+from ddpmcodec.images import Planes, save_planes, to_array, to_image
 from ddpmcodec.models import registry
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import Model
 from ddpmcodec.parallel import portions, run_all, thread_count
 
 LISTED = 100  # images that a message names
-Extracted: TypeAlias = "tuple[str, Image.Image]"
-Restored: TypeAlias = "tuple[str, Image.Image | bytes]"  # name, and image or JPEG file
-Result: TypeAlias = "tuple[Entry, Image.Image | bytes | FormatError]"
+Picture: TypeAlias = "Image.Image | NDArray[np.uint16]"  # an array if samples have more than 8 bits
+Extracted: TypeAlias = "tuple[str, Picture]"
+Restored: TypeAlias = "tuple[str, Picture | bytes]"  # name, and image or file
+Result: TypeAlias = "tuple[Entry, Picture | bytes | FormatError]"
 
 
-def restored(archive: Archive, wanted: Sequence[Entry], model: Source) -> Iterator[Extracted]:
-    """Images of an archive that is cut already, whose sizes were checked."""
-    for name, image in Restorer(archive, wanted, model=model).images():
+def restored(archive: Archive, wanted: Sequence[Entry], model: Source) -> Iterator[tuple[str, Image.Image]]:
+    """Images of an archive that is cut already, whose sizes were checked; the high 8 bits of samples of more."""
+    for name, image in Restorer(archive, wanted, model=model, deep=False).images():
         assert isinstance(image, Image.Image)
         yield name, image
 
@@ -69,11 +72,12 @@ class Restorer:
     def __init__(
         self, archive: Archive, wanted: Sequence[Entry], *, everything: bool = False, model: Source = None,
         progress: Progress | None = None, scale: int = 1, original: bool = False, max_pixels: int | None = None,
+        deep: bool = True,
     ) -> None:  # fmt: skip
-        """everything: `wanted` are all images, so that what is lost without a name is reported, too. The rest as in
-        `reader.extract`."""
+        """everything: `wanted` are all images, so that what is lost without a name is reported, too. deep: give samples
+        of more than 8 bits, not their high ones. The rest as in `reader.extract`."""
         self.archive, self.everything, self.progress = archive, everything, progress
-        self.scale, self.original, self.max_pixels = scale, original, max_pixels
+        self.scale, self.original, self.max_pixels, self.deep = scale, original, max_pixels, deep
         numbers = {entry.number for entry in wanted}
         jobs = (
             _Job(block, parts, frozenset(i for i, entry in enumerate(block.entries) if entry.number in numbers))
@@ -128,7 +132,7 @@ class Restorer:
         others = [(entry, file.data) for entry, file in pairs if not (self.original and file.holds_a_file)]
         decoded_files = decode_files([data for _, data in others], self.given.files, self.progress)
         shown_files = (shown(decoded, self.max_pixels) for decoded in decoded_files)
-        contents = (_content(file.planes, original=self.original) for file in shown_files)
+        contents = (_content(file.planes, original=self.original, deep=self.deep) for file in shown_files)
         return [*stored, *((entry, content) for (entry, _), content in zip(others, contents, strict=True))]
 
     def _original(self, file: WholeFile) -> bytes:
@@ -258,9 +262,13 @@ def _finished(job: _Job, position: int, colour: Pixels, values: _MetadataValues,
     return entry, _content(Planes(entry.mode, colour, alpha, metadata), original=original)
 
 
-def _content(planes: Planes, *, original: bool) -> Image.Image | bytes:
-    """Return an image, or with original the PNG file that it was, if that is known."""
-    return restored_png(planes) if original and planes.metadata.png else to_image(planes)
+def _content(planes: Planes, *, original: bool, deep: bool = True) -> Picture | bytes:
+    """Return an image, or with original the PNG file that it was, if that is known or it has more than 8 bits."""
+    if original and planes.metadata.png:
+        return restored_png(planes)
+    if planes.samples is None or planes.kept or not deep:
+        return to_image(planes)
+    return save_planes(planes, "PNG") if original else to_array(planes)
 
 
 def _alpha(entry: Entry, section: Part) -> Pixels | None:

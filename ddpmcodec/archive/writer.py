@@ -89,7 +89,7 @@ class Writer:
             model=given.files, effort=stacked.effort, levels=levels, coder=coder, latent=latent, webp=webp,
             tile=tile_side(tile), verify=verify,
         )  # fmt: skip
-        self._reading = Reading(strip, any_format, pixels, strict=strict, deep=False)
+        self._reading = Reading(strip, any_format, pixels, strict=strict)
         self._names: set[str] = set()
         self._letters = 0  # of all names
         self._is_whole = True
@@ -140,7 +140,8 @@ class Writer:
         waiting = QueuedImage(Entry(name, planes.mode, width, height, len(self._names)), planes)
         with self._changing():
             self._take([name])
-            if planes.original or planes.kept or not self._packer.is_stackable(waiting.entry):
+            is_file = planes.original or planes.kept or planes.samples is not None
+            if is_file or not self._packer.is_stackable(waiting.entry):
                 self._add_file(waiting)
                 return
             self._thumbnails.add(waiting)
@@ -228,12 +229,9 @@ class Writer:
 
     def _planes(self, name: str, image: Picture) -> Planes:
         try:
-            planes = planes_of(image, self._reading)
+            return planes_of(image, self._reading)
         except (DdpmError, TypeError) as error:
             raise type(error)(f"{name}: {error}") from error
-        if planes.samples is not None:
-            raise ImageError(f"{name}: an archive takes arrays of uint8, not uint16: encode it to a file of its own")
-        return planes
 
     def _refuse(self, names: Collection[str]) -> None:
         """Raises ImageError where images of these names have no place."""

@@ -36,8 +36,7 @@ class Reading(NamedTuple):
     strip: no ICC profile, no XMP, and of EXIF the orientation alone. any_format: files of formats whose readers may
     leave something out, too. pixels: those of a JPEG file or a lossy WebP; otherwise the file itself is stored.
     max_pixels: of `load_image`. warns: of what a file has and no file of ours keeps, where a caller names a file.
-    strict: refuse files whose pixels cannot be coded, which are kept whole otherwise. deep: code samples of 9 to 16
-    bits, which cannot be coded otherwise.
+    strict: refuse files whose pixels cannot be coded, which are kept whole otherwise.
     """
 
     strip: bool = False
@@ -46,7 +45,6 @@ class Reading(NamedTuple):
     max_pixels: int | None = None
     warns: bool = True
     strict: bool = False
-    deep: bool = True
 
     def stores(self, data: bytes) -> bool:
         """Whether a file is stored as such: a JPEG that this machine can store."""
@@ -118,7 +116,7 @@ def read_file(data: bytes, name: str, reading: Reading) -> FileRead:
         return FileRead(image.format or "", image.mode, *image.size, planes_of_image(image, data, reading))
     except ImageError as error:
         problem = str(error).removeprefix(f"{name}: ")
-        if problem == TOO_DEEP and reading.deep and (found := _read_deep(data, name, reading)):
+        if problem == TOO_DEEP and (found := _read_deep(data, name, reading)):
             return found
         if isinstance(error, LimitError) or not reading.keeps(data, name):
             raise type(error)(f"{name}: {problem}") from error

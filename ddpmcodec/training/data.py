@@ -56,10 +56,16 @@ def is_archive(path: Path) -> bool:
 def _archived(path: Path) -> list[Pixels]:
     """The images of an archive as RGB, without alpha, in the order in which they were given."""
     try:
-        images = {name: np.asarray(image.convert("RGB")) for name, image in archive.extract(path)}
+        images = {name: _archived_rgb(name, image) for name, image in archive.extract(path)}
     except DdpmError as error:
         raise TrainingError(f"{path}: {error}") from error
     return [images[name] for name in archive.names(path)]
+
+
+def _archived_rgb(name: str, image: archive.Picture) -> Pixels:
+    if isinstance(image, np.ndarray):
+        raise TrainingError(f"{name}: images of more than 8 bits a sample are not trained on: remove it")
+    return np.asarray(image.convert("RGB"))
 
 
 def _sheets(folder: Path, split: str) -> list[Pixels]:

@@ -41,6 +41,18 @@ def test_an_output_of_fewer_bits_or_less_metadata_is_named(ddpm: Any, deep: Path
     assert "high 8 of 16 bits" in ddpm("decode", file, "--upright", "-o", deep.with_name("b.png")).stderr
 
 
+@pytest.mark.parametrize("options", [(), ("--original",), ("--upright",)])
+def test_files_of_an_archive_come_back_with_all_their_bits(ddpm: Any, deep: Path, options: tuple[str, ...]) -> None:
+    (tiff := deep.with_name("other.tif")).write_bytes(file_of(samples_of(VALUES), "TIFF", b"profile"))
+    archive, out = deep.with_name("a.ddpma"), deep.with_name("out")
+    assert ddpm("archive", "create", archive, deep, tiff, "-e", 1).code == 0
+    assert ddpm("archive", "extract", archive, "-o", out, *options).code == 0
+    for name in ("deep.png", "other.png"):
+        assert np.array_equal(codec.decode(codec.encode(out / name, effort=1), as_array=True), VALUES)
+    assert b"iCCP" in (out / "other.png").read_bytes()
+    assert ddpm("archive", "test", archive).code == 0
+
+
 @pytest.mark.parametrize("file_format", ["PNG", "PPM"])
 def test_an_image_over_the_limit_is_refused(ddpm: Any, tmp_path: Path, file_format: str) -> None:
     path = tmp_path / "deep.pnm"

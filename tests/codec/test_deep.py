@@ -142,13 +142,20 @@ def test_a_damaged_section_of_low_bits_is_found() -> None:
         codec.decode(bytes(damaged), as_array=True)
 
 
-def test_archives_keep_deep_files_whole_and_refuse_arrays(tmp_path: Path) -> None:
+def test_archives_code_deep_files_and_arrays(tmp_path: Path) -> None:
     file = tmp_path / "deep.png"
-    file.write_bytes(file_of(samples_of(sums(4)), "PNG"))
-    data = archive.create([("deep.png", file)], effort=1)
-    assert dict(archive.extract(data, original=True)) == {"deep.png": file.read_bytes()}
-    with pytest.raises(ImageError, match="uint8"):
-        archive.create([("a", sums(4))], effort=1)
+    file.write_bytes(file_of(samples_of(sums(4)), "PNG", b"profile"))
+    data = archive.create([("deep.png", file), ("grey", DEEP["grey"]), ("8 bits", sums(2).astype(np.uint8))], effort=1)
+    assert [image["bits"] for image in archive.describe(data)["images"]] == [16, 16, 8]
+    assert {image["coding"] for image in archive.describe(data)["images"]} == {"context model"}
+    extracted = dict(archive.extract(data))
+    np.testing.assert_array_equal(extracted["deep.png"], sums(4))
+    np.testing.assert_array_equal(extracted["grey"], DEEP["grey"])
+    originals = dict(archive.extract(data, original=True))
+    for name, values in (("deep.png", sums(4)), ("grey", DEEP["grey"])):
+        decoded = codec.decode(codec.encode(BytesIO(originals[name]), effort=1), as_array=True)
+        np.testing.assert_array_equal(decoded, values)
+    np.testing.assert_array_equal(np.asarray(archive.open(data)["deep.png"]), sums(4) >> 4)
 
 
 def test_other_numbers_are_refused() -> None:
@@ -167,9 +174,12 @@ def test_low_bits_are_the_same_on_every_machine() -> None:
     assert hashlib.sha256(stream).hexdigest()[:16] == "469fbb02b44c5ec3"
 
 
-def test_chunks_of_one_image_are_coded() -> None:
+def test_chunks_of_images_are_coded() -> None:
     chunks = Ddpm(effort=1)
-    for values in (sums(4), sums(4)[..., 0][None]):
+    for values in (
+        sums(4),
+        sums(4)[..., 0][None],
+        np.stack([sums(4), sums(4) * 3]),
+        sums(4)[..., :2].transpose(2, 0, 1),
+    ):
         np.testing.assert_array_equal(chunks.decode(chunks.encode(values)).reshape(values.shape), values)
-    with pytest.raises(ImageError, match="one image"):
-        chunks.encode(np.stack([sums(4)] * 2))
