@@ -18,7 +18,7 @@ PLAN_BYTES, CALL_BYTES = 8, 32
 CALLS = bytes([1, 9, 0, 0, 2, 90, 0, 0, 4, 1, 7, 0, 9, 0, 0, 1])
 # Of decoder.cpp: all at once, pieces, a prefix, a step, a box, segments, both, a reduced picture, threads and pixels.
 PLANS = ([0], [0, 0, 0, 0, 0, 0, 5], [1, 0, 0, 0, 0, 0, 9], [2, 1], [4, 0, 1, 2, 3, 4], [8], [9], [0, 8], [48])
-MOST_BYTES = 8192  # of a file
+MOST_BYTES = 16384  # of a file: the golden one of 12 bits is larger than 8192
 
 
 def stored(folder: str, suffix: str) -> list[bytes]:
