@@ -15,6 +15,7 @@ from ddpmcodec import _native, archive, codec, png
 from ddpmcodec.deep import Samples, file_of, samples_of
 from ddpmcodec.errors import ChecksumError, FormatError, ImageError, OutputError, TruncatedError
 from ddpmcodec.numcodecs_plugin import Ddpm
+from ddpmcodec.parallel import threads_of
 
 PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
 Values = NDArray[np.uint16]
@@ -172,6 +173,16 @@ def test_low_bits_are_the_same_on_every_machine() -> None:
     high, low = (values >> 8).astype(np.uint8), (values & 255).astype(np.uint8)
     stream = _native.encode_low_bits(high, low, 8)
     assert hashlib.sha256(stream).hexdigest()[:16] == "469fbb02b44c5ec3"
+
+
+def test_files_do_not_depend_on_the_number_of_threads() -> None:
+    values, files = sums(4, 4, 64), []
+    for threads in (1, 3):
+        with threads_of(threads):
+            files.append(codec.encode(values, tile=64, effort=1))
+            np.testing.assert_array_equal(codec.decode(files[0], as_array=True), values)
+    assert codec.info(files[0])["tiles"] > 1
+    assert files[0] == files[1]
 
 
 def test_chunks_of_images_are_coded() -> None:
