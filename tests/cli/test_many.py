@@ -39,6 +39,18 @@ def test_a_tree_is_mirrored_there_and_back(ddpm: Any, tree: Path, options: list[
     assert len(files_below(back)) == 4
 
 
+def test_two_images_of_a_tree_do_not_share_an_output(ddpm: Any, tree: Path) -> None:
+    """Neither is encoded, nothing is overwritten, and the others are."""
+    Image.open(tree / "a.png").save(tree / "a.gif")
+    out = tree.parent / "out"
+    ended = ddpm("encode", "-r", "-f", tree, "-o", out, "-e", 1)
+    assert (ended.code, "--keep-suffix" in ended.stderr) == (1, True)
+    assert "a.gif" in ended.stderr
+    assert files_below(out) == ["b.ddpm", "below/c.ddpm", "below/d.ddpm"]
+    assert ddpm("encode", "-r", tree, "-o", out, "-e", 1, "--keep-suffix").code == 0
+    assert {"a.gif.ddpm", "a.png.ddpm"} <= set(files_below(out))
+
+
 def test_the_summary_adds_up(ddpm: Any, tree: Path) -> None:
     lines = ddpm("encode", "-r", tree, "-o", tree.parent / "out").stderr.splitlines()
     read = sum(path.stat().st_size for path in tree.rglob("*.png"))
