@@ -225,7 +225,8 @@ void Pass::begin_learning(const Stage& stage) {
     if (!blocks) return;
     if (!learned_[kind]) {
         const int largest = layout_.images * largest_wave(layout_.height, layout_.width);
-        learned_[kind] = std::make_unique<Learned>(network, blocks, least_learned(stage.role, layout_.images, largest), largest);
+        const bool is_head_alone = stage.role == Role::DIRECT && is_fast();
+        learned_[kind] = std::make_unique<Learned>(network, is_head_alone ? 0 : blocks, least_learned(stage.role, layout_.images, largest), largest);
     }
     learning_ = learned_[kind].get();
 }
@@ -325,8 +326,9 @@ void Pass::begin_pixels() {
     for (int n = 0; l.repeats && n < (is_apart ? l.images : 1); n++)
         repeats_.push_back(std::make_unique<Repeats>(is_apart ? 1 : l.images, l.height, l.width));
     visits_.resize(l.streams);
+    if (is_fast() && !l.repeats) fast_ = std::make_unique<FastPixels>(l.images, l.height, l.width);
     if (!l.learns) return;
-    if (l.channels == CHANNELS) colors_ = std::make_unique<Colors>();
+    if (l.channels == CHANNELS && !is_fast()) colors_ = std::make_unique<Colors>();
     begin_learning(*pixels_);
 }
 

@@ -10,6 +10,7 @@
 #include <memory>
 #include <stdexcept>
 
+#include "fast_pixels.h"
 #include "kernels_learner.h"
 #include "repeats.h"
 #include "shown.h"
@@ -135,6 +136,8 @@ class Pass {
     int collect(const Stage& stage, int wave, int thread, int threads);
     void predict_positions(Stage& stage, const Network& network, Worker& worker);
     void code_positions(Stage& stage, const Network& network, Worker& worker);
+    bool is_fast() const { return steps_.empty() && model_.pixels->components == 1; }  // a network of one logistic was made to be fast
+    void code_fast(const Network& network, Worker& worker);
     bool code_repeats(int stream, int n, int y, int x, Position& position, Values& values, const Coder& coder, Learning& learning);
     void end_wave(const Stage& stage, int bias_set, int wave, int filled);
     void learn(const Stage& stage, int filled, Team& team, int thread);
@@ -175,6 +178,7 @@ class Pass {
     Learned* learning_ = nullptr;                      // the one that is used now, where weights learn
     int filled_ = 0;                                   // positions since its last step
     std::unique_ptr<Colors> colors_;
+    std::unique_ptr<FastPixels> fast_;                 // where exact pixels are coded in the fast way
     std::vector<std::unique_ptr<Repeats>> repeats_;    // one; or of images that share nothing, by image
     std::vector<std::vector<Repeats::Visit>> visits_;  // what a wave teaches, by stream
 };

@@ -36,7 +36,8 @@ int Pass::wave(Stage& stage, int wave, int thread, int threads) {
     const int filled = collect(stage, wave, thread, threads);
     worker.fit(worker.positions.size(), stage.role, network);
     predict_positions(stage, network, worker);
-    code_positions(stage, network, worker);
+    if (fast_) code_fast(network, worker);
+    else code_positions(stage, network, worker);
     return filled;
 }
 
@@ -136,6 +137,22 @@ void Pass::code_positions(Stage& stage, const Network& network, Worker& worker) 
     for (int slot : worker.slots) {  // later: vectors of what was just written value by value would wait for it
         float* gradients = learning_->learner.gradients(slot);
         for (int o = 0; o < network.outputs; o++) gradients[o] *= network.head_factor[o];
+    }
+}
+
+// Codes pixels straight to exact by single logistics.
+void Pass::code_fast(const Network& network, Worker& worker) {
+    const int channels = layout_.channels;
+    for (size_t k = 0; k < worker.positions.size(); k++) {
+        const Worker::WavePosition& at = worker.positions[k];
+        int values[CHANNELS] = {};
+        if (encoding_) pixels_->target(at.n, at.y, at.x, values);
+        Scores& scores = scores_[at.n][layout_.images == 1 ? at.stream : 0];
+        float* gradients = learning_ ? learning_->learner.gradients(worker.slots[k]) : nullptr;
+        fast_->code(at.n, at.y, at.x, &worker.outputs[k * network.outputs], &worker.base[k * CHANNELS], channels, coder(at.stream),
+                    biases_[at.n][bias_set_of(*pixels_)], scores, values, gradients);
+        pixels_->settle(at.n, at.y, at.x, values);
+        for (int o = 0; learning_ && o < network.outputs; o++) gradients[o] *= network.head_factor[o];
     }
 }
 

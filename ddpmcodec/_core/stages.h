@@ -195,24 +195,33 @@ class PixelStage : public Stage {
             values.width[c] = int64_t(1) << CELL_BITS;
             values.residual[c] = NOT_CODED;
         }
-        if (pixels_) {
-            const uint8_t* pixel = pixels_ + ((size_t(n) * height + y) * width + x) * channels_;
-            for (int c = 0; c < channels_; c++) values.value[c] = channels_ == 1 ? pixel[0] : pixel[c == 0 ? 1 : c == 1 ? 0 : 2];
-        }
+        if (pixels_) target(n, y, x, values.value);
         if (role == Role::LAST) values.bounds = &bounds_[size_t(n) * height + y];
         residuals_[n].near(y, x, values.near);
     }
 
     // Of grey, all levels are alike.
     void store(int n, int y, int x, const Values& values) override {
+        const int known[CHANNELS] = {values.known[0].lo, values.known[1].lo, values.known[2].lo};
+        settle(n, y, x, known);
+        std::copy_n(values.residual, CHANNELS, residuals_[n].at(y, x));
+    }
+
+    // An encoder's green, red, blue, or grey.
+    void target(int n, int y, int x, int* out) const {
+        const uint8_t* pixel = pixels_ + ((size_t(n) * height + y) * width + x) * channels_;
+        for (int c = 0; c < channels_; c++) out[c] = channels_ == 1 ? pixel[0] : pixel[c == 0 ? 1 : c == 1 ? 0 : 2];
+    }
+
+    // Takes over green, red, blue, or grey, of a pixel that is coded.
+    void settle(int n, int y, int x, const int* known) {
         PixelPlanes& planes = planes_[n];
         int16_t* grb = planes.grb.at(y, x);
-        for (int c = 0; c < CHANNELS; c++) grb[c] = int16_t(values.known[c < channels_ ? c : 0].lo - estimate(n, y, x, c));
+        for (int c = 0; c < CHANNELS; c++) grb[c] = int16_t(known[c < channels_ ? c : 0] - estimate(n, y, x, c));
         int16_t seen[CHANNELS];
         to_seen(grb, seen);
         if (role == Role::DIRECT) std::copy_n(seen, CHANNELS, planes.seen.at(y, x));
         for (int c = 0; role == Role::LAST && c < CHANNELS; c++) planes.residuals.set(y, x, c, seen[c]);
-        std::copy_n(values.residual, CHANNELS, residuals_[n].at(y, x));
     }
 
     // Takes all pixels of an encoder's images as coded.
