@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from ddpmcodec._native import LEVELS, MAX_EFFORT
+from ddpmcodec._native import LEVELS, MAX_EFFORT, MIN_EFFORT
 from ddpmcodec.errors import OutputError
 
 from ._common import INTERRUPTED, echo
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ddpmcodec.benchmarks._results import Document
     from ddpmcodec.codec.efforts import Coding
 
-PAIRS = f"E: effort 1 to {MAX_EFFORT}, L: levels {', '.join(map(str, LEVELS[:-1]))} or {LEVELS[-1]}."
+PAIRS = f"E: effort {MIN_EFFORT} to {MAX_EFFORT}, L: levels {', '.join(map(str, LEVELS[:-1]))} or {LEVELS[-1]}."
 out_option = click.option(
     "--out",
     required=True,
@@ -143,7 +143,7 @@ class _Pair:
         if not slash:
             raise click.BadParameter(f"{value!r} is no effort and levels such as 2/0.", ctx, param)
         chosen = click.Choice([str(count) for count in LEVELS]).convert(levels, param, ctx)
-        return Coding(click.IntRange(1, MAX_EFFORT).convert(effort, param, ctx), int(chosen))
+        return Coding(click.IntRange(MIN_EFFORT, MAX_EFFORT).convert(effort, param, ctx), int(chosen))
 
 
 def reals(least: float, *, none: bool = False) -> Callable[[Any], tuple[float, ...]]:

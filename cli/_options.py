@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import click
 from click.core import ParameterSource
 
-from ddpmcodec._native import DEFAULT_MAX_PIXELS, LEVELS, MAX_EFFORT, MOST_THREADS
+from ddpmcodec._native import DEFAULT_MAX_PIXELS, LEVELS, MAX_EFFORT, MIN_EFFORT, MOST_THREADS
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, LEAST_SIDE, MOST_SIDE, SIDE_STEP
 
@@ -113,10 +113,11 @@ file_model_option = click.option(
 effort_option = click.option(
     "-e",
     "--effort",
-    type=click.IntRange(1, MAX_EFFORT),
+    type=click.IntRange(MIN_EFFORT, MAX_EFFORT),
     default=DEFAULT_EFFORT,
     show_default=True,
-    help="How large the networks are: a larger one makes smaller files, and takes more time in both directions.",
+    help="How large the networks are: a larger one makes smaller files, and takes more time in both directions. 0 is"
+    " the fastest where there are no noise levels; with them it is as 1.",
 )
 
 

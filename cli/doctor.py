@@ -20,7 +20,7 @@ from ddpmcodec._native import LEVELS, MODEL_ID_BYTES
 from ddpmcodec.codec import known_answer
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.models import jpeg
-from ddpmcodec.models.context import EFFORTS
+from ddpmcodec.models.context import CODING_EFFORTS, EFFORTS
 from ddpmcodec.models.registry import find_context
 from ddpmcodec.parallel import processor_name, thread_count
 
@@ -142,7 +142,7 @@ def require_own_core() -> None:
 def require_answers(name: str) -> None:
     """Raises ModelError unless all networks of an embedded model compute what they must."""
     model = find_context(name)
-    for effort in EFFORTS:
+    for effort in CODING_EFFORTS:
         for levels in LEVELS:
             model.networks(effort, levels)
 

@@ -44,10 +44,10 @@ size_option = click.option(
 )
 @click.option(
     "--effort",
-    type=click.IntRange(1, 3),
+    type=click.IntRange(0, 3),
     default=2,
     show_default=True,
-    help="Effort to train networks for: 1 is fast, 3 makes small files.",
+    help="Effort to train networks for: 0 (direct alone) and 1 are fast, 3 makes small files.",
 )
 @size_option
 @click.option("--roles", metavar="NAMES", help="Which of direct,last,band1,band2,band3 to train; default: all.")

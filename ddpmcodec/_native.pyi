@@ -31,6 +31,7 @@ DEPTH_SHIFT: int  # in the fifth byte, of an extended header
 SAMPLE_BITS: int
 KINDS: tuple[str, ...]  # of payloads, by number
 LEVELS: tuple[int, ...]  # how many noise levels a file can have
+MIN_EFFORT: int
 MAX_EFFORT: int
 MODEL_ID_BYTES: int
 EMBEDDED_MODELS: tuple[str, ...]  # names, by number less 1

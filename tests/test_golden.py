@@ -253,3 +253,7 @@ def test_the_tiny_model_can_be_made_again(version: str, shown: int, band3: int, 
     components = dict.fromkeys(keys, make.COMPONENTS)
     made = context.pack(make.tensors(20061123, shown, band3), components, "golden")
     assert made == (GOLDEN / version / "model.safetensors").read_bytes()
+
+
+def test_the_tiny_model_with_a_network_of_effort_0_can_be_made_again(make: Any) -> None:
+    assert context.pack(*make.fast_parts(), "golden") == (GOLDEN / "v3" / "model.safetensors").read_bytes()

@@ -9,7 +9,7 @@ from ddpmcodec import _native
 from ddpmcodec._native import LEVELS
 from ddpmcodec.arguments import whole_number
 from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, PIXELS, Header
-from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ContextModel
+from ddpmcodec.models.context import BAND_ROLES, CODING_EFFORTS, ContextModel
 
 LEARNING_PIXELS = _native.LEARNING_PIXELS
 # Orthonormal cell widths after each step, 0 after the last: pixels are exact.
@@ -86,7 +86,7 @@ def check_coding(effort: int, levels: int) -> Coding:
     """The coding of this effort and these levels. Raises ValueError where there is none, TypeError for what is no whole
     number."""
     coding = Coding(whole_number("effort", effort), whole_number("levels", levels))
-    for name, value, possible in (("effort", coding.effort, EFFORTS), ("levels", coding.levels, LEVELS)):
+    for name, value, possible in (("effort", coding.effort, CODING_EFFORTS), ("levels", coding.levels, LEVELS)):
         if value not in possible:
             raise ValueError(f"{name} must be {', '.join(map(str, possible))}, not {value}")
     return coding

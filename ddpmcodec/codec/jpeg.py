@@ -70,8 +70,8 @@ def _header(
     levels = image.suited_levels if coding.levels else 0
     horizontal, vertical = (max(factors) * BLOCK_SIDE for factors in zip(*image.factors, strict=True))
     return Header(
-        facts.mode, facts.width, facts.height, coding.effort, levels, model.number, short_id(model), kind=COEFFICIENTS,
-        orientation=facts.orientation, frame_length=1, recipe_length=1,
+        facts.mode, facts.width, facts.height, max(coding.effort, 1), levels, model.number, short_id(model),
+        kind=COEFFICIENTS, orientation=facts.orientation, frame_length=1, recipe_length=1,
         index=plan_jpeg_index(facts.width, facts.height, (horizontal, vertical), side),
     )  # fmt: skip
 

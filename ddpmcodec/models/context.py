@@ -1,4 +1,4 @@
-"""Context models as files: networks of three efforts, in one safetensors file of integers and known answers.
+"""Context models as files: networks of three efforts, and perhaps one of effort 0, in a file of integers and answers.
 
     <effort>.<role>.<layer>.weight int8, .factor float32, of stem and head .bias float32
 
@@ -23,16 +23,18 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from ddpmcodec import _native
-from ddpmcodec._native import LARGEST_NUMBER, MAX_EFFORT
+from ddpmcodec._native import LARGEST_NUMBER, MAX_EFFORT, MIN_EFFORT
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format import model_file
 from ddpmcodec.models import architectures
 
 KIND = "context"
-EFFORTS = tuple(range(1, MAX_EFFORT + 1))
+EFFORTS = tuple(range(1, MAX_EFFORT + 1))  # whose networks each model has
+CODING_EFFORTS = tuple(range(MIN_EFFORT, MAX_EFFORT + 1))  # that a file can have
 BAND_ROLES = ("band1", "band2", "band3")
 ROLES = ("direct", "last", *BAND_ROLES)  # that code, and each effort has
 PREVIEW = "preview"  # the role of a network that corrects previews, which an effort may have
+FASTEST = "0.direct"  # of effort 0, which a file may have; all its other networks are those of effort 1
 ANSWER_ROWS, ANSWER_WIDTH = 24, 6  # pixels of a small image, as far as a network looks at others'
 SAME_AS = "same_as"  # in a network's entry, instead of all else: the network of the file that it equals
 Tensors = Mapping[str, NDArray[Any]]
@@ -66,6 +68,7 @@ class ContextModel:
         a schedule of so many levels."""
         if not levels:
             return [self._network(effort, "direct")]
+        effort = max(effort, 1)
         bands = [self._network(effort, role) for role in BAND_ROLES]
         last_step, _ = _native.SCHEDULES[levels][-1]
         if any(band.conditions <= last_step * _native.BANDS_OF_STEP for band in bands):
@@ -77,7 +80,7 @@ class ContextModel:
         return [self._network(effort, "last"), *bands, *preview]
 
     def _network(self, effort: int, role: str) -> _native.ContextNetwork:
-        facts = self.facts[f"{effort}.{role}"]
+        facts = self.facts[self._key(effort, role)]
         key = facts["stored"]
         if key not in self._made:
             tensors = part(self.tensors, key)
@@ -91,9 +94,13 @@ class ContextModel:
             self._made[key] = network
         return self._made[key]
 
+    def _key(self, effort: int, role: str) -> str:
+        key = f"{effort}.{role}"
+        return key if effort or key in self.facts else f"1.{role}"
+
     def macs(self, effort: int, role: str) -> int:
         """Multiply-accumulates of a position."""
-        tensors = part(self.tensors, f"{effort}.{role}")
+        tensors = part(self.tensors, self._key(effort, role))
         return sum(tensor.size for name, tensor in tensors.items() if name.endswith("weight"))
 
 
@@ -204,7 +211,7 @@ def _is_bounded(tensor: NDArray[Any]) -> bool:
 def _facts(networks: Any, source: str) -> dict[str, dict[str, Any]]:
     """`ContextModel.facts`, from the entries of a file. Raises ModelError."""
     wanted = {f"{effort}.{role}" for effort in EFFORTS for role in ROLES}
-    others = {f"{effort}.{PREVIEW}" for effort in EFFORTS}
+    others = {f"{effort}.{PREVIEW}" for effort in EFFORTS} | {FASTEST}
     if not isinstance(networks, dict) or set(networks) - others != wanted:
         raise ModelError(
             f"{source}: it must hold networks of {len(EFFORTS)} efforts, of {len(ROLES)} roles each; export it again"

@@ -16,7 +16,7 @@ from torch import Tensor
 from ddpmcodec import _native
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.models.architectures import RESIDUAL
-from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES
+from ddpmcodec.models.context import BAND_ROLES, CODING_EFFORTS, ROLES
 from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Pixels
 from ddpmcodec.training.networks import first_networks, round_robin
@@ -35,7 +35,8 @@ GAIN_PACE = 8.0
 CAPACITY, USES = 1 << 19, 1.0
 
 
-Effort = Annotated[int, Range(f"an effort from {EFFORTS[0]} to {EFFORTS[-1]}", EFFORTS[0], EFFORTS[-1])]
+LEAST_EFFORT, MOST_EFFORT = CODING_EFFORTS[0], CODING_EFFORTS[-1]
+Effort = Annotated[int, Range(f"an effort from {LEAST_EFFORT} to {MOST_EFFORT}", LEAST_EFFORT, MOST_EFFORT)]
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class ContextSettings:
         roles = (self.roles,) if isinstance(self.roles, str) else tuple(self.roles)
         if not roles or not set(roles) <= set(ROLES):
             raise TrainingError(f"roles are some of {', '.join(ROLES)}, not {', '.join(map(str, roles)) or 'none'}")
+        if not self.effort and roles != ("direct",):
+            raise TrainingError(f"effort=0 has a network of direct alone, not of {', '.join(roles)}: give roles")
         object.__setattr__(self, "roles", roles)  # a list is not what a state has
         check(self)
 

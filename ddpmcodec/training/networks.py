@@ -60,6 +60,7 @@ class Sizes(NamedTuple):
 # Coding time goes with the weights, and with how many positions there are: coarse bands have few, and half of the bits
 # of all bands, and previews depend on them. Where there are noise levels, the last network is smaller but at effort 3.
 SIZES = {
+    0: Sizes(Size(64, 2, 1, 0), Size(64, 2, 1, 0), (Size(32, 2, 1, 0), Size(32, 2, 1, 0), Size(64, 3, 1, 0))),
     1: Sizes(Size(64, 2, 3, 0), Size(64, 2, 1, 0), (Size(32, 2, 1, 0), Size(32, 2, 1, 0), Size(64, 3, 1, 0))),
     2: Sizes(Size(192, 3, 3), Size(192, 2, 3), (Size(32, 2, 1, 0), Size(64, 3, 1, 0), Size(128, 3, 1))),
     3: Sizes(Size(320, 4, 3), Size(320, 4, 3), (Size(64, 3, 1), Size(96, 3, 1), Size(192, 3, 1))),
@@ -142,6 +143,8 @@ class ModelFile:
                 f"its network {key}, of the architecture {self.architectures[key]!r}, can only begin as the run that"
                 " trained it: give start=... the folder of that run"
             )
+        if key not in self.components:
+            raise TrainingError(f"it has no network {key}: begin without start=..., or with another model")
         tensors = part(self.tensors, key)
         network_of({name: tensor.numpy() for name, tensor in tensors.items()}, role, self.components[key])
         return of_integers(tensors, shape_role, self.components[key])

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from ddpmcodec._native import LEVELS, MAX_EFFORT
+from ddpmcodec import codec
+from ddpmcodec._native import LEVELS, MAX_EFFORT, MIN_EFFORT
 from ddpmcodec.codec.efforts import Coding, check_coding, macs_per_pixel, segments
 from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, Header
-from ddpmcodec.models.context import EFFORTS, ContextModel
+from ddpmcodec.models.context import CODING_EFFORTS, EFFORTS, ContextModel
+from ddpmcodec.models.registry import find_context
+from ddpmcodec.parallel import threads_of
+
+PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
 
 
 def test_files_can_name_all_efforts_and_levels() -> None:
-    assert tuple(range(1, MAX_EFFORT + 1)) == EFFORTS
+    assert tuple(range(MIN_EFFORT, MAX_EFFORT + 1)) == CODING_EFFORTS == (0, *EFFORTS)
     assert check_coding(DEFAULT_EFFORT, DEFAULT_LEVELS) == Coding()
     assert DEFAULT_LEVELS in LEVELS
     assert Coding.of(Header("L", 3, 3, 3, 5, 1)) == Coding(3, 5)
@@ -26,7 +35,7 @@ def test_a_coding_has_a_step_for_each_level_and_one_to_exact_pixels(levels: int)
     assert [segment.level == 0 for segment in found] == [segment.step == levels for segment in found]
 
 
-@pytest.mark.parametrize(("effort", "levels"), [(0, 2), (4, 2), (-1, 2), (2, 1), (2, -1), (2, 6)])
+@pytest.mark.parametrize(("effort", "levels"), [(4, 2), (-1, 2), (2, 1), (2, -1), (2, 6)])
 def test_others_are_refused(effort: int, levels: int) -> None:
     with pytest.raises(ValueError, match=r"effort|levels"):
         check_coding(effort, levels)
@@ -44,3 +53,37 @@ def test_work_of_a_pixel_grows_with_the_levels(context_model: ContextModel) -> N
     direct, *work = (macs_per_pixel(context_model, Coding(2, levels)) for levels in LEVELS)
     assert direct == context_model.macs(2, "direct")
     assert context_model.macs(2, "last") < work[0] < work[1]
+
+
+def test_effort_0_gives_photographs_back_in_few_bytes() -> None:
+    image = Image.open(PHOTO).convert("RGB").crop((40, 40, 340, 300))
+    for picture in (image, image.convert("L"), image.crop((0, 0, 5, 300))):
+        data = codec.encode(picture, effort=0, levels=0, webp=False)
+        assert codec.info(data)["effort"] == 0
+        assert np.array_equal(np.asarray(codec.decode(data)), np.asarray(picture))
+        assert len(data) < 0.6 * np.asarray(picture).size or min(picture.size) < 8
+
+
+def test_effort_0_codes_alike_on_any_number_of_threads() -> None:
+    image = Image.open(PHOTO).convert("RGB").crop((0, 0, 400, 200))
+    found = []
+    for threads in (1, 2, 4):
+        with threads_of(threads):
+            found.append(codec.encode(image, effort=0, levels=0, webp=False))
+    assert found[0] == found[1] == found[2]
+
+
+def test_effort_0_is_as_1_with_noise_levels_and_by_models_without_a_network_of_its_own() -> None:
+    photo, thumbnails = find_context("photo"), find_context("cifar10")
+    assert photo.networks(0, 2) == photo.networks(1, 2)
+    assert photo.networks(0, 0) != photo.networks(1, 0)
+    assert thumbnails.networks(0, 0) == thumbnails.networks(1, 0)
+    assert photo.networks(0, 0)[0].components == 1
+
+
+def test_coefficients_of_a_jpeg_have_effort_1_at_least() -> None:
+    jpeg = BytesIO()
+    Image.open(PHOTO).convert("RGB").crop((0, 0, 64, 48)).save(jpeg, "JPEG")
+    data = codec.encode(BytesIO(jpeg.getvalue()), effort=0)
+    assert codec.info(data)["effort"] == 1
+    assert codec.decode_original(data) == jpeg.getvalue()

@@ -88,7 +88,7 @@ def test_threads_share_the_networks() -> None:
 
 def test_what_is_not_there_cannot_be_asked_for() -> None:
     model = ContextModel.parse(golden())
-    for effort, levels in ((0, 0), (4, 0), (1, 1), (1, -1)):
+    for effort, levels in ((-1, 0), (4, 0), (1, 1), (1, -1)):
         with pytest.raises(ValueError, match=r"effort|schedule"):
             model.networks(effort, levels)
 

@@ -164,7 +164,7 @@ def test_what_a_mode_has(mode: str, channels: int, has_alpha: bool) -> None:
 
 @pytest.mark.parametrize("header", CHECKED)
 def test_every_flipped_bit_of_a_header_is_damage_and_nothing_else(header: Header) -> None:
-    """Or it is a flag without which the header is plain, and states another length."""
+    """Or it is a flag without which the header is plain, or the kind, and the header states another length."""
     packed = pack_header(header)
     for bit in range(8 * len(packed)):
         damaged = bytearray(packed + BODY)
@@ -176,7 +176,9 @@ def test_every_flipped_bit_of_a_header_is_damage_and_nothing_else(header: Header
         except FormatError:
             continue
         assert found.is_plain
-        assert packed[2] ^ damaged[2] in (TILED_FLAG, SECTIONS_FLAG)
+        changed = packed[2] ^ damaged[2], packed[3] ^ damaged[3]
+        is_of_another_kind = header.kind != PIXELS and (changed[1] == EXTENDED_FLAG or packed[4] != damaged[4])
+        assert changed in ((TILED_FLAG, 0), (SECTIONS_FLAG, 0)) or is_of_another_kind
         assert found.end != len(packed + BODY)
 
 

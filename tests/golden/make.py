@@ -1,6 +1,7 @@
 """Makes golden files, and never changes one: tests/test_golden.py decodes all of them for ever.
 
     python tests/golden/make.py v3           tests/golden/v3 with a tiny model, pictures, their streams, and a manifest
+    python tests/golden/make.py v3 fast      tests/golden/v3 with a tiny model that knows effort 0, and its streams
     python tests/golden/make.py v1 photo     adds streams of the embedded model `photo`
     python tests/golden/make.py v2 repeats   adds streams of one more picture
     python tests/golden/make.py v1 jpegs     adds files that store a JPEG file, with a list of their own
@@ -18,7 +19,7 @@ import hashlib
 import io
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from ddpmcodec import _native, codec, deep
 from ddpmcodec.codec import graphics
 from ddpmcodec.format import tiles
 from ddpmcodec.models import context, registry
-from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, ContextModel
+from ddpmcodec.models.context import BAND_ROLES, EFFORTS, FASTEST, ROLES, ContextModel
 
 GOLDEN = Path(__file__).parent
 MODEL, MANIFEST, JPEGS, FILES = "model.safetensors", "manifest.json", "jpegs.json", "files.json"
@@ -40,6 +41,7 @@ DEPTH, COMPONENTS, SHOWN = 2, 3, 16
 WIDTH, WIDE = 32, 96  # networks of bands learn where they are wide
 KEPT = 0.06  # share of weights that are not zero: the file compresses well, and sums stay small
 SCALES = {"direct": 60, "last": 56}  # indices; of bands 64
+FAST = "photo", "grey", "alpha", "column", "noise", "tiles", "lanes", "learning", "repeats"  # coded at effort 0
 CODINGS = ((1, 0), (2, 2), (3, 5))  # effort and noise levels
 
 
@@ -49,10 +51,11 @@ def draw(rng: np.random.Generator, outputs: int, inputs: int) -> NDArray[np.int8
     return np.where(rng.random(weights.shape) < KEPT, weights, 0).astype(np.int8)
 
 
-def network(rng: np.random.Generator, role: str, shown: int, width: int) -> dict[str, NDArray[Any]]:
+def network(
+    rng: np.random.Generator, role: str, shown: int, width: int, k: int = COMPONENTS
+) -> dict[str, NDArray[Any]]:
     """Of a role: what its position is seen from is the mean, with random networks around it. Floats are short binary
-    fractions."""
-    k = COMPONENTS
+    fractions. k: components."""
     inputs, outputs, conditions = _native.contract("band" if role in BAND_ROLES else role, k)
     blocks = {f"block{n}": (width, width + 3 * shown) for n in range(DEPTH)}
     layers = {"stem": (width, inputs), **blocks, "head": (outputs, width), "skip": (outputs, inputs)}
@@ -157,11 +160,14 @@ def write_picture(folder: Path, name: str, image: Image.Image) -> Image.Image:
     return Image.open(path)
 
 
-def write_streams(folder: Path, model: ContextModel, name: str, prefix: str) -> list[dict[str, Any]]:
-    """The picture's stream at every effort, each with other noise levels, and the manifest's entries."""
+def write_streams(
+    folder: Path, model: ContextModel, name: str, prefix: str, codings: Sequence[tuple[int, int]] | None = None
+) -> list[dict[str, Any]]:
+    """The picture's stream at every effort, each with other noise levels, and the manifest's entries. codings: other
+    efforts and levels."""
     image = write_picture(folder, name, pictures()[name])
     found: list[dict[str, Any]] = []
-    for effort, levels in CODINGS_OF.get(name, CODINGS):
+    for effort, levels in codings or CODINGS_OF.get(name, CODINGS):
         with settings(name):
             data = codec.encode(image, effort=effort, levels=levels, model=model)
         assert codec.info(data)["coding"] == ("lossless WebP" if name == "graphics" else "context model")
@@ -185,6 +191,25 @@ def new_version(folder: Path) -> dict[str, Any]:
     digest = write(folder, MODEL, exported)
     streams = [entry for name in pictures() for entry in write_streams(folder, model, name, "")]
     return {"models": {"": digest}, "streams": streams}
+
+
+def fast_version(folder: Path) -> dict[str, Any]:
+    """Writes the tiny model with one more network, of effort 0, and streams of that effort; the manifest."""
+    if folder.exists():
+        sys.exit(f"{folder} exists: golden files are never changed; name a new version")
+    folder.mkdir()
+    model_tensors, components = fast_parts()
+    exported = context.pack(model_tensors, components, "golden")
+    digest, model = write(folder, MODEL, exported), context.parse(exported, MODEL)
+    streams = [entry for name in FAST for entry in write_streams(folder, model, name, "", [(0, 0)])]
+    return {"models": {"": digest}, "streams": streams}
+
+
+def fast_parts() -> tuple[dict[str, NDArray[Any]], dict[str, int]]:
+    """Tensors of all its networks, and how many components each has."""
+    own = network(np.random.Generator(np.random.Philox(7)), "direct", 0, WIDTH, 1)
+    components = {f"{effort}.{role}": COMPONENTS for effort in EFFORTS for role in ROLES} | {FASTEST: 1}
+    return tensors(20061123) | {f"{FASTEST}.{name}": tensor for name, tensor in own.items()}, components
 
 
 def more_streams(folder: Path, name: str) -> dict[str, Any]:
@@ -290,7 +315,10 @@ def main(version: str, model: str | None = None) -> None:
         return add_sources(folder)
     if model is not None and model in pictures():
         return add_picture(folder, model)
-    manifest = new_version(folder) if model is None else more_streams(folder, model)
+    if model == "fast":
+        manifest = fast_version(folder)
+    else:
+        manifest = new_version(folder) if model is None else more_streams(folder, model)
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
     print(f"{folder}: {len(manifest['streams'])} streams; commit them, and never change them")
 

@@ -147,7 +147,7 @@ def read_image(data: bytes) -> Image:
     require(kind < len(KINDS) and (bits == 8 or not kind), f"kind {kind}, {bits} bits")
     samples = read_samples(cursor, bits, mode) if coding & EXTENDED and not kind else Samples(8, 8, 0)
     is_file, is_coded = kind in (1, 2), kind == 3  # a file of another format, or coefficients
-    require(effort == 0 if is_file else 1 <= effort <= 3, f"effort {effort}")
+    require(effort == 0 if is_file else int(kind == 3) <= effort <= 3, f"effort {effort}")
     require(levels <= 3 if kind == 3 else levels == 0 if kind else levels in LEVELS, f"{levels} levels")
     require(repeats <= (kind == 0), "repeats")
     stored, tiled, has_alpha = KINDS[kind], bool(flags & TILED), mode in (2, 3)
@@ -278,8 +278,8 @@ def describe_image(image: Image, size: int) -> dict[str, Any]:
         "ending": kept.ending if kept else None,
         "reason": kept.reason if kept else None,
         "original_bytes": len(kept.content) if kept else length_of_jpeg(image),
-        "effort": image.effort or None,
-        "levels": image.levels if image.effort else None,
+        "effort": None if image.stored in KINDS[1:3] else image.effort,
+        "levels": None if image.stored in KINDS[1:3] else image.levels,
         "steps": steps_of(image),
         "model_number": image.model_number or None,
         "model_id": image.model_id.hex() or None,

@@ -41,7 +41,7 @@ void bind_header_constants(nb::module_& m) {
     m.attr("EFFORT_SHIFT") = EFFORT_SHIFT, m.attr("REPEATS_FLAG") = REPEATS_FLAG, m.attr("REPEATS_UNIT") = REPEATS_UNIT, m.attr("EXTENDED_FLAG") = EXTENDED_FLAG;
     m.attr("DEPTH_SHIFT") = DEPTH_SHIFT, m.attr("SAMPLE_BITS") = SAMPLE_BITS;
     m.attr("KINDS") = names_of(KIND_NAMES);
-    m.attr("MAX_EFFORT") = MAX_EFFORT;
+    m.attr("MIN_EFFORT") = MIN_EFFORT, m.attr("MAX_EFFORT") = MAX_EFFORT;
     m.attr("MODEL_ID_BYTES") = MODEL_ID_BYTES;
     m.attr("EMBEDDED_MODELS") = names_of(EMBEDDED_MODELS);
     m.attr("UPRIGHT") = UPRIGHT;

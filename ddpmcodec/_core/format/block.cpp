@@ -83,7 +83,7 @@ class BlockReader {
         const uint64_t setting = reader_.varint(), levels = reader_.varint(), model = reader_.varint();
         const uint64_t effort = setting % REPEATS_UNIT, repeats = setting / REPEATS_UNIT;
         if (repeats > (kind_ == BlockKind::CONTEXT)) refuse("a block has repeats of an unknown kind");
-        if (effort < 1 || effort > MAX_EFFORT) refuse("a block of effort " + number(effort) + " (1 to " + number(MAX_EFFORT) + " are possible)");
+        if (effort > MAX_EFFORT) refuse("a block of effort " + number(effort) + " (" + number(MIN_EFFORT) + " to " + number(MAX_EFFORT) + " are possible)");
         require_levels(levels);
         if (model > MAX_MODEL_NUMBER) refuse("a model of number " + number(model) + " (at most " + number(MAX_MODEL_NUMBER) + " is possible)");
         block_.coding = BlockCoding{int(effort), int(levels), int(model), {}, {}, {}, {}, bool(repeats)};

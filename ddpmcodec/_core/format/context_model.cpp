@@ -15,6 +15,8 @@ constexpr const char* BAND_ROLES[] = {"band1", "band2", "band3"};
 constexpr const char* ROLES[] = {"direct", "last", BAND_ROLES[0], BAND_ROLES[1], BAND_ROLES[2]};  // that code, and each effort has
 constexpr const char* PREVIEW = "preview";  // of networks that correct previews, which an effort may have
 
+constexpr const char* FAST = "0.direct";  // of effort 0, which a model may have; all others of effort 0 are those of effort 1
+
 std::string key_of(int effort, const std::string& role) { return std::to_string(effort) + "." + role; }
 
 std::string role_name(const std::string& key) { return key.substr(key.find('.') + 1); }
@@ -44,7 +46,7 @@ Entries entries_of(const Json& metadata, const std::string& source) {
     std::set<std::string> found;
     for (const auto& [key, entry] : *listed) {
         entries[key] = &entry;
-        const bool may_lack = key.size() > 2 && key[0] >= '1' && key[0] <= '0' + MAX_EFFORT && key.substr(1) == std::string(".") + PREVIEW;
+        const bool may_lack = key == FAST || (key.size() > 2 && key[0] >= '1' && key[0] <= '0' + MAX_EFFORT && key.substr(1) == std::string(".") + PREVIEW);
         if (!may_lack) found.insert(key);
     }
     if (found != wanted)
@@ -126,9 +128,12 @@ bool ContextModel::is_named_by(int number, const std::array<uint8_t, MODEL_ID_BY
 }
 
 std::vector<ContextModel::Shared> ContextModel::networks(int effort, int levels) const {
-    if (effort < 1 || effort > MAX_EFFORT) throw Error(Fault::ARGUMENT, "effort " + std::to_string(effort) + " (1 to " + std::to_string(MAX_EFFORT) + " are possible)");
+    if (effort < MIN_EFFORT || effort > MAX_EFFORT)
+        throw Error(Fault::ARGUMENT, "effort " + std::to_string(effort) + " (" + std::to_string(MIN_EFFORT) + " to " + std::to_string(MAX_EFFORT) + " are possible)");
     if (std::ranges::find(SCHEDULES, levels, &Schedule::levels) == std::end(SCHEDULES))
         throw Error(Fault::ARGUMENT, std::to_string(levels) + " noise levels, of which there is no schedule");
+    if (!effort && !levels && facts_.contains(FAST)) return {network(FAST)};
+    effort = std::max(effort, 1);
     if (!levels) return {network(key_of(effort, "direct"))};
     std::vector<Shared> networks = {network(key_of(effort, "last"))};
     for (const char* role : BAND_ROLES) networks.push_back(network(key_of(effort, role)));

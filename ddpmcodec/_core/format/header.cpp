@@ -59,7 +59,7 @@ Flags parse_coding(ByteReader& reader, Header& header) {
 }
 
 void check_coding(const Header& header) {
-    const int least = header.is_stored() ? 0 : 1, most = header.is_stored() ? 0 : MAX_EFFORT;
+    const int least = header.has_coefficients() ? 1 : MIN_EFFORT, most = header.is_stored() ? 0 : MAX_EFFORT;
     if (header.effort < least || header.effort > most)
         refuse("the header claims effort " + number(header.effort) + " (" + number(least) + " to " + number(most) + " are possible)");
     if (header.is_stored() && header.levels) refuse("the header claims levels of what has none: the data is damaged");

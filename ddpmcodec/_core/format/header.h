@@ -17,7 +17,7 @@ inline constexpr int REPEATS_UNIT = 8;  // in the effort of a block: its runs ar
 inline constexpr int DEPTH_SHIFT = 4, KIND_BITS = 15;  // of the fifth, if EXTENDED_FLAG
 inline constexpr int SCALING_SHIFT = 4, SOURCE_BITS = 15;  // of the sixth, if EXTENDED_FLAG and pixels
 inline constexpr int SAMPLE_BITS = 8;
-inline constexpr int MAX_EFFORT = 3;
+inline constexpr int MIN_EFFORT = 0, MAX_EFFORT = 3;
 inline constexpr int MODEL_ID_BYTES = 4;
 // The embedded models, by number from 1 on. Once a version is released its numbers stay, and a model that changes gets a new one.
 inline constexpr const char* EMBEDDED_MODELS[] = {"cifar10", "photo", "jpeg"};
