@@ -36,13 +36,16 @@ COLOURS = {  # by a part of a codec's name: the first that is in it
     "bits back": "#2a9d97",
     "e1 levels 0": "#b9a7ee",
     "e1 levels 5": "#6f7fd0",
-    "e1": "#8fa3e6",
+    "e1 levels 1": "#c9a2d8",
+    "e1 levels 2": "#8fa3e6",
     "e2 levels 0": "#0b3c73",
     "e2 levels 5": "#4f86d9",
-    "e2": "#1f5fa8",
+    "e2 levels 1": "#123f9e",
+    "e2 levels 2": "#1f5fa8",
     "e3 levels 0": "#1b7f9e",
     "e3 levels 5": "#86cbe3",
-    "e3": "#3fa0c8",
+    "e3 levels 1": "#0f93b5",
+    "e3 levels 2": "#3fa0c8",
     "JPEG 2000": "#8e6bb0",
     "JPEG XL": "#4a4a4a",
     "JPEG": "#c8642d",
@@ -142,7 +145,7 @@ def _draw_bars(bars: Sequence[_Bar], figure: Figure) -> None:
         if bar.ideal is not None:
             axes.plot([bar.ideal] * 2, [row - 0.36, row + 0.36], color="white", linewidth=1.5)
     axes.set_yticks(range(len(bars)), [bar.label for bar in bars])
-    ideal = Patch(facecolor=COLOURS["e2"], edgecolor="white", hatch="|", label="white line: ideal code length")
+    ideal = Patch(facecolor=COLOURS["e2 levels 2"], edgecolor="white", hatch="|", label="white line: ideal code length")
     published = Patch(color=LITERATURE_BAR, label=NOT_MEASURED)
     handles = [ideal, published] if any(bar.colour == LITERATURE_BAR for bar in bars) else [ideal]
     figure.legend(handles=handles, loc="outside lower right", ncols=2, frameon=False)

@@ -20,7 +20,6 @@ from ddpmcodec.codec.graphics import QUICK
 from ddpmcodec.codec.model_selection import selected_model
 from ddpmcodec.codec.passes import SegmentCost
 from ddpmcodec.comparison import jpeg_options, webp_options
-from ddpmcodec.format.header import DEFAULT_LEVELS
 from ddpmcodec.models import THUMBNAIL_PIXELS, registry
 from ddpmcodec.models.context import ContextModel
 
@@ -34,14 +33,12 @@ PRODUCTS_PER_COST = 5e4  # multiply-accumulates a pixel that take about as long 
 
 
 def name_of(coding: Coding, container: str = "") -> str:
-    """What our files are called in results, with their noise levels where those are not the default. container:
-    'archive', or none.
+    """What our files are called in results. container: 'archive', or none.
 
     >>> name_of(Coding(2, 2)), name_of(Coding(3, 0)), name_of(Coding(1, 2), "archive")
-    ('ddpmcodec e2', 'ddpmcodec e3 levels 0', 'ddpmcodec archive e1')
+    ('ddpmcodec e2 levels 2', 'ddpmcodec e3 levels 0', 'ddpmcodec archive e1 levels 2')
     """
-    levels = "" if coding.levels == DEFAULT_LEVELS else f"levels {coding.levels}"
-    return " ".join(filter(None, (OURS, container, f"e{coding.effort}", levels)))
+    return " ".join(filter(None, (OURS, container, f"e{coding.effort}", f"levels {coding.levels}")))
 
 
 def is_ours(name: str) -> bool:

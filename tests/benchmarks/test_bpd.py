@@ -30,7 +30,7 @@ def test_files_have_the_sizes_that_encode_gives_them(
     bench: Any, array: Path, pictures: np.ndarray, context_model: ContextModel
 ) -> None:
     ended = bench("bpd", "--data", array, "--limit", 2, "--settings", "1/2,2/0", ALONE)
-    names = {"ddpmcodec e1": Coding(1, 2), "ddpmcodec e2 levels 0": Coding(2, 0)}
+    names = {"ddpmcodec e1 levels 2": Coding(1, 2), "ddpmcodec e2 levels 0": Coding(2, 0)}
     for row, (name, coding) in zip(ended.found["results"]["codecs"], names.items(), strict=True):
         files = codec.encode_many(list(pictures[:2]), **coding.options, model=context_model)
         sizes = [len(data) for data in files]

@@ -31,7 +31,12 @@ def test_the_model_is_the_one_for_most_of_the_images(context_path: Path, context
 
 def test_names_have_noise_levels_that_are_not_the_default() -> None:
     names = [name_of(Coding(2, 2)), name_of(Coding(2, 0)), name_of(Coding(3, 5)), name_of(Coding(1, 0), "archive")]
-    assert names == ["ddpmcodec e2", "ddpmcodec e2 levels 0", "ddpmcodec e3 levels 5", "ddpmcodec archive e1 levels 0"]
+    assert names == [
+        "ddpmcodec e2 levels 2",
+        "ddpmcodec e2 levels 0",
+        "ddpmcodec e3 levels 5",
+        "ddpmcodec archive e1 levels 0",
+    ]
 
 
 # --- baselines

@@ -22,7 +22,7 @@ def measure(values: Sequence[float], first: int = 0, **facts: Any) -> Measure:
     return Measure("x", {str(first + i): float(value) for i, value in enumerate(values)}, **facts)
 
 
-def write(folder: Path, sizes: Sequence[int], codec: str = "ddpmcodec e2", first: int = 0) -> Path:
+def write(folder: Path, sizes: Sequence[int], codec: str = "ddpmcodec e2 levels 2", first: int = 0) -> Path:
     """A result of bench bpd with files of these sizes."""
     folder.mkdir(exist_ok=True)
     row = {"codec": codec, "products": 16.0, "images_a_file": 1, "bytes": [int(size) for size in sizes]}
@@ -105,12 +105,12 @@ def test_timings_of_different_machines_are_not_compared(tmp_path: Path) -> None:
 
 
 def test_what_only_one_has_is_named(tmp_path: Path) -> None:
-    old, new = write(tmp_path / "old", SIZES, "ddpmcodec e1"), write(tmp_path / "new", SIZES)
+    old, new = write(tmp_path / "old", SIZES, "ddpmcodec e1 levels 2"), write(tmp_path / "new", SIZES)
     write(new / "kodak", SIZES)
     assert compare(old, new).notes == [
         f"only in {new}: kodak/bpd",
-        "only in the old bpd: ddpmcodec e1, bits/dim",
-        "only in the new bpd: ddpmcodec e2, bits/dim",
+        "only in the old bpd: ddpmcodec e1 levels 2, bits/dim",
+        "only in the new bpd: ddpmcodec e2 levels 2, bits/dim",
     ]
 
 
@@ -118,7 +118,7 @@ def test_the_command_ends_with_1_when_something_got_worse(tmp_path: Path, capsys
     old, new = write(tmp_path / "old", SIZES), write(tmp_path / "new", SIZES * 102 // 100)
     assert run(["bench", "compare", str(old), str(new)]) == 1
     stdout, stderr = capsys.readouterr()
-    assert stdout.splitlines()[2].startswith("| worse | bpd: ddpmcodec e2, bits/dim |")
+    assert stdout.splitlines()[2].startswith("| worse | bpd: ddpmcodec e2 levels 2, bits/dim |")
     assert "| +1.9" in stdout
     assert stderr == f"ddpmcodec: {old} -> {new}: 1 worse, 0 better, 0 same, 0 unknown\n"
 
@@ -136,10 +136,10 @@ def test_what_is_no_result_is_an_error(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_results_with_nothing_in_common_are_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old, new = (
-        write(tmp_path / "old", SIZES, "ddpmcodec e1"),
-        write(tmp_path / "new", SIZES, "ddpmcodec e2"),
+        write(tmp_path / "old", SIZES, "ddpmcodec e1 levels 2"),
+        write(tmp_path / "new", SIZES, "ddpmcodec e2 levels 2"),
     )
     assert run(["bench", "compare", str(old), str(new)]) == 1
     stdout, stderr = capsys.readouterr()
-    assert (stdout, "only in the old bpd: ddpmcodec e1, bits/dim" in stderr) == ("", True)
+    assert (stdout, "only in the old bpd: ddpmcodec e1 levels 2, bits/dim" in stderr) == ("", True)
     assert "no measurement in common" in stderr

@@ -52,7 +52,7 @@ def test_points_are_those_of_prefixes_of_the_file(
 ) -> None:
     (row,) = whole.found["results"]["curves"]
     where = operating_points(Coding(1, 2))
-    assert (row["codec"], len(row["points"])) == ("ddpmcodec e1", len(where))
+    assert (row["codec"], len(row["points"])) == ("ddpmcodec e1 levels 2", len(where))
     files = codec.encode_many(list(pictures[:2]), effort=1, levels=2, model=context_model)
     cut = [list(prefixes(data, context_model))[7] for data in files]
     qualities = [decibel(a.shown, b) for a, b in zip(cut, pictures, strict=False)]
@@ -70,7 +70,7 @@ def test_psnr_at_rates_lies_between_points_and_a_whole_file_has_none(whole: Any)
     assert (below, above) == ([None, None], [None, None])
     assert all(5 < value < 60 for value in inside)
     error = np.std(inside, ddof=1) / np.sqrt(2)
-    assert f"| ddpmcodec e1 | - | {np.mean(inside):.2f} ± {error:.2f} | - |" in whole.stdout
+    assert f"| ddpmcodec e1 levels 2 | - | {np.mean(inside):.2f} ± {error:.2f} | - |" in whole.stdout
     (similarity,) = (row["ssim"] for row in found["codecs"])
     assert similarity[0] is similarity[2] is None
     assert 0 < similarity[1]["mean"] < 1
@@ -113,7 +113,7 @@ def test_baselines_that_are_installed_have_a_point_at_every_quality_and_a_bd_rat
     monkeypatch.setattr(rd, "SWEEPS", sweeps)
     ended = bench("rd", "--data", array, "--limit", 1, *QUICK)
     rows = {row["codec"]: row for row in ended.found["results"]["curves"]}
-    assert rows.keys() == {"ddpmcodec e1", *(sweep.name for sweep in sweeps)}
+    assert rows.keys() == {"ddpmcodec e1 levels 2", *(sweep.name for sweep in sweeps)}
     measured = [sweep for sweep in sweeps if not sweep.baselines[0].skipped]
     for sweep in measured:
         data = sweep.baselines[3].encode(pictures[0])
@@ -121,7 +121,7 @@ def test_baselines_that_are_installed_have_a_point_at_every_quality_and_a_bd_rat
         assert point["bpp"] == 8 * len(data) / SIZE
         assert point["psnr"] == pytest.approx(decibel(sweep.baselines[3].decode(data), pictures[0]), abs=1e-4)
     rates = ended.found["results"]["bd_rates"]
-    assert [(row["codec"], row["against"]) for row in rates] == [("ddpmcodec e1", s.name) for s in measured]
+    assert [(row["codec"], row["against"]) for row in rates] == [("ddpmcodec e1 levels 2", s.name) for s in measured]
     assert all(row["images"] in (0, 1) for row in rates)
     assert rows["Absent"] == {"codec": "Absent", "skipped": "skipped: needs a Pillow with ABSENT"}
     assert "Absent: skipped: needs a Pillow with ABSENT" in ended.stderr
@@ -165,8 +165,8 @@ def test_the_bound_of_the_gaussian_model_has_a_table_and_a_curve(whole: Any, pic
 def test_curves_are_exported_as_compressai_reads_them(whole: Any) -> None:
     (path,) = (whole.out / "compressai").iterdir()
     found = json.loads(path.read_text())
-    assert path.name == "ddpmcodec-e1.json"
-    assert (found["name"], list(found["results"])) == ("ddpmcodec e1", ["bpp", "psnr-rgb", "ssim-rgb"])
+    assert path.name == "ddpmcodec-e1-levels-2.json"
+    assert (found["name"], list(found["results"])) == ("ddpmcodec e1 levels 2", ["bpp", "psnr-rgb", "ssim-rgb"])
     points = whole.found["results"]["curves"][0]["points"][:-1]
     assert found["results"]["bpp"] == [point["bpp"] for point in points]
     assert found["results"]["psnr-rgb"] == [point["psnr"] for point in points]
@@ -189,7 +189,7 @@ def test_images_too_small_for_similarity_have_no_chart_of_it(bench: Bench, tmp_p
 def test_measures_are_psnrs_at_the_rates_by_their_images(whole: Any) -> None:
     (measure,) = rd.measures(whole.found)
     values = whole.found["results"]["at_rates"]["codecs"][0]["psnr"][1]
-    assert (measure.name, measure.higher_is_better) == ("ddpmcodec e1, dB at 4 bpp", True)
+    assert (measure.name, measure.higher_is_better) == ("ddpmcodec e1 levels 2, dB at 4 bpp", True)
     assert measure.values == dict(zip(whole.found["dataset"]["ids"], values, strict=True))
 
 

@@ -99,10 +99,10 @@ def test_the_error_of_an_exponent_is_that_of_least_squares() -> None:
 
 def test_growth_is_fitted_where_there_are_two_sizes() -> None:
     rows = [
-        {"codec": "ddpmcodec e1", "megapixels": size, "encode_seconds": [size], "decode_seconds": [3 * size]}
+        {"codec": "ddpmcodec e1 levels 2", "megapixels": size, "encode_seconds": [size], "decode_seconds": [3 * size]}
         for size in (1.0, 4.0)
     ]
     encode, decode = fits(rows)
-    assert (encode["of"], decode["of"]) == ("a photograph, e1, encode", "a photograph, e1, decode")
+    assert (encode["of"], decode["of"]) == ("a photograph, e1 levels 2, encode", "a photograph, e1 levels 2, decode")
     assert encode["exponent"]["mean"] == pytest.approx(1)
     assert fits(rows[:1]) == []
