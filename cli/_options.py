@@ -129,15 +129,15 @@ def _levels_option(default: str, is_fixed: bool = False) -> Callable[[Command], 
         default=str(DEFAULT_LEVELS) if is_fixed else None,
         callback=lambda _context, _option, given: None if given is None else int(given),
         help="Noise levels before exact pixels. 0: none, the smallest file; a prefix shows only the upper part; "
-        "2: every prefix is a picture; 5: the best previews. With 2 or 5, prefixes of JPEG files show more, and files"
-        f" are 3 to 4% larger. [default: {default}]",
+        "1: the first tenth shows all of it; 2: longer prefixes are better everywhere; 5: the best previews. With any,"
+        f" prefixes of JPEG files show more, and files are 2 to 3% larger. [default: {default}]",
     )
 
 
 levels_option = _levels_option(str(DEFAULT_LEVELS), is_fixed=True)
 encode_levels_option = _levels_option(
-    f"{DEFAULT_LEVELS}; 0 for JPEG files, and for graphics, if WebP is smaller than with {DEFAULT_LEVELS} and"
-    " larger than with 0"
+    f"{DEFAULT_LEVELS}; 0 at effort 0, for JPEG files, and for graphics, if WebP is smaller than with"
+    f" {DEFAULT_LEVELS} and larger than with 0"
 )
 archive_levels_option = _levels_option(
     "as of encode; 0 for images of up to 4,096 pixels, which are coded together and have no previews"

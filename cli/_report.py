@@ -275,7 +275,7 @@ def coding_line(header: FileHeader, given: Model | None) -> str:
 
 
 def coding_words(effort: int, levels: int) -> str:
-    return f"effort {effort}, {levels or 'no'} noise levels"
+    return f"effort {effort}, {counted(levels, 'noise level') if levels else 'no noise levels'}"
 
 
 def archive_line(file: str, facts: dict[str, Any]) -> str:

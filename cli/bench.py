@@ -55,7 +55,7 @@ def bench() -> None:
 
 
 @bench.command(epilog=EXIT_CODES)
-@request_options("1/0,2/0,2/2", "Settings of single-image files.")
+@request_options("1/0,2/0,2/1", "Settings of single-image files.")
 @click.option(
     "--archives",
     type=codings(none=True),
@@ -85,7 +85,7 @@ def bpd(
 
 
 @bench.command(epilog=EXIT_CODES)
-@request_options("2/2,2/5", "Of our files.", limit=500)
+@request_options("2/1,2/2,2/5", "Of our files.", limit=500)
 @click.option(
     "--rates",
     type=reals(0.001),
@@ -118,7 +118,7 @@ def rd(
 
 
 @bench.command(epilog=EXIT_CODES)
-@request_options("1/0,1/2,2/0,2/2", "Of our files.", limit=512)
+@request_options("1/0,1/1,2/0,2/1", "Of our files.", limit=512)
 @click.option(
     "--megapixels",
     type=reals(0.001, none=True),

@@ -50,7 +50,7 @@ size_option = click.option(
     help="Effort to train networks for: 0 (direct alone) and 1 are fast, 3 makes small files.",
 )
 @size_option
-@click.option("--roles", metavar="NAMES", help="Which of direct,last,band1,band2,band3 to train; default: all.")
+@click.option("--roles", metavar="NAMES", help="Which of direct,single,last,band1,band2,band3 to train; default: all.")
 @click.option(
     "--network", metavar="NAME", default="residual", show_default=True,
     help="Their architecture: the core's, or one that an installed package registers.",

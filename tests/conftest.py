@@ -27,7 +27,7 @@ from torch import Tensor
 from ddpmcodec import _native, models
 from ddpmcodec.codec import graphics
 from ddpmcodec.models import architectures, registry
-from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, ContextModel, pack
+from ddpmcodec.models.context import EFFORTS, ROLES, ContextModel, contract_role, pack
 from ddpmcodec.models.registry import find
 from ddpmcodec.paper import denoisers
 from ddpmcodec.paper.denoisers import find_denoiser
@@ -144,7 +144,7 @@ ABOVE, BESIDE = 17, 147 // 3 // 2 - 1  # places: in the window of a pixel, and i
 
 def context_tensors(role: str, seed: int) -> dict[str, npt.NDArray[Any]]:
     """A network of a role, or nearly so: what is above or beside a position, with a random network around it."""
-    kind, rng = "band" if role.startswith("band") else role, np.random.default_rng([ROLES.index(role), seed])
+    kind, rng = contract_role(role), np.random.default_rng([ROLES.index(role), seed])
     inputs, outputs, conditions = _native.contract(kind, COMPONENTS)
     layers = {
         "stem": (WIDTH, inputs),
@@ -218,7 +218,7 @@ def linear_file(linear: None) -> bytes:
     }
     components = {key: 2 if key in others else own["components"] for key, own in photo.facts.items()}
     for seed, role in enumerate(ROLES):
-        contract = architectures.contract_of("band" if role in BAND_ROLES else role, 2)
+        contract = architectures.contract_of(contract_role(role), 2)
         weights = np.random.default_rng(seed).integers(-3, 4, (contract.outputs, contract.inputs))
         tensors[f"1.{role}.weight"] = weights.astype(np.int8)
         tensors[f"1.{role}.factor"] = np.full(contract.outputs, 0.05, np.float32)

@@ -23,7 +23,7 @@ from ddpmcodec import _native, codec
 from ddpmcodec._native import LEVELS
 from ddpmcodec.codec import efforts, graphics, known_answer
 from ddpmcodec.format import tiles
-from ddpmcodec.models.context import BAND_ROLES, CODING_EFFORTS, EFFORTS, PREVIEW, ROLES, ContextModel
+from ddpmcodec.models.context import CODING_EFFORTS, EFFORTS, PREVIEW, ROLES, ContextModel, contract_role
 from ddpmcodec.models.registry import find
 from ddpmcodec.parallel import threads_of
 
@@ -55,9 +55,9 @@ def pictures() -> list[NDArray[np.uint8]]:
 
 def outputs(model: ContextModel) -> Iterator[tuple[str, str]]:
     for effort in CODING_EFFORTS:
-        networks = [*model.networks(effort, 0), *model.networks(effort, 2)]
+        networks = [*(model.networks(effort, levels)[0] for levels in (0, 1)), *model.networks(effort, 2)]
         for role, network in zip((*ROLES, PREVIEW), networks, strict=False):  # a model need not have the last
-            kind = "band" if role in BAND_ROLES else role
+            kind = contract_role(role)
             inputs, _, conditions = _native.contract(kind, network.components)
             for count in (1, 3, 70):
                 found = network.outputs(drawn(count, (count, inputs)), 17 * count % conditions)
@@ -67,7 +67,7 @@ def outputs(model: ContextModel) -> Iterator[tuple[str, str]]:
 def files(model: ContextModel) -> Iterator[tuple[str, str]]:
     """At every effort, the largest image in tiles that learn; with all noise levels, or of large networks with some."""
     images, is_large = pictures(), model.networks(2, 0)[0].width > 64
-    for effort, fewer in ((0, 0), *zip(EFFORTS, LEVELS, strict=True)):
+    for effort, fewer in ((0, 0), *zip(EFFORTS, LEVELS, strict=False)):
         for levels in (fewer,) if is_large else LEVELS:
             encoded = codec.encode_many(images, effort=effort, levels=levels, model=model, verify=False)
             decoded = codec.decode_many(encoded, model=model)

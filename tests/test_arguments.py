@@ -116,7 +116,7 @@ def test_numbers_of_numpy_do_what_those_of_python_do() -> None:
     """They are of fixed width: a product overflows, and they have no `bit_length`."""
     picture = drawing()
     data = codec.encode(picture, effort=np.uint8(1), levels=np.int8(2), tile=np.uint8(64), verify=False)  # type: ignore[arg-type]
-    assert data == codec.encode(picture, effort=1, tile=64, verify=False)
+    assert data == codec.encode(picture, effort=1, levels=2, tile=64, verify=False)
     assert codec.thumbnail(data, np.uint8(16)).size == codec.thumbnail(data, 16).size  # type: ignore[arg-type]
     box = np.array([0, 0, 20, 16], np.uint8)
     for options in ({"reduce": np.uint8(4)}, {"box": box}, {"box": box, "reduce": np.int64(2)}, {"step": np.uint8(1)}):

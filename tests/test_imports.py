@@ -126,7 +126,7 @@ import ddpmcodec, ddpmcodec.archive, ddpmcodec.codec.graphics, ddpmcodec.models.
 image = np.add.outer(np.arange(20), np.arange(0, 96, 3)).astype(np.uint8)
 ddpmcodec.codec.graphics.fits_webp = lambda planes: False
 noisy = image + np.random.default_rng(0).integers(0, 64, image.shape, np.uint8)
-for levels in (0, 2, 5):
+for levels in (0, 1, 2, 5):
     data = ddpmcodec.encode(noisy, levels=levels)
     assert ddpmcodec.info(data)["coding"] == "context model"
     assert np.array_equal(ddpmcodec.decode(data, as_array=True), noisy)

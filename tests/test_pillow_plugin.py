@@ -169,8 +169,8 @@ def test_saving_takes_effort_levels_and_model(context_path: Path, context_model:
     assert (facts["effort"], facts["levels"], facts["model_id"]) == (3, 5, context_model.id[:4].hex())
     with pytest.raises(ValueError, match=r"effort.* 9"):
         saved(picture(), effort=9)
-    with pytest.raises(ValueError, match=r"levels.* 1"):
-        saved(picture(), levels=1)
+    with pytest.raises(ValueError, match=r"levels.* 3"):
+        saved(picture(), levels=3)
 
 
 def test_saving_takes_other_options_of_encode() -> None:

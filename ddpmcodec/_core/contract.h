@@ -35,7 +35,7 @@ enum class Role { BAND, DIRECT, LAST, PREVIEW };
 
 inline constexpr int CAUSAL = REACH * SIDE + REACH;  // positions before a pixel in its window
 inline constexpr int EDGES = 3 * REACH;              // inputs that say which rows and columns of it lie inside
-inline constexpr int MIDDLE_LEVEL = 8;               // networks of the exact step are told whether noise levels end below it
+inline constexpr int MIDDLE_LEVEL = 8;               // networks of the exact step are told whether noise levels end below or above it
 inline constexpr int SQUARE = 2;                     // side, in pixels, of a position of the network of previews
 inline constexpr int SQUARE_VALUES = SQUARE * SQUARE * CHANNELS;
 
@@ -44,7 +44,7 @@ constexpr int inputs_of(Role role) {
     constexpr int window = SIDE * ROW, causal = CAUSAL * CHANNELS;
     const int gathered = role == Role::BAND     ? 2 * window
                          : role == Role::DIRECT ? causal + CHANNELS + EDGES
-                         : role == Role::LAST   ? causal + window + 16 + EDGES + 2 * CHANNELS + 1
+                         : role == Role::LAST   ? 2 * causal + window + 16 + EDGES + 3 * CHANNELS + 2
                                                 : 2 * 9 * SQUARE_VALUES + CHANNELS;
     return (gathered + 15) / 16 * 16;
 }

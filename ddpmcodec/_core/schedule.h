@@ -33,7 +33,7 @@ struct Schedule {
 // Networks of bands have biases for every step and band. A new schedule adds its steps at the end: networks that were trained
 // before lack them, and go on coding the other schedules.
 inline constexpr LevelStep STEPS[] = {{0, 32}, {1, 8}, {2, 64}, {3, 32}, {4, 16}, {5, 8}, {6, 4}};
-inline constexpr Schedule SCHEDULES[] = {{0, 0}, {2, 0}, {5, 2}};
+inline constexpr Schedule SCHEDULES[] = {{0, 0}, {1, 0}, {2, 0}, {5, 2}};
 inline constexpr int STEP_COUNT = int(std::size(STEPS)), CONDITIONS = STEP_COUNT * LAST_BAND;
 
 inline std::vector<LevelStep> steps_of(int levels) {

@@ -161,7 +161,7 @@ class PixelStage : public Stage {
         for (int n = 0; n < images; n++) {
             PixelPlanes planes;
             planes.grb = Margin(height, width);
-            if (role == Role::DIRECT) planes.seen = Margin(height, width);
+            planes.seen = Margin(height, width);
             if (role == Role::LAST) {
                 blocks_.push_back(described[n].blocks);
                 planes.level = described[n].level;
@@ -218,10 +218,14 @@ class PixelStage : public Stage {
         PixelPlanes& planes = planes_[n];
         int16_t* grb = planes.grb.at(y, x);
         for (int c = 0; c < CHANNELS; c++) grb[c] = int16_t(known[c < channels_ ? c : 0] - estimate(n, y, x, c));
-        int16_t seen[CHANNELS];
-        to_seen(grb, seen);
-        if (role == Role::DIRECT) std::copy_n(seen, CHANNELS, planes.seen.at(y, x));
-        for (int c = 0; role == Role::LAST && c < CHANNELS; c++) planes.residuals.set(y, x, c, seen[c]);
+        int16_t exact[CHANNELS];
+        for (int c = 0; c < CHANNELS; c++) exact[c] = int16_t(known[c < channels_ ? c : 0]);
+        to_seen(exact, planes.seen.at(y, x));
+        if (role == Role::LAST) {
+            int16_t residual[CHANNELS];
+            to_seen(grb, residual);
+            for (int c = 0; c < CHANNELS; c++) planes.residuals.set(y, x, c, residual[c]);
+        }
     }
 
     // Takes all pixels of an encoder's images as coded.

@@ -135,23 +135,23 @@ inline void gather_middle(const int16_t* grb, uint8_t* out) {
 }
 
 // The exact pixels of an image, as far as they are known, in green, red, blue and as they are seen; where there were noise
-// levels, their residuals from an estimate, as inputs, and the estimate with its edge repeated.
+// levels, `grb` has their residuals from an estimate; the residuals as inputs, and the estimate with its edge repeated.
 struct PixelPlanes {
     Margin grb, seen, estimate, estimate_seen;
     Inputs residuals;
     int level = EXACT;  // the last noise level
 };
 
-// The pixel from which the others are seen: the one to the left, the one above, or mid-grey.
-inline void pivot_of(const Margin& grb, int y, int x, int16_t* out) {
-    if (x || y) std::copy_n(x ? grb.at(y, x - 1) : grb.at(y - 1, x), CHANNELS, out);
-    else std::fill_n(out, CHANNELS, int16_t(ZERO));
+// Copies the pixel from which the others are seen: the one to the left, the one above, or mid-grey.
+inline void pivot_of(const Margin& margin, int y, int x, const int16_t* grey, int16_t* out) {
+    std::copy_n(x ? margin.at(y, x - 1) : y ? margin.at(y - 1, x) : grey, CHANNELS, out);
 }
+inline constexpr int16_t MID_GREY[CHANNELS] = {ZERO, ZERO, ZERO}, MID_GREY_SEEN[CHANNELS] = {2 * ZERO, 0, 0};
 
 // Inputs of a pixel straight to exact; base: the pivot's green, red, blue.
 inline void gather_direct(const Kernels& kernels, const PixelPlanes& planes, int y, int x, uint8_t* row, int16_t* base) {
     int16_t pivot[CHANNELS];
-    pivot_of(planes.grb, y, x, base);
+    pivot_of(planes.grb, y, x, MID_GREY, base);
     to_seen(base, pivot);
     gather_causal(kernels, planes.seen, y, x, pivot, row);
     row += CAUSAL * CHANNELS;
@@ -159,8 +159,9 @@ inline void gather_direct(const Kernels& kernels, const PixelPlanes& planes, int
     gather_edges(y, x, planes.seen.width, row + CHANNELS);
 }
 
-// Inputs of a pixel after noise levels: residuals of those before it, the estimate on all sides, its position in 4x4, and
-// from the estimate to its bounds of Y, Co, Cg, in half grey levels. base: the estimate's green, red, blue.
+// Inputs of a pixel after noise levels: residuals of those before it, the estimate on all sides, its position in 4x4, from the
+// estimate to its bounds of Y, Co, Cg, in half grey levels, and the exact pixels as straight to exact. base: the estimate's
+// green, red, blue.
 inline void gather_last(const Kernels& kernels, const PixelPlanes& planes, const Bounds& bounds, int y, int x, uint8_t* row, int16_t* base) {
     for (int i = 0; i < REACH; i++) std::memcpy(row + i * ROW, planes.residuals.at(y + i - REACH, x - REACH), ROW);
     std::memcpy(row + REACH * ROW, planes.residuals.at(y, x - REACH), REACH * CHANNELS);
@@ -181,6 +182,13 @@ inline void gather_last(const Kernels& kernels, const PixelPlanes& planes, const
         row[1] = input_of(int16_t(2 * (bounds.of[c].hi - estimate[c])));
     }
     row[0] = planes.level < MIDDLE_LEVEL ? ZERO + ONE_INPUT : ZERO;
+    row[1] = planes.level > MIDDLE_LEVEL ? ZERO + ONE_INPUT : ZERO;
+    row += 2;
+    int16_t pivot[CHANNELS];
+    pivot_of(planes.seen, y, x, MID_GREY_SEEN, pivot);
+    gather_causal(kernels, planes.seen, y, x, pivot, row);
+    row += CAUSAL * CHANNELS;
+    for (int c = 0; c < CHANNELS; c++) row[c] = input_of(int16_t(pivot[c] - seen.at(y, x)[c]));
 }
 
 }  // namespace ddpm

@@ -70,9 +70,10 @@ def encode(
             directions. 0 is the fastest: without noise levels it takes a quarter of the time of 1; with them, for JPEG
             files and by models without a network of effort 0 it is as 1.
         levels: noise levels before exact pixels. 0: none, the smallest file, whose prefixes show the upper part of the
-            image; 2: every prefix is a picture; 5: the best previews. None: 2, but 0 for graphics that repeat
-            themselves, and for other graphics of which WebP is smaller than 2, and 0 smaller than WebP. Of JPEG files 2
-            and 5 code cells several steps wide first, for better previews in 3 to 4% more bytes; None is 0.
+            image; 1: the first tenth of the file shows all of it; 2: longer prefixes are better everywhere; 5: the best
+            previews. None: 1, but 0 at effort 0, for graphics that repeat themselves, and for other graphics of which
+            WebP is smaller than 1, and 0 smaller than WebP. Of JPEG files all but 0 code cells several steps wide
+            first, for better previews in 2 to 3% more bytes; None is 0.
         model: None (an embedded one: `photo`, or for a thumbnail of up to 4,096 pixels `cifar10`, or `photo`
             where that clearly takes fewer bytes; it is not tried at effort 2 with noise levels, where its networks are
             much smaller), the name of an embedded one, the path of a model file, or a loaded one. A model of JPEG
@@ -206,7 +207,8 @@ def _wanted(
     progress: Progress | None, report: Report | None,
 ) -> _EncodeOptions:  # fmt: skip
     """Raises ModelError, TypeError or ValueError, as `encode`."""
-    coding, side = check_coding(effort, DEFAULT_LEVELS if levels is None else levels), tile_side(tile)
+    default = DEFAULT_LEVELS if effort else 0  # effort 0 is fast without levels only
+    coding, side = check_coding(effort, default if levels is None else levels), tile_side(tile)
     webp = webp and side is None  # which has no tiles
     return _EncodeOptions(coding, levels is None, find(model), webp, side, verify, progress, report)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ddpmcodec import _native
 from ddpmcodec.errors import ModelError
 
-ANSWER = "f9c7e950cb64b46792fa4e2f39b9fa0ae8cdb96989c0ef12d5052048f00956b8"
+ANSWER = "754cad703ddc285fce93405ca6b6705fe41a1f8da47777ad1aa400d1babbf300"
 WIDTH, DEPTH, COMPONENTS = 32, 2, 3
 BLOCK_INPUTS = WIDTH + 3 * 16  # 16 activations are shown to three other positions
 SIZE = (26, 22)  # of the picture

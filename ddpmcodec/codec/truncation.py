@@ -73,7 +73,7 @@ def truncate(
     >>> small = ddpmcodec.truncate(data, bpp=4)
     >>> len(small) == 24 * 32 * 4 // 8, data.startswith(small)
     (True, True)
-    >>> coarse = ddpmcodec.truncate(data, psnr=40)
+    >>> coarse = ddpmcodec.truncate(data, psnr=30)
     >>> len(coarse) < len(small)
     True
     >>> lossy = ddpmcodec.truncate(data, bpp=4, mark=True)

@@ -2,7 +2,7 @@ r"""The .ddpm container, version 1: a small header, then sections cut by the len
 
     header   2      magic DD 0A: a text-mode transfer changes its line end, a 7-bit one its first byte
              1      version << 6 | colour mode (index into MODES) | flags: 8 SQUARE, 16 TILED, 32 SECTIONS
-             1      effort << 4 (0 to 3; 0 of a stored file) | number of noise levels (0, 2, 5) | flags: 8 EXTENDED,
+             1      effort << 4 (0 to 3; 0 of a stored file) | number of noise levels (0, 1, 2, 5) | flags: 8 EXTENDED,
                     64 REPEATS
              1      bits of a coded value less 1 << 4 (7) | kind of the payload: 1 WebP, 2 JPEG, 3 JPEG coefficients, if
                     EXTENDED; without it the payload is of kind 0, pixels

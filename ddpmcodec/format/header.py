@@ -20,7 +20,7 @@ from ddpmcodec._native import (
 )
 
 PIXELS, WEBP, JPEG, COEFFICIENTS = KINDS  # of payloads
-DEFAULT_EFFORT, DEFAULT_LEVELS = 2, 2  # of encoders
+DEFAULT_EFFORT, DEFAULT_LEVELS = 2, 1  # of encoders
 LEAST_SIDE, MOST_SIDE, SIDE_STEP = 64, 1024, 16  # pixels, of square tiles that a caller asks for
 # What information calls payloads, for people.
 CODINGS = {

@@ -3,12 +3,12 @@
     <effort>.<role>.<layer>.weight int8, .factor float32, of stem and head .bias float32
 
 A network that equals another of the file has no tensors: its entry in the metadata names the other, under `same_as`.
-Roles: `direct` codes pixels straight to exact, `last` after noise levels; `band1`, `band2`, `band3` code noise levels
-of the finest band, the second, and all coarser ones; `preview`, which a file need not have, corrects previews. The
-metadata hold how many components the mixtures of each network have, and the sha256 of what it answers to seeded inputs.
-A network that is used is asked again: a machine that computes something else must not code. The metadata also hold a
-hash of all bytes (`format.model_file`), which the answers do not cover. Networks of another architecture
-(`models.architectures`) have tensors of their own, and the metadata name it.
+Roles: `direct` codes pixels straight to exact, `single` after one noise level, `last` after several; `band1`, `band2`,
+`band3` code noise levels of the finest band, the second, and all coarser ones; `preview`, which a file need not have,
+corrects previews. The metadata hold how many components the mixtures of each network have, and the sha256 of what it
+answers to seeded inputs. A network that is used is asked again: a machine that computes something else must not code.
+The metadata also hold a hash of all bytes (`format.model_file`), which the answers do not cover. Networks of another
+architecture (`models.architectures`) have tensors of their own, and the metadata name it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ KIND = "context"
 EFFORTS = tuple(range(1, MAX_EFFORT + 1))  # whose networks each model has
 CODING_EFFORTS = tuple(range(MIN_EFFORT, MAX_EFFORT + 1))  # that a file can have
 BAND_ROLES = ("band1", "band2", "band3")
-ROLES = ("direct", "last", *BAND_ROLES)  # that code, and each effort has
+ROLES = ("direct", "single", "last", *BAND_ROLES)  # that code, and each effort has
 PREVIEW = "preview"  # the role of a network that corrects previews, which an effort may have
 FASTEST = "0.direct"  # of effort 0, which a file may have; all its other networks are those of effort 1
 ANSWER_ROWS, ANSWER_WIDTH = 24, 6  # pixels of a small image, as far as a network looks at others'
@@ -67,7 +67,7 @@ class ContextModel:
         there is one. Raises ModelError where they do not compute here what they must, or were trained before there was
         a schedule of so many levels."""
         if not levels:
-            return [self._network(effort, "direct")]
+            return [self._network(effort, pixels_role(levels))]
         effort = max(effort, 1)
         bands = [self._network(effort, role) for role in BAND_ROLES]
         last_step, _ = _native.SCHEDULES[levels][-1]
@@ -77,7 +77,7 @@ class ContextModel:
                 " another number of levels, or train its bands on (docs/training.md)"
             )
         preview = [self._network(effort, PREVIEW)] if f"{effort}.{PREVIEW}" in self.facts else []
-        return [self._network(effort, "last"), *bands, *preview]
+        return [self._network(effort, pixels_role(levels)), *bands, *preview]
 
     def _network(self, effort: int, role: str) -> _native.ContextNetwork:
         facts = self.facts[self._key(effort, role)]
@@ -104,6 +104,15 @@ class ContextModel:
         return sum(tensor.size for name, tensor in tensors.items() if name.endswith("weight"))
 
 
+def pixels_role(levels: int) -> str:
+    """Return the role of the network of exact pixels after so many noise levels.
+
+    >>> pixels_role(1)
+    'single'
+    """
+    return {0: "direct", 1: "single"}.get(levels, "last")
+
+
 def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors whose names begin with the prefix and a point, by their names without both."""
     start = f"{prefix}."
@@ -118,20 +127,20 @@ def network_of(
     it has. conditions: of another one; None: all that there are. Raises ModelError where they are not those of this
     role."""
     try:
-        return architectures.made(architecture, tensors, _contract_role(role), components, conditions)
+        return architectures.made(architecture, tensors, contract_role(role), components, conditions)
     except (LookupError, TypeError, ValueError) as error:
         raise ModelError(f"a network of the role {role}: {error}; export the model again") from error
 
 
-def _contract_role(role: str) -> str:
-    """The role in a `Contract`, which all bands share."""
-    return "band" if role in BAND_ROLES else role
+def contract_role(role: str) -> str:
+    """The role in a `Contract`, which all bands share, and networks of exact pixels after noise levels."""
+    return "band" if role in BAND_ROLES else "last" if role == "single" else role
 
 
 def answer(network: _native.ContextNetwork, role: str, together: int = ANSWER_ROWS) -> str:
     """sha256 of the outputs for seeded inputs (numpy's Philox 4x64), in up to three conditions. together: how many rows
     the network is asked at a time; fewer than all: each row is alone."""
-    inputs, _, _ = _native.contract(_contract_role(role), network.components)
+    inputs, _, _ = _native.contract(contract_role(role), network.components)
     conditions = network.conditions
     raw = np.random.Philox(key=1).random_raw(ANSWER_ROWS * inputs).reshape(ANSWER_ROWS, inputs)
     rows = (raw % 256).astype(np.uint8)
@@ -157,7 +166,7 @@ def pack(
     for key, count in sorted(components.items()):
         own, architecture, known = part(tensors, key), (named or {}).get(key), (conditions or {}).get(key)
         own = {layer: np.ascontiguousarray(own[layer]) for layer in sorted(own)}
-        same = first.setdefault((_contract_role(key[2:]), count, architecture, known, save(own)), key)
+        same = first.setdefault((contract_role(key[2:]), count, architecture, known, save(own)), key)
         if same == key:
             networks[key] = _entry(key, own, count, architecture, known)
             stored |= {f"{key}.{layer}": tensor for layer, tensor in own.items()}
@@ -229,6 +238,6 @@ def _facts(networks: Any, source: str) -> dict[str, dict[str, Any]]:
             raise ModelError(
                 f"{source}: network {key} is to equal {same!r}, which the file does not hold; export the model again"
             )
-        if _contract_role(same[2:]) != _contract_role(key[2:]):
+        if contract_role(same[2:]) != contract_role(key[2:]):
             raise ModelError(f"{source}: network {key} cannot equal {same}, of another role; export the model again")
     return {key: {**stored[same], "stored": same} for key, same in named.items()}

@@ -16,7 +16,7 @@ from torch import Tensor
 from ddpmcodec import _native
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.models.architectures import RESIDUAL
-from ddpmcodec.models.context import BAND_ROLES, CODING_EFFORTS, ROLES
+from ddpmcodec.models.context import BAND_ROLES, CODING_EFFORTS, ROLES, pixels_role
 from ddpmcodec.training import run, state
 from ddpmcodec.training.data import Pixels
 from ddpmcodec.training.networks import first_networks, round_robin
@@ -209,8 +209,17 @@ def _any_positions(network: Trainable, buffer: ReplayBuffer, count: int) -> Posi
 
 PIXELS, POSITIONS = 1 << 16, 1 << 14  # of images, and of positions, that are computed together
 Bits = NDArray[np.float64]
-# By name the network of a figure of exact pixels, and after how many noise levels it codes them.
-PIXEL_RATES = {"direct": ("direct", 0), **{f"last {levels}": ("last", levels) for levels in LEVELS}}
+
+
+def pixel_rate(levels: int) -> str:
+    """Return the name of the figure of exact pixels after so many noise levels: their network's role, and the number if
+    it codes them after others, too.
+
+    >>> [pixel_rate(levels) for levels in (0, 1, 2)]
+    ['direct', 'single', 'last 2']
+    """
+    role = pixels_role(levels)
+    return f"{role} {levels}" if role == "last" else role
 
 
 def figures(networks: Networks, batches: Sequence[Pixels]) -> dict[str, Any]:
@@ -218,9 +227,9 @@ def figures(networks: Networks, batches: Sequence[Pixels]) -> dict[str, Any]:
     there are the networks for them. 'steps': of every noise level, by schedule. batches: uint8 [N, H, W, 3]."""
     dims = sum(batch.size for batch in batches)
     pixels = {
-        name: _pixel_bits(networks[role], levels, batches) / dims
-        for name, (role, levels) in PIXEL_RATES.items()
-        if role in networks
+        pixel_rate(levels): _pixel_bits(networks[role], levels, batches) / dims
+        for levels in _native.SCHEDULES
+        if (role := pixels_role(levels)) in networks
     }
     bands = {role: network for role, network in networks.items() if role in BAND_ROLES}
     steps = {levels: _step_bits(bands, levels, batches) / dims for levels in LEVELS if bands}
@@ -233,8 +242,8 @@ def figures(networks: Networks, batches: Sequence[Pixels]) -> dict[str, Any]:
 def _totals(rates: Mapping[str, float], bands: Networks) -> dict[str, float]:
     totals = {"levels 0": rates["direct"]} if "direct" in rates else {}
     for levels in LEVELS:
-        if f"last {levels}" in rates and len(bands) == len(BAND_ROLES):
-            totals[f"levels {levels}"] = rates[f"last {levels}"] + rates[f"bands {levels}"]
+        if pixel_rate(levels) in rates and len(bands) == len(BAND_ROLES):
+            totals[f"levels {levels}"] = rates[pixel_rate(levels)] + rates[f"bands {levels}"]
     return totals
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from ddpmcodec import _native
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.models.architectures import RESIDUAL
-from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, network_of, parse, part
+from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, contract_role, network_of, parse, part
 from ddpmcodec.models.registry import read
 from ddpmcodec.training import state
 from ddpmcodec.training.state import State
@@ -43,8 +43,8 @@ class Size(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """Sizes of the networks of exact pixels, straight and after noise levels, and of those of bands: the finest, the
-    second, all coarser ones."""
+    """Sizes of the networks of exact pixels, after up to one noise level and after several, and of those of bands: the
+    finest, the second, all coarser ones."""
 
     direct: Size
     last: Size
@@ -58,7 +58,7 @@ class Sizes(NamedTuple):
 
 # An effort has the size of its number, unless a run says otherwise: thumbnails have few pixels, and larger networks.
 # Coding time goes with the weights, and with how many positions there are: coarse bands have few, and half of the bits
-# of all bands, and previews depend on them. Where there are noise levels, the last network is smaller but at effort 3.
+# of all bands, and previews depend on them. After several noise levels, the last network is smaller but at effort 3.
 SIZES = {
     0: Sizes(Size(64, 2, 1, 0), Size(64, 2, 1, 0), (Size(32, 2, 1, 0), Size(32, 2, 1, 0), Size(64, 3, 1, 0))),
     1: Sizes(Size(64, 2, 3, 0), Size(64, 2, 1, 0), (Size(32, 2, 1, 0), Size(32, 2, 1, 0), Size(64, 3, 1, 0))),
@@ -66,8 +66,8 @@ SIZES = {
     3: Sizes(Size(320, 4, 3), Size(320, 4, 3), (Size(64, 3, 1), Size(96, 3, 1), Size(192, 3, 1))),
     4: Sizes(Size(448, 4, 3), Size(448, 4, 3), (Size(128, 3, 3), Size(192, 3, 3), Size(256, 3, 3))),
 }
-# Steps of each role out of twelve: most of the bits are in exact pixels.
-SHARES = {"direct": 4, "last": 4, "band1": 1, "band2": 1, "band3": 2}
+# Steps of each role in a round: most of the bits are in exact pixels.
+SHARES = {"direct": 4, "single": 4, "last": 4, "band1": 1, "band2": 1, "band3": 2}
 
 
 def shape_of(size: int, role: str, architecture: str = RESIDUAL) -> Shape:
@@ -75,8 +75,7 @@ def shape_of(size: int, role: str, architecture: str = RESIDUAL) -> Shape:
     if size not in SIZES:  # of a run that another version began
         raise TrainingError(f"there are no networks of size {size}, but of {', '.join(map(str, SIZES))}")
     width, depth, components, shown = SIZES[size].of(role)
-    kind = "band" if role in BAND_ROLES else role
-    return Shape(kind, width, depth, components, architecture, shown if architecture == RESIDUAL else 0)
+    return Shape(contract_role(role), width, depth, components, architecture, shown if architecture == RESIDUAL else 0)
 
 
 def round_robin(roles: Collection[str], shares: Mapping[str, int] = SHARES) -> list[str]:
@@ -137,7 +136,7 @@ class ModelFile:
     def network(self, effort: int, role: str) -> Trainable:
         """A network in training, but for what its integers left out. Raises TrainingError where it is not the core's
         own, as the file then has no more than its integers; ModelError where the core refuses its tensors."""
-        key, shape_role = f"{effort}.{role}", "band" if role in BAND_ROLES else role
+        key = f"{effort}.{role}"
         if key in self.architectures:
             raise TrainingError(
                 f"its network {key}, of the architecture {self.architectures[key]!r}, can only begin as the run that"
@@ -147,7 +146,7 @@ class ModelFile:
             raise TrainingError(f"it has no network {key}: begin without start=..., or with another model")
         tensors = part(self.tensors, key)
         network_of({name: tensor.numpy() for name, tensor in tensors.items()}, role, self.components[key])
-        return of_integers(tensors, shape_role, self.components[key])
+        return of_integers(tensors, contract_role(role), self.components[key])
 
 
 def first_networks(

@@ -28,7 +28,10 @@ SHARE = 0.2  # of an image's pixels that are taken, at least one part of each
 # taken whole.
 SIDE, BAND_SIDE, LARGEST_WHOLE = 8, 16, 32  # bands: of small images; those of large ones as the images
 BAND_SHARES = {2: 0.1, 5: 0.03}  # of a band's positions, for each step of a schedule
-ROUND = (2, 2, 5)  # schedules of successive batches of images: a new one takes its place here
+# Schedules of successive batches of images, by role: a new one takes its place here. The bands of a single level are
+# those of the first of two.
+ROUND = (2, 2, 5)
+ROUNDS = {"direct": (0,), "single": (1,)}
 FEWEST = 128  # positions of a band: coarse ones have few
 FIRST = 20  # steps' worth of positions before the first step, so that they are of many images
 SEEDS = 1 << 20  # of a run's draws, for each of its own seeds
@@ -144,7 +147,7 @@ class ReplayBuffers:
         areas = {role: (self.band_side if role in BAND_ROLES else self.side) ** 2 for role in roles}
         self.buffers = {role: ReplayBuffer(capacity, area, device) for role, area in areas.items()}
         self.due = dict.fromkeys(roles, 0.0)  # positions that were drawn and not yet made up for
-        self.schedules = {role: cycle(ROUND) for role in roles}
+        self.schedules = {role: cycle(ROUNDS.get(role, ROUND)) for role in roles}
 
     def go_on(self, images: int, draws: int, step: int) -> None:
         """Goes on as in a resumed run, after so many images in so many batches, with a generator of another seed."""
@@ -166,7 +169,7 @@ class ReplayBuffers:
         images = np.ascontiguousarray(self.source())
         self.images, self.draws = self.images + len(images), self.draws + 1
         seed = self.seed * SEEDS + self.draws
-        levels = 0 if role == "direct" else next(self.schedules[role])
+        levels = next(self.schedules[role])
         if role not in BAND_ROLES:
             yield role, pixels_of(images, levels, self._parts(images, seed))
             return

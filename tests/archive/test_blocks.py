@@ -39,7 +39,7 @@ def decoded(images: list[np.ndarray], found: EncodedRuns, coder: ContextCoder) -
     return coder.decode(block_of(images, found), found.streams, range(len(found.runs)))
 
 
-@pytest.mark.parametrize("levels", [0, 2, 5])
+@pytest.mark.parametrize("levels", [0, 1, 2, 5])
 def test_runs_are_of_one_size_and_bounded(model: ContextModel, levels: int) -> None:
     coder = ContextCoder(model, efforts.Coding(effort=1, levels=levels))
     images = [*arrays(5), *arrays(2, 5, 9)]

@@ -83,13 +83,13 @@ def test_what_cannot_be_coded_is_refused(model: ContextModel) -> None:
         create({"deep.png": Image.new("I", (4, 4))}, model)
 
 
-@pytest.mark.parametrize("effort", [0, 4, 7])
+@pytest.mark.parametrize("effort", [-1, 4, 7])
 def test_efforts_that_are_not_there_are_refused(model: ContextModel, effort: int) -> None:
     with pytest.raises(ValueError, match=f"effort.* {effort}"):
         create(crops(1), model, effort=effort)
 
 
-@pytest.mark.parametrize("levels", [1, 3, -2])
+@pytest.mark.parametrize("levels", [3, 4, -2])
 def test_levels_that_are_not_there_are_refused(model: ContextModel, levels: int) -> None:
     with pytest.raises(ValueError, match=f"levels.* {levels}"):
         create(crops(1), model, levels=levels)

@@ -19,7 +19,7 @@ from ddpmcodec import archive, codec
 from ddpmcodec.codec import graphics
 from ddpmcodec.codec.known_answer import COMPONENTS, tensors
 from ddpmcodec.format import tiles
-from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, ContextModel, pack, parse
+from ddpmcodec.models.context import EFFORTS, ROLES, ContextModel, contract_role, pack, parse
 from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.gaussian_model import GaussianModel, export
 from ddpmcodec.paper.gaussian_network import Architecture, TrainableGaussian
@@ -112,7 +112,7 @@ def settings(tile_pixels: int, webp: bool = False, single: int | None = None) ->
 
 @cache
 def context_bytes() -> bytes:
-    own = {role: tensors("band" if role in BAND_ROLES else role) for role in ROLES}
+    own = {role: tensors(contract_role(role)) for role in ROLES}
     found = {f"{key}.{name}": value for key in NETWORKS for name, value in own[key[2:]].items()}
     return pack(found, dict.fromkeys(NETWORKS, COMPONENTS), "attacked")
 

@@ -54,7 +54,7 @@ def test_effort_and_levels_are_choices(ddpm: Callable, photos: Path, tiny_model:
 
 
 @pytest.mark.parametrize(
-    "options", [("--effort", 4), ("--bits-back", 1), ("--steps", 2), ("--levels", 1), ("--levels", "1:9:3")]
+    "options", [("--effort", 4), ("--bits-back", 1), ("--steps", 2), ("--levels", 3), ("--levels", "1:9:3")]
 )
 def test_other_efforts_and_levels_are_wrong_usage(
     ddpm: Callable, photos: Path, tmp_path: Path, options: tuple[str, object]

@@ -43,7 +43,7 @@ def test_a_list_says_what_model_every_image_needs(
     small, large = facts["images"]
     assert (small["bytes"], large["bytes"] is None) == (None, False)
     assert facts["model_ids"] == [small["model"]] == [large["model"]]
-    assert [(image["effort"], image["levels"]) for image in facts["images"]] == [(1, 0), (1, 2)]
+    assert [(image["effort"], image["levels"]) for image in facts["images"]] == [(1, 0), (1, 1)]
 
 
 def test_a_list_without_stacks_names_no_model_that_coded_none(ddpm: Callable, tiny_model: Path, tmp_path: Path) -> None:

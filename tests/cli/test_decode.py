@@ -143,17 +143,17 @@ def test_what_follows_the_end_is_left_out_of_previews(ddpm: Any, tmp_path: Path,
 
 
 def test_a_preview_says_how_much_was_there(decode: Any, file: Path, coded: bytes) -> None:
-    size = len(codec.truncate(coded, step=2)) + 8  # and a little of the last step
+    size = len(codec.truncate(coded, step=1)) + 8  # and a little of the last step
     ended = decode("-", "--partial", stdin=coded[:size])
     used = decode_details(coded[:size], partial=True).bytes_used
     assert size - 8 < used <= size
-    seen = f"2 of 3 steps, {used} bytes, {used / 60:.3f} bpp, noise level 2.31"
+    seen = f"1 of 2 steps, {used} bytes, {used / 60:.3f} bpp, noise level 9.24"
     assert ended.stderr == f"ddpmcodec: standard input: {seen}: a preview\n"
     nothing = decode("-", "--partial", stdin=coded[:20])
     used = decode_details(coded[:20], partial=True).bytes_used
-    assert nothing.stderr == f"ddpmcodec: standard input: 0 of 3 steps, {used} bytes, {used / 60:.3f} bpp: a preview\n"
+    assert nothing.stderr == f"ddpmcodec: standard input: 0 of 2 steps, {used} bytes, {used / 60:.3f} bpp: a preview\n"
     whole = decode("-", "--partial", stdin=coded)
-    done = f"3 of 3 steps, {len(coded)} bytes, {len(coded) / 60:.3f} bpp"
+    done = f"2 of 2 steps, {len(coded)} bytes, {len(coded) / 60:.3f} bpp"
     assert whole.stderr == f"ddpmcodec: standard input: {done}: complete and exact\n"
     assert decode("-", "--partial", "-q", stdin=coded).stderr == ""
 
@@ -161,7 +161,7 @@ def test_a_preview_says_how_much_was_there(decode: Any, file: Path, coded: bytes
 def test_verbose_prints_what_the_steps_cost(decode: Any, file: Path, webp: bytes, step_names: list[str]) -> None:
     lines = decode(file, "-v").stderr.splitlines()
     assert lines[0].startswith(f"ddpmcodec: {file} -> {file.with_suffix('.png')}: ")
-    assert lines[1].startswith("ddpmcodec:   effort 2, 2 noise levels, ")
+    assert lines[1].startswith("ddpmcodec:   effort 2, 1 noise level, ")
     assert [line.split(":")[1] for line in lines[2:]] == step_names
     assert sum(float(line.split(": ")[2].split(" bits")[0]) for line in lines[2:]) == pytest.approx(
         8 * codec.info(file.read_bytes())["pixel_bytes"], abs=80

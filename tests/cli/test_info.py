@@ -29,7 +29,7 @@ def test_text_for_people(ddpm: Any, file: Path, coded: bytes) -> None:
         "complete  yes\n",
         "coding    context model",
         "effort    2\n",
-        "levels    2, 3 steps to 9.24, 2.31 grey levels and exact pixels\n",
+        "levels    1, 2 steps to 9.24 grey levels and exact pixels\n",
         "1 tile",
         f"header {parse_header(coded).size}, ",
     ):

@@ -61,9 +61,9 @@ def test_version(ddpm: Any) -> None:
     [
         ["transmogrify"],
         ["encode"],
-        ["encode", "a.png", "--effort", "0"],
         ["encode", "a.png", "--effort", "4"],
-        ["encode", "a.png", "--levels", "1"],
+        ["encode", "a.png", "--effort", "4"],
+        ["encode", "a.png", "--levels", "3"],
         ["decode", "a.ddpm", "--step", "-1"],
         ["truncate", "a.ddpm", "-o", "b.ddpm"],
         ["truncate", "a.ddpm", "-o", "b.ddpm", "--bytes", "5", "--step", "1"],

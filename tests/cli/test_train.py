@@ -73,7 +73,7 @@ def test_training_says_what_to_do_next(folder: Path, trained: Any) -> None:
     assert (first["settings"]["data"], first["settings"]["batch"]) == ([str(folder / "data")], 4)
     assert (first["settings"]["effort"], first["settings"]["roles"]) == (1, list(ROLES))
     totals = {name for name in last["held_out"] if name.startswith("levels ")}
-    assert (last["done"], totals) == (1.0, {"levels 0", "levels 2", "levels 5"})
+    assert (last["done"], totals) == (1.0, {"levels 0", "levels 1", "levels 2", "levels 5"})
 
 
 def test_exporting_names_the_model(folder: Path, exported: Any) -> None:
@@ -102,7 +102,7 @@ def test_a_copy_of_a_model_is_exported_without_runs(tmp_path: Path, ddpm: Ddpm) 
 def test_networks_that_nobody_trained_are_named(folder: Path, tmp_path: Path, ddpm: Ddpm) -> None:
     ended = ddpm("export", folder / "run", "-o", tmp_path / "part.safetensors")
     assert ended.code == 1
-    assert ended.stderr.startswith("ddpmcodec: no run has the networks 2.direct, 2.last, ")
+    assert ended.stderr.startswith("ddpmcodec: no run has the networks 2.direct, 2.single, 2.last, ")
     assert "--base" in ended.stderr
     assert not (tmp_path / "part.safetensors").exists()
 

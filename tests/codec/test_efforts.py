@@ -35,7 +35,7 @@ def test_a_coding_has_a_step_for_each_level_and_one_to_exact_pixels(levels: int)
     assert [segment.level == 0 for segment in found] == [segment.step == levels for segment in found]
 
 
-@pytest.mark.parametrize(("effort", "levels"), [(4, 2), (-1, 2), (2, 1), (2, -1), (2, 6)])
+@pytest.mark.parametrize(("effort", "levels"), [(4, 2), (-1, 2), (2, 3), (2, -1), (2, 6)])
 def test_others_are_refused(effort: int, levels: int) -> None:
     with pytest.raises(ValueError, match=r"effort|levels"):
         check_coding(effort, levels)

@@ -294,7 +294,7 @@ def test_an_image_that_one_tile_holds_is_coded_as_without(picture: Picture, mode
     assert codec.encode(image, tile=64, **options) == codec.encode(image, **options)
 
 
-@pytest.mark.parametrize("levels", [2, 5])
+@pytest.mark.parametrize("levels", [1, 2, 5])
 def test_segments_that_need_no_words_are_whole(levels: int) -> None:
     """Their streams end alike, cut or whole: the index states that all of these segments are there."""
     data = codec.encode(np.full((128, 64, 3), 255, np.uint8), levels=levels, tile=64, webp=False, verify=False)

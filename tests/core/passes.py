@@ -15,7 +15,7 @@ from ddpmcodec.codec.known_answer import network
 END = 1 << 30
 CHECK = 0x123456
 BASE = 1 << 24  # what an encoder's state begins with, beside the check
-LEVELS = [0, 2, 5]
+LEVELS = [0, 1, 2, 5]
 SIZES = [(1, 1, 3), (1, 7, 3), (5, 1, 1), (2, 2, 3), (33, 47, 3), (70, 3, 3), (20, 24, 1)]
 
 

@@ -19,7 +19,7 @@ from ddpmcodec import _native, models
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format.model_file import seal
 from ddpmcodec.models import context
-from ddpmcodec.models.context import EFFORTS, ROLES
+from ddpmcodec.models.context import EFFORTS
 from native_testing import testing
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -73,7 +73,7 @@ def test_networks_are_those_of_python_and_give_their_answers(path: Path, levels:
         networks, others = model.networks(effort, levels), expected.networks(effort, levels)
         assert [network.conditions for network in networks] == [other.conditions for other in others]
         assert [network.components for network in networks] == [other.components for other in others]
-        roles = ["last", *context.BAND_ROLES, context.PREVIEW][: len(networks)] if levels else ["direct"]
+        roles = [context.pixels_role(levels), *context.BAND_ROLES, context.PREVIEW][: len(networks)]
         answers = [context.answer(network, role) for network, role in zip(networks, roles, strict=True)]
         assert answers == [expected.facts[f"{effort}.{role}"]["answer"] for role in roles]
         assert model.networks(effort, levels) == networks
@@ -88,7 +88,7 @@ def test_threads_share_the_networks() -> None:
 
 def test_what_is_not_there_cannot_be_asked_for() -> None:
     model = ContextModel.parse(golden())
-    for effort, levels in ((-1, 0), (4, 0), (1, 1), (1, -1)):
+    for effort, levels in ((-1, 0), (4, 0), (1, 3), (1, -1)):
         with pytest.raises(ValueError, match=r"effort|schedule"):
             model.networks(effort, levels)
 
@@ -131,7 +131,7 @@ def test_floats_may_begin_anywhere() -> None:
         header["odd"] = {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}
 
     data = changed(moved, tensors=b"\0" + split(golden())[1])
-    assert len(ContextModel.parse(data, known_id=ID).networks(1, 2)) == len(ROLES) - 1
+    assert len(ContextModel.parse(data, known_id=ID).networks(1, 2)) == 1 + len(context.BAND_ROLES)
 
 
 # --- damage
@@ -300,7 +300,7 @@ def test_older_models_lack_newer_schedules(context_model: context.ContextModel) 
     }
     components = {key: facts["components"] for key, facts in context_model.facts.items()}
     model = ContextModel.parse(context.pack(tensors, components, "older"))
-    assert len(model.networks(1, 2)) == len(ROLES) - 1
+    assert len(model.networks(1, 2)) == 1 + len(context.BAND_ROLES)
     with pytest.raises(ModelError, match="schedule of 5"):
         model.networks(1, 5)
 

@@ -139,7 +139,7 @@ def decoder(networks: dict[str, list[Any]], pixels: Any, levels: int) -> Any:
     return found
 
 
-@pytest.mark.parametrize("levels", [0, 2, 5])
+@pytest.mark.parametrize("levels", [0, 1, 2, 5])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 6), (7, 2), (33, 47)])
 def test_means_of_exact_pixels_are_their_planes(
@@ -196,7 +196,7 @@ def test_a_pass_without_noise_levels_has_no_small_image(networks: dict[str, list
         testing.reduced(decoder(networks, picture(8, 8), 2), 0)
 
 
-@pytest.mark.parametrize("levels", [2, 5])
+@pytest.mark.parametrize("levels", [1, 2, 5])
 def test_a_preview_does_not_depend_on_those_before_it(networks: dict[str, list[Any]], levels: int) -> None:
     pixels = picture(33, 47)
     one = decoder(networks, pixels, levels)

@@ -43,7 +43,7 @@ def test_levels_fall_to_exact_pixels_and_bands_to_the_finest(levels: int) -> Non
     assert {segment[4] for segment in found if not segment[1]} == {2}
 
 
-@pytest.mark.parametrize("levels", [1, 3, 4, 6, -1])
+@pytest.mark.parametrize("levels", [3, 4, 6, -1])
 def test_other_numbers_of_levels_are_refused(levels: int) -> None:
     with pytest.raises(ValueError, match=f"schedule of {levels}"):
         native.segments(levels, 8, 8)

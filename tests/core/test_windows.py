@@ -141,11 +141,21 @@ def test_after_levels_a_pixel_sees_what_the_estimate_missed_and_the_estimate() -
     assert row[219:235].tolist() == [ZERO + ONE * (place == (y & 3) * 4 + (x & 3)) for place in range(16)]
 
 
-@pytest.mark.parametrize(("level", "finer"), [(16, False), (8, False), (4, True)])
-def test_after_levels_a_pixel_is_told_whether_they_end_below_8(level: int, finer: bool) -> None:
+@pytest.mark.parametrize(("level", "finer", "coarser"), [(32, False, True), (8, False, False), (4, True, False)])
+def test_after_levels_a_pixel_is_told_whether_they_end_below_8(level: int, finer: bool, coarser: bool) -> None:
     row, _ = testing.pixel_row(pixels(0), planes(5), 4, 5, level)
-    assert row[250:].tolist() == [ZERO + ONE * finer] + [ZERO] * 5
+    assert row[250:252].tolist() == [ZERO + ONE * finer, ZERO + ONE * coarser]
     np.testing.assert_array_equal(row[:250], testing.pixel_row(pixels(0), planes(5), 4, 5)[0][:250])
+
+
+def test_after_levels_a_pixel_sees_exact_pixels_as_without() -> None:
+    """And how far its pivot is from the estimate."""
+    exact, estimate, y, x = pixels(0), testing.to_grb(planes(5)), 4, 5
+    row, _ = testing.pixel_row(exact, planes(5), y, x, 32)
+    alone, _ = testing.pixel_row(exact, None, y, x)
+    np.testing.assert_array_equal(row[252:324], alone[:72])
+    away = seen(exact[..., [1, 0, 2]])[y, x - 1] - seen(estimate)[y, x]
+    assert row[324:327].tolist() == (ZERO + size_of(away)).tolist()
 
 
 def test_rows_of_training_know_the_level() -> None:

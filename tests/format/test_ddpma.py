@@ -262,6 +262,7 @@ def test_facts_are_reported_without_decoding() -> None:
     assert facts["images"][0] == {
         **{"name": "a.png", "mode": "RGB", "width": 5, "height": 4},
         **{"coding": "context model", "effort": 2, "levels": 2, "model_number": None, "model_id": "31323334"},
+        "bits": 8,
         "bytes": None,
     }
     assert (facts["blocks"], facts["images_on_stacks"], facts["images_by_bits_back"]) == (2, 2, 0)

@@ -32,7 +32,7 @@ from ddpmcodec import _native, codec, deep
 from ddpmcodec.codec import graphics
 from ddpmcodec.format import tiles
 from ddpmcodec.models import context, registry
-from ddpmcodec.models.context import BAND_ROLES, EFFORTS, FASTEST, ROLES, ContextModel
+from ddpmcodec.models.context import EFFORTS, FASTEST, ROLES, ContextModel, contract_role
 
 GOLDEN = Path(__file__).parent
 MODEL, MANIFEST, JPEGS, FILES = "model.safetensors", "manifest.json", "jpegs.json", "files.json"
@@ -42,7 +42,7 @@ WIDTH, WIDE = 32, 96  # networks of bands learn where they are wide
 KEPT = 0.06  # share of weights that are not zero: the file compresses well, and sums stay small
 SCALES = {"direct": 60, "last": 56}  # indices; of bands 64
 FAST = "photo", "grey", "alpha", "column", "noise", "tiles", "lanes", "learning", "repeats"  # coded at effort 0
-CODINGS = ((1, 0), (2, 2), (3, 5))  # effort and noise levels
+CODINGS = ((1, 0), (2, 1), (3, 5))  # effort and noise levels
 
 
 def draw(rng: np.random.Generator, outputs: int, inputs: int) -> NDArray[np.int8]:
@@ -56,7 +56,7 @@ def network(
 ) -> dict[str, NDArray[Any]]:
     """Of a role: what its position is seen from is the mean, with random networks around it. Floats are short binary
     fractions. k: components."""
-    inputs, outputs, conditions = _native.contract("band" if role in BAND_ROLES else role, k)
+    inputs, outputs, conditions = _native.contract(contract_role(role), k)
     blocks = {f"block{n}": (width, width + 3 * shown) for n in range(DEPTH)}
     layers = {"stem": (width, inputs), **blocks, "head": (outputs, width), "skip": (outputs, inputs)}
     found: dict[str, NDArray[Any]] = {}
@@ -66,7 +66,7 @@ def network(
         found[f"{layer}.factor"] = (factor * rng.integers(2, 7, rows) / 4).astype(np.float32)
     found["stem.bias"] = rng.integers(-40, 41, (conditions, width)).astype(np.float32)
     head = rng.integers(-3, 4, (conditions, outputs)).astype(np.float32)
-    head[:, 4 * k : 7 * k] += SCALES.get(role, 64)
+    head[:, 4 * k : 7 * k] += SCALES.get(contract_role(role), 64)
     head[:, 7 * k :] += 32 if role == "direct" else 0
     return found | {"head.bias": head}
 

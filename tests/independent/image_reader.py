@@ -23,9 +23,9 @@ ALPHA, METADATA, FRAME, RECIPE, KEPT, LOW_BITS = KNOWN = 0x81, 0x42, 0x83, 0xC4,
 AFTER, CRITICAL = 64, 128
 MOST_SIDES = {"WebP": 16383, "JPEG": 65535, "coefficients": 65535}
 CODINGS = dict(zip(KINDS, ("context model", "lossless WebP", "JPEG as it was", "JPEG coefficients"), strict=True))
-LEVELS = (0, 2, 5)
+LEVELS = (0, 1, 2, 5)
 SEGMENTS_OF_JPEG = 9
-SEGMENTS_OF_STEPS = {0: (8,), 2: (7, 7, 8), 5: (7, 7, 7, 7, 7, 8)}  # by noise levels
+SEGMENTS_OF_STEPS = {0: (8,), 1: (7, 8), 2: (7, 7, 8), 5: (7, 7, 7, 7, 7, 8)}  # by noise levels
 PARTS = {7: (1, 1, 1, 1, 1, 2, 4), 8: (2,) * 8}  # of the segments of a step, by how many these are
 LEAST, LOW, HIGH, PRECISION = 1 << 24, 1 << 31, 1 << 63, 24
 LANES = 4

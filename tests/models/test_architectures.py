@@ -44,7 +44,7 @@ def picture(height: int, width: int) -> NDArray[np.uint8]:
     return (np.cumsum(np.cumsum(steps, 0), 1) // 4 + 128).clip(0, 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize("levels", [0, 2, 5])
+@pytest.mark.parametrize("levels", [0, 1, 2, 5])
 @pytest.mark.parametrize("size", [(1, 1), (20, 33)])
 def test_images_are_coded_by_networks_of_another_architecture(
     levels: int, size: tuple[int, int], model: ContextModel

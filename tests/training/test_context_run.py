@@ -147,7 +147,7 @@ def coded(content: bytes, effort: int, levels: int, images: np.ndarray) -> np.nd
     return pixels
 
 
-@pytest.mark.parametrize("levels", [0, 2, 5])
+@pytest.mark.parametrize("levels", [0, 1, 2, 5])
 def test_an_exported_model_codes_images(levels: int, run_folder: Path, model_path: Path, gradients: np.ndarray) -> None:
     content = export([run_folder], "mine", base=str(model_path))
     images = np.ascontiguousarray(gradients[:2])

@@ -95,10 +95,13 @@ def test_positions_are_of_their_role(role: str, gradients: Pixels) -> None:
 
 
 def test_pixels_are_those_after_every_schedule(gradients: Pixels) -> None:
-    """An input says whether levels end below 8: those of two do not, those of five do."""
+    """One input says whether levels end below 8, as those of five do; another whether above it, as a single one."""
     buffers = ReplayBuffers(Source(gradients[:4]), ["last"], capacity=4000, sides=(16, 16))
     shares = [buffers.draw("last", 1000).rows[:, 250].eq(ZERO).float().mean().item() for _ in range(20)]
     assert 0.5 < np.mean(shares) < 0.85
+    single = ReplayBuffers(Source(gradients[:4]), ["single"], capacity=4000, sides=(16, 16)).draw("single", 1000)
+    assert single.rows[:, 250].eq(ZERO).all()
+    assert single.rows[:, 251].ne(ZERO).all()
 
 
 def test_each_position_is_used_about_once(gradients: Pixels) -> None:

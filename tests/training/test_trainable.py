@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ddpmcodec import _native
-from ddpmcodec.models.context import BAND_ROLES, ROLES, network_of
+from ddpmcodec.models.context import BAND_ROLES, ROLES, contract_role, network_of, pixels_role
 from ddpmcodec.training.context_trainer import bits_of
 from ddpmcodec.training.networks import grown, of_integers
 from ddpmcodec.training.replay import bands_of, pixels_of
@@ -22,8 +22,8 @@ Pixels = np.ndarray
 def network(role: str, seed: int = 0, width: int = 32, depth: int = 2) -> TrainableNetwork:
     """With a last layer that nobody trained, so that outputs depend on inputs."""
     torch.manual_seed(seed)
-    band = role in BAND_ROLES
-    found = TrainableNetwork(Shape("band" if band else role, width, depth, 1 if band else 3, shown=16))
+    components = 1 if role in BAND_ROLES else 3
+    found = TrainableNetwork(Shape(contract_role(role), width, depth, components, shown=16))
     for layer in ("head", "skip"):
         torch.nn.init.normal_(found.weights[layer], std=0.01)
     for bias in found.biases.values():
@@ -95,12 +95,12 @@ def fitted(own: TrainableNetwork, columns: Mapping[str, Any]) -> TrainableNetwor
     return own
 
 
-@pytest.mark.parametrize("levels", [0, 2, 5])
+@pytest.mark.parametrize("levels", [0, 1, 2, 5])
 def test_a_code_length_is_what_a_pass_takes(levels: int, gradients: Pixels) -> None:
     """Up to what scales that adapt win, or lose, and the root of the pyramid."""
     images = np.ascontiguousarray(gradients[:2])
     bands = bands_of(images, levels) if levels else {}
-    columns = {"last" if levels else "direct": pixels_of(images, levels), **bands}
+    columns = {pixels_role(levels): pixels_of(images, levels), **bands}
     networks = {role: fitted(network(role), own) for role, own in columns.items()}
     found = sum(float(bits_of(own, columns[role]).sum()) for role, own in networks.items())
     coding_pass = _native.Pass(

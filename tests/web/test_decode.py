@@ -185,7 +185,7 @@ def test_a_photograph_streams_to_its_exact_pixels(node: Node, photo: bytes) -> N
     pictures = list(filter(None, node.ask("stream", photo, chunk=len(photo) // 12)["pictures"]))
     steps = [picture["stepsDone"] for picture in pictures]
     assert steps == sorted(steps)
-    assert {1, 2, 3} <= set(steps)
+    assert {1, 2} <= set(steps)
     assert len(pictures) > 8
     assert np.array_equal(pixels_of(pictures[-1]), ddpmcodec.decode(photo, as_array=True))
 
@@ -202,7 +202,7 @@ def test_a_lossy_file_shows_what_it_has(node: Node, photo: bytes) -> None:
 def test_info_says_what_the_header_says(node: Node, photo: bytes) -> None:
     found, expected = node.ask("info", photo), ddpmcodec.info(photo)
     assert (found["width"], found["height"], found["mode"]) == (WIDTH, HEIGHT, "RGB")
-    assert (found["effort"], found["levels"], found["orientation"]) == (1, 2, 6)
+    assert (found["effort"], found["levels"], found["orientation"]) == (1, 1, 6)
     assert found["headerBytes"] == expected["header_bytes"]
     assert found["model"] == models.NUMBERS["photo"]
     assert node.ask("info", photo[:-5])["missing"] == 5

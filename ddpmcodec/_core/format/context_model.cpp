@@ -12,7 +12,7 @@ namespace {
 
 constexpr const char* KIND = "context";
 constexpr const char* BAND_ROLES[] = {"band1", "band2", "band3"};
-constexpr const char* ROLES[] = {"direct", "last", BAND_ROLES[0], BAND_ROLES[1], BAND_ROLES[2]};  // that code, and each effort has
+constexpr const char* ROLES[] = {"direct", "single", "last", BAND_ROLES[0], BAND_ROLES[1], BAND_ROLES[2]};  // that code, and each effort has
 constexpr const char* PREVIEW = "preview";  // of networks that correct previews, which an effort may have
 
 constexpr const char* FAST = "0.direct";  // of effort 0, which a model may have; all others of effort 0 are those of effort 1
@@ -24,7 +24,7 @@ std::string role_name(const std::string& key) { return key.substr(key.find('.') 
 Role role_of(const std::string& key) {
     const std::string role = role_name(key);
     if (role == "direct") return Role::DIRECT;
-    if (role == "last") return Role::LAST;
+    if (role == "single" || role == "last") return Role::LAST;
     return role == PREVIEW ? Role::PREVIEW : Role::BAND;
 }
 
@@ -135,7 +135,7 @@ std::vector<ContextModel::Shared> ContextModel::networks(int effort, int levels)
     if (!effort && !levels && facts_.contains(FAST)) return {network(FAST)};
     effort = std::max(effort, 1);
     if (!levels) return {network(key_of(effort, "direct"))};
-    std::vector<Shared> networks = {network(key_of(effort, "last"))};
+    std::vector<Shared> networks = {network(key_of(effort, levels == 1 ? "single" : "last"))};
     for (const char* role : BAND_ROLES) networks.push_back(network(key_of(effort, role)));
     for (size_t k = 1; k < networks.size(); k++)
         if (networks[k]->network.conditions < conditions_for(levels))
