@@ -75,7 +75,7 @@ def read_header(header: bytes) -> Block:
         require(len(values) <= 1024 and max(icc + exif) <= len(values), "values that are not there")
         repeats, effort = divmod(effort, 8)
         require(repeats <= (kind == 1), "repeats")
-        require(1 <= effort <= 3 and levels in image_reader.LEVELS and number <= 255, "effort, levels or model")
+        require(0 <= effort <= 3 and levels in image_reader.LEVELS and number <= 255, "effort, levels or model")
         require(min(runs, default=0) > 0 and sum(runs) == n, "runs")
     if kind == CONTEXT:
         sizes = [(size // 5, 4 + size % 5) for size in cursor.column(len(runs))]

@@ -112,8 +112,8 @@ def images_of(found: Archive) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def coding_of_block(block: Block) -> dict[str, Any]:
     if block.kind == CONTEXT:
-        return coding("context model", block)
-    absent = {"effort": None, "model_number": None}
+        return {"bits": 8, **coding("context model", block)}
+    absent = {"bits": 8, "effort": None, "model_number": None}
     return {"coding": "bits back", "levels": len(block.latent_levels), "model_id": block.latent_id.hex(), **absent}
 
 
@@ -121,8 +121,9 @@ def coding_of_file(file: bytes) -> dict[str, Any]:
     try:
         image = read_image(file)
     except (Bad, ValueError):
-        return coding(None, None)
-    return coding(CODINGS[image.stored], None if image.stored else image)
+        return {"bits": None, **coding(None, None)}
+    bits = image.samples.source_bits
+    return {"bits": bits, **coding(CODINGS[image.stored], None if image.stored else image)}
 
 
 def coding(name: str | None, found: Block | Image | None) -> dict[str, Any]:
