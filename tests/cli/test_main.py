@@ -62,7 +62,6 @@ def test_version(ddpm: Any) -> None:
         ["transmogrify"],
         ["encode"],
         ["encode", "a.png", "--effort", "4"],
-        ["encode", "a.png", "--effort", "4"],
         ["encode", "a.png", "--levels", "3"],
         ["decode", "a.ddpm", "--step", "-1"],
         ["truncate", "a.ddpm", "-o", "b.ddpm"],
