@@ -43,7 +43,7 @@ def attacked() -> dict[str, list[bytes]]:
 
 
 def files() -> list[bytes]:
-    folders = ("golden/v1", "golden/v2", "fixtures/crashers")
+    folders = ("golden/v1", "golden/v2", "golden/v3", "fixtures/crashers")
     return [data for folder in folders for data in stored(folder, ".ddpm")] + attacked()["file"]
 
 
