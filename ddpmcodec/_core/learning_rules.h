@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "contract.h"
 #include "kernels_learner.h"
@@ -24,13 +25,16 @@ inline int least_learned(Role role, int images, int largest_wave) {
     return role == Role::DIRECT && images == 1 ? std::max(LEAST, largest_wave + 1) : LEAST;
 }
 
-// How many of the last blocks learn, with the head; 0: nothing does. Straight to exact, all do: what they learn is worth more
-// than their time. After noise levels, networks of two blocks were chosen to be fast. So were narrow ones of bands, where few bits
-// are to be won, fewest in the finest. Runs of archives gain little. kind: of a band.
-inline int learning_blocks(Role role, int kind, const Network& network, int images) {
-    if (role == Role::BAND) return kind > 0 && network.width >= LEAST_LEARNING_WIDTH;
+// How many of the last blocks learn, with the head, if anything does. Straight to exact, all do: what they learn is worth more
+// than their time, but for networks of one logistic, which are to be fast. After noise levels, networks of two blocks were chosen
+// to be fast. So were narrow ones of bands, where few bits are to be won, fewest in the finest. Runs of archives gain little.
+// kind: the band's.
+inline std::optional<int> learning_blocks(Role role, int kind, const Network& network, int images) {
+    if (role == Role::BAND) return kind > 0 && network.width >= LEAST_LEARNING_WIDTH ? std::optional(1) : std::nullopt;
+    if (!network.depth) return std::nullopt;
+    if (role == Role::DIRECT && network.outputs == outputs_in(role, 1)) return 0;
     const bool is_worth_all = images == 1 && (role == Role::DIRECT || network.depth > SHALLOW);
-    return is_worth_all ? network.depth : std::min(network.depth, 1);
+    return is_worth_all ? network.depth : 1;
 }
 
 inline Rates rates_of(Role role, const Network& network) {

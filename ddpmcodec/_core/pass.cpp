@@ -221,12 +221,12 @@ void Pass::begin_learning(const Stage& stage) {
     filled_ = 0;
     learning_ = nullptr;
     const Network& network = trained(stage).network;
-    const int kind = kind_of(stage), blocks = layout_.learns ? learning_blocks(stage.role, kind, network, layout_.images) : 0;
+    const int kind = kind_of(stage);
+    const std::optional<int> blocks = layout_.learns ? learning_blocks(stage.role, kind, network, layout_.images) : std::nullopt;
     if (!blocks) return;
     if (!learned_[kind]) {
         const int largest = layout_.images * largest_wave(layout_.height, layout_.width);
-        const bool is_head_alone = stage.role == Role::DIRECT && is_fast();
-        learned_[kind] = std::make_unique<Learned>(network, is_head_alone ? 0 : blocks, least_learned(stage.role, layout_.images, largest), largest);
+        learned_[kind] = std::make_unique<Learned>(network, *blocks, least_learned(stage.role, layout_.images, largest), largest);
     }
     learning_ = learned_[kind].get();
 }
