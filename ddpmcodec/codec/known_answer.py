@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ddpmcodec import _native
 from ddpmcodec.errors import ModelError
 
-ANSWER = "754cad703ddc285fce93405ca6b6705fe41a1f8da47777ad1aa400d1babbf300"
+ANSWER = "92f53d11c635a47c107377e6d3e26dc111d63c88d8f4b8c629f788a1c60c8451"
 WIDTH, DEPTH, COMPONENTS = 32, 2, 3
 BLOCK_INPUTS = WIDTH + 3 * 16  # 16 activations are shown to three other positions
 SIZE = (26, 22)  # of the picture
@@ -30,9 +30,9 @@ def _drawn(key: int, shape: tuple[int, ...], count: int) -> NDArray[np.int64]:
     return raw.astype(np.int64).reshape(shape)
 
 
-def tensors(role: str) -> dict[str, NDArray[Any]]:
+def tensors(role: str, components: int = COMPONENTS) -> dict[str, NDArray[Any]]:
     """Random tensors of a network of a role ("direct", "last", "band"). Floats are short binary fractions."""
-    inputs, outputs, conditions = _native.contract(role, COMPONENTS)
+    inputs, outputs, conditions = _native.contract(role, components)
     blocks = {f"block{k}": (WIDTH, BLOCK_INPUTS) for k in range(DEPTH)}
     layers = {"stem": (WIDTH, inputs), **blocks, "head": (outputs, WIDTH), "skip": (outputs, inputs)}
     layer_tensors: dict[str, NDArray[Any]] = {}
@@ -46,8 +46,8 @@ def tensors(role: str) -> dict[str, NDArray[Any]]:
     return layer_tensors
 
 
-def network(role: str) -> _native.ContextNetwork:
-    return _native.ContextNetwork.make(tensors(role), role, COMPONENTS)
+def network(role: str, components: int = COMPONENTS) -> _native.ContextNetwork:
+    return _native.ContextNetwork.make(tensors(role, components), role, components)
 
 
 def picture() -> NDArray[np.uint8]:
@@ -58,10 +58,12 @@ def picture() -> NDArray[np.uint8]:
 
 
 def answer() -> str:
-    """sha256 of the picture's streams, with no and with five noise levels, where weights and colours learn."""
+    """sha256 of the picture's streams, with no and with five noise levels, where weights and colours learn, and by a
+    single logistic, as at effort 0."""
     pixels, digest = picture(), hashlib.sha256()
-    for levels, roles in ((0, ("direct",)), (5, ("last", "band", "band", "band"))):
-        coder = _native.Pass([network(role) for role in roles], levels, pixels.shape, streams=2, learns=True, threads=1)
+    after_levels = [network(role) for role in ("last", "band", "band", "band")]
+    for levels, networks in ((0, [network("direct")]), (5, after_levels), (0, [network("direct", 1)])):
+        coder = _native.Pass(networks, levels, pixels.shape, streams=2, learns=True, threads=1)
         coder.encode(pixels)
         coder.advance(1 << 30, coder.segments)
         for stream in range(2):
