@@ -13,6 +13,7 @@ from PIL import Image
 from ddpmcodec import codec
 from ddpmcodec._native import LEVELS, MAX_EFFORT, MIN_EFFORT
 from ddpmcodec.codec.efforts import Coding, check_coding, macs_per_pixel, segments
+from ddpmcodec.errors import DdpmError, TruncatedError
 from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, Header
 from ddpmcodec.models.context import CODING_EFFORTS, EFFORTS, ContextModel
 from ddpmcodec.models.registry import find_context
@@ -62,6 +63,30 @@ def test_effort_0_gives_photographs_back_in_few_bytes() -> None:
         assert codec.info(data)["effort"] == 0
         assert np.array_equal(np.asarray(codec.decode(data)), np.asarray(picture))
         assert len(data) < 0.6 * np.asarray(picture).size or min(picture.size) < 8
+
+
+def test_effort_0_has_no_noise_levels_unless_asked() -> None:
+    image = Image.open(PHOTO).convert("RGB").crop((0, 0, 90, 70))
+    assert [codec.info(codec.encode(image, effort=0, levels=levels))["levels"] for levels in (None, 1)] == [0, 1]
+
+
+@pytest.mark.parametrize("values", [(0, 1), (255, 256), (0, 256)], ids=["black", "white", "noise"])
+@pytest.mark.parametrize("shape", [(1, 1, 3), (60, 50, 3), (9, 300)])
+def test_effort_0_gives_any_values_back(values: tuple[int, int], shape: tuple[int, ...]) -> None:
+    pixels = np.random.default_rng(0).integers(*values, shape, np.uint8)
+    data = codec.encode(pixels, effort=0, webp=False, model="photo")
+    assert np.array_equal(codec.decode(data, as_array=True), pixels)
+
+
+def test_damage_of_a_file_of_effort_0_never_gives_other_pixels() -> None:
+    image = Image.open(PHOTO).convert("RGB").crop((40, 40, 76, 64))
+    data = codec.encode(image, effort=0, webp=False, model="photo")
+    for place in range(len(data)):
+        flipped = data[:place] + bytes([data[place] ^ 1 << place % 8]) + data[place + 1 :]
+        with pytest.raises(DdpmError):
+            codec.decode(flipped)
+        with pytest.raises(TruncatedError):
+            codec.decode(data[:place])
 
 
 def test_effort_0_codes_alike_on_any_number_of_threads() -> None:
