@@ -33,7 +33,7 @@ PRODUCTS_PER_COST = 5e4  # multiply-accumulates a pixel that take about as long 
 
 
 def name_of(coding: Coding, container: str = "") -> str:
-    """What our files are called in results. container: 'archive', or none.
+    """Return the name that our files have in results. container: 'archive', or none.
 
     >>> name_of(Coding(2, 2)), name_of(Coding(3, 0)), name_of(Coding(1, 2), "archive")
     ('ddpmcodec e2 levels 2', 'ddpmcodec e3 levels 0', 'ddpmcodec archive e1 levels 2')
@@ -208,7 +208,7 @@ def _from_jpeg_xl(data: bytes) -> bytes:
 
 LEPTON = "lepton_jpeg_python"
 JPEG_EFFORTS = (1, 2)
-JPEG_LEVELS = (0, 2)  # of the higher effort
+JPEG_LEVELS = (0, 2)  # the higher effort is measured with both
 OUR_JPEG_STORES = (our_store(1), *(our_store(2, levels) for levels in JPEG_LEVELS))
 JPEG_STORES = (
     JpegStore("JPEG XL", _as_jpeg_xl, _from_jpeg_xl, JPEG_XL, JPEG_XL_PACKAGE),

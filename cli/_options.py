@@ -116,8 +116,8 @@ effort_option = click.option(
     type=click.IntRange(MIN_EFFORT, MAX_EFFORT),
     default=DEFAULT_EFFORT,
     show_default=True,
-    help="How large the networks are: a larger one makes smaller files, and takes more time in both directions. 0 is"
-    " the fastest where there are no noise levels; with them it is as 1.",
+    help="How large the networks are: a larger one makes smaller files, and takes more time in both directions. Without"
+    " noise levels, effort 0 is the fastest; with them it equals effort 1.",
 )
 
 

@@ -48,7 +48,7 @@ class FastPixels {
 
   private:
     static constexpr Outputs SHAPE{1};
-    static constexpr uint16_t USUAL = 89;  // of a normalised residual: what lies outside counts as this
+    static constexpr uint16_t USUAL = 89;  // the normalised residual that pixels outside the image count as
     static constexpr int16_t NOTHING[4] = {NOT_CODED, NOT_CODED, NOT_CODED, NOT_CODED};
 
     // As in `Position::gradients`.
@@ -67,7 +67,7 @@ class FastPixels {
     }
 
     size_t stride_, image_stride_;
-    std::vector<uint16_t> sizes_;  // of normalised residuals, 1/64
+    std::vector<uint16_t> sizes_;  // each pixel's normalised residuals without their sign, in 1/64
     uint8_t scale_class_[SCALES];
 };
 

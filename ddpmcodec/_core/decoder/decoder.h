@@ -123,7 +123,7 @@ class Decoder : public ImageDecoder {
     int segments_wanted_ = 0, segments_taken_ = 0;  // of every tile
     uint64_t next_size_ = 0;    // of a file of one stream: the size at which it is decoded again
     std::unique_ptr<PictureBuffer> shown_;
-    std::unique_ptr<LowBitsTiles> low_bits_;  // of the whole size
+    std::unique_ptr<LowBitsTiles> low_bits_;  // they are decoded if the picture is not reduced
     Verdict verdict_;
 };
 

@@ -22,7 +22,7 @@ struct Picture {
     Mode mode = Mode::L;
     int width = 0, height = 0;
     std::vector<uint8_t> colour, alpha;
-    std::vector<uint16_t> samples;  // of more than 8 bits: [height, width, colours and alpha], of which the other two are high bits
+    std::vector<uint16_t> samples;  // [height, width, colours and alpha], if they have more than 8 bits; the two above then hold their high bits
 };
 
 // A picture of 1/scale the size, without pixels of its own.

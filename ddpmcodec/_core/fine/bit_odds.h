@@ -7,7 +7,7 @@
 
 namespace ddpm {
 
-inline constexpr double MOST_ODDS = 12;  // of one source, in units of the natural logarithm
+inline constexpr double MOST_ODDS = 12;  // the largest log-odds that a source may give, as a natural logarithm
 
 // Log-odds of one situation, learned from the bits that came in it.
 class BitOdds {

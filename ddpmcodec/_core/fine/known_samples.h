@@ -1,4 +1,4 @@
-// Samples as far as they are known, in units of the high bits: exact, or the middle of what their high bits leave.
+// Holds samples in units of the high bits: those that are known exactly, and otherwise the middle of what their high bits leave.
 #pragma once
 #include <algorithm>
 #include <span>

@@ -48,7 +48,7 @@ class LogisticCurves {
 
   private:
     static constexpr double LIMIT = 24;
-    static constexpr int STEPS = 64;  // of a unit
+    static constexpr int STEPS = 64;  // a unit has as many
     using Table = std::array<double, size_t(LIMIT) * STEPS + 2>;
 
     LogisticCurves() {

@@ -14,8 +14,8 @@ namespace {
 
 constexpr int STRIP = 16;                           // columns, whose predictors learn from the rows above
 constexpr double STRIP_DECAYS[] = {0.96, 0.995}, IMAGE_DECAY = 0.9998;
-constexpr int PREDICTORS = 3;                       // of a strip, and of the whole tile
-constexpr int SOURCES = PREDICTORS + 3;             // of log-odds
+constexpr int PREDICTORS = 3;                       // two learn from a strip, one from the whole tile
+constexpr int SOURCES = PREDICTORS + 3;             // each gives log-odds of a bit
 constexpr int BUCKETS = 24;                         // of errors nearby, two an octave
 constexpr double LEAST_ERROR = 1.0 / 512, MOST_ERROR = 64;
 constexpr double ERROR_TO_SCALE = 0.7213475204444817;  // of a logistic, from its mean absolute error: 1 / (2 log 2)
