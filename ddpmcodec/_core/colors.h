@@ -57,7 +57,7 @@ inline int64_t binary_logarithm(int64_t x) {
 //
 // with an IEEE quotient and product: m is at most 2^24 and weights at most 2^14, so that V is exact, and V r at most
 // 2^24 - W and its rounding.
-struct Weighed {
+struct WeightedMixture {
     const Mixture* mixture;
     int64_t first;  // of the window
     int count;
@@ -92,7 +92,7 @@ struct Weighed {
 };
 
 // Of a channel of a pixel: the mean (1/64) and the scale's index of its distribution; where it is red, the blue beside it.
-struct Expected {
+struct ExpectedValue {
     int64_t mean;
     int scale;
     ExpectedBlue blue;
@@ -128,7 +128,7 @@ class Colors {
     bool weighs(int channel, int scale) const { return !rest_[channel] && scale <= reach_[channel].largest_scale; }
 
     // Weighs the values near the mean of a channel. pixel: green, red, blue, those before it known.
-    void weigh(const Mixture& mixture, int channel, const int* pixel, const Expected& expected, Weighed& weighed) const {
+    void weigh(const Mixture& mixture, int channel, const int* pixel, const ExpectedValue& expected, WeightedMixture& weighed) const {
         const int64_t centre = (expected.mean + 32) >> 6;
         const ColorReach& limits = reach_[channel];
         const int64_t reach = std::min(limits.most, 2 + int((limits.scales * EIGHT_SCALES[expected.scale]) >> 9));
@@ -144,13 +144,13 @@ class Colors {
             weighed.masses[k] = before[k + 1] - before[k];
             weighed.sums[k + 1] = weighed.sums[k] + weighed.masses[k] * weights_[channel][weighed.kinds[k]];
         }
-        const int64_t behind = Weighed::mass(mixture, mixture.hi + 1) - before[weighed.count];
+        const int64_t behind = WeightedMixture::mass(mixture, mixture.hi + 1) - before[weighed.count];
         weighed.whole = weighed.sums[weighed.count] + behind * COLOR_ONE;
         weighed.rate = double(mixture.room) / double(weighed.whole);
     }
 
     // Counts the true value of a channel that was weighed.
-    void observe(const Weighed& weighed, int channel, int64_t value, ColorScores& scores) const {
+    void observe(const WeightedMixture& weighed, int channel, int64_t value, ColorScores& scores) const {
         for (int k = 0; k < weighed.count; k++) scores.expected[channel][weighed.kinds[k]] += weighed.masses[k];
         int64_t weight = COLOR_ONE;
         if (value >= weighed.first && value < weighed.first + weighed.count) {

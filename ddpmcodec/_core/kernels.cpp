@@ -102,8 +102,8 @@ Scratch::Scratch(const Network& network)
       trunk((size_t)BLOCK_ROWS * network.width),
       activation(BLOCK_ROWS * activation_stride) {}
 
-Ends Scratch::ends(const Network& network, const float* head_bias, int count) const {
-    Ends ends;
+HeadSums Scratch::ends(const Network& network, const float* head_bias, int count) const {
+    HeadSums ends;
     ends.sums = sums.data(), ends.sums_stride = sums_stride;
     ends.skip_sums = skip_sums.data(), ends.skip_stride = skip_stride;
     ends.factor = network.head_factor.data(), ends.bias = head_bias;
@@ -120,7 +120,7 @@ void keep(const Rows& rows, int length, const int* places, uint8_t* kept) {
 }
 
 // Shows the activations before a block, and puts what others show beside them. Rows may see each other.
-void exchange(const Rows& rows, int length, int block, const Shown* shown) {
+void exchange(const Rows& rows, int length, int block, const NeighbourActivations* shown) {
     const size_t start = (size_t)block * length;
     for (int m = 0; shown && m < rows.count; m++) std::memcpy(shown[m].own + start, rows.activation + m * rows.activation_stride, length);
     for (int m = 0; m < rows.count; m++) {
@@ -134,7 +134,7 @@ void exchange(const Rows& rows, int length, int block, const Shown* shown) {
 
 }  // namespace
 
-void run(const Network& network, const InputRows& inputs, int32_t* outputs, Scratch& scratch, const Shown* shown, const Kept& kept) {
+void run(const Network& network, const InputRows& inputs, int32_t* outputs, Scratch& scratch, const NeighbourActivations* shown, const LearningRecord& kept) {
     const Kernels& kernels = *network.stem.kernels;
     const int width = network.width, count = inputs.count;
     const float* stem_bias = network.stem_bias.data() + (size_t)inputs.condition * width;

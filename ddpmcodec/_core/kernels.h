@@ -174,11 +174,11 @@ struct Scratch {
     Aligned<uint8_t> activation;
 
     // Sums of the head and the skip layer, of `count` rows. head_bias: of a condition.
-    Ends ends(const Network&, const float* head_bias, int count) const;
+    HeadSums ends(const Network&, const float* head_bias, int count) const;
 };
 
 // Where a position finds what others show it, and shows its own: uint8 [depth][shown] each.
-struct Shown {
+struct NeighbourActivations {
     const uint8_t* near[NEIGHBOURS];
     uint8_t* own;
 };
@@ -192,7 +192,7 @@ struct InputRows {
 };
 
 // Where learning keeps what it needs of positions: what the last blocks and the head saw, uint8 [block_inputs] and [width] each.
-struct Kept {
+struct LearningRecord {
     int blocks = 0;
     uint8_t* block[LARGEST_DEPTH] = {};
     uint8_t* head = nullptr;
@@ -200,7 +200,7 @@ struct Kept {
 };
 
 // outputs: int32 [count][outputs]. shown: [count], or nullptr: each position is alone. Does not allocate.
-void run(const Network& network, const InputRows& inputs, int32_t* outputs, Scratch& scratch, const Shown* shown = nullptr,
-         const Kept& kept = {});
+void run(const Network& network, const InputRows& inputs, int32_t* outputs, Scratch& scratch, const NeighbourActivations* shown = nullptr,
+         const LearningRecord& kept = {});
 
 }  // namespace ddpm

@@ -226,7 +226,7 @@ void after_block(const Rows& given, const float* factor) {
     }
 }
 
-void after_head(const Ends& ends, int32_t* target, size_t stride) {
+void after_head(const HeadSums& ends, int32_t* target, size_t stride) {
     for (int m = 0; m < ends.count; m++) {
         after_head_row(ends.sums + m * ends.sums_stride, ends.factor, ends.bias, ends.skip_sums + m * ends.skip_stride,
                        ends.skip_offset, ends.skip_factor, target + m * stride, ends.outputs);

@@ -82,8 +82,8 @@ Learner::Learner(Network& network, int blocks, int most_positions, bool learns_s
     bias_.beta_powers.assign(2 * (size_t)network.conditions, 1.0f);
 }
 
-Kept Learner::kept(const int* places) {
-    Kept kept{blocks(), {}, head().kept.data(), places};
+LearningRecord Learner::kept(const int* places) {
+    LearningRecord kept{blocks(), {}, head().kept.data(), places};
     for (int k = 0; k < blocks(); k++) kept.block[k] = layers_[k].kept.data();
     return kept;
 }
@@ -159,7 +159,7 @@ void Learner::learn(int condition, int count, const Rates& rates, int thread, in
 
 // Moves outputs of a layer. gradients: by its sums; by those of the skip layer they have other factors, which Adam divides out. has_offset: the
 // layer saw numbers from 0 on, whose columns are 128 less; the skip layer saw numbers that stand for themselves less 128.
-void Learner::adam_step(LearningLayer& layer, Packed& packed, const LayerGradients& gradients, bool has_offset, const Moved& moved) {
+void Learner::adam_step(LearningLayer& layer, Packed& packed, const LayerGradients& gradients, bool has_offset, const StepExtent& moved) {
     const auto [count, rate, first, last] = moved;
     kernels_.product(gradients.rows.data() + first * gradients.row_stride, gradients.row_stride, last - first, layer.columns.over(count),
                      layer.sums.data() + (size_t)first * layer.width, layer.width);

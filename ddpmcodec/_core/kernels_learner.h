@@ -76,7 +76,7 @@ public:
     // layer learns.
     float* gradients(int k) { return head().gradients.values.data() + (size_t)k * head().gradients.stride; }
     void clear_gradients(int k) { std::fill_n(gradients(k), network_.outputs, 0.0f); }  // of a position that teaches nothing
-    Kept kept(const int* places);
+    LearningRecord kept(const int* places);
     uint8_t* inputs(int k) { return skip_->kept.data() + (size_t)k * skip_->width; }  // what the skip layer saw, if it learns
 
     int most_positions() const { return most_; }
@@ -96,12 +96,12 @@ private:
     void prepare(int condition, int count, int thread, int threads);
     void backward(int count, int thread, int threads);
     void learn(int condition, int count, const Rates& rates, int thread, int threads);
-    struct Moved {
+    struct StepExtent {
         int count;         // positions
         float rate;
         int first, last;   // outputs
     };
-    void adam_step(LearningLayer& layer, Packed& packed, const LayerGradients& gradients, bool has_offset, const Moved& moved);
+    void adam_step(LearningLayer& layer, Packed& packed, const LayerGradients& gradients, bool has_offset, const StepExtent& moved);
     void adam_step_of_bias(int condition, int count, float rate, int first, int last);
 
     Network& network_;

@@ -68,7 +68,7 @@ struct Rows {
 };
 
 // What becomes outputs: sums of the head, and of the skip layer, which are too large by `skip_offset`.
-struct Ends {
+struct HeadSums {
     const int32_t *sums, *skip_sums;
     size_t sums_stride, skip_stride;
     const float *factor, *bias;
@@ -104,7 +104,7 @@ struct Kernels {
     // After a block: trunk and activation.
     void (*after_block)(const Rows&, const float* factor);
     // After the head and the skip layer: the first `outputs` of each row.
-    void (*after_head)(const Ends&, int32_t* target, size_t stride);
+    void (*after_head)(const HeadSums&, int32_t* target, size_t stride);
     // Inputs of rows of a window: differences from a pixel. source: int16 [rows][stride]; centre: int16 [3]; out: uint8, each row
     // `length` behind the one before it. WINDOW_ROW values of each row are read and written.
     void (*differences)(const int16_t* source, size_t stride, int rows, const int16_t* centre, uint8_t* out, size_t length);

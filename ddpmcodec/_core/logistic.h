@@ -34,12 +34,12 @@ inline int normalised(int64_t distance, int scale) {
 // A logistic truncated to lo..hi. Far from its mean a logistic is exponential, hence without memory: the mean is drawn to
 // within eight scales of the range, which changes the distribution by a factor of exp(-8) at most, and leaves the range a
 // mass of 2^16 or more.
-struct Truncated {
+struct TruncatedLogistic {
     int64_t origin, below, total;  // drawn mean plus 1/2; centred at lo; mass of lo..hi, in 2^-38
     int scale;
 
-    Truncated() = default;
-    Truncated(int64_t lo, int64_t hi, int64_t mean, int scale) : scale(scale) {
+    TruncatedLogistic() = default;
+    TruncatedLogistic(int64_t lo, int64_t hi, int64_t mean, int scale) : scale(scale) {
         const int64_t margin = EIGHT_SCALES[scale];
         origin = std::min(std::max(mean, 64 * lo - 32 - margin), 64 * hi + 32 + margin) + 32;
         below = centred(64 * lo - origin, scale);

@@ -13,7 +13,7 @@ inline constexpr int64_t MOST_SLOTTED = int64_t(1) << 16;  // integers in a rang
 
 struct LogisticSlots {
     int64_t lo, hi, room;
-    Truncated part;
+    TruncatedLogistic part;
 
     LogisticSlots(int64_t lo, int64_t hi, int64_t mean, int scale)
         : lo(lo), hi(hi), room((int64_t(1) << PRECISION) - (hi - lo + 1)), part(lo, hi, mean, scale) {}

@@ -1,6 +1,6 @@
 // Mixtures of truncated logistics on integers, in integer arithmetic.
 //
-// With A_k(x) the mass of component k in lo..x - 1 out of T_k (`Truncated`, 2^-38) and weights w_k that add up to 2^14,
+// With A_k(x) the mass of component k in lo..x - 1 out of T_k (`TruncatedLogistic`, 2^-38) and weights w_k that add up to 2^14,
 //
 //     r_k = w_k 2^48 / T_k,    B(x) = sum of floor(A_k(x) r_k / 2^24) <= 2^38
 //     cum(x) = floor(B(x) (2^24 - W) / 2^38) + (x - lo),    lo <= x <= hi,    cum(hi + 1) = 2^24
@@ -65,13 +65,13 @@ struct Masses {
 struct Mixture {
     int components;
     int64_t lo, hi, room;
-    Truncated parts[MOST_COMPONENTS];
+    TruncatedLogistic parts[MOST_COMPONENTS];
     int64_t rates[MOST_COMPONENTS];
 
     Mixture(const Shares& weights, int components, int64_t lo, int64_t hi, const int64_t* means, const int* scales)
         : components(components), lo(lo), hi(hi), room((int64_t(1) << PRECISION) - (hi - lo + 1)) {
         for (int k = 0; k < components; k++) {
-            parts[k] = Truncated(lo, hi, means[k], scales[k]);
+            parts[k] = TruncatedLogistic(lo, hi, means[k], scales[k]);
             rates[k] = int64_t(double(weights.share[k] << 48) / double(parts[k].total));
         }
     }
@@ -98,7 +98,7 @@ struct Mixture {
     void masses_before(int64_t first, int count, int64_t* before) const {
         std::fill_n(before, count, 0);
         for (int k = 0; k < components; k++) {
-            const Truncated part = parts[k];
+            const TruncatedLogistic part = parts[k];
             const int64_t rate = rates[k];
             for (int j = 0; j < count; j++) before[j] += (part.before(first + j) * rate) >> 24;
         }
@@ -156,7 +156,7 @@ struct Mixture {
 
     // How the code length of integers changes with a component.
     Gradients gradients(int k, const Masses& masses, int64_t first, int64_t last, int64_t mean, int scale) const {
-        const Truncated& part = parts[k];
+        const TruncatedLogistic& part = parts[k];
         if (part.origin != mean + 32)  // the mean was drawn towards the range
             return code_gradients(Span(lo, hi, mean, scale), Span(first, last, mean, scale), scale);
         const int64_t low = part.below;

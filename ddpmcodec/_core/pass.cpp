@@ -311,7 +311,7 @@ BandRanges Pass::predicted(int band_index, const Planes& coarse, const Planes* c
 void Pass::begin_pixels() {
     const Layout& l = layout_;
     if (!steps_.empty() && geometry_.empty()) coarse_ = coded_roots();  // a single pixel has no bands: its root is its estimate
-    std::vector<Described> described;
+    std::vector<LevelEstimate> described;
     for (int n = 0; !steps_.empty() && n < l.images; n++) {
         const Blocks blocks = blocks_of(geometry_, [&](int b) -> BandRanges& { return ranges_[b][n]; });
         described.push_back({std::move(coarse_[n]), blocks, steps_.back().level});

@@ -9,7 +9,7 @@ inline int padded(int inputs) { return rounded_up(inputs, ROW_UNIT); }
 
 // Computes outputs of positions. network: `trained`'s, or its copy that goes on learning. The rest: see `run`.
 inline void predict(const Trained& trained, const Network& network, const InputRows& inputs, int32_t* outputs, Scratch& scratch,
-                    const Shown* shown = nullptr, const Kept& kept = {}) {
+                    const NeighbourActivations* shown = nullptr, const LearningRecord& kept = {}) {
     if (trained.predict)
         trained.predict(inputs, outputs);
     else
@@ -35,7 +35,7 @@ struct alignas(CACHE_LINES) Pass::Worker {
     size_t row_stride = 0;
     std::vector<int16_t> base;
     std::vector<int32_t> outputs;
-    std::vector<Shown> shown;
+    std::vector<NeighbourActivations> shown;
     std::unique_ptr<Scratch> scratch;
     const Network* scratch_network = nullptr;
 

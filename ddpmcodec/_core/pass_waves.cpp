@@ -71,7 +71,7 @@ void Pass::predict_positions(Stage& stage, const Network& network, Worker& worke
         stage.gather(at.n, at.y, at.x, &worker.rows[k * inputs], &worker.base[k * CHANNELS]);
         if (shown_) worker.shown.push_back(shown_->at(at.n, at.y, at.x));
     }
-    const Kept kept = learning_ ? learning_->learner.kept(worker.slots.data()) : Kept{};
+    const LearningRecord kept = learning_ ? learning_->learner.kept(worker.slots.data()) : LearningRecord{};
     predict(trained(stage), network, {stage.condition, worker.rows.data(), inputs, int(count)}, worker.outputs.data(), *worker.scratch,
             shown_ ? worker.shown.data() : nullptr, kept);
 }

@@ -182,8 +182,8 @@ inline Range Position::code_value(Values& values, int c, const Mixture& mixture,
         return {int(value), int(value)};
     }
     const int pixel[CHANNELS] = {values.known[0].lo, values.known[1].lo, 0};
-    Weighed weighed;
-    const Expected expected{values.mean[c], values.scale[c], c == 1 ? expected_blue(values) : ExpectedBlue{}};
+    WeightedMixture weighed;
+    const ExpectedValue expected{values.mean[c], values.scale[c], c == 1 ? expected_blue(values) : ExpectedBlue{}};
     learning.colors->weigh(mixture, c, pixel, expected, weighed);
     const int64_t value = code_exact(weighed);
     if (learning.color_scores) learning.colors->observe(weighed, c, value, *learning.color_scores);

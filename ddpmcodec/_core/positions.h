@@ -17,7 +17,7 @@ struct Positions {
     std::vector<uint8_t> rows;                        // [K, inputs]
     std::vector<int16_t> base, lo, hi, new_lo, new_hi;  // [K, 3]
     std::vector<int32_t> condition, part;             // [K]; part: its number
-    std::vector<int32_t> near;                        // [K, NEIGHBOURS] whose activations are seen (`Shown`); -1: nobody's
+    std::vector<int32_t> near;                        // [K, NEIGHBOURS] whose activations are seen (`NeighbourActivations`); -1: nobody's
     int parts = 0;
 
     size_t count() const { return condition.size(); }
@@ -90,13 +90,13 @@ inline Planes estimates_at(const Planes& differences, int band, int level) {
 
 // Which parts are taken of bands. share: of a band's positions, about; least: how many of a band, where it has them; side: of the
 // largest part.
-struct Taken {
+struct PartSampling {
     double share;
     int least, side;
 };
 
 // Random parts of a band: the whole of it, once, where that is what is taken.
-inline std::vector<Part> parts_of(const Band& band, const Taken& taken, Random& random) {
+inline std::vector<Part> parts_of(const Band& band, const PartSampling& taken, Random& random) {
     const int height = std::min(taken.side, band.height), width = std::min(taken.side, band.width);
     const double positions = double(band.positions());
     const double share = std::max(taken.share, std::min(1.0, double(taken.least) / positions));
@@ -109,7 +109,7 @@ inline std::vector<Part> parts_of(const Band& band, const Taken& taken, Random& 
 
 // Takes parts of every band at every step of noise levels, and adds their positions to those of the band's kind: all where anything
 // is left to code. pixels: uint8 [height, width, 3].
-inline void draw_bands(const uint8_t* pixels, int height, int width, int levels, const Taken& taken, Random& random, Positions* by_kind) {
+inline void draw_bands(const uint8_t* pixels, int height, int width, int levels, const PartSampling& taken, Random& random, Positions* by_kind) {
     const std::vector<Band> geometry = bands_of(height, width);
     const auto [root, differences] = Pyramid(planes_of(pixels, height, width, CHANNELS), geometry);
     int old_level = NO_LEVEL;
@@ -154,7 +154,7 @@ inline void draw_bands(const uint8_t* pixels, int height, int width, int levels,
 
 // Adds the positions of exact pixels in parts of an image: straight, or after noise levels that end at `level`.
 inline void add_pixels(const uint8_t* pixels, int height, int width, int level, const std::vector<Part>& parts, Positions& positions) {
-    std::vector<Described> described(level != EXACT);
+    std::vector<LevelEstimate> described(level != EXACT);
     BandRanges ranges[2];  // of the finest bands
     if (level != EXACT) {
         const std::vector<Band> geometry = bands_of(height, width);

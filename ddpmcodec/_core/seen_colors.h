@@ -31,7 +31,7 @@ struct ExpectedBlue {
 
 // What is known of a triple, of a level or of differences, in one byte: how often it came, up to 15; how many near it did, up to 7;
 // and of differences whether JPEG's conversion from YCbCr makes them.
-struct Seen {
+struct ColorRecord {
     uint8_t bits = 0;
 
     constexpr int times() const { return bits & 15; }
@@ -45,26 +45,26 @@ struct Seen {
 };
 
 // A kind is the sum of parts, one for each thing that is known.
-constexpr int class_of(Seen seen) {
+constexpr int class_of(ColorRecord seen) {
     const int times = seen.times();
     return (times >= 1) + (times >= 2) + (times >= 4) + (times >= 8) + (times >= 15);
 }
-constexpr int blue_by_triple(Seen seen) { return seen.times() ? 3 + class_of(seen) : 1 + (seen.near() >= 1) + (seen.near() >= 4); }
-constexpr int blue_by_differences(Seen seen) {
+constexpr int blue_by_triple(ColorRecord seen) { return seen.times() ? 3 + class_of(seen) : 1 + (seen.near() >= 1) + (seen.near() >= 4); }
+constexpr int blue_by_differences(ColorRecord seen) {
     const int times = seen.times();
     return 36 * seen.is_from_ycbcr() + 9 * ((times >= 1) + (times >= 4) + (times >= 15));
 }
-constexpr int red_by_pair(Seen seen) { return (seen.times() >= 1) + (seen.times() >= 4); }
-constexpr int red_by_triples(Seen seen) { return 16 * ((seen.near() + 1) >> 1); }
-constexpr int red_by_differences(Seen seen) { return 4 * ((seen.near() >= 1) + (seen.near() >= 3) + (seen.near() >= 5)); }
+constexpr int red_by_pair(ColorRecord seen) { return (seen.times() >= 1) + (seen.times() >= 4); }
+constexpr int red_by_triples(ColorRecord seen) { return 16 * ((seen.near() + 1) >> 1); }
+constexpr int red_by_differences(ColorRecord seen) { return 4 * ((seen.near() >= 1) + (seen.near() >= 3) + (seen.near() >= 5)); }
 
-constexpr Seen MOST_SEEN{0xFF};  // is of the last kind
+constexpr ColorRecord MOST_SEEN{0xFF};  // is of the last kind
 static_assert(red_by_pair(MOST_SEEN) + 1 + red_by_triples(MOST_SEEN) + red_by_differences(MOST_SEEN) == COLOR_KINDS - 1);
 static_assert(blue_by_triple(MOST_SEEN) + blue_by_differences(MOST_SEEN) < COLOR_KINDS);
 
 template <class Part> constexpr std::array<uint8_t, 256> tabulated(Part part) {
     std::array<uint8_t, 256> table{};
-    for (int bits = 0; bits < 256; bits++) table[bits] = uint8_t(part(Seen{uint8_t(bits)}));
+    for (int bits = 0; bits < 256; bits++) table[bits] = uint8_t(part(ColorRecord{uint8_t(bits)}));
     return table;
 }
 
@@ -107,7 +107,7 @@ class SeenColors {
     }
 
   private:
-    static void prefetch(const Seen* counts) {
+    static void prefetch(const ColorRecord* counts) {
 #if defined(__GNUC__)
         __builtin_prefetch(counts, 1);
 #endif
@@ -122,7 +122,7 @@ class SeenColors {
     }
     static size_t difference_of(int green, int red, int blue) { return size_t((red - green + 256) << 9 | (blue - green + 256)); }
 
-    static void raise(Seen* blues, int blue) {
+    static void raise(ColorRecord* blues, int blue) {
         if (!blues[blue].times())
             for (int b = std::max(blue - NEAR_REACH, 0); b <= std::min(blue + NEAR_REACH, 255); b++)
                 blues[b].raise_near(NEAR_REACH + 1 - std::abs(b - blue));
@@ -139,7 +139,7 @@ class SeenColors {
         for (int k = 0; k < count; k++) {
             const int red = first + k, blue = beside.at(red);
             const int by_pair = red_by_pair(pairs_[green << 8 | red]) + (levels_[256 + red].bits != 0);
-            const Seen differences = differences_[difference_of(green, red, blue)];
+            const ColorRecord differences = differences_[difference_of(green, red, blue)];
             kinds[k] = uint8_t(by_pair + red_by_triples(triples_[triple_of(green, red, blue)]) + BY_DIFFERENCES[differences.bits]);
         }
     }
@@ -147,13 +147,13 @@ class SeenColors {
     // By how often the triple came, or how near one did; how often its differences came; and whether YCbCr makes it.
     void blues(int green, int red, int first, int count, uint8_t* kinds) const {
         static constexpr auto BY_TRIPLE = tabulated(blue_by_triple), BY_DIFFERENCES = tabulated(blue_by_differences);
-        const Seen *levels = &levels_[512 + first], *triples = &triples_[triple_of(green, red, first)];
-        const Seen* differences = &differences_[difference_of(green, red, first)];
+        const ColorRecord *levels = &levels_[512 + first], *triples = &triples_[triple_of(green, red, first)];
+        const ColorRecord* differences = &differences_[difference_of(green, red, first)];
         for (int k = 0; k < count; k++)
             kinds[k] = uint8_t((levels[k].bits ? BY_TRIPLE[triples[k].bits] : 0) + BY_DIFFERENCES[differences[k].bits]);
     }
 
-    std::vector<Seen> levels_, pairs_, triples_, differences_;
+    std::vector<ColorRecord> levels_, pairs_, triples_, differences_;
 };
 
 }  // namespace ddpm

@@ -26,7 +26,7 @@ class ShownActivations {
           size_(size_t(network.depth) * network.shown), nothing_(size_), kept_(size_t(images) * rows_ * columns_ * size_) {}
 
     // Of a position that is to be computed. It sees those to its left, above, and above the right one; what lies outside shows zeros.
-    Shown at(int n, int y, int x) {
+    NeighbourActivations at(int n, int y, int x) {
         return {{x > 0 ? place(n, y, x - 1) : nothing_.data(), y > 0 ? place(n, y - 1, x) : nothing_.data(),
                  y > 0 && x + 1 < width_ ? place(n, y - 1, x + 1) : nothing_.data()},
                 place(n, y, x)};
@@ -55,7 +55,7 @@ inline std::vector<int32_t> outputs_of_image(const Network& network, int conditi
     Scratch scratch(network);
     std::vector<int32_t> outputs(size_t(height) * width * network.outputs), of_wave(size_t(height) * network.outputs);
     Aligned<uint8_t> rows(height * stride);
-    std::vector<Shown> shown(height);
+    std::vector<NeighbourActivations> shown(height);
     std::vector<size_t> at(height);
     const Waves waves{height, width};
     for (int wave = 0; wave < waves.count(); wave++) {

@@ -135,7 +135,7 @@ class BandStage : public Stage {
 };
 
 // What noise levels tell of an image, and the last of them. estimate: Y, Co, Cg.
-struct Described {
+struct LevelEstimate {
     Planes estimate;
     Blocks blocks;
     int level;
@@ -155,7 +155,7 @@ template <class Ranges> Blocks blocks_of(const std::vector<Band>& geometry, Rang
 class PixelStage : public Stage {
   public:
     // described: every image, after noise levels; or none. pixels: an encoder's uint8 [N, H, W, channels], or null.
-    PixelStage(int images, int height, int width, int channels, const std::vector<Described>& described, const uint8_t* pixels)
+    PixelStage(int images, int height, int width, int channels, const std::vector<LevelEstimate>& described, const uint8_t* pixels)
         : Stage(described.empty() ? Role::DIRECT : Role::LAST, height, width, 0), channels_(channels), pixels_(pixels),
           bounds_(size_t(images) * height) {
         for (int n = 0; n < images; n++) {

@@ -58,7 +58,7 @@ void bind_mixtures(nb::module_& m) {
     }, "distances"_a, "scale"_a);
     m.def("truncated", [](int64_t lo, int64_t hi, int64_t mean, int scale) {
         require_scale(scale);
-        const Truncated part(lo, hi, mean, scale);
+        const TruncatedLogistic part(lo, hi, mean, scale);
         Integers masses;
         for (int64_t x = lo; x <= hi + 1; x++) masses.push_back(part.before(x));
         return masses;
@@ -94,14 +94,14 @@ void bind_mixtures(nb::module_& m) {
 // --- colours
 
 // Whatever red is, the blue that is expected has the same mean.
-Expected expected_of(int64_t mean, int scale) { return {mean, scale, {64 * mean, 0}}; }
+ExpectedValue expected_of(int64_t mean, int scale) { return {mean, scale, {64 * mean, 0}}; }
 
 // What an image of these pixels (green, red, blue) teaches, all of whose channels have one and the same mixture.
 Colors observed(const Pixels& history, const Mixture& mixture, int64_t mean, int scale) {
-    const Expected expected = expected_of(mean, scale);
+    const ExpectedValue expected = expected_of(mean, scale);
     Colors colors;
     std::vector<ColorScores> scores(1);
-    Weighed window;
+    WeightedMixture window;
     for (size_t k = 0; k < history.size(); k += CHANNELS) {
         const int coded[CHANNELS] = {history.data()[k], history.data()[k + 1], history.data()[k + 2]};
         for (int c = 0; c < CHANNELS; c++) {
@@ -122,7 +122,7 @@ std::pair<Integers, Integers> weighed(const Pixels& history, const Integers& wei
     if (channel < 0 || channel >= CHANNELS || pixel.size() != CHANNELS) throw std::invalid_argument("no such channel or pixel");
     const Mixture mixture = mixture_of(weights, 0, 255, means, scales);
     const Colors colors = observed(history, mixture, means[0], scales[0]);
-    Weighed window;
+    WeightedMixture window;
     colors.weigh(mixture, channel, pixel.data(), expected_of(means[0], scales[0]), window);
     Integers cumulative, values;
     for (int64_t x = 0; x <= 256; x++) cumulative.push_back(window.cumulative(x));
@@ -261,7 +261,7 @@ void bind_windows(nb::module_& m) {
         if (estimate && (estimate->shape(0) != pixels.shape(0) || estimate->shape(1) != pixels.shape(1)))
             throw std::invalid_argument("the estimate has another size");
         const int height = int(pixels.shape(0)), width = int(pixels.shape(1));
-        std::vector<Described> described;
+        std::vector<LevelEstimate> described;
         if (estimate) described.push_back({planes_of(*estimate), {}, level});
         PixelStage stage(1, height, width, CHANNELS, described, pixels.data());
         stage.store_all(1);

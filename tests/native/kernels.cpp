@@ -107,7 +107,7 @@ nb::tuple kept_of(const Network& network, const Matrix<uint8_t>& inputs, int con
     Scratch scratch(network);
     std::vector<int> places(count);
     std::iota(places.begin(), places.end(), 0);
-    Kept kept{network.depth, {}, head.data(), places.data()};
+    LearningRecord kept{network.depth, {}, head.data(), places.data()};
     for (int k = 0; k < network.depth; k++) kept.block[k] = blocks[k].data();
     run(network, {condition, rows.values.data(), rows.stride, rows.count}, outputs.data(), scratch, nullptr, kept);
     nb::list kept_blocks;
@@ -143,7 +143,7 @@ void step(OwnLearner& self, int condition, const Matrix<float>& gradients, const
         std::memcpy(self.learner.inputs(0), rows.data(), rows.size());
     }
     for (size_t k = 0; k < count; k++) std::copy_n(gradients.data() + k * outputs, outputs, self.learner.gradients(int(k)));
-    const Kept kept = self.learner.kept(nullptr);
+    const LearningRecord kept = self.learner.kept(nullptr);
     for (size_t b = 0; b < kept_blocks.size(); b++) std::memcpy(kept.block[b], kept_blocks[b].data(), kept_blocks[b].size());
     std::memcpy(kept.head, kept_head.data(), kept_head.size());
     for (int phase = 0; phase < Learner::PHASES; phase++) {

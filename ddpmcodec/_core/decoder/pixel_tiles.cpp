@@ -43,11 +43,11 @@ bool PixelTiles::advance(const Round& round, Clock::time_point deadline, int thr
             if (Clock::now() >= deadline) return;
         }
     });
-    std::erase_if(queue_, [](const Queued& queued) { return !queued.is_fresh && queued.tile->is_done(); });
+    std::erase_if(queue_, [](const QueuedTile& queued) { return !queued.is_fresh && queued.tile->is_done(); });
     return queue_.empty() && delegated_.empty();
 }
 
-void PixelTiles::advance_tile(const Round& round, Queued& queued, int threads, Clock::time_point deadline) {
+void PixelTiles::advance_tile(const Round& round, QueuedTile& queued, int threads, Clock::time_point deadline) {
     Tile& tile = *queued.tile;
     if (std::exchange(queued.is_fresh, false) && !tile.result().is_exact) take(tile, round, threads);
     const bool is_done = tile.advance(deadline);

@@ -46,15 +46,15 @@ class PixelTiles {
 
   private:
     // A tile that is not done in this round. fresh: it has taken nothing in this round.
-    struct Queued {
+    struct QueuedTile {
         Tile* tile;
         bool is_fresh;
     };
 
-    void advance_tile(const Round& round, Queued& queued, int threads, Clock::time_point deadline);
+    void advance_tile(const Round& round, QueuedTile& queued, int threads, Clock::time_point deadline);
 
     std::vector<std::unique_ptr<Tile>> tiles_;
-    std::vector<Queued> queue_;
+    std::vector<QueuedTile> queue_;
     std::vector<Tile*> delegated_;
     std::vector<SegmentCost> costs_;
     std::mutex costs_lock_;

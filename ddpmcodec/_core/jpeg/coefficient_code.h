@@ -14,7 +14,7 @@ inline constexpr int UNIT_SCALE = 48;       // index of a logistic of scale 1
 inline constexpr int EIGHTHS[MOST_NETWORKS] = {5, 3};  // of each network's distribution, if two predict a coefficient
 
 // What one network says of a position, and where gradients of its code length in nats, by its outputs, are to be written.
-struct Opinion {
+struct NetworkOpinion {
     std::span<const int32_t> outputs;
     int32_t predicted;   // what means are relative to, in 1/64
     int sign;            // parts of a cell are multiplied by it
@@ -24,7 +24,7 @@ struct Opinion {
 // A network's distribution of a coefficient.
 class CoefficientDistribution {
   public:
-    explicit CoefficientDistribution(const Opinion& opinion) : opinion_(opinion), weights_(weights_of(opinion.outputs.data())), mixture_(mixture_of()) {}
+    explicit CoefficientDistribution(const NetworkOpinion& opinion) : opinion_(opinion), weights_(weights_of(opinion.outputs.data())), mixture_(mixture_of()) {}
 
     const Mixture& mixture() const { return mixture_; }
 
@@ -63,7 +63,7 @@ class CoefficientDistribution {
         return Mixture(weights_, COEFFICIENT_COMPONENTS, -LARGEST_CODED, LARGEST_CODED, means_, scales_);
     }
 
-    const Opinion opinion_;
+    const NetworkOpinion opinion_;
     const Shares weights_;
     int64_t means_[COEFFICIENT_COMPONENTS];
     int scales_[COEFFICIENT_COMPONENTS];
@@ -76,7 +76,7 @@ class CoefficientCoder {
     CoefficientCoder(Symbols* symbols, Reader* reader) : symbols_(symbols), reader_(reader) {}
 
     // is_on: an encoder's.
-    bool flag(std::span<const Opinion> opinions, bool is_on) const {
+    bool flag(std::span<const NetworkOpinion> opinions, bool is_on) const {
         int64_t shares[MOST_NETWORKS];
         for (size_t k = 0; k < opinions.size(); k++) shares[k] = centred(opinions[k].outputs[0], UNIT_SCALE) + WHOLE / 2;
         const int64_t share = averaged(opinions.size(), [&](size_t k) { return shares[k]; }) >> (38 - PRECISION);
@@ -91,7 +91,7 @@ class CoefficientCoder {
     }
 
     // value: an encoder's.
-    int coefficient(std::span<const Opinion> opinions, int value) const {
+    int coefficient(std::span<const NetworkOpinion> opinions, int value) const {
         std::optional<CoefficientDistribution> distributions[MOST_NETWORKS];
         for (size_t k = 0; k < opinions.size(); k++) distributions[k].emplace(opinions[k]);
         const int coded = code({distributions, opinions.size()}, std::clamp(value, -LARGEST_CODED, LARGEST_CODED));
@@ -100,7 +100,7 @@ class CoefficientCoder {
     }
 
     // Which part of its cell a coefficient is in: -1, 0 or 1. part: an encoder's.
-    int refined(std::span<const Opinion> opinions, int part) const {
+    int refined(std::span<const NetworkOpinion> opinions, int part) const {
         Shares shares[MOST_NETWORKS];
         for (size_t k = 0; k < opinions.size(); k++) set_weights(opinions[k].outputs.data(), CELL_PARTS, shares[k]);
         const auto share = [&](int of) { return averaged(opinions.size(), [&](size_t k) { return shares[k].share[1 + of * opinions[k].sign]; }); };

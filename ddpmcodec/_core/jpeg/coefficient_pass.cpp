@@ -190,7 +190,7 @@ void CoefficientPass::code_wave() {
     for (size_t n = 0; n < networks; n++) outputs[n] = (*predicting_)[n]->run({condition, rows_[n].data(), inputs_->stride(), count});
     const CoefficientCoder coder(is_encoding_ ? &symbols_ : nullptr, is_encoding_ ? nullptr : &reader_);
     for (int k = 0; k < count && !ended_; k++) {
-        Opinion opinions[MOST_NETWORKS];
+        NetworkOpinion opinions[MOST_NETWORKS];
         for (size_t n = 0; n < networks; n++) {
             const size_t count_of = size_t((*predicting_)[n]->outputs());
             const CoefficientInputs::Reading& reading = positions_[size_t(k)].readings[n];
@@ -218,7 +218,7 @@ void CoefficientPass::gather_wave() {
     }
 }
 
-void CoefficientPass::code_block(const CoefficientCoder& coder, const Position& position, std::span<const Opinion> opinions) {
+void CoefficientPass::code_block(const CoefficientCoder& coder, const Position& position, std::span<const NetworkOpinion> opinions) {
     const Step& step = steps_[step_];
     JpegComponent& component = tile_.components[size_t(step.component)];
     CoefficientPlane& plane = planes_[size_t(step.component)];

@@ -86,7 +86,7 @@ class CoefficientPass {
     void finish_step();
     void code_wave();
     void gather_wave();
-    void code_block(const CoefficientCoder& coder, const Position& position, std::span<const Opinion> opinions);
+    void code_block(const CoefficientCoder& coder, const Position& position, std::span<const NetworkOpinion> opinions);
     int network_condition() const;            // of the step
     uint32_t check() const;
 
