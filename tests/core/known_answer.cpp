@@ -90,10 +90,12 @@ int main(int, char** arguments) {
     const auto direct = read_network(file, Role::DIRECT);
     std::vector<std::shared_ptr<const Trained>> networks{read_network(file, Role::LAST)};
     for (int k = 0; k < BAND_KINDS; k++) networks.push_back(read_network(file, Role::BAND));
+    const auto single_logistic = read_network(file, Role::DIRECT);
     const std::vector<int32_t> size = read<int32_t>(file, 2);
     const std::vector<uint8_t> picture = read<uint8_t>(file, size_t(size[0]) * size[1] * 3);
     const Layout layout{1, size[0], size[1], 3, 2, true, 2};
     const bool straight = encode(model_of({direct}, 0), 0, layout, picture);
     const bool after_levels = encode(model_of(networks, 5), 5, layout, picture);
-    return straight && after_levels ? 0 : 1;
+    const bool fast = encode(model_of({single_logistic}, 0), 0, layout, picture);
+    return straight && after_levels && fast ? 0 : 1;
 }

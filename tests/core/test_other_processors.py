@@ -33,10 +33,10 @@ def sources() -> list[Path]:
     return [file for file in sorted(CORE.glob("*.cpp")) if not file.stem.endswith(("_bind", "module"))]
 
 
-def written(network: dict[str, Any]) -> bytes:
+def written(network: dict[str, Any], components: int = known_answer.COMPONENTS) -> bytes:
     layers = ["stem", *(f"block{k}" for k in range(known_answer.DEPTH)), "head", "skip"]
     keys = [f"{layer}.{part}" for layer in layers for part in ("weight", "factor", "bias")]
-    shape = [known_answer.WIDTH, known_answer.DEPTH, known_answer.COMPONENTS, known_answer.BLOCK_INPUTS]
+    shape = [known_answer.WIDTH, known_answer.DEPTH, components, known_answer.BLOCK_INPUTS]
     sizes = np.array(shape, "<i4")
     return sizes.tobytes() + b"".join(network[key].tobytes() for key in keys if key in network)
 
@@ -52,6 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([*run, *found.glob("*.o"), "-o", found / "program"], check=True)
     roles = ["direct", "last", "band", "band", "band"]
     networks = b"".join(written(known_answer.tensors(role)) for role in roles)
+    networks += written(known_answer.tensors("direct", 1), 1)
     picture = known_answer.picture()[0]
     (found / "case").write_bytes(networks + np.array(picture.shape[:2], "<i4").tobytes() + picture.tobytes())
     return found
