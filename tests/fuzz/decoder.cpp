@@ -71,6 +71,7 @@ std::optional<Picture> decode(const Setting& setting, Bytes data) {
                 case Event::PREVIEW: check_picture(decoder.picture(setting.threads)); [[fallthrough]];
                 case Event::MORE: decoder.bytes_shown(); break;
                 case Event::DONE: {
+                    if (!data.empty()) return std::nullopt;  // bytes follow, which a decoder that has them refuses
                     const Picture picture = decoder.picture(setting.threads);
                     check_picture(picture);
                     fuzz::require(decoder.verdict().is_exact || setting.plan.is_partial || setting.plan.step || setting.plan.scale > 1 ||

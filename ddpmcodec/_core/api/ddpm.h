@@ -139,7 +139,8 @@ typedef struct ddpm_plan {
  * Returns DDPM_OK or DDPM_ERROR_ARGUMENT. */
 DDPM_API ddpm_error ddpm_decoder_set_plan(ddpm_decoder* decoder, const ddpm_plan* plan);
 
-/* Appends bytes of the file, which it copies. Any division into pieces gives the same result. size may be 0.
+/* Appends bytes of the file, which it copies. Any division into pieces gives the same result. size may be 0. Bytes after the end of the file
+ * are an error (see `partial`) if they arrive before DDPM_DONE, and are ignored after it.
  * Returns DDPM_OK, DDPM_ERROR_MEMORY, or DDPM_ERROR_ARGUMENT after ddpm_decoder_finish or ddpm_decoder_set_reader. */
 DDPM_API ddpm_error ddpm_decoder_feed(ddpm_decoder* decoder, const void* data, size_t size);
 
