@@ -9,6 +9,8 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import sys
+import sysconfig
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +46,11 @@ def quietly(build: Callable[..., str], *arguments: Any) -> str:
 
 
 def build_wheel(folder: str, settings: dict[str, Any] | None = None, metadata: str | None = None) -> str:
+    """One wheel for all Pythons from 3.12 on, by the stable ABI, which 3.11 and free-threaded Pythons lack."""
+    settings = dict(settings or {})
+    if sys.version_info >= (3, 12) and not sysconfig.get_config_var("Py_GIL_DISABLED"):
+        given = settings.get("--build-option") or []
+        settings["--build-option"] = [*([given] if isinstance(given, str) else given), "--py-limited-api=cp312"]
     return quietly(build_meta.build_wheel, folder, settings, metadata)
 
 
