@@ -32,6 +32,8 @@ inline void set_binary([[maybe_unused]] std::FILE* file) {
 inline bool is_terminal(std::FILE* file) {
 #ifdef _WIN32
     return _isatty(_fileno(file));
+#elif defined(__EMSCRIPTEN__)
+    return !file;  // its isatty takes every standard output for one
 #else
     return isatty(fileno(file));
 #endif
