@@ -3,201 +3,135 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from image_reader import LANES, MODES, PRECISION, Cursor, Image, covered, pop, read_image, require, streams
-from logistics import SingleLogistic, Span, clamp, mass_gradients, normalised, unit_of
-from networks import Learner, Model, Network, Seen, learning_blocks, least_learned
-from scales import Biases, residual_class, scale_class
+from colours import Colours
+from image_reader import LANES, MODES, Cursor, Image, covered, read_image, require, streams
+from mixtures import WEIGHTS, Mixture
+from networks import Learner, Model, Network, learning_blocks, least_learned
+from positions import Lane
+from pyramid import Band, Cells, Plane, bands_of, estimate_of, synthesised, turned
+from repeats import Repeats
+from scales import Biases
+from stages import BandStage, FastStage, LastStage, PixelStage, Shared
 
-REACH = 3
-LEARNING_PIXELS, LEAST_PARTED = 2048, 16
-LARGEST_MEAN = 32767
-INDICES = 11.541560327111707
-NOT_SEEN = 89  # the size of residuals outside of the image
-CAUSAL = [(dy, dx) for dy in range(-3, 1) for dx in range(-3, 4) if dy < 0 or dx < 0]
-
-
-def input_of(difference: NDArray[np.int64]) -> NDArray[np.int64]:
-    size = np.abs(difference)
-    size = np.minimum(np.where(size < 64, size, 64 + (size - 64) // 4), 127)
-    return 128 + np.sign(difference) * size
+LEARNING_PIXELS = 2048
+STEPS = {0: (), 1: ((0, 32),), 2: ((0, 32), (1, 8)), 5: ((2, 64), (3, 32), (4, 16), (5, 8), (6, 4))}
 
 
-class Position(NamedTuple):
-    lane: int
-    y: int
-    x: int
+class Coding(NamedTuple):
+    effort: int
+    levels: int
+    repeats: bool
 
 
-def wave_positions(wave: int, height: int, width: int, lanes: int) -> Iterator[Position]:
-    """The pixels of a wave, lane after lane."""
-    rows = [y for y in range(height) if 0 <= wave - 4 * y < width]
-    for lane in range(lanes):
-        if len(rows) < LEAST_PARTED:
-            own = [y for y in rows if y % lanes == lane]
-        else:
-            own = rows[len(rows) * lane // lanes : len(rows) * (lane + 1) // lanes]
-        yield from (Position(lane, y, wave - 4 * y) for y in own)
+class Tile:
+    """Decodes the pixels of one tile."""
 
+    def __init__(self, model: Model, coding: Coding, shape: tuple[int, int, int], lanes: list[Lane]) -> None:
+        self.model, self.coding, self.lanes = model, coding, lanes
+        self.height, self.width, self.channels = shape
+        self.learns = self.height * self.width >= LEARNING_PIXELS
+        self.learned = dict[str, tuple[Network, Learner | None]]()
+        self.biases = dict[tuple[int, int], Biases]()
 
-def to_seen(grb: NDArray[np.int64]) -> NDArray[np.int64]:
-    return 2 * np.array([grb[0], grb[1] - grb[0], grb[2] - grb[0]])
+    def shared(self, name: str, kind: int, step: int) -> Shared:
+        """name: of a network. kind: of the band, from 0; -1 for pixels."""
+        role = "band" if name.startswith("band") else "direct" if name == "direct" else "last"
+        if name not in self.learned:
+            network = self.model.network(self.key(name))
+            blocks = learning_blocks(role, kind, network, 1) if self.learns else None
+            self.learned[name] = network, None if blocks is None else Learner(network, blocks, role)
+        biases = self.biases.setdefault((kind, step), Biases())
+        return Shared(*self.learned[name][:1], self.lanes, biases, self.learned[name][1], self.least(role))
 
+    def least(self, role: str) -> int:
+        return least_learned(role, 1, self.height, self.width)
 
-class Lane:
-    """A stream, as far as it is decoded."""
-
-    def __init__(self, state: int, words: list[int]) -> None:
-        self.state, self.words = state, words
-
-    @property
-    def slot(self) -> int:
-        return self.state % (1 << PRECISION)
-
-    def take(self, start: int, end: int) -> None:
-        self.state = pop(self.state, self.words, lambda _: (start, end - start))
-
-
-class DirectTile:
-    """Pixels straight to exact, by one logistic a channel."""
-
-    role = "direct"
-
-    def __init__(self, network: Network, height: int, width: int, channels: int, lanes: list[Lane]) -> None:
-        self.network, self.lanes, self.channels, self.shape = network, lanes, channels, (height, width)
-        self.grb = np.zeros((height + 3, width + 6, 3), np.int64)
-        self.seen = self.grb.copy()
-        self.shown = np.zeros((height + 1, width + 2, network.depth, network.shown), np.uint8)
-        self.sizes = np.full((height + 1, width + 2, 3), NOT_SEEN)
-        self.biases = Biases()
-        self.learner: Learner | None = None
-        blocks = learning_blocks(self.role, 0, network, 1)
-        if blocks is not None and height * width >= LEARNING_PIXELS:
-            self.learner = Learner(network, blocks, self.role)
-        self.least = least_learned(self.role, 1, height, width)
+    def key(self, name: str) -> str:
+        effort, levels, _ = self.coding
+        if effort == 0 and levels == 0 and "0.direct" in self.model.networks:
+            return "0.direct"
+        return f"{max(effort, 1)}.{name}"
 
     def decode(self) -> NDArray[np.uint8]:
-        height, width = self.shape
-        kept = list[tuple[NDArray[np.float32], Seen]]()
-        for wave in range(width + 4 * (height - 1)):
-            positions = list(wave_positions(wave, height, width, len(self.lanes)))
-            if not positions:
-                continue
-            kept.append(self.decode_wave(positions))
-            self.biases.learn()
-            if self.learner and sum(len(gradients) for gradients, _ in kept) >= self.least:
-                self.learn(self.learner, kept)
-                kept = []
-        return self.pixels()
+        steps, bands = STEPS[self.coding.levels], bands_of(self.height, self.width)
+        if not steps:
+            return self.decode_direct()
+        root = self.decode_root()
+        cells, estimate = [self.first_cells(band) for band in bands], root
+        for step in steps:
+            estimate = root
+            for band in reversed(bands):
+                estimate = self.decode_band(band, step, estimate, cells[band.number - 1])
+        finest = (cells[0], cells[1] if len(cells) > 1 else None) if cells and not bands[0].turned else (None, None)
+        shared = self.shared("single" if len(steps) == 1 else "last", -1, -1)
+        self.add_models(shared)
+        return self.pixels_of(LastStage(shared, estimate, self.channels, steps[-1][1], finest))
 
-    def learn(self, learner: Learner, kept: list[tuple[NDArray[np.float32], Seen]]) -> None:
-        first = self.network.depth - len(learner.layers) + 1
-        blocks = [np.concatenate([seen.blocks[k] for _, seen in kept]) for k in range(first, self.network.depth)]
-        seen = Seen(blocks, np.concatenate([seen.head for _, seen in kept]))
-        learner.step(np.concatenate([gradients for gradients, _ in kept]), seen, 0)
+    def decode_direct(self) -> NDArray[np.uint8]:
+        shared = self.shared("direct", -1, -1)
+        is_fast = shared.network.components == 1
+        self.add_models(shared)
+        stage = (FastStage if is_fast and not self.coding.repeats else PixelStage)(
+            shared, self.height, self.width, self.channels
+        )
+        return self.pixels_of(stage)
 
-    def pixels(self) -> NDArray[np.uint8]:
-        height, width = self.shape
-        order = [1, 0, 2] if self.channels == 3 else [0]
-        return self.grb[3:, 3 : 3 + width, order].astype(np.uint8).reshape(height, width, len(order))
+    def add_models(self, shared: Shared) -> None:
+        is_fast = self.coding.levels == 0 and shared.network.components == 1
+        if self.learns and self.channels == 3 and not is_fast:
+            shared.colours = Colours()
+        if self.coding.repeats:
+            shared.repeats = Repeats(self.height, self.width)
 
-    # --- a wave
+    def pixels_of(self, stage: PixelStage) -> NDArray[np.uint8]:
+        stage.decode()
+        return stage.pixels()
 
-    def decode_wave(self, positions: list[Position]) -> tuple[NDArray[np.float32], Seen]:
-        bases = [self.pivot(at) for at in positions]
-        rows = np.array([self.inputs(at, base) for at, base in zip(positions, bases, strict=True)])
-        y, x = np.array([at[1:] for at in positions]).T
-        beside = np.stack([self.shown[y + 1, x], self.shown[y, x + 1], self.shown[y, x + 2]], 1)
-        outputs, seen = self.network.run(rows, 0, beside)
-        for k, block in enumerate(seen.blocks):
-            self.shown[y + 1, x + 1, k] = block[:, : self.network.shown]
-        decoded = zip(positions, outputs.tolist(), bases, strict=True)
-        gradients = [self.decode_pixel(at, output, base.tolist()) for at, output, base in decoded]
-        return np.array(gradients, np.float32) * self.network.tensors["head.factor"], seen
+    # --- noise levels
 
-    def pivot(self, at: Position) -> NDArray[np.int64]:
-        if at.x:
-            return self.grb[at.y + 3, at.x + 2]
-        return self.grb[at.y + 2, 3] if at.y else np.full(3, 128)
-
-    def inputs(self, at: Position, base: NDArray[np.int64]) -> NDArray[np.uint8]:
-        width, (_, y, x) = self.shape[1], at
-        row = np.full(96, 128)
-        differences = input_of(self.seen[y : y + 4, x : x + 7] - to_seen(base))
-        for k, (dy, dx) in enumerate(CAUSAL):
-            if y + dy >= 0 and 0 <= x + dx < width:
-                row[3 * k : 3 * k + 3] = differences[3 + dy, 3 + dx]
-        green, red, blue = base
-        row[72:75] = green, 128 + clamp((red - green) >> 1, -128, 127), 128 + clamp((blue - green) >> 1, -128, 127)
-        for m in (1, 2, 3):
-            row[74 + m], row[77 + m], row[80 + m] = (128 + 16 * so for so in (y >= m, x >= m, x + m < width))
-        return row.astype(np.uint8)
-
-    # --- a pixel
-
-    def decode_pixel(self, at: Position, output: list[int], base: list[int]) -> list[float]:
-        lane, (_, y, x) = self.lanes[at.lane], at
-        values, residuals, by_mean, by_scale = [0] * 3, [0] * 3, [0.0] * 3, [0.0] * 3
+    def decode_root(self) -> Plane:
+        root, lane = [0] * 3, self.lanes[0]
         for c in range(self.channels):
-            predicted = clamp(output[4 + c], 0, 127)
-            near = self.sizes[y + 1, x, c] + self.sizes[y, x, c] + self.sizes[y, x + 1, c] + self.sizes[y, x + 2, c]
-            classes = scale_class(predicted), residual_class(int(near) >> 2)
-            scale = clamp(predicted + self.biases.of(c, classes), 0, 127)
-            cross = (0, output[7] * residuals[0], output[8] * residuals[0] + output[9] * residuals[1])[c]
-            mean = clamp(64 * base[c] + output[1 + c] + (cross >> 6), -LARGEST_MEAN, LARGEST_MEAN)
-            logistic = SingleLogistic(mean, scale)
-            value = values[c] = logistic.find(lane.slot)
-            lane.take(logistic.start(value), logistic.start(value + 1))
-            residuals[c] = 64 * value - mean
-            self.sizes[y + 1, x + 1, c] = abs(normalised(residuals[c], scale))
-            low, high = logistic.centred_at(value), logistic.centred_at(value + 1)
-            mass = mass_gradients(Span(64 * value - 32 - mean, 64 * value + 32 - mean, low, high), scale)
-            self.biases.add(c, classes, -mass[1], scale)
-            by_mean[c], by_scale[c] = -mass[0] * unit_of(scale), -mass[1]
-        self.settle(at, np.array(values if self.channels == 3 else values[:1] * 3))
-        return gradients_of(output, residuals, by_mean, by_scale)
+            lo = -255 if c else 0
+            mixture = Mixture([WEIGHTS], lo, 255, [32 * (lo + 255)], [127])
+            root[c] = mixture.find(lane.slot)
+            lane.take(mixture.start(root[c]), mixture.start(root[c] + 1))
+        return np.array([[root]])
 
-    def settle(self, at: Position, grb: NDArray[np.int64]) -> None:
-        self.grb[at.y + 3, at.x + 3], self.seen[at.y + 3, at.x + 3] = grb, to_seen(grb)
+    def first_cells(self, band: Band) -> Cells:
+        hi = np.zeros((band.height, band.width, 3), np.int64)
+        hi[:] = (255, 510, 510) if self.channels == 3 else (255, 0, 0)
+        return Cells(-hi, hi)
 
-
-def gradients_of(output: list[int], residuals: list[int], by_mean: list[float], by_scale: list[float]) -> list[float]:
-    third = by_mean[2]
-    second = by_mean[1] - third * output[9] / 64.0
-    first = by_mean[0] - (second * output[7] + third * output[8]) / 64.0
-    scales = [clamp(gradient, -8.0, 8.0) / INDICES for gradient in by_scale]
-    crosses = second * residuals[0] / 64.0, third * residuals[0] / 64.0, third * residuals[1] / 64.0
-    return [0.0, first, second, third, *scales, *crosses]
+    def decode_band(self, band: Band, step: tuple[int, int], coarse: Plane, cells: Cells) -> Plane:
+        """Returns the finer image."""
+        kind = min(band.number, 3)
+        stored = turned(coarse) if band.turned else coarse
+        BandStage(self.shared(f"band{kind}", kind - 1, step[0]), band, step, stored, cells).decode()
+        finer = synthesised(stored, estimate_of(cells.lo, cells.hi))
+        return turned(finer) if band.turned else finer
 
 
 # --- files
 
 
-class Grid(NamedTuple):
-    """The sides of tiles."""
-
-    width: int
-    height: int
-
-
-def grid_of(image: Image, data: bytes) -> Grid:
-    """Tiles of a file; its header is read once more, as `Image` does not have them."""
+def grid_of(image: Image, data: bytes) -> tuple[int, int]:
+    """Width and height of tiles; the header is read once more, as `Image` does not have them."""
     if image.segments is None:
-        return Grid(image.width, image.height)
-    cursor = Cursor(data, 4)
-    flags = data[2]
+        return image.width, image.height
+    cursor, flags = Cursor(data, 4), data[2]
     cursor.take((2 if data[3] & 8 else 0) + (1 if image.model_number else 5))
     cursor.column(1 if flags & 8 else 2)
     if flags & 32:
         cursor.take(1)
         while cursor.integer(1):
             cursor.varint()
-    return Grid(*cursor.column(2))
+    return cursor.varint(), cursor.varint()
 
 
 def check_of(image: Image, data: bytes, samples: NDArray[np.uint8]) -> int:
@@ -208,15 +142,15 @@ def decode_pixels(data: bytes, model: Model) -> NDArray[np.uint8]:
     """The colour samples of a file of kind 0, (height, width, channels)."""
     image = read_image(data)
     require(not image.stored and image.mode in MODES, "there are no pixels to decode")
-    require(image.levels == 0 and image.effort == 0 and not data[3] >> 7, "this reader does not decode such files yet")
-    grid, channels = grid_of(image, data), 3 if image.mode.startswith("RGB") else 1
+    coding = Coding(image.effort, image.levels, bool(data[3] >> 7))
+    (width, height), channels = grid_of(image, data), 3 if image.mode.startswith("RGB") else 1
     every, found = streams(image), np.zeros((image.height, image.width, channels), np.uint8)
     count = 1 if image.segments is None else LANES
-    corners = [(y, x) for y in range(0, image.height, grid.height) for x in range(0, image.width, grid.width)]
+    corners = [(y, x) for y in range(0, image.height, height) for x in range(0, image.width, width)]
     for k, (y, x) in enumerate(corners):
         lanes = [Lane(*stream) for stream in every[count * k : count * (k + 1)]]
-        part = found[y : y + grid.height, x : x + grid.width]
-        part[:] = decoded = DirectTile(model.network("0.direct"), *part.shape, lanes).decode()
+        part = found[y : y + height, x : x + width]
+        part[:] = decoded = Tile(model, coding, part.shape, lanes).decode()
         check = (1 << 24) + check_of(image, data, decoded)
         require(all(lane.state == check and not lane.words for lane in lanes), "the check of a stream does not match")
     return found
