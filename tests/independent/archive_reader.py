@@ -9,9 +9,13 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 import image_reader
 from image_reader import Bad, Cursor, cut_parts, inflate, problems, require
+from networks import Model
+from pixel_reader import Coding, Tile
+from positions import Lane
 
 MAGIC, MARK = b"\xddA\r\n\1", b"\xddB\r\n"  # the magic with the version
 FILES, CONTEXT, BITS_BACK = 0, 1, 2
@@ -36,6 +40,7 @@ class Block(NamedTuple):
     words: int  # of a stack
     effort: int
     levels: int  # how many noise levels
+    repeats: bool
     runs: tuple[int, ...]
     sizes: tuple[tuple[int, int], ...]  # of the streams of runs: words, and bytes of the state
     initial: tuple[int, ...]
@@ -69,6 +74,7 @@ def read_header(header: bytes) -> Block:
     lengths = [cursor.varint() if kind == FILES or mode in (2, 3) else 0 for mode in modes]
     icc, exif, values, runs, sizes = [0] * n, [0] * n, list[int](), list[int](), list[tuple[int, int]]()
     initial, latent, words, effort, levels, number, profile_length = list[int](), list[int](), 0, 0, 0, 0, 0
+    repeats = 0
     if kind != FILES:
         icc, exif, values = cursor.column(n), cursor.column(n), cursor.column(cursor.varint())
         effort, levels, number, runs = cursor.varint(), cursor.varint(), cursor.varint(), cursor.column(cursor.varint())
@@ -95,7 +101,7 @@ def read_header(header: bytes) -> Block:
     require(cursor.at == len(header) and isinstance(profile, dict), "bytes behind a header, or a profile that is none")
     columns = (names, numbers, [image_reader.MODES[mode] for mode in modes], widths, heights, lengths, icc, exif)
     block = Block(
-        total, kind, tuple(map(Entry, *columns)), tuple(values), words, effort, levels,
+        total, kind, tuple(map(Entry, *columns)), tuple(values), words, effort, levels, bool(repeats),
         tuple(runs), tuple(sizes), tuple(initial), tuple(latent), number, model_id, tuple(checks), latent_id, profile,
     )  # fmt: skip
     check_runs(block)
@@ -275,3 +281,20 @@ def open_stack(words: bytes) -> tuple[int, list[int]]:
     high, low, *rest = np.frombuffer(words, "<u4").tolist()
     require(image_reader.LOW <= high << 32 | low < image_reader.HIGH, "the first state of a stack is none")
     return high << 32 | low, rest
+
+
+# --- pixels
+
+
+def decode_run(block: Block, parts: Sequence[bytes], run: int, model: Model) -> dict[str, NDArray[np.uint8]]:
+    """The colour samples of the images of a run, by name, (height, width, channels)."""
+    require(block.kind == CONTEXT, "a run that the context model does not code")
+    first = sum(block.runs[:run])
+    entries, stream = block.entries[first : first + block.runs[run]], cut_body(block, parts)[2][run]
+    lane = Lane(*image_reader.open_stream(stream, block.sizes[run][1]))
+    shape = entries[0].height, entries[0].width, 3 if entries[0].mode.startswith("RGB") else 1
+    coding = Coding(block.effort, block.levels, block.repeats)
+    found = Tile(model, coding, shape, [lane], len(entries)).decode()
+    check = (1 << 24) + zlib.crc32(found.tobytes()) % (1 << 24)
+    require(lane.state == check and not lane.words, "the check of a run does not match")
+    return {entry.name: pixels for entry, pixels in zip(entries, found, strict=True)}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Sums = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
-TYPES = {"I8": np.int8, "F32": np.float32}
+TYPES = {"I8": np.int8, "U8": np.uint8, "I16": np.int16, "F32": np.float32}
 LARGEST_OUTPUT = 32767
 BETA_1, BETA_2, EPSILON = np.float32(0.5), np.float32(0.998), np.float32(1e-20)
 LARGEST_GRADIENT = np.float32(127)
@@ -177,9 +177,17 @@ class Learner:
             self.move(layer, by_layer[layer], seen_by[layer])
         self.move_bias(gradients, condition)
 
+    def add_skip(self) -> None:
+        """The skip layer learns, too, but by `move_by`."""
+        self.weights["skip"] = self.network.tensors["skip.weight"].astype(np.float32)
+        self.moments["skip"] = Moments(self.weights["skip"].shape)
+
     def move(self, layer: str, gradients: Floats, seen: Bytes) -> None:
         last = self.layers[-2] if len(self.layers) > 1 else ""
         rate = {"head": self.rates.head, last: self.rates.block}.get(layer, self.rates.inner)
+        self.move_by(layer, gradients, seen, rate)
+
+    def move_by(self, layer: str, gradients: Floats, seen: NDArray[Any], rate: np.float32) -> None:
         steps, unit = in_eight_bits(gradients, 0)
         by_weight = single(steps.T @ seen.astype(np.float64)) * unit.T
         moved = self.moments[layer].step(by_weight, self.powers.step_size(rate))

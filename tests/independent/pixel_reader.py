@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from positions import Lane
 from pyramid import Band, Cells, Plane, bands_of, estimate_of, synthesised, turned
 from repeats import Repeats
 from scales import Biases
-from stages import BandStage, FastStage, LastStage, PixelStage, Shared
+from stages import BandStage, FastStage, LastStage, PixelStage, Shared, decode_stages
 
 LEARNING_PIXELS = 2048
 STEPS = {0: (), 1: ((0, 32),), 2: ((0, 32), (1, 8)), 5: ((2, 64), (3, 32), (4, 16), (5, 8), (6, 4))}
@@ -29,27 +30,31 @@ class Coding(NamedTuple):
 
 
 class Tile:
-    """Decodes the pixels of one tile."""
+    """Decodes the pixels of one tile; or of the images of a run, which have one lane."""
 
-    def __init__(self, model: Model, coding: Coding, shape: tuple[int, int, int], lanes: list[Lane]) -> None:
-        self.model, self.coding, self.lanes = model, coding, lanes
+    def __init__(
+        self, model: Model, coding: Coding, shape: tuple[int, ...], lanes: list[Lane], images: int = 1
+    ) -> None:
+        self.model, self.coding, self.lanes, self.images = model, coding, lanes, images
         self.height, self.width, self.channels = shape
-        self.learns = self.height * self.width >= LEARNING_PIXELS
+        self.learns = images * self.height * self.width >= LEARNING_PIXELS
         self.learned = dict[str, tuple[Network, Learner | None]]()
-        self.biases = dict[tuple[int, int], Biases]()
+        self.biases = dict[tuple[int, int], list[Biases]]()
 
-    def shared(self, name: str, kind: int, step: int) -> Shared:
-        """name: of a network. kind: of the band, from 0; -1 for pixels."""
+    def shared(self, name: str, kind: int, step: int) -> list[Shared]:
+        """What stages of each image share. name: of a network. kind: of the band, from 0; -1 for pixels."""
         role = "band" if name.startswith("band") else "direct" if name == "direct" else "last"
         if name not in self.learned:
             network = self.model.network(self.key(name))
-            blocks = learning_blocks(role, kind, network, 1) if self.learns else None
+            blocks = learning_blocks(role, kind, network, self.images) if self.learns else None
             self.learned[name] = network, None if blocks is None else Learner(network, blocks, role)
-        biases = self.biases.setdefault((kind, step), Biases())
-        return Shared(*self.learned[name][:1], self.lanes, biases, self.learned[name][1], self.least(role))
-
-    def least(self, role: str) -> int:
-        return least_learned(role, 1, self.height, self.width)
+        network, learner = self.learned[name]
+        biases = self.biases.setdefault((kind, step), [Biases() for _ in range(self.images)])
+        least = least_learned(role, self.images, self.height, self.width)
+        first = Shared(network, self.lanes, biases[0], learner, least)
+        if role != "band":
+            self.add_models(first)
+        return [replace(first, biases=own, image=n) for n, own in enumerate(biases)]
 
     def key(self, name: str) -> str:
         effort, levels, _ = self.coding
@@ -57,50 +62,47 @@ class Tile:
             return "0.direct"
         return f"{max(effort, 1)}.{name}"
 
-    def decode(self) -> NDArray[np.uint8]:
-        steps, bands = STEPS[self.coding.levels], bands_of(self.height, self.width)
-        if not steps:
-            return self.decode_direct()
-        root = self.decode_root()
-        cells, estimate = [self.first_cells(band) for band in bands], root
-        for step in steps:
-            estimate = root
-            for band in reversed(bands):
-                estimate = self.decode_band(band, step, estimate, cells[band.number - 1])
-        finest = (cells[0], cells[1] if len(cells) > 1 else None) if cells and not bands[0].turned else (None, None)
-        shared = self.shared("single" if len(steps) == 1 else "last", -1, -1)
-        self.add_models(shared)
-        return self.pixels_of(LastStage(shared, estimate, self.channels, steps[-1][1], finest))
-
-    def decode_direct(self) -> NDArray[np.uint8]:
-        shared = self.shared("direct", -1, -1)
-        is_fast = shared.network.components == 1
-        self.add_models(shared)
-        stage = (FastStage if is_fast and not self.coding.repeats else PixelStage)(
-            shared, self.height, self.width, self.channels
-        )
-        return self.pixels_of(stage)
-
     def add_models(self, shared: Shared) -> None:
         is_fast = self.coding.levels == 0 and shared.network.components == 1
         if self.learns and self.channels == 3 and not is_fast:
             shared.colours = Colours()
         if self.coding.repeats:
-            shared.repeats = Repeats(self.height, self.width)
+            shared.repeats = Repeats(self.images, self.height, self.width)
 
-    def pixels_of(self, stage: PixelStage) -> NDArray[np.uint8]:
-        stage.decode()
-        return stage.pixels()
+    def decode(self) -> NDArray[np.uint8]:
+        """(images, height, width, channels)"""
+        stages = self.last_stages() if self.coding.levels else self.direct_stages()
+        decode_stages(list(stages))
+        return np.array([stage.pixels() for stage in stages])
+
+    def direct_stages(self) -> list[PixelStage]:
+        shared = self.shared("direct", -1, -1)
+        is_fast = shared[0].network.components == 1 and not self.coding.repeats
+        kind = FastStage if is_fast else PixelStage
+        return [kind(one, self.height, self.width, self.channels) for one in shared]
 
     # --- noise levels
+
+    def last_stages(self) -> list[PixelStage]:
+        steps, bands = STEPS[self.coding.levels], bands_of(self.height, self.width)
+        estimates = roots = [self.decode_root() for _ in range(self.images)]
+        cells = [[self.first_cells(band) for band in bands] for _ in range(self.images)]
+        for step in steps:
+            estimates = roots
+            for band in reversed(bands):
+                estimates = self.decode_band(band, step, estimates, [own[band.number - 1] for own in cells])
+        shared, found = self.shared("single" if len(steps) == 1 else "last", -1, -1), list[PixelStage]()
+        for one, estimate, own in zip(shared, estimates, cells, strict=True):
+            finest: list[Cells | None] = [*own, None, None]
+            bounding = (finest[0], finest[1]) if bands and not bands[0].turned else (None, None)
+            found.append(LastStage(one, estimate, self.channels, steps[-1][1], bounding))
+        return found
 
     def decode_root(self) -> Plane:
         root, lane = [0] * 3, self.lanes[0]
         for c in range(self.channels):
             lo = -255 if c else 0
-            mixture = Mixture([WEIGHTS], lo, 255, [32 * (lo + 255)], [127])
-            root[c] = mixture.find(lane.slot)
-            lane.take(mixture.start(root[c]), mixture.start(root[c] + 1))
+            root[c] = lane.code(c, Mixture([WEIGHTS], lo, 255, [32 * (lo + 255)], [127]))
         return np.array([[root]])
 
     def first_cells(self, band: Band) -> Cells:
@@ -108,13 +110,15 @@ class Tile:
         hi[:] = (255, 510, 510) if self.channels == 3 else (255, 0, 0)
         return Cells(-hi, hi)
 
-    def decode_band(self, band: Band, step: tuple[int, int], coarse: Plane, cells: Cells) -> Plane:
-        """Returns the finer image."""
+    def decode_band(self, band: Band, step: tuple[int, int], coarse: list[Plane], cells: list[Cells]) -> list[Plane]:
+        """Returns the finer images."""
         kind = min(band.number, 3)
-        stored = turned(coarse) if band.turned else coarse
-        BandStage(self.shared(f"band{kind}", kind - 1, step[0]), band, step, stored, cells).decode()
-        finer = synthesised(stored, estimate_of(cells.lo, cells.hi))
-        return turned(finer) if band.turned else finer
+        stored = [turned(plane) if band.turned else plane for plane in coarse]
+        shared = self.shared(f"band{kind}", kind - 1, step[0])
+        columns = zip(shared, stored, cells, strict=True)
+        decode_stages([BandStage(one, band, step, plane, own) for one, plane, own in columns])
+        finer = [synthesised(plane, estimate_of(*own)) for plane, own in zip(stored, cells, strict=True)]
+        return [turned(plane) if band.turned else plane for plane in finer]
 
 
 # --- files
@@ -150,7 +154,7 @@ def decode_pixels(data: bytes, model: Model) -> NDArray[np.uint8]:
     for k, (y, x) in enumerate(corners):
         lanes = [Lane(*stream) for stream in every[count * k : count * (k + 1)]]
         part = found[y : y + height, x : x + width]
-        part[:] = decoded = Tile(model, coding, part.shape, lanes).decode()
+        part[:] = decoded = Tile(model, coding, part.shape, lanes).decode()[0]
         check = (1 << 24) + check_of(image, data, decoded)
         require(all(lane.state == check and not lane.words for lane in lanes), "the check of a stream does not match")
     return found

@@ -93,7 +93,6 @@ class Visit:
     places: list[tuple[int, int]]
     near: list[int]
     runs: list[int]
-    row: int
     candidates: list[int] = field(default_factory=list)
     longest: int = 0
     trials: list[Trial] = field(default_factory=list)
@@ -101,10 +100,12 @@ class Visit:
 
 
 class Repeats:
-    def __init__(self, height: int, width: int) -> None:
-        self.bits = min(max(8, (height * width - 1).bit_length()), 17)
-        self.colours = [[OUTSIDE] * (width + 8) for _ in range(height + 4)]
-        self.runs = [[0] * ORDERS for _ in range(height)]
+    """All images of a run share them."""
+
+    def __init__(self, images: int, height: int, width: int) -> None:
+        self.bits = min(max(8, (images * height * width - 1).bit_length()), 17)
+        self.colours = [[[OUTSIDE] * (width + 8) for _ in range(height + 4)] for _ in range(images)]
+        self.runs = [[[0] * ORDERS for _ in range(height)] for _ in range(images)]
         self.tables = [dict[int, Slot]() for _ in range(ORDERS)]
         self.seen = dict[int, int]()
         self.rates = [[Rate(1 << 21 if s < 84 else 1 << 18) for s in range(168)] for _ in range(ORDERS)]
@@ -119,18 +120,15 @@ class Repeats:
     def place_of_colour(self, colour: int) -> int:
         return (colour * 0x9E3779B1 % (1 << 32)) >> (32 - self.bits)
 
-    def look(self, y: int, x: int) -> Visit:
-        colours, value, places = (
-            [self.colours[y + 4 + dy][x + 4 + dx] for dy, dx in OFFSETS],
-            0,
-            list[tuple[int, int]](),
-        )
+    def look(self, n: int, y: int, x: int) -> Visit:
+        colours = [self.colours[n][y + 4 + dy][x + 4 + dx] for dy, dx in OFFSETS]
+        value, places = 0, list[tuple[int, int]]()
         for k, colour in enumerate(colours):
             value = (value ^ (colour + 1)) * 0x9E3779B1 % (1 << 32)
             value ^= value >> 15
             if k + 1 in NEIGHBOURS:
                 places.append(((value * 0x85EBCA6B % (1 << 32)) >> (32 - self.bits), value % (1 << 16)))
-        visit = Visit(places, colours[:6], list(self.runs[y]), y)
+        visit = Visit(places, colours[:6], list(self.runs[n][y]))
         slots = [self.slot(visit, order) for order in range(ORDERS)]
         visit.longest = max((order + 1 for order, slot in enumerate(slots) if slot), default=0)
         found = [slot.first for slot in reversed(slots) if slot]
@@ -174,11 +172,12 @@ class Repeats:
         visit.trials.append(Trial(inputs, rates, sets, (first, second)))
         return clamp(squash(first + second >> 1), 1, 65535)
 
-    def settle(self, y: int, x: int, colour: int, visit: Visit) -> None:
-        self.colours[y + 4][x + 4] = visit.colour = colour
+    def settle(self, n: int, y: int, x: int, colour: int, visit: Visit) -> None:
+        self.colours[n][y + 4][x + 4] = visit.colour = colour
+        runs = self.runs[n][y]
         for order in range(ORDERS):
-            slot, run = self.slot(visit, order), self.runs[y][order]
-            self.runs[y][order] = 0 if slot is None else min(max(run, 1) + 1, 33) if slot.first == colour else 1
+            slot, run = self.slot(visit, order), runs[order]
+            runs[order] = 0 if slot is None else min(max(run, 1) + 1, 33) if slot.first == colour else 1
 
     def learn(self, visit: Visit) -> None:
         for trial in visit.trials:

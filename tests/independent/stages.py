@@ -37,7 +37,10 @@ class At:
 
 @dataclass
 class Shared:
-    """What the stages of a tile share. least: positions of a step of learning."""
+    """What the stages of a tile share. Images of a run have biases of their own, and share all else.
+
+    least: positions of a step of learning.
+    """
 
     network: Network
     lanes: list[Lane]
@@ -47,6 +50,9 @@ class Shared:
     colours: Colours | None = None
     repeats: Repeats | None = None
     kept: list[tuple[NDArray[np.float32], Seen]] = field(default_factory=list)
+    observed: dict[tuple[int, int, int], int] = field(default_factory=dict)
+    visits: list[Visit] = field(default_factory=list)
+    image: int = 0  # of a run
 
 
 def input_of(difference: Plane) -> Plane:
@@ -66,7 +72,7 @@ def middle_inputs(grb: Plane) -> list[int]:
 
 
 class Stage(ABC):
-    """Decodes the positions of a band or of the exact step, wave by wave."""
+    """Decodes the positions of a band or of the exact step of one image."""
 
     condition = 0
     in_turn = False  # lanes have rows in turn, however many a wave has
@@ -87,9 +93,6 @@ class Stage(ABC):
     def wants(self, at: At) -> bool:
         return True
 
-    def end_wave(self) -> None:
-        self.shared.biases.learn()
-
     def positions(self, wave: int) -> list[At]:
         """Of a wave, lane after lane."""
         rows, lanes = [y for y in range(self.height) if 0 <= wave - 4 * y < self.width], len(self.shared.lanes)
@@ -100,14 +103,6 @@ class Stage(ABC):
                 own = [y for y in rows if y % lanes == lane]
             found += (At(lane, y, wave - 4 * y) for y in own)
         return found
-
-    def decode(self) -> None:
-        for wave in range(self.width + 4 * (self.height - 1)):
-            self.decode_wave(self.positions(wave))
-            self.end_wave()
-            shared = self.shared
-            if shared.learner and sum(len(gradients) for gradients, _ in shared.kept) >= shared.least:
-                self.learn(shared.learner)
 
     def decode_wave(self, every: list[At]) -> None:
         network, positions = self.shared.network, [at for at in every if self.wants(at)]
@@ -137,6 +132,24 @@ class Stage(ABC):
         seen = Seen(blocks, np.concatenate([seen.head for _, seen in kept]))
         learner.step(np.concatenate([gradients for gradients, _ in kept]), seen, self.condition)
         kept.clear()
+
+
+def decode_stages(stages: list[Stage]) -> None:
+    """Decodes the same stage of all images of a run, wave by wave."""
+    first, shared = stages[0], stages[0].shared
+    for wave in range(first.width + 4 * (first.height - 1)):
+        for stage in stages:
+            stage.decode_wave(stage.positions(wave))
+        for stage in stages:
+            stage.shared.biases.learn()
+        if shared.colours:
+            shared.colours.learn(shared.observed)
+        if shared.repeats:
+            for visit in shared.visits:
+                shared.repeats.learn(visit)
+            shared.visits.clear()
+        if shared.learner and sum(len(gradients) for gradients, _ in shared.kept) >= shared.least:
+            first.learn(shared.learner)
 
 
 class Residuals:
@@ -196,21 +209,10 @@ class PixelStage(Stage):
         self.grb = np.zeros((height + 3, width + 6, 3), np.int64)
         self.seen = self.grb.copy()
         self.residuals = Residuals(height, width)
-        self.observed: dict[tuple[int, int, int], int] = {}
-        self.visits = list[Visit]()
 
     def pixels(self) -> NDArray[np.uint8]:
         order = [1, 0, 2] if self.channels == 3 else [0]
         return self.grb[3:, 3 : 3 + self.width][..., order].astype(np.uint8)
-
-    def end_wave(self) -> None:
-        super().end_wave()
-        if self.shared.colours:
-            self.shared.colours.learn(self.observed)
-        for visit in self.visits:
-            if self.shared.repeats:
-                self.shared.repeats.learn(visit)
-        self.visits.clear()
 
     # --- inputs
 
@@ -253,7 +255,7 @@ class PixelStage(Stage):
         return values
 
     def learned(self, wrong: list[Wrong], is_trial: bool = False) -> Learned:
-        return Learned(self.shared.biases, self.shared.colours, self.observed, wrong, self.channels, is_trial)
+        return Learned(self.shared.biases, self.shared.colours, self.shared.observed, wrong, self.channels, is_trial)
 
     def decode_position(self, at: At, output: list[int]) -> list[float]:
         shared, values = self.shared, self.values(at)
@@ -265,7 +267,7 @@ class PixelStage(Stage):
         return position.gradients() if shared.learner else [0.0] * len(output)
 
     def decode_repeats(self, at: At, output: list[int], repeats: Repeats) -> list[float]:
-        shared, values, visit = self.shared, self.values(at), repeats.look(at.y, at.x)
+        shared, values, visit = self.shared, self.values(at), repeats.look(self.shared.image, at.y, at.x)
         lane, wrong, rest = shared.lanes[at.lane], list[Wrong](), 1 << MASS_BITS
         position, right, is_sure = Position(output, shared.network.components), list[int](), False
         for number, colour in enumerate(visit.candidates):
@@ -290,11 +292,11 @@ class PixelStage(Stage):
         colour = 0
         for known in values.known[: self.channels]:
             colour = colour << 8 | known.lo
-        repeats.settle(at.y, at.x, colour, visit)
+        repeats.settle(shared.image, at.y, at.x, colour, visit)
         if len(shared.lanes) == 1:
             repeats.learn(visit)
         else:
-            self.visits.append(visit)
+            shared.visits.append(visit)
         return position.gradients() if shared.learner and not is_sure else [0.0] * len(output)
 
     def settle(self, at: At, values: Values) -> None:
