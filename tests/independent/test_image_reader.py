@@ -136,8 +136,8 @@ def listed(facts: dict[str, Any], found: Iterable[str]) -> dict[str, Any]:
 
 
 READERS = (
-    "archive_reader", "colours", "image_reader", "logistics", "low_bits_reader", "mixtures", "networks", "pixel_reader",
-    "positions", "pyramid", "repeats", "scales", "stages",
+    "archive_reader", "colours", "image_reader", "jpeg_coefficients", "jpeg_reader", "jpeg_scans", "logistics",
+    "low_bits_reader", "mixtures", "networks", "pixel_reader", "positions", "pyramid", "repeats", "scales", "stages",
 )  # fmt: skip
 
 
