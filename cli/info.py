@@ -105,6 +105,8 @@ def _text(facts: dict[str, Any]) -> str:
     last = [name for name in ("recipe", "kept", "low_bits") if facts[f"{name}_bytes"]]
     parts = ["header", "alpha", "pixel", *(last or ["metadata"])]
     lines["sections"] = ", ".join(f"{part.replace('_', ' ')} {facts[f'{part}_bytes']}" for part in parts)
+    if facts["alpha_coding"]:
+        lines["alpha"] = facts["alpha_coding"]
     kept = facts["metadata"]
     absent = "cut off" if facts["metadata_bytes"] else "none"
     sizes = ", ".join(f"{key} {size} bytes" for key, size in (kept or {}).items())

@@ -23,7 +23,11 @@ from ddpmcodec.models.context import ContextModel
 
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = sorted((path for path in GOLDEN.glob("v*") if path.is_dir()), key=lambda path: int(path.name[1:]))
-TILE_PIXELS = {"tiles": 320, "lanes": 1 << 14}  # of pictures that are cut, as tests/golden/make.py cuts them
+TILE_PIXELS = {
+    "tiles": 320,
+    "lanes": 1 << 14,
+    "cutout": 1 << 12,
+}  # of pictures that are cut, as tests/golden/make.py cuts them
 MOST_APART = 2  # grey levels between two decoders of JPEG
 
 

@@ -134,6 +134,11 @@ class Decoding:
             elif event == Event.NEED_PIXELS:
                 self._set_pixels_inside()
 
+    def until_colours(self) -> None:
+        """Decode until the networks of the colours are needed, or until all is done. Raises as `decode`."""
+        while self.until(Event.NEED_MODEL) == Event.NEED_MODEL and self.core.needs_alpha_networks:
+            self._set_networks()
+
     def _ended(self, call: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """Return what a call of the core returns. One that writes a JPEG file, or shrinks its pixels, may take long."""
         header = self.core.header
@@ -156,6 +161,8 @@ class Decoding:
         if self.header.kind == COEFFICIENTS:
             model = jpeg_written_with(self.header.model_number, self.header.model_id, self.options.given)
             self.core.set_jpeg_networks(model, self.header.effort)
+        elif self.core.needs_alpha_networks:
+            self.core.set_alpha_networks(self.model.networks(self.header.effort, 0))
         else:
             self.core.set_networks(self.model.networks(self.header.effort, self.header.levels))
 
@@ -273,7 +280,7 @@ def decode_files(
     decodings = [Decoding(options) for _ in files]
     for decoding, file in zip(decodings, files, strict=True):
         decoding.core.open(file)
-        decoding.until(Event.NEED_MODEL)  # damage is reported before a network runs
+        decoding.until_colours()  # damage is reported before their networks run
 
     def decode_together(batch: list[int]) -> None:
         if len(batch) == 1:

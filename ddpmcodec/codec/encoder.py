@@ -20,7 +20,7 @@ from ddpmcodec.codec.passes import BATCH_PIXELS, Progress, Report, Tile, batches
 from ddpmcodec.codec.reading import Picture, Reading, numbered, planes_of
 from ddpmcodec.deep import Samples
 from ddpmcodec.errors import ChecksumError, FormatError
-from ddpmcodec.format.ddpm import assemble, covered_by_stream
+from ddpmcodec.format.ddpm import assemble, covered_by_stream, pack_coded_alpha
 from ddpmcodec.format.header import (
     DEFAULT_EFFORT,
     DEFAULT_LEVELS,
@@ -259,12 +259,50 @@ def _files(
         _header(planes, coding, model, wanted.tile)
         for planes, coding, model in zip(pictures, codings, models, strict=True)
     ]
+    tiles = _tiles(pictures, headers, models, stored, wanted)
+    alphas = _alphas(pictures, headers, models, stored, wanted)
+    return run_all(lambda n: _file(pictures[n], headers[n], tiles[n], alphas[n], wanted), range(len(pictures)))
+
+
+def _tiles(
+    pictures: Sequence[Planes], headers: Sequence[Header], models: Sequence[ContextModel], stored: Sequence[bool],
+    wanted: _EncodeOptions,
+) -> list[list[Tile]]:  # fmt: skip
+    """The tiles of each picture, in coding order; none of one that is stored."""
     coded = (n for n, skip in enumerate(stored) if not skip)
     parts = [part for n in coded for part in _parts(n, headers[n], models[n])]
     tiles: list[list[Tile]] = [[] for _ in pictures]
     for part, tile in zip(parts, _encode_parts(parts, pictures, wanted), strict=True):
         tiles[part.picture].append(tile)
-    return run_all(lambda n: _file(pictures[n], headers[n], tiles[n], wanted), range(len(pictures)))
+    return tiles
+
+
+def _alphas(
+    pictures: Sequence[Planes], headers: Sequence[Header], models: Sequence[ContextModel], stored: Sequence[bool],
+    wanted: _EncodeOptions,
+) -> list[bytes]:  # fmt: skip
+    """The alpha section of each picture that is not stored: deflated, or coded if that is smaller. A plane of one value
+    is always deflated: decoders make small images of coarse bands then."""
+    planes_of_alpha = [None if skip else planes.alpha for planes, skip in zip(pictures, stored, strict=True)]
+    sections = run_all(lambda plane: b"" if plane is None else pack_alpha(plane), planes_of_alpha)
+    varying = [n for n, plane in enumerate(planes_of_alpha) if plane is not None and plane.min() != plane.max()]
+    greys = [Planes("L", np.ascontiguousarray(pictures[n].alpha)[..., None], None) for n in varying]
+    chosen = [models[n] for n in varying]
+    repeats = run_all(lambda k: graphics.has_repeats(greys[k].colour, chosen[k]), range(len(varying)))
+    heads = [_header_of_alpha(headers[n], repeats=by) for n, by in zip(varying, repeats, strict=True)]
+    quiet = wanted._replace(progress=None, report=None)
+    tiles = _tiles(greys, heads, chosen, [False] * len(greys), quiet)
+    for n, head, of_plane in zip(varying, heads, tiles, strict=True):
+        sections[n] = min(sections[n], pack_coded_alpha(head, _assembled(head, of_plane)), key=len)
+    return sections
+
+
+def _header_of_alpha(header: Header, *, repeats: bool) -> Header:
+    """The header of the alpha plane of an image as grey levels, without noise levels, in the tiles of the image."""
+    return Header(
+        "L", header.width, header.height, header.effort, 0, header.model_number, header.model_id, index=header.index,
+        repeats=repeats,
+    )  # fmt: skip
 
 
 def _without_levels(pictures: Sequence[Planes], models: Sequence[ContextModel], wanted: _EncodeOptions) -> list[bytes]:
@@ -292,24 +330,27 @@ def _is_stored(planes: Planes, model: ContextModel, coding: Coding, webp: bool) 
     )
 
 
-def _file(planes: Planes, header: Header, tiles: Sequence[Tile], wanted: _EncodeOptions) -> bytes:
+def _file(planes: Planes, header: Header, tiles: Sequence[Tile], alpha: bytes, wanted: _EncodeOptions) -> bytes:
     if planes.original:
         return _file_of_jpeg(planes, header, wanted)
     beside = TrailingSections(pack_metadata(planes.metadata), b"" if planes.kept is None else pack_kept(planes.kept))
     beside = beside._replace(low_bits=_low_bits(planes, header))
     return (
-        _smallest(planes, header, tiles, beside)
+        _smallest(planes, header, tiles, alpha, beside)
         if wanted.webp and planes.samples is None
-        else _assembled(planes, header, tiles, beside)
+        else _assembled(header, tiles, alpha, beside)
     )
 
 
 class TrailingSections(NamedTuple):
     """Sections that follow the payload."""
 
-    metadata: bytes
-    kept: bytes
+    metadata: bytes = b""
+    kept: bytes = b""
     low_bits: bytes = b""
+
+
+NO_SECTIONS = TrailingSections()
 
 
 def _low_bits(planes: Planes, header: Header) -> bytes:
@@ -340,10 +381,10 @@ def _stored_header(kind: str, planes: Planes, header: Header) -> Header:
     )  # fmt: skip
 
 
-def _smallest(planes: Planes, header: Header, tiles: Sequence[Tile], beside: TrailingSections) -> bytes:
+def _smallest(planes: Planes, header: Header, tiles: Sequence[Tile], alpha: bytes, beside: TrailingSections) -> bytes:
     """The file of these tiles; or of a lossless WebP, where that is smaller by more than previews are worth, or there
     are no tiles."""
-    coded, others = _assembled(planes, header, tiles, beside) if tiles else b"", sum(map(len, beside))
+    coded, others = _assembled(header, tiles, alpha, beside) if tiles else b"", sum(map(len, beside))
     most = graphics.most_bytes(len(coded) - others, header.levels)
     if coded and graphics.is_clearly_larger(planes, most, quick=header.effort <= 1):
         return coded
@@ -401,8 +442,9 @@ def _key(part: _Part, planes: Planes) -> tuple[int, tuple[object, ...]]:
     return height * width, (height, width, channels, part.model.id, part.coding, part.lanes)
 
 
-def _assembled(planes: Planes, header: Header, tiles: Sequence[Tile], beside: TrailingSections) -> bytes:
-    alpha = b"" if planes.alpha is None else pack_alpha(planes.alpha)
+def _assembled(
+    header: Header, tiles: Sequence[Tile], alpha: bytes = b"", beside: TrailingSections = NO_SECTIONS
+) -> bytes:
     if header.index is None:
         (state,), (words,) = tiles[0]
         packed = pack_state(state)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ddpmcodec import _native, models
-from ddpmcodec._native import MODEL_ID_BYTES, VERSION
+from ddpmcodec._native import ALPHA_TAG, CODED_ALPHA, MODEL_ID_BYTES, VERSION
 from ddpmcodec.codec.efforts import noise_level
 from ddpmcodec.content import File, bytes_of
 from ddpmcodec.errors import FormatError
@@ -26,12 +26,13 @@ def info(data: File) -> dict[str, Any]:
         `effort`, `levels`, `steps`, `model_number`, `model` and `model_id` are None. `levels` counts noise levels, and
         of JPEG coefficients those of cells. `noise` (after each step, standard deviations in grey levels) and `repeats`
         (whether exact pixels are first sought among repeats, as of graphics) are facts of the context model, else None.
-        `segment_bytes` lists the segments of JPEG coefficients, and `recipe_bytes` counts what else rebuilds the JPEG.
-        `original_bytes` counts the file that `decode_original` gives, or is None. A file of another format that is kept
-        whole has the `coding` "kept whole", its `format`, `ending` and `reason`, and the width and height of its first
-        picture, 0 if none was read; all else is of its preview. Other files have None. `following_bytes` are behind the
-        end. `lossy`: it was cut on purpose, and says so. `model` is also None when it is not embedded, `metadata` when
-        that section is damaged; it is empty for a JPEG, which holds its own.
+        `alpha_coding` is "deflate" or "context model", and None without an alpha section. `segment_bytes` lists the
+        segments of JPEG coefficients, and `recipe_bytes` counts what else rebuilds the JPEG. `original_bytes` counts
+        the file that `decode_original` gives, or is None. A file of another format that is kept whole has the `coding`
+        "kept whole", its `format`, `ending` and `reason`, and the width and height of its first picture, 0 if none was
+        read; all else is of its preview. Other files have None. `following_bytes` are behind the end. `lossy`: it was
+        cut on purpose, and says so. `model` is also None when it is not embedded, `metadata` when that section is
+        damaged; it is empty for a JPEG, which holds its own.
 
     Raises:
         FormatError: the data does not start with an undamaged header (TruncatedError: it ends inside it).
@@ -75,6 +76,7 @@ def info(data: File) -> dict[str, Any]:
         "bpp": 8 * (len(data) - file.following) / pixels,
         "bits_per_dim": 8 * (len(data) - file.following) / (pixels * (header.channels + header.has_alpha)),
         "header_bytes": header.size,
+        "alpha_coding": _alpha_coding(file),
         "alpha_bytes": header.alpha_length,
         "pixel_bytes": len(payload),
         "segment_bytes": _segment_bytes(header),
@@ -85,6 +87,15 @@ def info(data: File) -> dict[str, Any]:
         "orientation": header.orientation,
         "metadata": _metadata_sizes(file),
     }
+
+
+def _alpha_coding(file: _native.Container) -> str | None:
+    """Return how the alpha section is coded; None without one, or if it is cut off."""
+    start, end = file.header.section(ALPHA_TAG)
+    first = file.bytes(start, min(start + 1, end))
+    if not first:
+        return None
+    return CODINGS[PIXELS] if first[0] & CODED_ALPHA == CODED_ALPHA else "deflate"
 
 
 def _steps(header: _native.FileHeader) -> dict[str, Any]:

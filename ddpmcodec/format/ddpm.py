@@ -52,6 +52,8 @@ from dataclasses import replace
 from ddpmcodec import _native
 from ddpmcodec._native import (
     ALPHA_TAG,
+    CODED_ALPHA,
+    CODED_ALPHA_REPEATS,
     CRC16_BYTES,
     CRC32_BYTES,
     DEPTH_SHIFT,
@@ -136,6 +138,18 @@ def covered_by_stream(header: Header) -> bytes:
     In a plain file these are all but the length, which is known only after the check. Other headers have a CRC.
     """
     return _start(header) if header.is_plain else b""
+
+
+def pack_coded_alpha(header: Header, file: bytes) -> bytes:
+    """Return the alpha section of a coded plane.
+
+    Parameters:
+        header: of the file of the plane as grey levels, without sections; all but repeats is that of its image.
+        file: its bytes.
+    """
+    tile = b"".join(map(pack_varint, header.tile_size)) if header.has_grid else b""
+    first = CODED_ALPHA | CODED_ALPHA_REPEATS * header.repeats
+    return bytes([first]) + file[len(_start(header) + tile) :]
 
 
 def _start(header: Header) -> bytes:

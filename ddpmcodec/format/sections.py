@@ -1,8 +1,8 @@
 """Sections of what no model codes: metadata (ICC profile, EXIF, XMP, chunks of a PNG), the alpha plane, kept files.
 
 The metadata section is the CRC-32 of the rest, then raw deflate of entries: kind (1 byte: 1 ICC, 2 EXIF, 3 XMP, 4 PNG),
-varint length, bytes. The alpha section is raw deflate of the plane, each row less the one above; then the CRC-32 of the
-plane. docs/format.md has the section of a file that is kept whole.
+varint length, bytes. A deflated alpha section is raw deflate of the plane, each row less the one above; then the CRC-32
+of the plane; `ddpm.pack_coded_alpha` has the other kind. docs/format.md has the section of a file that is kept whole.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def metadata_entries(metadata: Metadata) -> bytes:
 
 
 def pack_alpha(plane: NDArray[np.uint8]) -> bytes:
-    """Alpha plane (H, W), losslessly."""
+    """Return the section of a deflated alpha plane (H, W)."""
     above = np.zeros_like(plane)
     above[1:] = plane[:-1]
     deflated = interruptible(deflate, (plane - above).tobytes())

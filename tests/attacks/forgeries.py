@@ -194,6 +194,8 @@ def _of_another_format(rng: Random) -> bytes:
 
 
 def _rows(rng: Random, parts: FileParts, other: FileParts) -> None:
+    if parts.coded_alpha is not None:
+        parts.coded_alpha = mutate(rng, parts.coded_alpha, b"\6\16")[1]
     if parts.rows is not None:
         parts.rows = bytes(1 << int(rng.integers(24))) if rng.random() < 0.2 else mutate(rng, parts.rows, b"\0\xff")[1]
 

@@ -16,6 +16,7 @@ from ddpmcodec._native import (
     ARCHIVE_MAGIC,
     ARCHIVE_VERSION,
     BLOCK_MARK,
+    CODED_ALPHA,
     CRC16_BYTES,
     CRC32_BYTES,
     EXTENDED_FLAG,
@@ -76,8 +77,8 @@ class FileParts:
 
     version: the byte of version, flags and colour mode; coding: that of effort and levels; extension: that of the kind,
     which EXTENDED_FLAG adds. numbers: width, height, then tile width and tile height, or the size of the payload.
-    rows: of the alpha plane, differences; metadata: entries; neither is compressed. others: tags and
-    bytes of more sections.
+    rows: of a deflated alpha plane, differences; metadata: entries; neither is compressed. coded_alpha: the section of
+    a coded plane. others: tags and bytes of more sections.
     """
 
     version: int
@@ -88,6 +89,7 @@ class FileParts:
     chunks: list[bytes]
     lengths: list[int] | None = None  # in the index; None: not tiled
     rows: bytes | None = None
+    coded_alpha: bytes | None = None
     metadata: bytes | None = None  # entries
     others: list[tuple[int, bytes]] = field(default_factory=list)
     orientation: int = 1
@@ -135,7 +137,8 @@ class FileParts:
         return b"".join([header, with_crc16(index) if index else b"", *before, *self.chunks, *after, self.junk])
 
     def _sections(self) -> list[tuple[int, bytes]]:
-        alpha = [] if self.rows is None else [(ALPHA_TAG, self._alpha(self.rows))]
+        section = self.coded_alpha if self.rows is None else self._alpha(self.rows)
+        alpha = [] if section is None else [(ALPHA_TAG, section)]
         deflated = None if self.metadata is None else deflate(self.metadata)
         metadata = [] if deflated is None else [(METADATA_TAG, crc32(deflated) + deflated)]
         return [*alpha, *metadata, *self.others]
@@ -168,11 +171,13 @@ def file_parts(data: bytes) -> FileParts:
     if data[2] & TILED_FLAG:
         tail = [*header.tile_size]
     jpeg = [(tag, data[slice(*header.section(tag))]) for tag in (FRAME_TAG, RECIPE_TAG)]
+    is_coded = bool(sections.alpha) and sections.alpha[0] & CODED_ALPHA == CODED_ALPHA
     identity = header.mean_colour if header.is_stored else bytes([header.model_number]) + header.model_id
     return FileParts(
         data[2], data[3], data[4] if data[3] & EXTENDED_FLAG else 0x70, [header.width, header.height, *tail], identity,
         list(sections.chunks), list(header.chunk_lengths) if header.is_tiled else None,
-        rows=inflate(sections.alpha[:-CRC32_BYTES]) if header.alpha_length else None,
+        rows=inflate(sections.alpha[:-CRC32_BYTES]) if header.alpha_length and not is_coded else None,
+        coded_alpha=sections.alpha if is_coded else None,
         metadata=inflate(sections.metadata[CRC32_BYTES:]) if header.metadata_length else None,
         orientation=header.orientation, others=jpeg if header.kind == COEFFICIENTS else [],
     )  # fmt: skip

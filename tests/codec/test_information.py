@@ -59,6 +59,7 @@ def test_facts_of_one_stream() -> None:
         "bpp": 5.6,
         "bits_per_dim": pytest.approx(5.6 / 3),
         "header_bytes": 12,
+        "alpha_coding": None,
         "alpha_bytes": 0,
         "pixel_bytes": 44,
         "segment_bytes": None,
@@ -82,6 +83,7 @@ def test_noise_falls_to_nothing(levels: int) -> None:
 def test_facts_of_alpha_and_metadata() -> None:
     facts = info(FULL)
     assert (facts["alpha_bytes"], facts["metadata"], facts["complete"]) == (len(ALPHA), {"icc_profile": 7}, True)
+    assert facts["alpha_coding"] == "deflate"
     assert facts["bits_per_dim"] == facts["bpp"] / 2
 
 

@@ -34,6 +34,7 @@ Setting setting_of(fuzz::Choices& choices) {
 void set_networks(Decoder& decoder) {
     const Header& header = *decoder.header();
     if (header.has_coefficients()) return decoder.set_jpeg_networks(fuzz::jpeg_model().networks(header.effort));
+    if (decoder.needs_alpha_networks()) return decoder.set_alpha_networks(fuzz::model().networks(header.effort, 0));
     decoder.set_networks(fuzz::model().networks(header.effort, header.levels));
 }
 

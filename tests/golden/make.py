@@ -36,7 +36,7 @@ from ddpmcodec.models.context import EFFORTS, FASTEST, ROLES, ContextModel, cont
 
 GOLDEN = Path(__file__).parent
 MODEL, MANIFEST, JPEGS, FILES = "model.safetensors", "manifest.json", "jpegs.json", "files.json"
-TILE_PIXELS = {"tiles": 320, "lanes": 1 << 14}  # at most, of pictures that are cut into tiles
+TILE_PIXELS = {"tiles": 320, "lanes": 1 << 14, "cutout": 1 << 12}  # at most, of pictures that are cut into tiles
 DEPTH, COMPONENTS, SHOWN = 2, 3, 16
 WIDTH, WIDE = 32, 96  # networks of bands learn where they are wide
 KEPT = 0.06  # share of weights that are not zero: the file compresses well, and sums stay small
@@ -94,7 +94,8 @@ def page() -> Image.Image:
 def pictures() -> dict[str, Image.Image]:
     """By name: every mode, small; `tiles` is cut into tiles, `lanes` is one whose waves have parts; weights learn from
     `learning`; colours of `colourful` save nothing and rest, those of `lattice` save much; `graphics` is stored as
-    WebP, and `repeats` is a page of words that are coded by repeats."""
+    WebP, and `repeats` is a page of words that are coded by repeats. Alpha of `cutout` is coded in tiles, that of
+    `stencil` by repeats."""
     y, x = np.mgrid[:64, :64]
     planes = [3 * x + y, 250 - 4 * y, np.where(x > y, 60, 190), np.where(x + y > 12, 255, 9 * y)]
     whole = Image.fromarray(np.stack(planes, -1).astype(np.uint8))
@@ -102,6 +103,9 @@ def pictures() -> dict[str, Image.Image]:
     noise = np.random.Generator(np.random.Philox(1)).integers(0, 256, (11, 13, 3), dtype=np.uint8)
     rough = np.random.Generator(np.random.Philox(2)).integers(-3, 4, (3, 160, 120, 3)).sum(0)
     ramps = np.stack([*np.mgrid[20:180, 30:150], np.mgrid[140:300, :120].sum(0) // 2], -1)
+    cutout, stencil = photo.convert("L").crop((100, 80, 180, 160)), page()
+    cutout.putalpha(photo.convert("L").crop((40, 40, 120, 120)))
+    stencil.putalpha(stencil.convert("L"))
     return {
         "photo": photo.crop((160, 90, 200, 114)),
         "grey": photo.convert("L").crop((7, 0, 24, 9)),
@@ -118,11 +122,15 @@ def pictures() -> dict[str, Image.Image]:
         "colourful": Image.fromarray((ramps + rough).astype(np.uint8)),
         "lattice": photo.crop((40, 60, 136, 156)).convert("YCbCr").convert("RGB"),
         "repeats": page(),
+        "cutout": cutout,
+        "stencil": stencil,
     }
 
 
 # Of others: all.
 CODINGS_OF = {
+    "cutout": [(2, 1)],
+    "stencil": [(1, 0), (2, 1)],
     "graphics": [(2, 2)],
     "lanes": [(2, 2)],
     "colourful": [(2, 0)],

@@ -21,12 +21,12 @@ from ddpmcodec.models.registry import find
 
 EFFORT, LEVELS = 2, 2
 ARCHIVE = "images.ddpma"
-LARGE = ("tiles", "lanes")
+LEFT_OUT = ("tiles", "lanes", "cutout", "stencil")  # the first two are large, the others have alpha coded alone
 
 
 def pictures() -> dict[str, Image.Image]:
     """Every mode, several sizes, metadata, and enough small images for runs of several."""
-    found = {f"modes/{name}.png": image for name, image in make.pictures().items() if name not in LARGE}
+    found = {f"modes/{name}.png": image for name, image in make.pictures().items() if name not in LEFT_OUT}
     whole = make.pictures()["photo"]
     found |= {f"{i:02}.jpg": whole.crop((i, i // 2, i + 9, i // 2 + 7)) for i in range(16)}
     found["modes/alpha.png"].info.update(icc_profile=b"no profile, but bytes", exif=b"Exif\0\0MM of one")

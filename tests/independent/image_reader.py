@@ -111,6 +111,7 @@ class Image(NamedTuple):
     orientation: int
     plain: bool
     segments: int | None  # of a tile; None: not tiled
+    tile: tuple[int, int]  # width and height
     tiles: int
     start: int  # bytes of header and index
     sections: dict[int, int]  # lengths by tag
@@ -164,7 +165,7 @@ def read_image(data: bytes) -> Image:
     require((ALPHA in sections) == (has_alpha and not stored), "an alpha section that should not be there, or should")
     require((LOW_BITS in sections) == (bits > 8), "low bits that should not be there, or should")
     require(is_coded == (FRAME in sections) == (RECIPE in sections), "a frame or a recipe too many, or too few")
-    tiles, lengths, checks, state = 1, (0,), (), 4
+    tile, tiles, lengths, checks, state = (width, height), 1, (0,), (), 4
     segments = SEGMENTS_OF_JPEG + levels if is_coded else sum(SEGMENTS_OF_STEPS[levels])
     require(tiled or is_file or width * height <= 1 << 21, "one tile of too many pixels")
     if tiled or is_coded:
@@ -189,7 +190,7 @@ def read_image(data: bytes) -> Image:
     found = dict(zip([*before, *after], [*parts[: len(before)], *parts[len(before) + len(lengths) :]], strict=True))
     return Image(
         MODES[mode], width, height, stored, effort, levels, number, model_id, mean, state, orientation, plain,
-        segments if tiled or is_coded else None, tiles, cursor.at, sections, tuple(lengths), tuple(checks),
+        segments if tiled or is_coded else None, tile, tiles, cursor.at, sections, tuple(lengths), tuple(checks),
         found.get(ALPHA, b""), tuple(chunks), found.get(METADATA, b""), found.get(FRAME, b""),
         found.get(RECIPE, b""), found.get(KEPT, b""), found.get(LOW_BITS, b""), samples, end - len(data), lossy,
     )  # fmt: skip
@@ -335,7 +336,9 @@ def check_image(image: Image) -> Iterator[str]:
         yield from problems(read_recipe, image)
     else:
         yield from problems(streams, image)
-    if image.has_alpha and not image.stored:
+    if is_coded_alpha(image.alpha):
+        yield from problems(check_alpha_file, image)
+    elif image.has_alpha and not image.stored:
         yield from problems(read_alpha, image.alpha, image.width, image.height)
     yield from problems(read_metadata, image.metadata)
     if image.low_bits:
@@ -397,6 +400,33 @@ def read_alpha(section: bytes, width: int, height: int) -> NDArray[np.uint8]:
     plane = np.cumsum(np.frombuffer(rows, np.uint8).reshape(height, width), 0, dtype=np.uint8)
     require(zlib.crc32(plane.tobytes()) == int.from_bytes(section[-4:], "little"), "the alpha section is damaged")
     return plane
+
+
+def is_coded_alpha(section: bytes) -> bool:
+    return bool(section) and section[0] & 6 == 6
+
+
+def alpha_file(image: Image) -> bytes:
+    """The file of grey levels that a coded alpha section stands for."""
+    first, square = image.alpha[0], image.width == image.height
+    require(first in (6, 14), f"an alpha section that begins with {first}")
+    flags = 1 << 6 | SQUARE * square | TILED * (image.segments is not None)
+    sides = [image.width] + [image.height] * (not square) + [*image.tile] * (image.segments is not None)
+    coding = image.effort << 4 | 128 * (first == 14)
+    head = MAGIC + bytes([flags, coding, image.model_number]) + image.model_id
+    return head + b"".join(map(varint, sides)) + image.alpha[1:]
+
+
+def check_alpha_file(image: Image) -> None:
+    wrong = list(check_image(read_image(alpha_file(image))))
+    require(not wrong, f"alpha: {wrong}")
+
+
+def varint(value: int) -> bytes:
+    low = b""
+    while value > 127:
+        low, value = low + bytes([value & 127 | 128]), value >> 7
+    return low + bytes([value])
 
 
 def read_metadata(section: bytes) -> dict[int, bytes]:

@@ -31,10 +31,12 @@ from image_reader import (
     SEGMENTS_OF_STEPS,
     Bad,
     Image,
+    alpha_file,
     check_image,
     covered,
     describe_image,
     end_of_step,
+    is_coded_alpha,
     open_stream,
     pop,
     read_alpha,
@@ -197,6 +199,22 @@ def test_sections_beside_the_pixels_are_read(tiled: bytes, context_model: Contex
     assert read_metadata(image.metadata) == {1: decoded.info["icc_profile"], 2: decoded.info["exif"]}
 
 
+@pytest.mark.parametrize("pixels", [4096, 1 << 11])
+def test_a_coded_alpha_plane_is_a_file_of_grey_levels(pixels: int) -> None:
+    image = Pillow.open(PHOTO).crop((40, 30, 100, 90)).convert("LA")
+    image.putalpha(Pillow.open(PHOTO).crop((90, 30, 150, 90)).convert("L"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiles, "SINGLE_STREAM_PIXELS", pixels)
+        patch.setattr(tiles, "TILE_PIXELS", pixels)
+        data = ddpmcodec.encode(image, effort=1, levels=1, webp=False)
+    found = read_image(data)
+    plane = read_image(alpha_file(found))
+    assert (plane.mode, plane.levels, plane.effort, plane.tiles) == ("L", 0, 1, 1 + (pixels < 3600))
+    assert list(check_image(found)) == []
+    decoded = ddpmcodec.decode(alpha_file(found), as_array=True)
+    np.testing.assert_array_equal(decoded, np.asarray(image)[..., 1])
+
+
 def test_a_tiled_file_is_cut_where_the_library_cuts_it(tiled: bytes) -> None:
     image = read_image(tiled)
     for step in range(len(SEGMENTS_OF_STEPS[image.levels])):
@@ -244,9 +262,11 @@ def test_single_streams_are_listed_and_checked(singles: dict[str, bytes], name: 
 def test_single_streams_have_the_same_checks_of_header_and_sections(singles: dict[str, bytes], name: str) -> None:
     data = singles[name]
     image = read_image(data)
-    start = image.start + len(image.alpha)
-    payload = range(start, start + len(image.chunks[0]))
-    assert all_found(data, sorted(set(range(len(data))) - set(payload)))
+    end = image.start + len(image.alpha)
+    streams = {*range(end, end + len(image.chunks[0]))}
+    if is_coded_alpha(image.alpha):
+        streams |= {*range(end - len(read_image(alpha_file(image)).chunks[0]), end)}
+    assert all_found(data, sorted(set(range(len(data))) - streams))
 
 
 def test_a_header_that_only_the_stream_checks_is_read_alike(singles: dict[str, bytes]) -> None:
@@ -271,7 +291,8 @@ def test_samples_of_more_than_eight_bits(bits: int, factor: int, context_model: 
     assert not list(check_image(image))
     assert listed(ddpmcodec.info(data), describe_image(image, len(data))) == describe_image(image, len(data))
     assert values[3, 4, 0] == image.samples.sample_of(int(values[3, 4, 0] // factor))
-    np.testing.assert_array_equal(read_alpha(image.alpha, 24, 20), high[..., 1])
+    plane = ddpmcodec.decode(alpha_file(image), model=context_model, as_array=True)
+    np.testing.assert_array_equal(plane, high[..., 1])
     assert len(read_low_bits(image) if bits > 8 else []) == (bits > 8)
     for place in range(0, len(data) if bits > 8 else 5, 3):
         damaged = flipped(data, place)

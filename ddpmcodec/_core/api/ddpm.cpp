@@ -204,8 +204,9 @@ ddpm_error ddpm_decoder_set_model(ddpm_decoder* decoder, const ddpm_model* model
         if (header.has_coefficients() != bool(model->coefficients))
             throw Error(Fault::MODEL, header.has_coefficients() ? "the file holds coefficients of a JPEG file, and the model is one of pixels" : "the file holds pixels, and the model is one of JPEG coefficients");
         model->model ? require_model(*model->model, header) : require_model(*model->coefficients, header);
-        if (model->model) decoder->decoder->set_networks(model->model->networks(header.effort, header.levels));
-        else decoder->file->set_jpeg_networks(model->coefficients->networks(header.effort));
+        if (model->coefficients) return decoder->file->set_jpeg_networks(model->coefficients->networks(header.effort));
+        decoder->decoder->set_networks(model->model->networks(header.effort, header.levels));
+        if (decoder->file && decoder->file->needs_alpha_networks()) decoder->file->set_alpha_networks(model->model->networks(header.effort, 0));
     });
 }
 

@@ -46,6 +46,7 @@ void bind_header_constants(nb::module_& m) {
     m.attr("EMBEDDED_MODELS") = names_of(EMBEDDED_MODELS);
     m.attr("UPRIGHT") = UPRIGHT;
     m.attr("ALPHA_TAG") = ALPHA, m.attr("METADATA_TAG") = METADATA, m.attr("FRAME_TAG") = FRAME, m.attr("RECIPE_TAG") = RECIPE, m.attr("KEPT_TAG") = KEPT;
+    m.attr("CODED_ALPHA") = CODED_ALPHA, m.attr("CODED_ALPHA_REPEATS") = CODED_ALPHA_REPEATS;
     m.attr("LOW_BITS_TAG") = LOW_BITS, m.attr("SCALINGS") = names_of(SCALING_NAMES), m.attr("SCALING_SHIFT") = SCALING_SHIFT;
     m.attr("MAX_PIXELS") = MAX_PIXELS;
     m.attr("MAX_CHUNKS") = MAX_CHUNKS, m.attr("MAX_TILE_PIXELS") = MAX_TILE_PIXELS;

@@ -168,7 +168,11 @@ struct PyContainer {
     void require_sound_sections() const {
         const Header& header = container.header();
         const PixelBox nothing{0, 0, 0, 0};
-        if (const auto alpha = header.section(ALPHA)) parse_alpha(container.bytes(*alpha), false, header.width, header.height, nothing);
+        if (const auto alpha = header.section(ALPHA)) {
+            const std::vector<uint8_t> section = container.bytes(*alpha);
+            if (is_coded_alpha(section)) AlphaTiles(source, container, {0, 0, header.width, header.height}).require_sound();
+            else parse_alpha(section, false, header.width, header.height, nothing);
+        }
         if (const auto metadata = header.section(METADATA)) parse_metadata(container.bytes(*metadata));
         if (const auto low = header.section(LOW_BITS)) parse_low_bits_index(container.bytes(*low), low->size(), header.tile_count());
         if (const auto kept = header.section(KEPT)) parse_kept(container.bytes(*kept), true);
@@ -254,6 +258,9 @@ void bind_decoder(nb::module_& m) {
         .def("open", [](Decoder& d, const nb::object& data) { d.open(source_of(data)); }, "data"_a)
         .def("set_networks", [](Decoder& d, const std::vector<std::shared_ptr<Trained>>& networks) { d.set_networks({networks.begin(), networks.end()}); },
              "networks"_a)
+        .def_prop_ro("needs_alpha_networks", &Decoder::needs_alpha_networks)
+        .def("set_alpha_networks",
+             [](Decoder& d, const std::vector<std::shared_ptr<Trained>>& networks) { d.set_alpha_networks({networks.begin(), networks.end()}); }, "networks"_a)
         .def("set_pixels", &set_pixels, "colour"_a, "alpha"_a = nb::none())
         .def_prop_ro("is_batchable", &Decoder::is_batchable)
         .def("set_tile", &set_tile, "pixels"_a, "Takes over pixels that a Batch found, uint8 [H, W, C]; None: the file is damaged.")

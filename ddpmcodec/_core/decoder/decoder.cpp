@@ -120,7 +120,8 @@ Event Decoder::next_event(double seconds, int threads) {
     if (container_->header().is_stored()) return advance_stored();
     if (container_->header().has_coefficients()) return advance_jpeg(seconds, threads);
     if (!has_read_alpha_ && container_->is_final() && !is_preview() && plan_.scale == 1) container_->require_length();
-    if (!has_read_alpha_ && !read_alpha()) return Event::NEED_BYTES;
+    if (!has_read_alpha_)
+        if (const std::optional<Event> event = read_alpha(seconds, threads)) return *event;
     if (!in_round_ && container_->is_final() && !accepts_damage()) require_wanted();
     if (!model_) return Event::NEED_MODEL;
     if (!in_round_ && !begin_round()) return Event::NEED_BYTES;
@@ -154,28 +155,6 @@ void Decoder::make_plan() {
     verdict_.steps = header.steps();
     next_size_ = std::min(header.payload().begin + FIRST_BYTES, header.end());
     is_planned_ = true;
-}
-
-// Reads the alpha section, which precedes the colours, then plans the tiles: where alpha varies, it weighs the colours of a small image,
-// which then cannot be made of coarse bands alone.
-bool Decoder::read_alpha() {
-    const Header& header = container_->header();
-    const bool has_bands = has_bands_for(header, plan_.scale);
-    if (const auto range = header.section(ALPHA)) {
-        if (!container_->has(*range) && !container_->is_final()) return false;
-        try {
-            alpha_ = parse_alpha(container_->bytes(*range), !container_->has(*range), header.width, header.height, region_);
-        } catch (const Error&) {
-            if (!container_->is_final() && container_->size() < range->end + MARK_BYTES) return false;  // a mark may be arriving
-            if (!accepts_damage() && !has_bands && !(plan_.step && !container_->has(*range))) throw;
-            alpha_ = {std::vector<uint8_t>(region_.pixels(), OPAQUE)};
-            verdict_.alpha_damaged = true;
-        }
-    }
-    from_bands_ = has_bands && !alpha_.varies;
-    make_tiles();
-    has_read_alpha_ = true;
-    return true;
 }
 
 void Decoder::make_tiles() {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "alpha_tiles.h"
 #include "container.h"
 #include "image_decoder.h"
 #include "plan.h"
@@ -25,6 +26,9 @@ class Decoder : public ImageDecoder {
     void open(std::shared_ptr<const Source> source);
 
     void set_networks(const std::vector<std::shared_ptr<const Trained>>& networks) override;
+    // Whether `NEED_MODEL` asks for the networks of a coded alpha plane, which are those of the effort without noise levels.
+    bool needs_alpha_networks() const { return alpha_tiles_ && !alpha_model_; }
+    void set_alpha_networks(const std::vector<std::shared_ptr<const Trained>>& networks) { alpha_model_ = model_of(networks, 0); }
     void set_jpeg_networks(CoefficientNetworks networks);  // if the file holds the coefficients of a JPEG
     // The file of another format whose pixels are needed: the payload of a stored file, or a JPEG of the coefficients that are known.
     // It is the original, once all of a file is decoded.
@@ -70,7 +74,9 @@ class Decoder : public ImageDecoder {
     Event next_event(double seconds, int threads);
     bool read_header();
     void make_plan();
-    bool read_alpha();
+    std::optional<Event> read_alpha(double seconds, int threads);
+    std::optional<Event> decode_alpha(ByteRange section, const PixelBox& box, double seconds, int threads);
+    void set_alpha(const PixelBox& box);
     void read_low_bits();
     void place(const Tile& tile, int threads);
     bool wants_low_bits() const { return low_bits_ && !plan_.step; }
@@ -107,6 +113,8 @@ class Decoder : public ImageDecoder {
     std::vector<int> tiles_needed_;
     bool from_bands_ = false;   // the small image is made of coarse bands alone
     Alpha alpha_;               // of the region
+    std::optional<Model> alpha_model_;
+    std::unique_ptr<AlphaTiles> alpha_tiles_;  // of a coded plane, until it was decoded
     Metadata metadata_;
     KeptFile kept_;
     bool has_shown_ = false, has_asked_ = false, has_pixels_ = false;  // of a file inside

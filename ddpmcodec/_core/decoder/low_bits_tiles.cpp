@@ -19,12 +19,11 @@ void LowBitsTiles::read() {
     const uint64_t most = uint64_t(header.tile_count()) * MAX_VARINT_BYTES + CRC16_BYTES;
     std::vector<ByteRange> streams = parse_low_bits_index(container_.bytes({section.begin, std::min(section.end, section.begin + most)}), section.size(), header.tile_count());
     for (ByteRange& stream : streams) stream.begin += section.begin, stream.end += section.begin;
-    if (const auto alpha = header.section(ALPHA)) alpha_ = parse_alpha(container_.bytes(*alpha), false, header.width, header.height, covered_);
     streams_ = std::move(streams);
 }
 
 std::vector<uint8_t> LowBitsTiles::high_bits_of(const Tile& tile) const {
-    if (alpha_.plane.empty()) return tile.pixels();
+    if (alpha_.empty()) return tile.pixels();
     const PixelBox& box = tile.box();
     const size_t colours = size_t(channels_) - 1;
     std::vector<uint8_t> high;
@@ -32,7 +31,7 @@ std::vector<uint8_t> LowBitsTiles::high_bits_of(const Tile& tile) const {
         for (int x = 0; x < box.width(); x++) {
             const uint8_t* colour = &tile.pixels()[(size_t(y) * size_t(box.width()) + size_t(x)) * colours];
             high.insert(high.end(), colour, colour + colours);
-            high.push_back(alpha_.plane[size_t(box.top - covered_.top + y) * size_t(covered_.width()) + size_t(box.left - covered_.left + x)]);
+            high.push_back(alpha_[size_t(box.top - covered_.top + y) * size_t(covered_.width()) + size_t(box.left - covered_.left + x)]);
         }
     return high;
 }

@@ -14,7 +14,9 @@ class LowBitsTiles {
     // region: what is shown. tiles: those that it touches.
     LowBitsTiles(const Container& container, const PixelBox& region, const std::vector<int>& tiles);
 
-    // Reads the index and the alpha plane, if all of the section is there. Throws Error as `parse_low_bits_index` and `parse_alpha`.
+    // plane: the high bits of alpha, of all that the tiles cover.
+    void set_alpha(std::vector<uint8_t> plane) { alpha_ = std::move(plane); }
+    // Reads the index, if all of the section is there. Throws Error as `parse_low_bits_index`.
     void read();
     // Decodes those of a tile whose high bits are exact. Several threads may do so at a time.
     void place(const Tile& tile);
@@ -31,7 +33,7 @@ class LowBitsTiles {
     const Container& container_;
     const PixelBox covered_;  // by tiles
     const int channels_, tiles_;
-    Alpha alpha_;
+    std::vector<uint8_t> alpha_;
     std::vector<ByteRange> streams_;  // in the file
     Canvas low_;
     std::atomic<int> placed_{0};

@@ -5,6 +5,7 @@
 #include "checksums.h"
 #include "inflate.h"
 #include "text.h"
+#include "varints.h"
 
 namespace ddpm {
 
@@ -64,6 +65,21 @@ Alpha parse_alpha(Bytes section, bool is_cut, int width, int height, const Pixel
         throw Error(Fault::CHECKSUM, "the alpha section decodes to other pixels than were encoded: the data is damaged");
     writer.alpha.is_whole = true;
     return std::move(writer.alpha);
+}
+
+std::vector<uint8_t> head_of_alpha(const Header& header, uint8_t first) {
+    const bool repeats = first & CODED_ALPHA_REPEATS, is_square = header.width == header.height;
+    if (first != (CODED_ALPHA | (repeats ? CODED_ALPHA_REPEATS : 0)))
+        throw Error(Fault::CORRUPT, "the alpha section has an unknown coding: the data is damaged, or a newer ddpmcodec is needed");
+    std::vector<uint8_t> head(std::begin(MAGIC), std::end(MAGIC));
+    head.push_back(uint8_t(VERSION << VERSION_SHIFT | (is_square ? SQUARE_FLAG : 0) | (header.is_tiled ? TILED_FLAG : 0) | int(Mode::L)));
+    head.push_back(uint8_t(header.effort << EFFORT_SHIFT | (repeats ? REPEATS_FLAG : 0)));
+    head.push_back(uint8_t(header.model_number));
+    if (!header.model_number) head.insert(head.end(), header.model_id.begin(), header.model_id.end());
+    write_varint(head, uint64_t(header.width));
+    if (!is_square) write_varint(head, uint64_t(header.height));
+    if (header.is_tiled) write_varint(head, uint64_t(header.tile_width)), write_varint(head, uint64_t(header.tile_height));
+    return head;
 }
 
 Metadata parse_metadata(Bytes section) {

@@ -18,9 +18,18 @@ struct Alpha {
     bool is_whole = false;       // all rows were read, and their checksum matches
 };
 
-// part: of the plane (width, height) that is kept. Throws Error: CORRUPT or CHECKSUM where a whole section is damaged, CORRUPT
+// Of a deflated plane. part: of the plane (width, height) that is kept. Throws Error: CORRUPT or CHECKSUM where a whole section is damaged, CORRUPT
 // where a section that is cut holds bytes that no deflate stream has.
 Alpha parse_alpha(Bytes section, bool is_cut, int width, int height, const PixelBox& part);
+
+// Bits of the first byte of an alpha section: a coded plane has the first two, which no deflate stream begins with.
+inline constexpr uint8_t CODED_ALPHA = 6, CODED_ALPHA_REPEATS = 8;
+
+inline bool is_coded_alpha(Bytes section) { return !section.empty() && (section[0] & CODED_ALPHA) == CODED_ALPHA; }
+
+// The beginning of a file of grey levels, which the rest of a section with this first byte completes. Throws Error (CORRUPT) for a byte that
+// no encoder writes.
+std::vector<uint8_t> head_of_alpha(const Header& header, uint8_t first);
 
 enum MetadataKind { ICC_PROFILE, EXIF, XMP, PNG, METADATA_KINDS };  // PNG: ddpmcodec/png.py specifies it
 
