@@ -324,10 +324,9 @@ def _is_tried(planes: Planes) -> bool:
 
 
 def _is_stored(planes: Planes, model: ContextModel, coding: Coding, webp: bool) -> bool:
-    """Whether an image is stored as JPEG or WebP, and not even tried with the model."""
-    return bool(planes.original) or (
-        webp and planes.samples is None and not coding.repeats and graphics.is_clearly_graphics(planes, model)
-    )
+    """Whether an image is stored as JPEG or WebP, and not even tried with the model; a trial at effort 0 is quick."""
+    may_be_webp = webp and coding.effort and planes.samples is None and not coding.repeats
+    return bool(planes.original or (may_be_webp and graphics.is_clearly_graphics(planes, model)))
 
 
 def _file(planes: Planes, header: Header, tiles: Sequence[Tile], alpha: bytes, wanted: _EncodeOptions) -> bytes:
@@ -386,6 +385,8 @@ def _smallest(planes: Planes, header: Header, tiles: Sequence[Tile], alpha: byte
     are no tiles."""
     coded, others = _assembled(header, tiles, alpha, beside) if tiles else b"", sum(map(len, beside))
     most = graphics.most_bytes(len(coded) - others, header.levels)
+    if coded and not (header.effort or header.repeats) and graphics.is_photograph(planes, most):
+        return coded
     if coded and graphics.is_clearly_larger(planes, most, quick=header.effort <= 1):
         return coded
     stored = assemble(_stored_header(WEBP, planes, header), b"", graphics.pack(planes), *beside)

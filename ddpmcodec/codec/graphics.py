@@ -7,7 +7,7 @@ little-endian, and a WebP file (Pillow writes and reads it).
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 
 import numpy as np
@@ -45,6 +45,8 @@ PHOTOGRAPH_BITS = 2  # a sample of a fair WebP, or more
 NOISE = (
     0.99  # share of raw bytes that a fair WebP takes, or more: the highest effort takes as many, and 300 times as long
 )
+LEAST_BITS_OF_A_PHOTOGRAPH = 1  # a sample of the model's stream
+PATCH_SIDE, PATCHES = 96, 8  # pixels of a side, and how many are stored as WebP to tell a photograph
 TRIAL_PIXELS = 1 << 20  # of a trial: libwebp takes 34 bytes of memory for each
 LONG = 16  # ratio of sides from which a fair WebP says nothing of the best one
 
@@ -103,6 +105,27 @@ def is_clearly_larger(planes: Planes, most: float, *, quick: bool = False) -> bo
     if 8 * fair >= PHOTOGRAPH_BITS * _samples(planes):
         least = LEAST_OF_A_PHOTOGRAPH
     return most < least * fair
+
+
+def is_photograph(planes: Planes, coded: float) -> bool:
+    """Return whether no WebP is smaller than `coded` bytes, by many bits a sample and fair WebP files of patches. It is
+    always False for images that hardly have more pixels than patches."""
+    height, width, _ = planes.colour.shape
+    is_small = min(height, width) < PATCH_SIDE or height * width < 2 * PATCHES * PATCH_SIDE**2
+    if is_small or 8 * coded < LEAST_BITS_OF_A_PHOTOGRAPH * _samples(planes):
+        return False
+    fair = sum(_webp_size(patch, method=FAIR_METHOD, quality=FAIR_QUALITY) for patch in _patches(planes))
+    return bool(coded < LEAST_OF_A_PHOTOGRAPH * fair * height * width / (PATCHES * PATCH_SIDE**2))
+
+
+def _patches(planes: Planes) -> Iterator[Planes]:
+    """Yield PATCHES parts of an image, along its diagonals."""
+    height, width, _ = planes.colour.shape
+    for number in range(PATCHES):
+        top, left = ((side - PATCH_SIDE) * number // (PATCHES - 1) for side in (height, width))
+        left = left if number % 2 else width - PATCH_SIDE - left
+        box = slice(top, top + PATCH_SIDE), slice(left, left + PATCH_SIDE)
+        yield Planes(planes.mode, planes.colour[box], None if planes.alpha is None else planes.alpha[box])
 
 
 def estimate(planes: Planes, model: ContextModel) -> float:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -363,3 +364,19 @@ def test_all_is_left_to_the_model_on_request(model: ContextModel) -> None:
     facts = archive.describe(together)
     assert facts["images_on_stacks"] == 1, "the larger one is a file of its own"
     assert len(together) > len(archive.create([("icon.png", icon()), ("text.png", text())], model=model))
+
+
+def test_at_effort_0_only_patches_of_a_photograph_are_stored_as_webp(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whole WebP would take more time than all else."""
+    photo = np.asarray(Image.open(Path(__file__).parents[2] / "docs" / "photo.png").convert("RGB"))
+    image = np.concatenate([photo, photo[::-1, ::-1]])
+    pixels, webp = list[int](), graphics._webp
+
+    def counted(planes: Planes, *rows: slice, method: int, quality: int) -> bytes:
+        pixels.append(planes.colour[..., 0].size)
+        return webp(planes, *rows, method=method, quality=quality)
+
+    monkeypatch.setattr(graphics, "_webp", counted)
+    data = codec.encode(image, effort=0, verify=False)
+    assert codec.info(data)["coding"] == "context model"
+    assert 0 < sum(pixels) < image[..., 0].size / 2
