@@ -65,7 +65,7 @@ SIZES = {
     3: Sizes(Size(320, 4, 3), Size(320, 4, 3), (Size(64, 3, 1), Size(96, 3, 1), Size(192, 3, 1))),
     4: Sizes(Size(448, 4, 3), Size(448, 4, 3), (Size(128, 3, 3), Size(192, 3, 3), Size(256, 3, 3))),
 }
-SIZES[0] = SIZES[1]._replace(direct=Size(64, 2, 1, 0))  # one logistic: `direct` alone is trained
+SIZES = {0: SIZES[1]._replace(direct=Size(64, 2, 1, 0)), **SIZES}  # one logistic: `direct` alone is trained
 # Steps of each role in a round: most of the bits are in exact pixels.
 SHARES = {"direct": 4, "single": 4, "last": 4, "band1": 1, "band2": 1, "band3": 2}
 
