@@ -228,11 +228,17 @@ function drawFiles() {
 }
 
 function drawAbout() {
-  const levels = `${current.levels || "no"} noise levels`;
-  const model = `effort ${current.effort}, ${levels}, model ${current.model ?? current.model_id}`;
-  const stored = `stored as ${current.coding}: a prefix shows its mean colour`;
-  const coding = current.levels !== null ? model : current.effort ? `${current.coding}, effort ${current.effort}` : stored;
-  $("about").textContent = `${current.width} × ${current.height} ${current.mode}, ${grouped(current.bytes)} bytes${state()}, ${coding}`;
+  $("about").textContent = `${current.width} × ${current.height} ${current.mode}, ${grouped(current.bytes)} bytes${state()}, ${coding()}`;
+}
+
+/** How the image is coded. JPEG coefficients have levels of cells in place of noise levels. */
+function coding() {
+  if (current.levels === null)
+    return current.effort ? `${current.coding}, effort ${current.effort}` : `stored as ${current.coding}: a prefix shows its mean colour`;
+  const count = `${current.levels || "no"}`, ending = current.levels === 1 ? "" : "s";
+  const isJpeg = current.coding === "JPEG coefficients";
+  const levels = isJpeg ? `${current.coding}, ${count} level${ending} of cells` : `${count} noise level${ending}`;
+  return `effort ${current.effort}, ${levels}, model ${current.model ?? current.model_id}`;
 }
 
 /** What is not whole, or not as it was. Damage is known with the map. */

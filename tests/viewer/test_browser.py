@@ -138,7 +138,7 @@ def test_a_preview_stands_beside_a_jpeg_of_the_same_bytes(page: object, coded: b
     assert facts["header_bytes"] < size < len(coded)
     api.expect(page.locator("h1")).to_have_text("photo.ddpm")
     api.expect(page.locator("#about")).to_have_text(
-        f"48 × 32 RGB, {len(coded):,} bytes, effort 2, 2 noise levels, model {facts['model']}"
+        f"48 × 32 RGB, {len(coded):,} bytes, effort 2, 1 noise level, model {facts['model']}"
     )
     api.expect(page.locator("#bpp")).to_have_text(f"{8 * size / (48 * 32):.3f}")
     api.expect(page.locator("#psnr")).to_have_text(
@@ -161,7 +161,7 @@ def test_keys_move_the_slider(page: object, coded: bytes) -> None:
     rest(page)
     assert bytes_of(page) == len(coded)
     api.expect(page.locator("#psnr")).to_have_text("no error")
-    api.expect(page.locator("#steps")).to_have_text("3 of 3 exact")
+    api.expect(page.locator("#steps")).to_have_text("2 of 2 exact")
     page.keyboard.press("Home")
     rest(page)
     assert bytes_of(page) == codec.info(coded)["header_bytes"]
@@ -232,7 +232,7 @@ def test_chosen_files_are_shown_or_refused_with_words(page: object, folder: Path
     ("name", "words"),
     [
         ("lossy", "300 bytes, lossy: cut on purpose, effort 2"),
-        ("jpeg", "JPEG coefficients, effort 2"),
+        ("jpeg", "effort 2, JPEG coefficients, 1 level of cells, model jpeg"),
         ("cut", "300 bytes, cut off: "),
     ],
 )
