@@ -17,5 +17,7 @@ onmessage = async ({ data: { id, url } }) => {
     postMessage({ id, url, isComplete: true });
   } catch (error) {
     if (!signal.aborted) postMessage({ id, url, problem: `${error.name}: ${error.message}` });
+  } finally {
+    if (running.get(id) === controller) running.delete(id);
   }
 };

@@ -48,9 +48,10 @@ class DdpmImage extends HTMLElement {
   }
 
   #load() {
-    const src = this.getAttribute("src");
+    const src = this.getAttribute("src"), hadSource = this.#url !== undefined;
     this.complete = false;
     this.#url = src === null ? undefined : new URL(src, this.baseURI).href;
+    if (this.#url === undefined && !hadSource) return; // no worker for an element without a source
     receivers.set(this.#id, (message) => this.#receive(message));
     send({ id: this.#id, url: this.#url });
   }

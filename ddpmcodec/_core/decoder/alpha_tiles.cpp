@@ -28,13 +28,13 @@ void AlphaTiles::File::read(uint64_t offset, std::span<uint8_t> out) const {
 
 AlphaTiles::AlphaTiles(const std::shared_ptr<const Source>& file, const Container& image, const PixelBox& box)
     : is_cut_(!image.has(*image.header().section(ALPHA))), file_(head_of(image), file, {section_of(image).begin + 1, section_of(image).end}), container_(file_),
-      numbers_(tiles_of(box, container_.header())), canvas_(box, 1) {
+      tiles_needed_(tiles_of(box, container_.header())), canvas_(box, 1) {
     container_.update(true);
     if (container_.following() || (container_.missing() && !is_cut_))
         throw Error(Fault::CORRUPT, "the alpha section has another length than its plane: the data is damaged");
     canvas_.fill(&OPAQUE);
     const Header& header = container_.header();
-    for (const int number : numbers_) tiles_.add(number, header.tile(number), header.segments());
+    for (const int number : tiles_needed_) tiles_.add(number, header.tile(number), header.segments());
     tiles_.begin_round(header.segments(), true);
 }
 
@@ -42,7 +42,7 @@ bool AlphaTiles::advance(const Model& model, Clock::time_point deadline, int thr
     return tiles_.advance({container_, model, true, false, false, [this](const Tile& tile, int) { place(tile); }}, deadline, threads);
 }
 
-// Of a tile that is cut, its exact pixels.
+// Places the exact pixels of a tile that is cut.
 void AlphaTiles::place(const Tile& tile) {
     if (!tile.pixels().empty()) return canvas_.place(tile.box(), tile.pixels());
     if (!tile.pass() || !tile.result().is_cut) return;
@@ -64,7 +64,7 @@ Alpha AlphaTiles::alpha() const {
 
 void AlphaTiles::require_sound() const {
     const Header& header = container_.header();
-    if (header.is_tiled) return container_.require_undamaged(numbers_);
+    if (header.is_tiled) return container_.require_undamaged(tiles_needed_);
     parse_stream(container_.bytes(header.payload()), header.state_bytes);
 }
 

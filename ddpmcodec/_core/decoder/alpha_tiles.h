@@ -39,10 +39,9 @@ class AlphaTiles {
     const bool is_cut_;
     const File file_;
     Container container_;
-    const std::vector<int> numbers_;  // of tiles
+    const std::vector<int> tiles_needed_;
     PixelTiles tiles_;
     Canvas canvas_;
-    bool has_begun_ = false;
 };
 
 }  // namespace ddpm
