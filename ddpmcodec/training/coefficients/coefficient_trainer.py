@@ -12,7 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ddpmcodec._native import MOST_JPEG_LEVELS
 from ddpmcodec.errors import TrainingError
+from ddpmcodec.format.header import DEFAULT_LEVELS
 from ddpmcodec.training import run, state
 from ddpmcodec.training.coefficients.coefficient_model import begin_as
 from ddpmcodec.training.coefficients.coefficient_network import (
@@ -66,10 +68,11 @@ def code_length(network: CoefficientNetwork, file: JpegFile, positions: int = PO
     return bits
 
 
-def code_lengths_of_levels(network: CoefficientNetwork, data: bytes) -> dict[int, float]:
-    """Return the ideal code lengths of the levels of a file that are a network's, bits."""
+def code_lengths_of_levels(network: CoefficientNetwork, data: bytes, most: int = MOST_JPEG_LEVELS) -> dict[int, float]:
+    """Return the ideal code lengths of the levels of a file that are a network's, bits. It has as many levels besides
+    the exact one as its steps suit, and at most `most`."""
     components = whole(data)
-    levels = levels_of(components)
+    levels = min(most, levels_of(components))
     if not network.shape.refines:
         return {levels: code_length(network, in_training(components, levels))}
     return {level: code_length(network, in_training(components, levels, level)) for level in range(levels)}
@@ -259,7 +262,7 @@ def shares(networks: Mapping[str, CoefficientNetwork], files: Mapping[str, Seque
         for role, network in networks.items():
             bits: Counter[int] = Counter()
             for data in each:
-                bits.update(code_lengths_of_levels(network, data))
+                bits.update(code_lengths_of_levels(network, data, DEFAULT_LEVELS))
             found[f"{role} {name}"] = sum(bits.values()) / size
             if network.shape.refines:
                 found |= {f"{role} {level} {name}": length / size for level, length in sorted(bits.items())}

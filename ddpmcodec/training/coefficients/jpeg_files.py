@@ -107,7 +107,8 @@ def random_crop(image: Pixels, side: int, rng: np.random.Generator) -> Pixels:
 COLOURS = (0, 1)  # of `_native.Coefficients`: grey, and YCbCr
 SUFFIXES = (".jpg", ".jpeg")  # of files that are taken as they are
 KEPT, EVERY = 256, 8  # files at a time, 1 MB each; steps after which there is a new one
-CELLS_SHARE = 0.8  # of files with wide cells; the others are exact at once, as small images are coded
+LEVELS_SHARES = (0.2, 0.5, 0, 0.3)  # of files with at most 0, 1, 2 and 3 levels: small ones have 0, by default it is 1
+FINEST_SHARE = 0.6  # of files at a finer level, of those at the last one, which all of them have
 
 
 class CodedComponent(NamedTuple):
@@ -196,11 +197,12 @@ class FileSource:
         return max(1, round(area(image) / self.side**2))
 
     def file(self, number: int, refines: bool = False) -> JpegFile:
-        """Return a file at its coarsest level, of as many as it has or of the exact one alone; or at a finer one."""
+        """Return a file at its coarsest level, of as many as a draw allows; or at a finer one."""
         components, rng = self._components(number), np.random.default_rng((self.seed, 2**36, number))
         if not refines:
-            return in_training(components, MOST_JPEG_LEVELS if rng.random() < CELLS_SHARE else 0)
-        return in_training(components, MOST_JPEG_LEVELS, int(rng.integers(max(1, levels_of(components)))))
+            return in_training(components, int(rng.choice(len(LEVELS_SHARES), p=LEVELS_SHARES)))
+        finer = 0 if rng.random() < FINEST_SHARE else int(rng.integers(max(1, levels_of(components))))
+        return in_training(components, MOST_JPEG_LEVELS, finer)
 
     def _components(self, number: int) -> list[CodedComponent]:
         turn, which = divmod(number, len(self.sets))
