@@ -20,6 +20,7 @@ from ddpmcodec.codec.graphics import QUICK
 from ddpmcodec.codec.model_selection import selected_model
 from ddpmcodec.codec.passes import SegmentCost
 from ddpmcodec.comparison import jpeg_options, webp_options
+from ddpmcodec.format.header import DEFAULT_LEVELS
 from ddpmcodec.models import THUMBNAIL_PIXELS, registry
 from ddpmcodec.models.context import ContextModel
 
@@ -180,10 +181,10 @@ class JpegStore(NamedTuple):
         return None if not self.module or find_spec(self.module) else f"skipped: needs {self.package}"
 
 
-def our_store(effort: int, levels: int = 0, *, verify: bool = True) -> JpegStore:
+def our_store(effort: int, levels: int = DEFAULT_LEVELS, *, verify: bool = True) -> JpegStore:
     """Our codec. verify: also decode each file, and compare."""
     return JpegStore(
-        f"{OURS} e{effort}" + f" levels {levels}" * bool(levels),
+        f"{OURS} e{effort}" + f" levels {levels}" * (levels != DEFAULT_LEVELS),
         lambda data: codec.encode(BytesIO(data), effort=effort, levels=levels, verify=verify),
         codec.decode_original,
         pixels=partial(codec.decode, as_array=True),  # type: ignore[arg-type]  # an overload
@@ -208,7 +209,7 @@ def _from_jpeg_xl(data: bytes) -> bytes:
 
 LEPTON = "lepton_jpeg_python"
 JPEG_EFFORTS = (1, 2)
-JPEG_LEVELS = (0, 2)  # the higher effort is measured with both
+JPEG_LEVELS = (DEFAULT_LEVELS, 0)  # the higher effort is measured with both
 OUR_JPEG_STORES = (our_store(1), *(our_store(2, levels) for levels in JPEG_LEVELS))
 JPEG_STORES = (
     JpegStore("JPEG XL", _as_jpeg_xl, _from_jpeg_xl, JPEG_XL, JPEG_XL_PACKAGE),

@@ -217,7 +217,7 @@ def _curves(files: JpegFiles) -> Task:
 
 
 def measure_prefixes(images: Sequence[Pixels], files: JpegFiles) -> Columns:
-    """Return {progressive, levels 0, levels 2} for each image: curves of prefixes of a progressive JPEG file, and of
+    """Return {progressive, levels 1, levels 0} for each image: curves of prefixes of a progressive JPEG file, and of
     our files of it.
 
     Raises:

@@ -129,14 +129,14 @@ def _levels_option(default: str, is_fixed: bool = False) -> Callable[[Command], 
         default=str(DEFAULT_LEVELS) if is_fixed else None,
         callback=lambda _context, _option, given: None if given is None else int(given),
         help="Noise levels before exact pixels. 0: none, the smallest file; a prefix shows only the upper part; "
-        "1: the first tenth shows all of it; 2: longer prefixes are better everywhere; 5: the best previews. With any,"
-        f" prefixes of JPEG files show more, and files are 2 to 3% larger. [default: {default}]",
+        "1: the first tenth shows all of it; 2: longer prefixes are better everywhere; 5: the best previews."
+        f" [default: {default}]",
     )
 
 
 levels_option = _levels_option(str(DEFAULT_LEVELS), is_fixed=True)
 encode_levels_option = _levels_option(
-    f"{DEFAULT_LEVELS}; 0 at effort 0, for JPEG files, and for graphics, if WebP is smaller than with"
+    f"{DEFAULT_LEVELS}; 0 at effort 0, and for graphics, if WebP is smaller than with"
     f" {DEFAULT_LEVELS} and larger than with 0"
 )
 archive_levels_option = _levels_option(

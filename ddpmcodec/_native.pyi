@@ -128,9 +128,8 @@ class Coefficients:
     def factors(self) -> list[tuple[int, int]]:
         """Sampling factors of each component, horizontal and vertical."""
 
-    @property
-    def suited_levels(self) -> int:
-        """How many levels of cells are coded before the exact one, if nobody says."""
+    def suited_levels(self, most: int) -> int:
+        """Return how many levels of cells are coded before the exact one: as many as the steps have, at most `most`."""
 
     @property
     def steps(self) -> list[NDArray[np.uint16]]:

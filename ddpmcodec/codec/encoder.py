@@ -72,8 +72,9 @@ def encode(
         levels: noise levels before exact pixels. 0: none, the smallest file, whose prefixes show the upper part of the
             image; 1: the first tenth of the file shows all of it; 2: longer prefixes are better everywhere; 5: the best
             previews. None: 1, but 0 at effort 0, for graphics that repeat themselves, and for other graphics of which
-            WebP is smaller than 1, and 0 smaller than WebP. Of JPEG files all but 0 code cells several steps wide
-            first, for better previews in 2 to 3% more bytes; None is 0.
+            WebP is smaller than 1, and 0 smaller than WebP. A JPEG file has at most so many levels of cells,
+            three, nine or 27 steps wide, as its steps are small; with 0, prefixes become sharp frequency after
+            frequency.
         model: None (an embedded one: `photo`, or for a thumbnail of up to 4,096 pixels `cifar10`, or `photo`
             where that clearly takes fewer bytes; it is not tried at effort 2 with noise levels, where its networks are
             much smaller), the name of an embedded one, the path of a model file, or a loaded one. A model of JPEG
@@ -178,8 +179,7 @@ def tile_side(tile: int | None) -> int | None:
 class _EncodeOptions(NamedTuple):
     """How images are to be encoded: arguments of `encode`, checked.
 
-    given: the model; None: embedded ones. may_leave_levels: whether graphics and JPEG files may be coded without
-    levels.
+    given: the model; None: embedded ones. may_leave_levels: whether graphics may be coded without levels.
     """
 
     coding: Coding
@@ -368,8 +368,7 @@ def _file_of_jpeg(planes: Planes, header: Header, wanted: _EncodeOptions) -> byt
     """The smaller one of a file of coefficients, if there is one, and of the JPEG as it was."""
     kept = assemble(_stored_header(JPEG, planes, header), b"", pack_stored(planes.original), b"")
     facts = JpegFacts(planes.mode, header.width, header.height, header.orientation)
-    coding = wanted.coding._replace(levels=0) if wanted.may_leave_levels else wanted.coding
-    coded = encode_jpeg(planes.original, facts, wanted.coefficients, coding, wanted.tile, wanted.progress)
+    coded = encode_jpeg(planes.original, facts, wanted.coefficients, wanted.coding, wanted.tile, wanted.progress)
     return kept if coded is None or len(kept) <= len(coded) else coded
 
 

@@ -49,7 +49,7 @@ def encode_jpeg(
     """Return the .ddpm file of a JPEG file, or None if it cannot be rebuilt from coefficients.
 
     Parameters:
-        coding: with levels, as many are taken as suit the JPEG's steps.
+        coding: of its levels, as many are taken as suit the JPEG's steps.
         side: of square tiles, if the caller chose it.
         progress: called with the pixels' worth of work done since the last call.
     """
@@ -67,7 +67,7 @@ def encode_jpeg(
 def _header(
     facts: JpegFacts, image: _native.Coefficients, model: CoefficientModel, coding: Coding, side: int | None
 ) -> Header:
-    levels = image.suited_levels if coding.levels else 0
+    levels = image.suited_levels(coding.levels)
     horizontal, vertical = (max(factors) * BLOCK_SIDE for factors in zip(*image.factors, strict=True))
     return Header(
         facts.mode, facts.width, facts.height, max(coding.effort, 1), levels, model.number, short_id(model),

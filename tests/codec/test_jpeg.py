@@ -127,7 +127,7 @@ def test_no_file_grows_by_more_than_64_bytes(jpeg: bytes) -> None:
 
 def test_large_files_are_cut_into_tiles_of_whole_mcus() -> None:
     jpeg = jpeg_of(size=(200, 150))
-    data = encoded(jpeg, tile=64)
+    data = encoded(jpeg, tile=64, levels=0)
     facts = codec.info(data)
     assert (facts["tiles"], facts["segments"], codec.decode_original(data) == jpeg) == (12, 9, True)
 
@@ -298,10 +298,14 @@ def test_bytes_that_arrive_become_pictures() -> None:
     assert decoder.close() == codec.decode(data)
 
 
-def test_unless_levels_are_asked_for_a_frequency_is_sent_at_once() -> None:
-    data = encoded(KINDS["4:2:0"])
-    assert codec.info(data)["steps"] == SEGMENTS
-    assert codec.decode_original(data) == KINDS["4:2:0"]
+@pytest.mark.parametrize(
+    ("options", "levels"), [({}, 1), ({"effort": 0}, 0), ({"levels": 1}, 1), ({"levels": 2}, 2), ({"levels": 5}, 3)]
+)
+def test_a_file_has_as_many_levels_as_its_steps_suit_and_are_asked_for(options: dict[str, int], levels: int) -> None:
+    jpeg = jpeg_of(quality=98)
+    data = encoded(jpeg, **options)
+    assert (codec.info(data)["levels"], codec.info(data)["steps"]) == (levels, SEGMENTS + levels)
+    assert codec.decode_original(data) == jpeg
 
 
 def test_a_lossy_file_is_whole_segments() -> None:

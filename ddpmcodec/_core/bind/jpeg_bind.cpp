@@ -58,7 +58,7 @@ void bind_jpeg(nb::module_& m) {
             for (const JpegComponent& component : image.components) steps.append(array_of(std::vector<uint16_t>(component.steps.begin(), component.steps.end()), {size_t(BLOCK_VALUES)}));
             return steps;
         })
-        .def_prop_ro("suited_levels", &suited_levels)
+        .def("suited_levels", &suited_levels, "most"_a)
         .def("values", &values, "component"_a);
     m.def("parse_jpeg", &parsed, "file"_a);
     m.def("parse_frame", &framed, "frame"_a, "width"_a, "height"_a);

@@ -15,11 +15,11 @@ bool is_usual(const JpegComponent& component) {
 
 }  // namespace
 
-int suited_levels(const Coefficients& image) {
+int suited_levels(const Coefficients& image, int most) {
     if (int64_t(image.width) * image.height < FEWEST_PIXELS || !std::ranges::all_of(image.components, is_usual)) return 0;
     int levels = 0;
     for (const JpegComponent& component : image.components)
-        for (const uint16_t step : component.steps) levels = std::max(levels, coarsest_level(step, MOST_JPEG_LEVELS));
+        for (const uint16_t step : component.steps) levels = std::max(levels, coarsest_level(step, std::min(most, MOST_JPEG_LEVELS)));
     return levels;
 }
 
