@@ -9,11 +9,15 @@ import re
 import shutil
 import subprocess
 from importlib import import_module
+from itertools import product
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+from PIL import Image
 
+import pyramid
 from ddpmcodec import models
 from ddpmcodec.cli import COMMANDS, run
 
@@ -46,7 +50,7 @@ def test_examples_of_docstrings_run(name: str) -> None:
     assert found.attempted > 0
 
 
-@pytest.mark.parametrize(("page", "least"), [("api.md", 20), ("paper.md", 10)])
+@pytest.mark.parametrize(("page", "least"), [("api.md", 20), ("how-it-works.md", 15), ("paper.md", 10)])
 def test_examples_of_pages_run(page: str, least: int) -> None:
     found = doctest.testfile(str(ROOT / "docs" / page), module_relative=False, optionflags=doctest.ELLIPSIS)
     assert found.failed == 0
@@ -64,13 +68,17 @@ def test_every_public_function_has_an_example() -> None:
         assert text.splitlines()[0].endswith("."), function.__name__
 
 
-def make_cli() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_cli", ROOT / "docs" / "make_cli.py")
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def make_cli() -> ModuleType:
+    return script("make_cli")
 
 
 def test_the_page_of_commands_is_up_to_date() -> None:
@@ -128,6 +136,20 @@ def test_links_of_a_page_lead_somewhere(page: Path) -> None:
 def test_tables_that_are_measured_end(page: Path) -> None:
     text = page.read_text()
     assert text.count("\n<!-- bench:") == text.count("\n<!-- /bench -->")
+
+
+def test_figures_show_the_middles_of_the_cells_of_the_format() -> None:
+    figures = script("make_figures")
+    values = np.arange(-510, 511)[:, None, None].repeat(3, -1)
+    for band, level in product((1, 2, 9), figures.CELLS):
+        shown = figures.middle_of_cell(values, band, level)
+        for c in range(3):
+            widest = pyramid.Range(-pyramid.FAR, pyramid.FAR)
+            cells = [pyramid.cell_of(v, widest, pyramid.cell_width(band, c, level)) for v in values[:, 0, c].tolist()]
+            lo, hi = np.array(cells).T
+            assert np.array_equal(shown[:, 0, c], pyramid.estimate_of(lo, hi))
+    photo = np.asarray(Image.open(figures.PHOTO))
+    assert np.array_equal(figures.to_rgb(figures.to_ycocg(photo)), photo)
 
 
 def test_the_table_of_files_names_files_that_exist() -> None:
