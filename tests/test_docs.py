@@ -22,7 +22,8 @@ from ddpmcodec import models
 from ddpmcodec.cli import COMMANDS, run
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "benchmarks" / "README.md"])
+ELSEWHERE_PAGES = "benchmarks/README.md", "tests/conformance/README.md"
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *(ROOT / name for name in ELSEWHERE_PAGES)])
 HISTORY = ("CHANGELOG.md", "second-design.md")  # which name options that are gone
 PROSE = [page for page in PAGES if page.name not in (*HISTORY, "cli.md")]
 FOLDERS = {"ddpmcodec": ROOT / "ddpmcodec", "ddpmcodec.cli": ROOT / "cli", "ddpmcodec.benchmarks": ROOT / "benchmarks"}

@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("mkdocs")
 ROOT = Path(__file__).parents[1]
+ELSEWHERE = "benchmarks/README.md", "tests/conformance/README.md"
 
 
 def build(root: Path, out: Path) -> subprocess.CompletedProcess[str]:
@@ -32,7 +33,7 @@ def pages(site: Path) -> list[Path]:
 
 
 def test_every_document_is_a_page(site: Path) -> None:
-    documents = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "benchmarks" / "README.md"]
+    documents = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *(ROOT / name for name in ELSEWHERE)]
     expected = {path.relative_to(ROOT).with_suffix(".html").as_posix() for path in documents}
     found = {page.relative_to(site).as_posix().replace("index.html", "README.html") for page in pages(site)}
     assert found == expected
@@ -60,8 +61,9 @@ def test_a_link_that_leads_nowhere_fails(link: str, tmp_path: Path) -> None:
     config.write_text(config.read_text().split("\nnav:\n")[0])
     (tmp_path / "docs" / "limits.md").write_text("# Limits\n")
     (tmp_path / "README.md").write_text("[limits](docs/limits.md)\n")
-    (tmp_path / "benchmarks").mkdir()
-    (tmp_path / "benchmarks" / "README.md").write_text("# Benchmarks\n")
+    for name in ELSEWHERE:
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("# Page\n")
     assert build(tmp_path, tmp_path / "out").returncode == 0
     (tmp_path / "docs" / "api.md").write_text(link)
     failed = build(tmp_path, tmp_path / "out")

@@ -11,6 +11,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[2]
+ELSEWHERE = "benchmarks/README.md", "tests/conformance/README.md"  # documents that are not in docs/
 CELL = re.compile(r"<td[^>]*>.*?</td>", re.DOTALL)
 LINK = re.compile(r"\[([^][]*)\]\((?!https?:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
@@ -29,7 +30,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Replace the files of `docs` by all documents, and add the files that these link to."""
     for file in [file for file in files if file.src_dir == config.docs_dir]:
         files.remove(file)
-    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "benchmarks" / "README.md"]
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *(ROOT / name for name in ELSEWHERE)]
     linked = {target for page in pages for target in _linked(page) if target.is_file() and target.suffix != ".md"}
     for path in sorted({*pages, *linked, ROOT / "docs" / "site" / "site.css"}):
         name = path.relative_to(ROOT).as_posix()
