@@ -1,8 +1,9 @@
-"""Draw the figures of docs/how-it-works.md: python docs/make_figures.py. It needs the extra `bench`."""
+"""Draw figures of docs/how-it-works.md and benchmarks.md: python docs/make_figures.py. It needs the extra `bench`."""
 
 from __future__ import annotations
 
 import math
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ PHOTO = DOCS / "photo.png"  # a crop of image 7 of the Kodak set
 CROP = (slice(68, 196), slice(120, 248))  # of the photograph, at its full size: noise is lost in reduced pictures
 CELLS = (64, 32, 16, 8, 4)  # widths after the steps of --levels 5
 SHARES = (0.02, 0.05, 0.10, 0.40)  # of a file
+SHARES_OF_JPEG = (0.04, 0.08, 0.16, 0.32)  # of a JPEG file
 PARTS = (36, 6, 9)  # of the squared norm of Y, Co and Cg in RGB
 ERRORS_SHOWN = 5  # times as large as they are
 INK, FAINT, BLUE, PALE = "#1d2733", "#5c6a79", "#123f9e", "#b9c9ea"
@@ -130,6 +132,24 @@ def prefixes(image: Pixels) -> Image.Image:
     return grid([("preview", shown), ("errors,\nwhite: exact", errors)])
 
 
+def prefixes_of_jpeg(image: Pixels) -> Image.Image:
+    """Prefixes of a JPEG file of quality 90 as it is coded here, and in progressive scans."""
+    files = {}
+    for is_progressive in (False, True):
+        file = BytesIO()
+        Image.fromarray(image).save(file, "JPEG", quality=90, optimize=True, progressive=is_progressive)
+        files[is_progressive] = file.getvalue()
+    data, pixels = ddpmcodec.encode(BytesIO(files[False])), np.asarray(Image.open(BytesIO(files[False])))
+    ours, scans = [], []
+    for share in SHARES_OF_JPEG:
+        size = round(share * len(files[False]))
+        preview = ddpmcodec.decode(data, max_bytes=size, as_array=True)
+        scan = np.asarray(Image.open(BytesIO(files[True][:size] + b"\xff\xd9")))
+        ours.append(Panel(halved(preview), f"{size:,} of {len(data):,} bytes\n{quality(preview, pixels)}"))
+        scans.append(Panel(halved(scan), f"{size:,} of {len(files[True]):,} bytes\n{quality(scan, pixels)}"))
+    return grid([(".ddpm", ours), ("JPEG\nin scans", scans)])
+
+
 def interval() -> Figure:
     """The values under a logistic with the mean 117.5 and a scale of 4, and the place of 120 among all slots."""
     values = np.arange(256)
@@ -151,6 +171,7 @@ def main() -> None:
     image = np.asarray(Image.open(PHOTO))
     steps(image).save(DOCS / "how-steps.jpg", quality=72, optimize=True)
     prefixes(image).save(DOCS / "how-prefixes.jpg", quality=72, optimize=True)
+    prefixes_of_jpeg(image).save(DOCS / "jpeg-prefixes.jpg", quality=80, optimize=True)
     with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         interval().savefig(DOCS / "how-interval.png", metadata={"Software": None})
 
