@@ -18,7 +18,7 @@ from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.comparison import psnr
 from ddpmcodec.errors import ImageError, OutputError
 from ddpmcodec.files import write_file
-from ddpmcodec.images import load_image, save_image
+from ddpmcodec.image_files import load_image, save_image
 from ddpmcodec.models.context import ContextModel
 
 from ._codecs import BASELINE_COST, WEBP, Baseline, avif, cost, find_model, jpeg, name_of, sort_out, webp

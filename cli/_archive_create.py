@@ -313,7 +313,7 @@ def _gather(inputs: Sequence[str], quiet: bool, taken: _InputCounts) -> list[_In
 
 
 def _named(inputs: Sequence[str], quiet: bool, taken: _InputCounts) -> Iterator[_Input]:
-    from ddpmcodec.images import ARRAY_SUFFIXES
+    from ddpmcodec.image_files import ARRAY_SUFFIXES
 
     for text in inputs:
         path = Path(text)
@@ -330,7 +330,7 @@ def _named(inputs: Sequence[str], quiet: bool, taken: _InputCounts) -> Iterator[
 
 def _of_array(path: Path, taken: _InputCounts) -> Iterator[_Input]:
     """The images of an array, whose names are their numbers, so that they sort as they come."""
-    from ddpmcodec.images import load_array
+    from ddpmcodec.image_files import load_array
 
     try:
         images = load_array(path)

@@ -186,7 +186,7 @@ def _write_all(restored: Iterator[Restored], target: _Target, *, turned: bool) -
     DiskError."""
     from PIL.Image import Image
 
-    from ddpmcodec.images import save_image
+    from ddpmcodec.image_files import save_image
     from ddpmcodec.metadata import upright
     from ddpmcodec.parallel import run_all
 

@@ -141,7 +141,7 @@ def is_image_name(output: str) -> bool:
     """Whether an output has the extension of an image, and is no folder."""
     if not (suffix := Path(output).suffix.lower()) or output.endswith("/") or os.path.isdir(output):
         return False
-    from ddpmcodec.images import opened_extensions
+    from ddpmcodec.image_files import opened_extensions
 
     return suffix in opened_extensions()
 

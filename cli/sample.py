@@ -109,7 +109,7 @@ def read_images(names: Sequence[str], *, quiet: bool) -> Tensor:
     import numpy as np
     import torch
 
-    from ddpmcodec.images import load_image
+    from ddpmcodec.image_files import load_image
 
     images = [np.asarray(load_image(read_input(name), label(name), any_format=True).convert("RGBA")) for name in names]
     for name, image in zip(names, images, strict=True):
@@ -138,7 +138,7 @@ def grid_output(output: str, sources: Sequence[str], *, force: bool) -> str:
 def write_grid(output: str, images: Tensor, *, scale: int, force: bool) -> None:
     """[rows, columns, 3, H, W] as a PNG. scale: the side that a pixel gets. force: a file of that name is
     overwritten."""
-    from ddpmcodec.images import save_image
+    from ddpmcodec.image_files import save_image
     from ddpmcodec.paper.sampling import grid
 
     enlarged = images.repeat_interleave(scale, -2).repeat_interleave(scale, -1)

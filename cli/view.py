@@ -93,7 +93,8 @@ def _browser(address: str, wanted: bool) -> Iterator[Callable[[], object]]:
 
 
 def _original(name: str) -> Image.Image:
-    from ddpmcodec.images import load_image, shown_planes, to_image
+    from ddpmcodec.image_files import load_image
+    from ddpmcodec.images import shown_planes, to_image
 
     return to_image(shown_planes(load_image(read_input(name), name, any_format=True)))
 

@@ -103,7 +103,7 @@ def by_extension(folder: Path, files: Iterable[Path], extensions: Collection[str
 
 def image_extensions() -> set[str]:
     """The extensions of all files that are images by name, also of formats that are not opened, with their dots."""
-    from ddpmcodec.images import opened_extensions
+    from ddpmcodec.image_files import opened_extensions
 
     return opened_extensions() | {f".{ending}" for ending in OTHER_ENDINGS}
 

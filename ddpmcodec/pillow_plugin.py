@@ -37,7 +37,8 @@ from ddpmcodec.content import FileView
 from ddpmcodec.errors import DdpmError, FormatError, ImageError, TruncatedError, bytes_follow
 from ddpmcodec.format.ddpm import is_marked
 from ddpmcodec.format.sections import Metadata
-from ddpmcodec.images import OWN_FORMAT, Planes, to_planes
+from ddpmcodec.image_files import OWN_FORMAT
+from ddpmcodec.images import Planes, to_planes
 from ddpmcodec.metadata import exif_of
 
 if TYPE_CHECKING:

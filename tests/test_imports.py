@@ -69,6 +69,7 @@ SINGLE = {
     "errors",
     "files",
     "folders",
+    "image_files",
     "images",
     "left_out",
     "metadata",

@@ -14,7 +14,8 @@ from samples import png_head, png_of
 
 from ddpmcodec import archive, codec, png
 from ddpmcodec.errors import FormatError, ImageError, OutputError
-from ddpmcodec.images import load_image, to_planes
+from ddpmcodec.image_files import load_image
+from ddpmcodec.images import to_planes
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,8 @@ from ddpmcodec.codec import kept
 from ddpmcodec.codec.jpeg import can_store
 from ddpmcodec.errors import FormatError, ImageError, LimitError, unreadable
 from ddpmcodec.format.sections import metadata_entries
-from ddpmcodec.images import JPEG_FORMATS, Planes, deep_planes, load_image, shown_planes, to_planes
+from ddpmcodec.image_files import JPEG_FORMATS, load_image
+from ddpmcodec.images import Planes, deep_planes, shown_planes, to_planes
 from ddpmcodec.left_out import TOO_DEEP, following
 from ddpmcodec.metadata import unkept_colours
 

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 
 from ddpmcodec.errors import DdpmError, ImageError, ModelError
 from ddpmcodec.folders import IMAGE_SUFFIXES
-from ddpmcodec.images import load_image
+from ddpmcodec.image_files import load_image
 
 INCEPTION = "inception-v3-compat"  # torch-fidelity's name of it
 LEAST = 10  # images: the Inception score is a mean over ten parts

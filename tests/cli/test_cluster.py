@@ -31,7 +31,7 @@ from ddpmcodec.benchmarks import _work
 from ddpmcodec.cli import _many
 from ddpmcodec.cluster import Cluster
 from ddpmcodec.errors import ClusterError, FormatError, ImageError
-from ddpmcodec.images import save_image
+from ddpmcodec.image_files import save_image
 from ddpmcodec.parallel import threads_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "cluster.md"

@@ -10,7 +10,8 @@ from samples import ICC, XMP, exif, picture, stored
 
 from ddpmcodec.errors import ImageError
 from ddpmcodec.format.sections import NO_METADATA, Metadata
-from ddpmcodec.images import load_image, lost_metadata, save_image, to_image, to_planes
+from ddpmcodec.image_files import load_image, lost_metadata, save_image
+from ddpmcodec.images import to_image, to_planes
 from ddpmcodec.metadata import upright
 
 
