@@ -121,7 +121,7 @@ class ContextCoder(NamedTuple):
 def have_repeats(images: Sequence[Pixels], coder: ContextCoder) -> bool:
     """Return whether images uint8 [H, W, C] are to be coded by repeats. A quick trial of some images decides, unless
     they are unlike graphics."""
-    if not images or np.mean([graphics.share_of_repeats(image) for image in images]) < graphics.UNLIKELY_REPEATS:
+    if not images or np.mean([graphics.shares_of(image).left for image in images]) < graphics.UNLIKELY_REPEATS:
         return False
     pixels = np.stack(alike(images, 0)[:TRIED_IMAGES])
     without, by_repeats = (
