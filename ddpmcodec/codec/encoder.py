@@ -246,9 +246,13 @@ def _encode(pictures: Sequence[Planes], wanted: _EncodeOptions) -> list[bytes]:
 
 def _coding(planes: Planes, model: ContextModel, wanted: _EncodeOptions) -> Coding:
     """The coding of a picture: of graphics by repeats, and, unless the caller chose them, without noise levels."""
-    if planes.original or not graphics.has_repeats(planes.colour, model):
+    if planes.original:
         return wanted.coding
-    return wanted.coding._replace(levels=0 if wanted.may_leave_levels else wanted.coding.levels, repeats=True)
+    coding = wanted.coding._replace(repeats=graphics.has_repeats(planes.colour, model))
+    if not coding.levels or not wanted.may_leave_levels:
+        return coding
+    is_costly = coding.repeats or graphics.are_levels_costly(planes.colour, model)
+    return coding._replace(levels=0) if is_costly else coding
 
 
 def _files(

@@ -30,11 +30,12 @@ HEAD_BYTES = 16  # that a file with WebP inside takes for its header, and for it
 # Share of pixels that equal the one to the left: of photographs up to 0.41, of screenshots and plots 0.87 or more.
 UNLIKELY_REPEATS, CERTAIN_REPEATS = 0.2, 0.5
 # Share of pixels that another neighbour or a slope predicts: of photographs up to 0.38, of their parts up to 0.88.
-LIKELY_SLOPES, CERTAIN_SLOPES = 0.5, 0.9
+UNLIKELY_SLOPES, MANY_SLOPES, CERTAIN_SLOPES = 0.3, 0.5, 0.9
 BAND_PIXELS = 1 << 20  # of the rows that are compared at a time
 LEAST_PIXELS = 100  # of an image that can repeat itself
 TRIAL_SIDE = 96  # pixels of the middle of an image that are coded both ways
 CLEARLY_FEWER = 0.9  # share of bytes: a photograph that repeats itself a little loses its previews for nothing
+WITHOUT_LEVELS = 0.8  # share of the bytes with a level: of photographs 0.89 or more, of smooth drawings 0.7 or less
 QUICK = Coding(effort=1, levels=0)  # for the estimate
 SAMPLE_SIDE, SAMPLES = 32, 8  # pixels of a side, and how many are coded for the estimate
 SAMPLE_OVERHEAD = 1.1  # small patches see fewer neighbours, and take about so much more than their image would
@@ -100,10 +101,18 @@ def has_repeats(colour: NDArray[np.uint8], model: ContextModel) -> bool:
     left, slopes = shares_of(colour)
     if left >= CERTAIN_REPEATS or slopes >= CERTAIN_SLOPES:
         return True
-    if left <= UNLIKELY_REPEATS and slopes < LIKELY_SLOPES:
+    if left <= UNLIKELY_REPEATS and slopes < UNLIKELY_SLOPES:
         return False
     without, by_repeats = (_tried(colour, model, QUICK._replace(repeats=repeats)) for repeats in (False, True))
     return by_repeats < CLEARLY_FEWER * without
+
+
+def are_levels_costly(colour: NDArray[np.uint8], model: ContextModel) -> bool:
+    """Return whether noise levels cost an image, uint8 [H, W, C], more than any photograph, by a trial of images that
+    have many slopes."""
+    if colour[..., 0].size < LEAST_PIXELS or shares_of(colour).slopes < MANY_SLOPES:
+        return False
+    return _tried(colour, model, QUICK) < WITHOUT_LEVELS * _tried(colour, model, QUICK._replace(levels=1))
 
 
 def _tried(colour: NDArray[np.uint8], model: ContextModel, coding: Coding) -> int:

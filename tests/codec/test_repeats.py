@@ -62,6 +62,42 @@ def test_photographs_are_not(picture: Picture) -> None:
         assert not parse_header(codec.encode(image, effort=1)).repeats
 
 
+def slope(side: int, right: float, down: float, mode: str = "RGB") -> Image.Image:
+    """Colours that rise evenly to the right and downwards, a number of levels a pixel."""
+    y, x = np.mgrid[:side, :side]
+    level = np.rint((right * x + down * y) % 256).astype(np.uint8)
+    return Image.fromarray(level if mode == "L" else np.dstack([level, 255 - level, level // 2]))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize(("right", "down"), [(3, 0), (0, 3), (2, 2), (2, -2), (2.5, 0), (0.5, 0.25)])
+def test_slopes_are_coded_by_repeats(right: float, down: float, mode: str) -> None:
+    """Whose neighbours to the left differ."""
+    image = slope(48, right, down, mode)
+    data = codec.encode(image, effort=1, webp=False)
+    assert (parse_header(data).repeats, parse_header(data).levels) == (True, 0)
+    assert len(data) < 200
+    assert codec.decode(data) == image
+
+
+def test_smooth_drawings_have_no_levels_without_repeats() -> None:
+    """Which repeats do not win, but levels would cost half of the bytes."""
+    y, x = np.mgrid[:96, :96]
+    pixels = (2 * np.hypot(y - 38, x - 29) % 256).astype(np.uint8)
+    header, asked = (parse_header(codec.encode(pixels, effort=1, webp=False, levels=levels)) for levels in (None, 1))
+    assert (header.repeats, header.levels, asked.levels) == (False, 0, 1)
+
+
+@pytest.mark.parametrize("shape", [(1, 200), (200, 1), (40, 50)])
+def test_shares_of_bands_add_up(shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.random.default_rng(0).integers(0, 2, (*shape, 3), np.uint8)
+    whole = graphics.shares_of(pixels)
+    same = np.all(pixels[:, 1:] == pixels[:, :-1], -1)
+    assert whole.left == (same.mean() if same.size else 0)
+    monkeypatch.setattr(graphics, "BAND_PIXELS", 300)
+    assert graphics.shares_of(pixels) == whole
+
+
 def test_small_ones_are_decoded_together_with_others() -> None:
     images = [*icons(3), Image.effect_noise((16, 16), 60).convert("RGB")]
     files = codec.encode_many(images, effort=1, webp=False)
