@@ -1,9 +1,10 @@
 // Repeats: text, icons and plots show the same pixels again and again, farther away than a network sees.
 //
 // Before a pixel is coded, hashes of its causal neighbourhood, of 1 to 23 pixels, find the colours that followed the same
-// neighbourhoods before. These candidates are tried one after another: a flag says whether the pixel has that colour. The probability
-// of a flag mixes all that is known of a candidate, by weights that are learned (logistic mixing, as in Mahoney's PAQ): how often each
-// order's prediction was right of late, which neighbours have that colour, how often it came, and how likely the network finds it.
+// neighbourhoods before. These, the colour that continues a slope and those of neighbours are its candidates, which are tried one after
+// another: a flag says whether the pixel has that colour. The probability of a flag mixes all that is known of a candidate, by weights
+// that are learned (logistic mixing, as in Mahoney's PAQ): how often each order's prediction was right of late, which neighbours have
+// that colour, how often it came, and how likely the network finds it.
 // If no candidate is right, the network's distributions code the pixel, without the candidates.
 //
 // Everything is an integer, but for a table that is made of IEEE products and quotients in a fixed order.
@@ -141,6 +142,8 @@ class Repeats {
             }
         for (int o = REPEAT_ORDERS; o-- > 0;)
             if (const Slot* slot = find(visit, o); slot && slot->second_count) add(visit, slot->second);
+        if (std::max({visit.near[0], visit.near[1], visit.near[2]}) < OUTSIDE_COLOR)
+            add(visit, slope_color(visit.near[0], visit.near[1], visit.near[2]));
         for (int k = 0; k < 4; k++)
             if (visit.near[k] < OUTSIDE_COLOR) add(visit, visit.near[k]);
     }
@@ -207,6 +210,16 @@ class Repeats {
     const Slot* find(const Visit& visit, int order) const {
         const Slot& slot = tables_[order][visit.slots[order]];
         return slot.first_count && slot.tag == visit.tags[order] ? &slot : nullptr;
+    }
+
+    // The colour that continues the slope of the neighbours to the left, above, and above left.
+    static uint32_t slope_color(uint32_t left, uint32_t above, uint32_t corner) {
+        uint32_t color = 0;
+        for (int shift = 0; shift < 24; shift += 8) {
+            const int value = int(left >> shift & 255) + int(above >> shift & 255) - int(corner >> shift & 255);
+            color |= uint32_t(std::clamp(value, 0, 255)) << shift;
+        }
+        return color;
     }
 
     static void add(Visit& visit, uint32_t color) {

@@ -80,6 +80,15 @@ def test_slopes_are_coded_by_repeats(right: float, down: float, mode: str) -> No
     assert codec.decode(data) == image
 
 
+def test_slopes_of_channels_that_no_neighbour_has_are_found() -> None:
+    """Red rises to the right, and green downwards: no two pixels are alike."""
+    pixels = np.dstack([*np.mgrid[:96, :96].astype(np.uint8)[::-1], np.full((96, 96), 128, np.uint8)])
+    data = codec.encode(pixels, effort=1, webp=False)
+    assert parse_header(data).repeats
+    assert len(data) < 200
+    assert np.array_equal(codec.decode(data, as_array=True), pixels)
+
+
 def test_smooth_drawings_have_no_levels_without_repeats() -> None:
     """Which repeats do not win, but levels would cost half of the bytes."""
     y, x = np.mgrid[:96, :96]

@@ -94,7 +94,7 @@ def page() -> Image.Image:
 def pictures() -> dict[str, Image.Image]:
     """By name: every mode, small; `tiles` is cut into tiles, `lanes` is one whose waves have parts; weights learn from
     `learning`; colours of `colourful` save nothing and rest, those of `lattice` save much; `graphics` is stored as
-    WebP, and `repeats` is a page of words that are coded by repeats. Alpha of `cutout` is coded in tiles, that of
+    WebP, and `repeats` is a page of words that are coded by repeats, of `slopes` those that continue slopes. Alpha of `cutout` is coded in tiles, that of
     `stencil` by repeats."""
     y, x = np.mgrid[:64, :64]
     planes = [3 * x + y, 250 - 4 * y, np.where(x > y, 60, 190), np.where(x + y > 12, 255, 9 * y)]
@@ -122,6 +122,7 @@ def pictures() -> dict[str, Image.Image]:
         "colourful": Image.fromarray((ramps + rough).astype(np.uint8)),
         "lattice": photo.crop((40, 60, 136, 156)).convert("YCbCr").convert("RGB"),
         "repeats": page(),
+        "slopes": Image.fromarray(np.stack([4 * y, 4 * x, 99 + x // 2 + y], -1).astype(np.uint8)).crop((0, 0, 40, 33)),
         "cutout": cutout,
         "stencil": stencil,
     }
@@ -136,6 +137,7 @@ CODINGS_OF = {
     "colourful": [(2, 0)],
     "lattice": [(2, 0), (3, 2)],
     "repeats": [(1, 0), (2, 2)],
+    "slopes": [(1, 0), (2, 2)],
 }
 
 

@@ -21,7 +21,7 @@ from ddpmcodec.models.registry import find
 
 EFFORT, LEVELS = 2, 2
 ARCHIVE = "images.ddpma"
-LEFT_OUT = ("tiles", "lanes", "cutout", "stencil")  # the first two are large, the others have alpha coded alone
+LEFT_OUT = ("tiles", "lanes", "slopes", "cutout", "stencil")  # large, later, or of alpha that is coded alone
 
 
 def pictures() -> dict[str, Image.Image]:

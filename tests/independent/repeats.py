@@ -86,6 +86,13 @@ class Trial:
     right: bool = False
 
 
+def slope_colour(left: int, above: int, corner: int) -> int:
+    """The colour that continues the slope of three neighbours in each channel."""
+    channels = ((c >> shift & 255 for c in (left, above, corner)) for shift in (16, 8, 0))
+    green, red, blue = (clamp(w + n - nw, 0, 255) for w, n, nw in channels)
+    return green << 16 | red << 8 | blue
+
+
 @dataclass
 class Visit:
     """A pixel: its neighbourhoods, its candidates, and the flags that were decoded."""
@@ -133,6 +140,8 @@ class Repeats:
         visit.longest = max((order + 1 for order, slot in enumerate(slots) if slot), default=0)
         found = [slot.first for slot in reversed(slots) if slot]
         found += [slot.second for slot in reversed(slots) if slot and slot.second_count]
+        if max(colours[:3]) < OUTSIDE:
+            found.append(slope_colour(*colours[:3]))
         found += [colour for colour in colours[:4] if colour < OUTSIDE]
         visit.candidates = list(dict.fromkeys(found))[:TRIALS]
         return visit

@@ -31,7 +31,7 @@ SMALL = ("bilevel", "column", "grey", "grey-alpha", "noise", "pixel")
 OF_EFFORTS = tuple(f"{name}-{effort}" for name in SMALL for effort in (1, 2, 3))
 FILES = {
     "v1": OF_EFFORTS,
-    "v2": (*OF_EFFORTS, "photo-1", "alpha-1", "tiles-1", "alpha-2"),
+    "v2": (*OF_EFFORTS, "photo-1", "alpha-1", "tiles-1", "alpha-2", "slopes-1"),
     "v3": ("photo-0", "grey-0", "alpha-0", "column-0", "noise-0", "tiles-0", "lanes-0", "learning-0", "repeats-0"),
 }
 # The other golden files take minutes: all are decoded with DDPMCODEC_ALL_GOLDEN.
