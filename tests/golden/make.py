@@ -94,8 +94,8 @@ def page() -> Image.Image:
 def pictures() -> dict[str, Image.Image]:
     """By name: every mode, small; `tiles` is cut into tiles, `lanes` is one whose waves have parts; weights learn from
     `learning`; colours of `colourful` save nothing and rest, those of `lattice` save much; `graphics` is stored as
-    WebP, and `repeats` is a page of words that are coded by repeats, of `slopes` those that continue slopes. Alpha of `cutout` is coded in tiles, that of
-    `stencil` by repeats."""
+    WebP, `repeats` is a page of words that are coded by repeats, and so are `slopes`, of which no two pixels are alike.
+    Alpha of `cutout` is coded in tiles, that of `stencil` by repeats."""
     y, x = np.mgrid[:64, :64]
     planes = [3 * x + y, 250 - 4 * y, np.where(x > y, 60, 190), np.where(x + y > 12, 255, 9 * y)]
     whole = Image.fromarray(np.stack(planes, -1).astype(np.uint8))
