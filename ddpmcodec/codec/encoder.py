@@ -71,10 +71,10 @@ def encode(
             files and by models without a network of effort 0 it is as 1.
         levels: noise levels before exact pixels. 0: none, the smallest file, whose prefixes show the upper part of the
             image; 1: the first tenth of the file shows all of it; 2: longer prefixes are better everywhere; 5: the best
-            previews. None: 1, but 0 at effort 0, for graphics that repeat themselves, for smooth drawings, and for other
-            graphics of which WebP is smaller than 1, and 0 smaller than WebP. A JPEG file has at most so many levels of
-            cells, three, nine or 27 steps wide, as its steps are small; with 0, prefixes become sharp frequency after
-            frequency.
+            previews. None: 1, but 0 at effort 0, for graphics that repeat themselves, for smooth drawings, and for
+            other graphics of which WebP is smaller than 1, and 0 smaller than WebP. A JPEG file has at most so many
+            levels of cells, three, nine or 27 steps wide, as its steps are small; with 0, prefixes become sharp
+            frequency after frequency.
         model: None (an embedded one: `photo`, or for a thumbnail of up to 4,096 pixels `cifar10`, or `photo`
             where that clearly takes fewer bytes; it is not tried at effort 2 with noise levels, where its networks are
             much smaller), the name of an embedded one, the path of a model file, or a loaded one. A model of JPEG
