@@ -37,8 +37,8 @@ def make() -> None:
     frames = [photo.crop((x, 0, x + 96, 64)).quantize(32) for x in range(0, 50, 10)]
     frames[0].save(pictures / "animation.gif", save_all=True, append_images=frames[1:], duration=80, loop=0)
     photo.convert("I").point(lambda value: value * 257).convert("I;16").save(pictures / "deep.tif")
-    for x in range(0, 257, 32):
-        for y in range(0, 129, 32):
+    for x in range(0, 257, 64):
+        for y in range(0, 129, 64):
             photo.crop((x, y, x + 128, y + 128)).save(crops / f"{x}-{y}.png")
 
 
@@ -53,14 +53,18 @@ def chunks_of(path: Path) -> Iterator[tuple[bytes, bytes]]:
 
 
 def compare() -> None:
-    """Check what is promised of the restored files: their bytes, their chunks or their pixels."""
+    """Check what is promised of the restored files: their bytes, their chunks or their pixels.
+
+    Extensions are those of the formats: .jpg, and .png of files that hold pixels.
+    """
     before, after = HERE / "pictures", HERE / "restored"
+    extensions = {".jpeg": ".jpg", ".tif": ".png"}
     for path in sorted(path for path in before.rglob("*") if path.is_file()):
-        found = after / path.relative_to(before)
+        found = (after / path.relative_to(before)).with_suffix(extensions.get(path.suffix, path.suffix))
         if path.suffix in BYTE_FOR_BYTE:
             assert path.read_bytes() == found.read_bytes(), f"{found} has other bytes"
         else:
-            same(found if found.exists() else found.with_suffix(".png"), path)
+            same(found, path)
         if path.suffix == ".png":
             assert list(chunks_of(path)) == list(chunks_of(found)), f"{found} has other chunks"
         print(f"{path.name}: {path.stat().st_size} bytes came back")
