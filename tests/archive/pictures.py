@@ -50,10 +50,16 @@ def mixed() -> Pictures:
 
 
 def drawing(side: int = 40) -> Image.Image:
-    """What WebP takes fewer bytes for than any model: a few colours, again and again."""
+    """A few colours, again and again."""
     y, x = np.mgrid[:side, :side]
     colours = np.array([[250, 250, 250], [20, 90, 200], [0, 0, 0]], np.uint8)
     return Image.fromarray(colours[(x % 2) + (y // 5 % 2)])
+
+
+def pattern(height: int, width: int) -> Image.Image:
+    """What WebP takes fewer bytes for than any model: noise, again and again."""
+    noise = np.random.Generator(np.random.Philox(6)).integers(0, 256, (5, 8, 3), dtype=np.uint8)
+    return Image.fromarray(np.tile(noise, (-(-height // 5), -(-width // 8), 1))[:height, :width])
 
 
 def create(pictures: Pictures, model: Any, **options: Any) -> bytes:

@@ -16,7 +16,7 @@ from ddpmcodec.benchmarks._results import read
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.errors import ChecksumError
 from ddpmcodec.models.context import ContextModel
-from pictures import drawing
+from pictures import pattern
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -56,11 +56,11 @@ def test_beside_a_file_stand_its_ideal_code_length_and_its_overhead(
 
 
 def test_files_of_a_named_model_hold_no_webp(context_model: ContextModel) -> None:
-    assert bpd.measure_files([np.asarray(drawing())], context_model, QUICK, webp=False)["webp"] == [False]
+    assert bpd.measure_files([np.asarray(pattern(40, 40))], context_model, QUICK, webp=False)["webp"] == [False]
 
 
 def test_of_images_that_are_stored_as_webp_the_ideal_is_the_file(context_model: ContextModel) -> None:
-    drawn = np.asarray(drawing())
+    drawn = np.asarray(pattern(40, 40))
     found = bpd.measure_files([drawn, drawn[:30]], context_model, QUICK)
     assert found["webp"] == [True, True]
     assert found["ideal_bits"] == [8 * size for size in found["bytes"]]

@@ -15,7 +15,7 @@ from PIL import Image
 
 from ddpmcodec import archive
 from ddpmcodec.format.ddpma import split
-from pictures import drawing
+from pictures import drawing, pattern
 
 FAST = ("--effort", 1, "--no-verify")
 
@@ -47,12 +47,12 @@ def test_a_list_says_what_model_every_image_needs(
 
 
 def test_a_list_without_stacks_names_no_model_that_coded_none(ddpm: Callable, tiny_model: Path, tmp_path: Path) -> None:
-    data = archive.create([("drawing.png", drawing())], model=tiny_model, effort=1)  # as WebP
+    data = archive.create([("pattern.png", pattern(30, 40))], model=tiny_model, effort=1)  # as WebP
     (tmp_path / "a.ddpma").write_bytes(data)
     ended = ddpm("archive", "list", tmp_path / "a.ddpma")
     assert "1 of 1 images" in ended.stderr
     length = split(data).index.entries[0].length
-    assert ended.stdout.decode().split() == ["40", "x", "40", "RGB", str(length), "lossless", "WebP", "drawing.png"]
+    assert ended.stdout.decode().split() == ["40", "x", "30", "RGB", str(length), "lossless", "WebP", "pattern.png"]
 
 
 def test_a_list_for_programs(ddpm: Callable, photos_ddpma: Path) -> None:
