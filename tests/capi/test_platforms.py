@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,8 @@ def test_the_build_of_this_machine_conforms(installed: Installed) -> None:
     command = [*options, "--original", f"{decode} --original -", "--", *decode.split(), "{output}.pam"]
     ended = subprocess.run([sys.executable, SUITE, *command], capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout.startswith("images 80 of 80, previews 26 of 26, originals 6 of 6, damaged 45 of 45")
+    kinds = "images", "previews", "originals", "damaged"
+    assert all(re.search(rf"{kind} (\d+) of \1\b", ended.stdout) for kind in kinds)
 
 
 @needs_bash
