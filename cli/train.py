@@ -137,6 +137,12 @@ def train_preview(run: RunOptions, data: tuple[str, ...], validate: str | None, 
     help="Begin with the networks of a model of JPEG coefficients, or of a run.",
 )
 @click.option(
+    "--predictors",
+    metavar="MODEL|RUN",
+    callback=model_or_path,
+    help="At effort 1: use the predictors of a model, or of a run of effort 2. Default: those of --start.",
+)
+@click.option(
     "--crop",
     type=click.IntRange(16),
     default=384,

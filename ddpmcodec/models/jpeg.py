@@ -1,9 +1,10 @@
-"""Models of JPEG coefficients as files: networks of luma and of chroma, of two efforts and of finer levels, in
-integers.
+"""Models of JPEG coefficients as files: networks of luma and of chroma, of the coarsest level and of finer ones
+(`refine`), of two efforts, and the predictors that efforts share, in integers.
 
-    <effort or refine>.<luma|chroma>.<layer>.<tensor>
+    <effort>.[refine.]<luma|chroma>.<layer>.<tensor>
+    predictors.[refine.]<luma|chroma>.<linear|magnitude>.<tensor>
 
-`_core/jpeg/coefficient_model.cpp` reads them. The metadata hold the sha256 of what each network computes for seeded
+`_core/jpeg/coefficient_model.cpp` reads them. The metadata hold the sha256 of what each of these computes for seeded
 inputs: a machine that computes something else must not code.
 """
 
@@ -21,7 +22,11 @@ from ddpmcodec._native import CoefficientModel
 from ddpmcodec.format import model_file
 
 KIND = "jpeg"
-NETWORKS = ("1.luma", "1.chroma", "2.luma", "2.chroma", "refine.luma", "refine.chroma")
+NETWORKS = tuple(
+    f"{kind}.{role}"
+    for kind in ("predictors", "1", "2")
+    for role in ("luma", "chroma", "refine.luma", "refine.chroma")
+)
 
 
 def pack(tensors: Mapping[str, NDArray[Any]], name: str, training: Mapping[str, Any] | None = None) -> bytes:

@@ -40,11 +40,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def runs(data: Path, few_files: None, ddpm_once: Ddpm) -> list[Any]:
     """Runs of both efforts, and how they ended."""
-    efforts = ((1, "luma,chroma"), (2, "luma,refine-luma"))
+    efforts = ((1, "luma,chroma,refine-luma,refine-chroma", "--predictors", "jpeg"), (2, "luma,refine-luma"))
     return [
         ddpm_once("train-jpeg", "--data", data, "--out", data / f"run{effort}", "--effort", effort,
-                  "--roles", roles, *SMALL)
-        for effort, roles in efforts
+                  "--roles", roles, *options, *SMALL)
+        for effort, roles, *options in efforts
     ]  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def test_a_run_goes_on_and_all_make_a_model(data: Path, tmp_path: Path, ddpm: Dd
     path = tmp_path / "own.safetensors"
     ended = ddpm("export", data / "run1", data / "run2", "-o", path)
     assert (ended.code, path.exists()) == (1, False)
-    assert "2.chroma, refine.chroma " in ended.stderr
+    assert "predictors.chroma, predictors.refine.chroma, 2.chroma, 2.refine.chroma " in ended.stderr
     ended = ddpm(
         "train-jpeg", "--data", data, "--out", data / "rest", "--effort", 2, "--roles", "chroma,refine-chroma", *SMALL
     )

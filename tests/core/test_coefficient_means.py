@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from coefficients import drawn, geometry, tensors
+from coefficients import PREDICTORS, drawn, geometry, tensors
 
 from ddpmcodec._native import CoefficientModel
 from ddpmcodec.models import jpeg
@@ -21,7 +21,7 @@ SIZES = [(8, 12), (4, 6), (4, 6)]
 def model() -> Any:
     """One whose first linear sum is the block's own DC, halved."""
     changed = dict(tensors())
-    for key in jpeg.NETWORKS:
+    for key in PREDICTORS:
         gaps, weights = (changed[f"{key}.linear.{name}"].copy() for name in ("gap", "weight"))
         weights[:, 0] = 0
         gaps[:, 0, :2], weights[:, 0, 1] = (255, OWN_DC - 256), 1000

@@ -51,8 +51,8 @@ def test_a_flipped_bit_is_noticed() -> None:
         ("1.luma.stem.weight", None, "stem.weight"),
         ("2.chroma.block1.bias", None, "block1.bias"),
         ("1.luma.stem.gain", np.zeros((68, 16), np.int16), "stem.gain"),
-        ("1.luma.linear.weight", np.zeros((68, 5, 64), np.int8), "linear.weight"),
-        ("2.luma.magnitude.gap", np.zeros((68, 16, 65), np.uint8), "predictor"),
+        ("predictors.luma.linear.weight", np.zeros((68, 5, 64), np.int8), "linear.weight"),
+        ("predictors.luma.magnitude.gap", np.zeros((68, 16, 65), np.uint8), "predictor"),
     ],
 )
 def test_tensors_that_are_missing_or_others_are_refused(name: str, tensor: Any, word: str) -> None:
@@ -62,19 +62,19 @@ def test_tensors_that_are_missing_or_others_are_refused(name: str, tensor: Any, 
 
 def test_sums_that_32_bits_may_not_hold_are_refused() -> None:
     with pytest.raises(ModelError, match="65535"):
-        jpeg.pack(changed("1.luma.linear.weight", filled("1.luma.linear.weight", -2000)), "small")
+        jpeg.pack(changed("predictors.luma.linear.weight", filled("predictors.luma.linear.weight", -2000)), "small")
     with pytest.raises(ModelError, match="65535"):
-        jpeg.pack(changed("1.luma.magnitude.weight", filled("1.luma.magnitude.weight", 10)), "small")
+        jpeg.pack(changed("predictors.luma.magnitude.weight", filled("predictors.luma.magnitude.weight", 10)), "small")
 
 
 def test_weights_of_entries_that_there_are_not_are_refused() -> None:
     with pytest.raises(ModelError, match="entry"):
-        jpeg.pack(changed("1.chroma.linear.gap", filled("1.chroma.linear.gap", 30)), "small")
+        jpeg.pack(changed("predictors.chroma.linear.gap", filled("predictors.chroma.linear.gap", 30)), "small")
 
 
 def test_factors_below_zero_of_magnitudes_are_refused() -> None:
     with pytest.raises(ModelError, match="below zero"):
-        jpeg.pack(changed("1.luma.magnitude.factor", filled("1.luma.magnitude.factor", -1)), "small")
+        jpeg.pack(changed("predictors.luma.magnitude.factor", filled("predictors.luma.magnitude.factor", -1)), "small")
 
 
 def test_networks_that_compute_something_else_are_not_used() -> None:

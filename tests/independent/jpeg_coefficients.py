@@ -315,7 +315,7 @@ class Tile:
         self.planes = [Plane(*each) for each in blocks]
         self.values = [np.zeros((*each, 64), np.int64) for each in blocks]
         self.grid, self.luma_grid = 2, None  # type: int | None, LumaGrid | None
-        self.learners = dict[str, list[CoefficientLearner]]()
+        self.learners = dict[str, CoefficientLearner]()
         self.sums = dict[tuple[str, int], Sums]()
         if len(blocks) > 1:
             ratios = [self.ratio(luma, chroma) for luma, chroma in zip(*blocks[:2], strict=True)]
@@ -356,44 +356,45 @@ class Tile:
         plane, is_chroma = self.planes[step.component], step.component in (1, 2)
         levels = [min(cell_level(q, self.levels), finest) for q in self.steps[step.component]]
         widths = [q * 3**level for q, level in zip(self.steps[step.component], levels, strict=True)]
-        condition = step.condition + (step.component == 2) * (64 if refines else 68)
         role = "chroma" if is_chroma else "luma"
-        keys = [prefix + role for prefix in (["refine."] if refines else self.names)]
-        learners = [self.learner(key) for key in keys]
+        role = f"refine.{role}" if refines else role
+        learners = [self.learner(effort + role) for effort in self.names]
+        if (role, step.condition) not in self.sums:
+            self.sums[role, step.condition] = Sums(self.tensors(f"predictors.{role}"), step.condition)
+        sums = self.sums[role, step.condition]
         for learner in learners:
             learner.forget()
         for wave in range(plane.columns + 2 * (plane.rows - 1)):
             rows = [y for y in range(plane.rows) if 0 <= wave - 2 * y < plane.columns]
             blocks = [(y, wave - 2 * y) for y in rows if plane.goes_on[y + 1, wave - 2 * y + 1]]
             if blocks:
-                self.decode_wave(step, blocks, learners, keys, condition, widths, levels[step.rank], refines)
+                self.decode_wave(step, blocks, learners, sums, widths, levels[step.rank], refines)
+
+    def tensors(self, key: str) -> dict[str, NDArray[Any]]:
+        return {name.removeprefix(f"{key}."): t for name, t in self.model.tensors.items() if name.startswith(f"{key}.")}
 
     def learner(self, key: str) -> CoefficientLearner:
-        name = key.split(".")[0] + key.split(".")[1]
-        if name not in self.learners:
-            own = {n.removeprefix(f"{key}."): t for n, t in self.model.tensors.items() if n.startswith(f"{key}.")}
-            self.learners[name] = [CoefficientLearner(CoefficientNetwork(own))]
-        return self.learners[name][0]
+        if key not in self.learners:
+            self.learners[key] = CoefficientLearner(CoefficientNetwork(self.tensors(key)))
+        return self.learners[key]
 
     def decode_wave(
-        self, step: Step, blocks: list[tuple[int, int]], learners: list[CoefficientLearner], keys: list[str],
-        condition: int, widths: list[int], level: int, refines: bool,
+        self, step: Step, blocks: list[tuple[int, int]], learners: list[CoefficientLearner], sums: Sums,
+        widths: list[int], level: int, refines: bool,
     ) -> None:  # fmt: skip
-        shared = [self.inputs(step, y, x, widths) for y, x in blocks]
-        read = list[tuple[NDArray[np.uint8], list[list[int]], Seen, list[tuple[int, int]]]]()
-        for learner, key in zip(learners, keys, strict=True):
-            rows, readings = zip(
-                *(self.reading(key, condition, step, row, y, x, widths[step.rank], refines)
-                  for row, (y, x) in zip(shared, blocks, strict=True)), strict=True,
-            )  # fmt: skip
-            outputs, seen = learner.network.run(np.array(rows), condition, None)
-            read.append((np.array(rows), outputs.tolist(), seen, list(readings)))
-        opinions = [[Opinion(outputs[k], *readings[k]) for _, outputs, _, readings in read] for k in range(len(blocks))]
+        condition = step.condition + (step.component == 2) * (64 if refines else 68)
+        read = [self.reading(sums, step, y, x, widths, refines) for y, x in blocks]
+        rows = np.array([row for row, _ in read])
+        ran = [learner.network.run(rows, condition, None) for learner in learners]
+        all_outputs = [outputs.tolist() for outputs, _ in ran]
+        opinions = [
+            [Opinion(outputs[k], *reading) for outputs in all_outputs] for k, (_, reading) in enumerate(read)
+        ]
         for (y, x), of_block in zip(blocks, opinions, strict=True):
             self.decode_block(step, y, x, of_block, level, refines)
         for n, learner in enumerate(learners):
             gradients = np.array([of_block[n].gradients for of_block in opinions], np.float32)
-            learner.wave(gradients, read[n][2].head, read[n][0], condition)
+            learner.wave(gradients, ran[n][1].head, rows, condition)
 
     def decode_block(self, step: Step, y: int, x: int, opinions: list[Opinion], level: int, refines: bool) -> None:
         plane, values = self.planes[step.component], self.values[step.component]
@@ -449,13 +450,11 @@ class Tile:
                 row[first + k] = asinh_input(np.float32(block[near]) * unit)
 
     def reading(
-        self, key: str, condition: int, step: Step, shared: NDArray[np.int64], y: int, x: int, width: int, refines: bool
+        self, sums: Sums, step: Step, y: int, x: int, widths: list[int], refines: bool
     ) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-        """The inputs of a network, and how it predicts the coefficient: in 1/64 of a cell, and a sign."""
-        row, is_chroma, unit = shared.copy(), step.component in (1, 2), np.float32(1) / np.float32(width)
-        if (key, condition) not in self.sums:
-            self.sums[key, condition] = Sums(self.learner(key).network.tensors, condition)
-        sums, own = self.sums[key, condition], self.planes[step.component].values
+        """The inputs of networks, and how sums predict the coefficient: in 1/64 of a cell, and a sign."""
+        row, own = self.inputs(step, y, x, widths), self.planes[step.component].values
+        is_chroma, unit = step.component in (1, 2), np.float32(1) / np.float32(widths[step.rank])
         entries = np.zeros(11 * 64, np.int64)
         entries[: 9 * 64] = own[y : y + 3, x : x + 3].ravel()
         for n, plane in enumerate(self.others(step.component)):

@@ -48,10 +48,10 @@ inline int32_t nearest(float x) { return std::bit_cast<int32_t>(x + 12582912.0f)
 
 }  // namespace
 
-CoefficientInputs::CoefficientInputs(const Networks& networks, JpegRole role, int condition, const CellWidths& widths, bool is_refining,
+CoefficientInputs::CoefficientInputs(const Predictors& predictors, JpegRole role, int condition, const CellWidths& widths, bool is_refining,
                                      const SeenPlanes& seen, ChromaGrid grid)
     : seen_(seen), rank_(rank_of(condition)), is_refining_(is_refining), unit_(1.0f / float(widths[size_t(rank_)])),
-      shared_(size_t(rounded_up(role == JpegRole::LUMA ? LUMA_INPUTS : CHROMA_INPUTS, ROW_UNIT)), uint8_t(ZERO)), row_(shared_) {
+      shared_(size_t(rounded_up(role == JpegRole::LUMA ? LUMA_INPUTS : CHROMA_INPUTS, ROW_UNIT)), uint8_t(ZERO)) {
     for (int j = 0; j < SEEN_BLOCKS; j++) around_[j] = (j / 3 - 1) * ptrdiff_t(seen.own->stride) + j % 3 - 1;
     std::fill_n(&shared_[INSIDE], SEEN_BLOCKS, uint8_t(ZERO + ON));
     const auto width_input = [&](int rank) { return uint8_t(ZERO + step_input(widths[size_t(rank)])); };
@@ -59,13 +59,9 @@ CoefficientInputs::CoefficientInputs(const Networks& networks, JpegRole role, in
     for (size_t k = 0; k < std::size(STEP_RANKS); k++) shared_[STEPS_AT + 1 + k] = width_input(STEP_RANKS[k]);
     if (grid != OTHER_GRID) shared_[size_t(GRID_AT + grid)] = uint8_t(ZERO + ON);
     add_windows(role, rank_);
-    const int network_condition = conditions_before(role, is_refining) + condition;
-    for (const auto& network : networks) {
-        Sums& sums = sums_.emplace_back();
-        const std::vector<uint64_t> weighed = network->predictors.spread(network_condition, sums.weights);
-        for (size_t block = 0; block < weighed.size(); block++) weighed_[block] |= weighed[block];
-        for (int lane = 0; lane < WEIGHED; lane++) sums.factors[lane] = network->predictors.factors(network_condition)[lane] * unit_;
-    }
+    const std::vector<uint64_t> weighed = predictors.spread(condition, weights_);
+    std::copy(weighed.begin(), weighed.end(), weighed_);
+    for (int lane = 0; lane < WEIGHED; lane++) factors_[lane] = predictors.factors(condition)[lane] * unit_;
 }
 
 // The frequencies around that of a rank.
@@ -83,65 +79,59 @@ void CoefficientInputs::add_windows(JpegRole role, int rank) {
     }
 }
 
-void CoefficientInputs::gather(int column, int row) {
+CoefficientInputs::Reading CoefficientInputs::read(int column, int row, uint8_t* inputs) {
     const size_t at = seen_.own->at(column, row);
-    std::copy(shared_.begin(), shared_.end(), row_.begin());
-    const int known = seen_.own->block(at)[rank_];
-    known_sign_ = (known > 0) - (known < 0);
-    gather_surroundings(column, row, at);
-    gather_window(*seen_.own, at, own_);
-    gather_others(at);
+    std::copy(shared_.begin(), shared_.end(), inputs);
+    write_surroundings(column, row, at, inputs);
+    write_window(*seen_.own, at, own_, inputs);
+    write_others(at, inputs);
     listed_ = 0;
     for (int j = 0; j < SEEN_BLOCKS; j++) list(*seen_.own, size_t(ptrdiff_t(at) + around_[j]), j);
     if (seen_.luma) list(*seen_.luma, at, LUMA_BLOCK);
     if (seen_.cb) list(*seen_.cb, at, CB_BLOCK);
-}
-
-CoefficientInputs::Reading CoefficientInputs::write(size_t network, uint8_t* inputs) const {
-    const auto& [weights, factors] = sums_[network];
-    std::copy(row_.begin(), row_.end(), inputs);
     int32_t sums[WEIGHED] = {};
-    kernels().weigh(weights.data(), places_, values_, listed_, sums);
-    for (int k = 0; k < PREDICTED; k++) inputs[sums_at_ + k] = uint8_t(ZERO + asinh_input(float(sums[k]) * factors[k]));
+    kernels().weigh(weights_.data(), places_, values_, listed_, sums);
+    for (int k = 0; k < PREDICTED; k++) inputs[sums_at_ + k] = uint8_t(ZERO + asinh_input(float(sums[k]) * factors_[k]));
     for (int k = 0; k < MAGNITUDES; k++)
-        inputs[sums_at_ + PREDICTED + k] = uint8_t(ZERO + log_input(float(sums[LINEAR + k]) * factors[LINEAR + k] + LEAST_MAGNITUDE));
-    const float predicted = float(sums[0]) * factors[0] * 64.0f;
-    const int sign = known_sign_ ? known_sign_ : sums[0] < 0 ? -1 : 1;
+        inputs[sums_at_ + PREDICTED + k] = uint8_t(ZERO + log_input(float(sums[LINEAR + k]) * factors_[LINEAR + k] + LEAST_MAGNITUDE));
+    const float predicted = float(sums[0]) * factors_[0] * 64.0f;
+    const int known = seen_.own->block(at)[rank_];
+    const int sign = known ? (known > 0 ? 1 : -1) : sums[0] < 0 ? -1 : 1;
     if (is_refining_ && sign < 0)
         for (int k = OWN_WINDOW; k < sums_at_ + PREDICTED; k++) inputs[k] = uint8_t(2 * ZERO - inputs[k]);
     return {nearest(std::min(std::max(predicted, -MOST_PREDICTED), MOST_PREDICTED)), sign};
 }
 
 // Which blocks around are inside, and go on.
-void CoefficientInputs::gather_surroundings(int column, int row, size_t at) {
+void CoefficientInputs::write_surroundings(int column, int row, size_t at, uint8_t* inputs) const {
     const CoefficientPlane& own = *seen_.own;
     for (int j = 0; j < SEEN_BLOCKS; j++)
-        if (j != OWN && own.goes_on[size_t(ptrdiff_t(at) + around_[j])]) row_[size_t(GOES_ON + j)] = uint8_t(ZERO + ON);
+        if (j != OWN && own.goes_on[size_t(ptrdiff_t(at) + around_[j])]) inputs[GOES_ON + j] = uint8_t(ZERO + ON);
     if (column > 0 && row > 0 && column < own.columns - 1 && row < own.rows - 1) return;
     for (int j = 0; j < SEEN_BLOCKS; j++) {
         const int x = column + j % 3 - 1, y = row + j / 3 - 1;
-        if (x < 0 || y < 0 || x >= own.columns || y >= own.rows) row_[size_t(INSIDE + j)] = ZERO;
+        if (x < 0 || y < 0 || x >= own.columns || y >= own.rows) inputs[INSIDE + j] = ZERO;
     }
 }
 
-void CoefficientInputs::gather_window(const CoefficientPlane& plane, size_t at, const std::vector<WindowEntry>& window) {
+void CoefficientInputs::write_window(const CoefficientPlane& plane, size_t at, const std::vector<WindowEntry>& window, uint8_t* inputs) const {
     const int16_t* block = plane.block(at);
     for (const WindowEntry& entry : window)
-        if (block[entry.rank]) row_[entry.input] = uint8_t(ZERO + asinh_input(float(block[entry.rank]) * unit_));
+        if (block[entry.rank]) inputs[entry.input] = uint8_t(ZERO + asinh_input(float(block[entry.rank]) * unit_));
 }
 
 // What chroma sees of luma and of Cb besides sums: windows, and the coded frequency around.
-void CoefficientInputs::gather_others(size_t at) {
-    auto gather = [&](const CoefficientPlane* plane, const std::vector<WindowEntry>& window, int first_around) {
+void CoefficientInputs::write_others(size_t at, uint8_t* inputs) const {
+    auto write = [&](const CoefficientPlane* plane, const std::vector<WindowEntry>& window, int first_around) {
         if (!plane) return;
-        gather_window(*plane, at, window);
+        write_window(*plane, at, window, inputs);
         for (int j = 0; j < SEEN_BLOCKS; j++) {
             const int16_t value = plane->block(size_t(ptrdiff_t(at) + around_[j]))[rank_];
-            if (value) row_[size_t(first_around + j)] = uint8_t(ZERO + asinh_input(float(value) * unit_));
+            if (value) inputs[first_around + j] = uint8_t(ZERO + asinh_input(float(value) * unit_));
         }
     };
-    gather(seen_.luma, luma_, luma_around_);
-    gather(seen_.cb, cb_, cb_around_);
+    write(seen_.luma, luma_, luma_around_);
+    write(seen_.cb, cb_, cb_around_);
 }
 
 // Lists the coefficients of a block that have weights.

@@ -28,10 +28,10 @@ std::vector<Term> terms_of(const Predictors& predictors, int condition, const Co
 
 }  // namespace
 
-void add_means(const Predictors& predictors, JpegRole role, const KnownRanks& known, JpegComponent& component, CoefficientPlane& plane,
+void add_means(const Predictors& predictors, const KnownRanks& known, JpegComponent& component, CoefficientPlane& plane,
                const CoefficientPlane* luma, const CoefficientPlane* cb) {
     for (int rank = known.ranks; rank < PREDICTED_RANKS; rank++) {
-        const std::vector<Term> terms = terms_of(predictors, role == JpegRole::CR ? JPEG_CONDITIONS + rank : rank, plane, luma, cb);
+        const std::vector<Term> terms = terms_of(predictors, rank, plane, luma, cb);
         const float step = float(step_of(component, rank));
         for (int row = 0; row < plane.rows; row++)
             for (int column = 0; column < plane.columns; column++) {

@@ -16,7 +16,7 @@ struct KnownRanks {
 };
 
 // Fills in the means of blocks that go on. plane: of the component's known coefficients, which the means join; luma, cb: what chroma sees.
-void add_means(const Predictors& predictors, JpegRole role, const KnownRanks& known, JpegComponent& component, CoefficientPlane& plane,
+void add_means(const Predictors& predictors, const KnownRanks& known, JpegComponent& component, CoefficientPlane& plane,
                const CoefficientPlane* luma, const CoefficientPlane* cb);
 
 }  // namespace ddpm

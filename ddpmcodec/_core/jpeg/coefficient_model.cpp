@@ -13,8 +13,10 @@ namespace ddpm {
 
 namespace {
 
-// Networks have the keys <effort>.<role>, and refine.<role> those of finer levels.
-constexpr const char *LUMA = "luma", *CHROMA = "chroma", *REFINE = "refine.";
+// Networks have the keys <effort>.<role>, predictors the keys predictors.<role>.
+constexpr const char *LUMA = "luma", *CHROMA = "chroma", *REFINING_LUMA = "refine.luma", *REFINING_CHROMA = "refine.chroma";
+constexpr const char* COEFFICIENT_ROLES[] = {LUMA, CHROMA, REFINING_LUMA, REFINING_CHROMA};
+constexpr const char* PREDICTORS = "predictors.";
 constexpr int STORED_EFFORTS = MOST_NETWORKS;  // an effort uses its own networks and those below; higher ones all
 constexpr int MOST_SUM_WEIGHTS = 64;    // of a predictor
 constexpr int NO_WEIGHT = 255;          // in a sum of sizes
@@ -132,10 +134,18 @@ Predictors predictors_of(CoefficientTensors& tensors, bool is_luma, int conditio
     return predictors;
 }
 
+// What a key says.
+bool is_of_luma(const std::string& key) { return key.ends_with(LUMA); }
+bool is_refining(const std::string& key) { return key.find(".refine.") != std::string::npos; }
+
+std::string network_key(int effort, const std::string& role) { return std::to_string(effort) + "." + role; }
+
 // --- known answers
 
 constexpr int ANSWER_ROWS = 24;
 constexpr uint64_t SEED = 1;
+
+std::set<int> answered(int conditions) { return {0, conditions / 2, conditions - 1}; }
 
 void hash_network(const Network& network, int condition, Sha256& hash) {
     Philox numbers(SEED);
@@ -195,14 +205,17 @@ std::vector<Predictors::Weight> Predictors::weights(int condition, int lane) con
     return found;
 }
 
-std::string answer_of(const CoefficientNetwork& network) {
+std::string answer_of(const Network& network) {
     const IeeeArithmetic arithmetic;
-    const int conditions = network.network.conditions;
     Sha256 hash;
-    for (const int condition : std::set{0, conditions / 2, conditions - 1}) {
-        hash_network(network.network, condition, hash);
-        hash_sums(network.predictors, condition, hash);
-    }
+    for (const int condition : answered(network.conditions)) hash_network(network, condition, hash);
+    return hex(hash.digest());
+}
+
+std::string answer_of(const Predictors& predictors) {
+    const IeeeArithmetic arithmetic;
+    Sha256 hash;
+    for (const int condition : answered(predictors.conditions())) hash_sums(predictors, condition, hash);
     return hex(hash.digest());
 }
 
@@ -221,49 +234,53 @@ std::shared_ptr<const CoefficientModel> CoefficientModel::parse(Bytes data, cons
 
 CoefficientNetworks CoefficientModel::networks(int effort) const {
     if (effort < 1 || effort > MAX_EFFORT) throw Error(Fault::ARGUMENT, "effort " + std::to_string(effort) + " (1 to " + std::to_string(MAX_EFFORT) + " are possible)");
-    CoefficientNetworks networks;
-    for (int stored = std::min(effort, STORED_EFFORTS); stored >= 1; stored--) {
-        const std::string prefix = std::to_string(stored) + ".";
-        networks.luma.push_back(network(prefix + LUMA));
-        networks.chroma.push_back(network(prefix + CHROMA));
-    }
-    networks.refining_luma = {network(std::string(REFINE) + LUMA)};
-    networks.refining_chroma = {network(std::string(REFINE) + CHROMA)};
-    return networks;
+    return {group(LUMA, effort), group(CHROMA, effort), group(REFINING_LUMA, effort), group(REFINING_CHROMA, effort)};
+}
+
+CoefficientGroup CoefficientModel::group(const std::string& role, int effort) const {
+    const std::lock_guard lock(mutex_);
+    CoefficientGroup group{checked(predictors_, PREDICTORS + role), {}};
+    for (int stored = std::min(effort, STORED_EFFORTS); stored >= 1; stored--) group.networks.push_back(checked(networks_, network_key(stored, role)));
+    return group;
 }
 
 std::map<std::string, std::string> CoefficientModel::answers() const {
     std::map<std::string, std::string> answers;
-    std::vector<std::string> sets = {REFINE};
-    for (int effort = 1; effort <= STORED_EFFORTS; effort++) sets.push_back(std::to_string(effort) + ".");
-    for (const std::string& set : sets)
-        for (const char* role : {LUMA, CHROMA}) answers[set + role] = answer_of(*made(set + role));
+    for (const std::string role : COEFFICIENT_ROLES) {
+        answers[PREDICTORS + role] = answer_of(*made<Predictors>(PREDICTORS + role));
+        for (int effort = 1; effort <= STORED_EFFORTS; effort++) {
+            const std::string key = network_key(effort, role);
+            answers[key] = answer_of(*made<Network>(key));
+        }
+    }
     return answers;
 }
 
-CoefficientModel::Shared CoefficientModel::network(const std::string& key) const {
-    const std::lock_guard lock(mutex_);
-    Shared& network = made_[key];
-    if (network) return network;
+template <class Made> std::shared_ptr<const Made> CoefficientModel::checked(ByKey<Made>& known, const std::string& key) const {
+    std::shared_ptr<const Made>& found = known[key];
+    if (found) return found;
     const Json* networks = file_.metadata.find("networks");
     const Json* entry = networks ? networks->find(key) : nullptr;
     const Json* answer = entry ? entry->find("answer") : nullptr;
-    Shared fresh = made(key);
+    std::shared_ptr<const Made> fresh = made<Made>(key);
     if (!answer || !answer->text() || answer_of(*fresh) != *answer->text())
         refuse(name_, "its networks do not compute here what they must: the file is damaged, or this machine's arithmetic differs; files would"
                       " not decode elsewhere");
-    return network = fresh;
+    return found = fresh;
 }
 
-CoefficientModel::Shared CoefficientModel::made(const std::string& key) const {
-    const bool is_luma = key.ends_with(LUMA);
-    const bool is_refining = key.starts_with(REFINE);
-    const int conditions = (is_luma ? 1 : 2) * conditions_of(is_refining);
+template <class Made> std::shared_ptr<const Made> CoefficientModel::made(const std::string& key) const {
+    const bool is_luma = is_of_luma(key);
+    const int conditions = conditions_of(is_refining(key));
     try {
         CoefficientTensors tensors(file_.tensors, key);
-        const int outputs = is_refining ? REFINING_OUTPUTS : COEFFICIENT_OUTPUTS;
-        Network network = coefficient_network(tensors, is_luma ? LUMA_INPUTS : CHROMA_INPUTS, outputs, conditions);
-        return std::make_shared<const CoefficientNetwork>(CoefficientNetwork{std::move(network), predictors_of(tensors, is_luma, conditions)});
+        if constexpr (std::is_same_v<Made, Predictors>) {
+            return std::make_shared<const Predictors>(predictors_of(tensors, is_luma, conditions));
+        } else {
+            const int outputs = is_refining(key) ? REFINING_OUTPUTS : COEFFICIENT_OUTPUTS;
+            return std::make_shared<const Network>(
+                coefficient_network(tensors, is_luma ? LUMA_INPUTS : CHROMA_INPUTS, outputs, (is_luma ? 1 : 2) * conditions));
+        }
     } catch (const std::invalid_argument& error) {
         refuse(name_, "the network " + key + ": " + error.what() + "; export the model again");
     }

@@ -1,5 +1,5 @@
-// Networks of JPEG coefficients as a model file: of luma and of chroma, of two efforts and of finer levels, with the answers that they
-// must give.
+// Networks of JPEG coefficients as a model file: of luma and of chroma, of the coarsest level and of finer ones, of two efforts, which
+// share predictors; with the answers that they must give.
 #pragma once
 #include <map>
 #include <memory>
@@ -24,7 +24,7 @@ inline constexpr int LUMA_BLOCK = 9, CB_BLOCK = 10, MOST_SEEN_BLOCKS = 11;
 
 // Conditions of a component's networks. Finer levels have no flags.
 constexpr int conditions_of(bool is_refining) { return is_refining ? BLOCK_VALUES : JPEG_CONDITIONS; }
-// Of networks of chroma, those that precede the component's.
+// Of networks of chroma, those that precede the component's. Predictors of Cb and Cr are the same.
 constexpr int conditions_before(JpegRole role, bool is_refining) { return role == JpegRole::CR ? conditions_of(is_refining) : 0; }
 
 // Weighted sums of what a position sees, some for each condition. An entry is 64 times the number of a block, plus a rank.
@@ -38,6 +38,7 @@ class Predictors {
     explicit Predictors(int blocks) : blocks_(blocks) {}
 
     int entries() const { return blocks_ * BLOCK_VALUES; }
+    int conditions() const { return int(conditions_.size()); }
     void begin_condition() { conditions_.emplace_back(); }
     // Adds a sum to the last condition, in a lane of WEIGHED. factor: what 1 stands for. Throws std::invalid_argument for a sum that int32
     // cannot hold.
@@ -59,25 +60,26 @@ class Predictors {
     std::vector<Condition> conditions_;
 };
 
-struct CoefficientNetwork {
-    Network network;
-    Predictors predictors;
-};
-
 inline constexpr int MOST_NETWORKS = 2;  // that predict a coefficient
 
-// The networks of an effort: those that predict the same coefficients, the better one first. Finer levels have the same at each effort.
-struct CoefficientNetworks {
-    using Group = std::vector<std::shared_ptr<const CoefficientNetwork>>;
-    Group luma, chroma, refining_luma, refining_chroma;
+// The networks that predict the same coefficients, the better one first, and the predictors that all of them see.
+struct CoefficientGroup {
+    std::shared_ptr<const Predictors> predictors;
+    std::vector<std::shared_ptr<const Network>> networks;
+};
 
-    const Group& of(JpegRole role, bool is_refining) const {
+// The networks of an effort.
+struct CoefficientNetworks {
+    CoefficientGroup luma, chroma, refining_luma, refining_chroma;
+
+    const CoefficientGroup& of(JpegRole role, bool is_refining) const {
         return role == JpegRole::LUMA ? (is_refining ? refining_luma : luma) : (is_refining ? refining_chroma : chroma);
     }
 };
 
-// SHA-256 in hexadecimal digits of what a network and its predictors compute for seeded inputs, in up to three conditions.
-std::string answer_of(const CoefficientNetwork& network);
+// SHA-256 in hexadecimal digits of what a network, or predictors, compute for seeded inputs, in up to three conditions.
+std::string answer_of(const Network& network);
+std::string answer_of(const Predictors& predictors);
 
 class CoefficientModel {
   public:
@@ -93,15 +95,17 @@ class CoefficientModel {
     // Networks are made when they are first asked for, by any thread. Throws Error: ARGUMENT if there is no such effort, MODEL if networks
     // do not compute here what they must, or cannot be made.
     CoefficientNetworks networks(int effort) const;
-    // By their keys, what all networks compute, whatever the file says.
+    // By their keys, what all networks and predictors compute, whatever the file says.
     std::map<std::string, std::string> answers() const;
 
   private:
-    using Shared = std::shared_ptr<const CoefficientNetwork>;
+    template <class Made> using ByKey = std::map<std::string, std::shared_ptr<const Made>>;
 
     CoefficientModel(Bytes data, const std::string& source, int number, const Digest* known_id);
-    Shared network(const std::string& key) const;
-    Shared made(const std::string& key) const;
+    CoefficientGroup group(const std::string& role, int effort) const;
+    // The network or the predictors of a key, made once.
+    template <class Made> std::shared_ptr<const Made> checked(ByKey<Made>& known, const std::string& key) const;
+    template <class Made> std::shared_ptr<const Made> made(const std::string& key) const;
 
     const std::vector<uint8_t> data_;
     ModelFile file_;  // views of the data
@@ -109,7 +113,8 @@ class CoefficientModel {
     const LazyDigest id_;
     const int number_;
     mutable std::mutex mutex_;
-    mutable std::map<std::string, Shared> made_;
+    mutable ByKey<Network> networks_;
+    mutable ByKey<Predictors> predictors_;
 };
 
 }  // namespace ddpm

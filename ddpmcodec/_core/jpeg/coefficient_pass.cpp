@@ -138,17 +138,17 @@ bool CoefficientPass::plan_step() {
     if (steps_.empty()) return false;
     const Step& step = steps_[step_];
     const JpegRole role = jpeg_role(step.component);
-    const CoefficientNetworks::Group& networks = networks_.of(role, is_refining());
+    const auto& [predictors, networks] = networks_.of(role, is_refining());
     CellWidths widths;
     for (int rank = 0; rank < BLOCK_VALUES; rank++) {
         const int step_of_rank = step_of(tile_.components[size_t(step.component)], rank);
         rank_levels_[rank] = std::min(coarsest_level(step_of_rank, levels_), finest_level());
         widths[size_t(rank)] = step_of_rank * cell_width(rank_levels_[rank]);
     }
-    inputs_.emplace(networks, role, step.condition, widths, is_refining(), seen_by(step.component), grid_);
+    inputs_.emplace(*predictors, role, step.condition, widths, is_refining(), seen_by(step.component), grid_);
     predicting_ = &learning_[is_refining()][role != JpegRole::LUMA];
     if (predicting_->empty())
-        for (const auto& network : networks) predicting_->push_back(std::make_unique<LearningNetwork>(network->network, most_positions(planes_)));
+        for (const auto& network : networks) predicting_->push_back(std::make_unique<LearningNetwork>(*network, most_positions(planes_)));
     for (const auto& network : *predicting_) network->begin_condition();
     wave_ = 0;
     return true;
@@ -187,13 +187,13 @@ void CoefficientPass::code_wave() {
     const int count = int(positions_.size()), condition = network_condition();
     const size_t networks = predicting_->size();
     const int32_t* outputs[MOST_NETWORKS];
-    for (size_t n = 0; n < networks; n++) outputs[n] = (*predicting_)[n]->run({condition, rows_[n].data(), inputs_->stride(), count});
+    for (size_t n = 0; n < networks; n++) outputs[n] = (*predicting_)[n]->run({condition, rows_.data(), inputs_->stride(), count});
     const CoefficientCoder coder(is_encoding_ ? &symbols_ : nullptr, is_encoding_ ? nullptr : &reader_);
     for (int k = 0; k < count && !ended_; k++) {
         NetworkOpinion opinions[MOST_NETWORKS];
+        const CoefficientInputs::Reading& reading = positions_[size_t(k)].reading;
         for (size_t n = 0; n < networks; n++) {
             const size_t count_of = size_t((*predicting_)[n]->outputs());
-            const CoefficientInputs::Reading& reading = positions_[size_t(k)].readings[n];
             opinions[n] = {{outputs[n] + size_t(k) * count_of, count_of}, reading.predicted, reading.sign, (*predicting_)[n]->gradients(k)};
         }
         code_block(coder, positions_[size_t(k)], {opinions, networks});
@@ -206,15 +206,12 @@ void CoefficientPass::gather_wave() {
     const CoefficientPlane& plane = planes_[size_t(steps_[step_].component)];
     const int first = std::max(0, (wave_ - plane.columns + DELAY_OF_ROWS) / DELAY_OF_ROWS), end = std::min(plane.rows, wave_ / DELAY_OF_ROWS + 1);
     const size_t stride = inputs_->stride();
-    for (std::vector<uint8_t>& rows : rows_) rows.resize(std::max(rows.size(), size_t(std::max(end - first, 0)) * stride));
+    rows_.resize(std::max(rows_.size(), size_t(std::max(end - first, 0)) * stride));
     positions_.clear();
     for (int row = first; row < end; row++) {
         const int column = wave_ - DELAY_OF_ROWS * row;
         if (!plane.goes_on[plane.at(column, row)]) continue;
-        Position position{column, row, {}};
-        inputs_->gather(column, row);
-        for (size_t n = 0; n < predicting_->size(); n++) position.readings[n] = inputs_->write(n, &rows_[n][positions_.size() * stride]);
-        positions_.push_back(position);
+        positions_.push_back({column, row, inputs_->read(column, row, &rows_[positions_.size() * stride])});
     }
 }
 
@@ -262,8 +259,7 @@ Coefficients CoefficientPass::expected() const {
         const SeenPlanes seen = seen_by(component);  // planes of the same places
         const CoefficientPlane* luma = !seen.luma ? nullptr : luma_grid ? &luma_grid->plane() : &planes[LUMA];
         const JpegRole role = jpeg_role(component);
-        const CoefficientNetwork& network = role == JpegRole::LUMA ? *networks_.luma[0] : *networks_.chroma[0];
-        add_means(network.predictors, role, known_of(component), means.components[size_t(component)], planes[size_t(component)], luma,
+        add_means(*networks_.of(role, false).predictors, known_of(component), means.components[size_t(component)], planes[size_t(component)], luma,
                   seen.cb ? &planes[CB] : nullptr);
         if (component != LUMA || !luma_grid_) continue;
         luma_grid.emplace(planes[LUMA], luma_grid_->across(), luma_grid_->down());

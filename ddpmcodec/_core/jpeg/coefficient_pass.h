@@ -71,7 +71,7 @@ class CoefficientPass {
 
     struct Position {
         int column, row;
-        CoefficientInputs::Reading readings[MOST_NETWORKS];
+        CoefficientInputs::Reading reading;
     };
 
     bool is_refining() const { return done_ >= JPEG_SEGMENTS; }
@@ -108,7 +108,7 @@ class CoefficientPass {
     std::optional<CoefficientInputs> inputs_;
     std::vector<std::unique_ptr<LearningNetwork>>* predicting_ = nullptr;
     std::vector<Position> positions_;         // of the wave
-    std::vector<uint8_t> rows_[MOST_NETWORKS];
+    std::vector<uint8_t> rows_;               // their inputs
 
     Symbols symbols_;
     std::vector<size_t> ends_;

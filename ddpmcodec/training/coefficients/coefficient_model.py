@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,6 @@ from ddpmcodec.models.jpeg import KIND
 from ddpmcodec.models.registry import read
 from ddpmcodec.training import state
 from ddpmcodec.training.coefficients.coefficient_network import (
-    REFINE_CHROMA,
-    REFINE_LUMA,
     ROLES,
     SKIP_UNIT,
     STEM_UNIT,
@@ -36,38 +35,47 @@ from ddpmcodec.training.trainable import ACTIVATION_UNIT, LARGEST_WEIGHT
 PADDED = 16  # rows of weights are padded to multiples of it
 GAIN_UNIT, BIAS_UNIT = 4096.0, 32.0  # integers per 1: of a gain; of a bias in steps of activations
 LARGEST_SHORT, LARGEST_SUM = 32767, 65535  # of weights; of the weights of a sum, so that it fits 32 bits
-PLACES, LARGEST_GAP = 64, 255  # of the weights of a sum; entries that are skipped before one
+PLACES, LARGEST_GAP = 60, 255  # of the weights of a sum; entries that are skipped before one
 OCTAVE, TOP_OCTAVE, NO_WEIGHT = 16, 14, 255  # weights of magnitudes are 2 ** (TOP_OCTAVE - number / OCTAVE)
 
 Tensors = dict[str, NDArray[np.generic]]
 
 
-def key_of(role: str, effort: int) -> str:
-    """Return what a model file calls a network. Those of finer levels are the same at each effort.
+PREDICTORS = "predictors"  # what a model file calls them
+PREDICTING_EFFORT = 2  # whose networks are trained with predictors, which others take
 
-    >>> key_of("luma", 2), key_of("refine-luma", 2)
-    ('2.luma', 'refine.luma')
+
+def key_of(role: str, effort: int | str) -> str:
+    """Return what a model file calls a network of an effort, or its predictors.
+
+    >>> key_of("luma", 2), key_of("refine-luma", PREDICTORS)
+    ('2.luma', 'predictors.refine.luma')
     """
-    return role.replace("-", ".") if role in (REFINE_LUMA, REFINE_CHROMA) else f"{effort}.{role}"
+    return f"{effort}.{role.replace('-', '.')}"
 
 
 def exported(networks: Mapping[str, CoefficientNetwork], effort: int) -> Tensors:
-    """Return the tensors of networks of an effort, under the names that they have in a model file."""
-    return {
-        f"{key_of(role, effort)}.{name}": tensor
-        for role, network in networks.items()
-        for name, tensor in _of(network).items()
-    }
+    """Return the tensors of networks of an effort, and of predictors if they are trained with it, under the names that
+    they have in a model file."""
+    found: Tensors = {}
+    for role, network in networks.items():
+        sparse = _sparse(network).cpu()
+        found |= {f"{key_of(role, effort)}.{name}": tensor for name, tensor in _of(sparse).items()}
+        if effort == PREDICTING_EFFORT:
+            found |= {f"{key_of(role, PREDICTORS)}.{name}": tensor for name, tensor in _predictors_of(sparse).items()}
+    return found
+
+
+def _sparse(network: CoefficientNetwork) -> CoefficientNetwork:
+    if not network.is_sparse:  # the run is not done
+        network = copy.deepcopy(network)
+        network.prune()
+    return network
 
 
 @torch.no_grad()
 def _of(network: CoefficientNetwork) -> Tensors:
-    if not network.is_sparse:  # the run is not done
-        network = copy.deepcopy(network)
-        network.prune()
-    network = network.cpu()
     units, bias_unit = network.units, ACTIVATION_UNIT * BIAS_UNIT
-    linear, magnitudes = network.weights()
     return {
         **_layer("stem", network.stem / STEM_UNIT, torch.tensor(ACTIVATION_UNIT)),
         "stem.gain": _short(network.gain * GAIN_UNIT),
@@ -83,6 +91,12 @@ def _of(network: CoefficientNetwork) -> Tensors:
         **_layer("head", network.head, units / ACTIVATION_UNIT),
         "head.bias": (network.head_bias * units).float().numpy(),
         **_layer("skip", network.skip / SKIP_UNIT, units),
+    }
+
+
+def _predictors_of(network: CoefficientNetwork) -> Tensors:
+    linear, magnitudes = network.weights()
+    return {
         **_linear_sums(linear.numpy(), network.kept_linear.numpy() > 0),
         **_magnitude_sums(magnitudes.numpy(), network.kept_magnitudes.numpy() > 0),
     }
@@ -133,9 +147,9 @@ def powers(numbers: NDArray[np.generic]) -> NDArray[np.float64]:
 
 
 def places_of(kept: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the 64 entries of each sum that have a place in a model file, in order and not too far apart.
+    """Return the 60 entries of each sum that have a place in a model file, in order and not too far apart.
 
-    kept: which entries have weights, at most 62 of a sum, [conditions, sums, entries].
+    kept: which entries have weights, at most 58 of a sum, [conditions, sums, entries].
     """
     has_place = kept.copy()
     has_place[..., LARGEST_GAP :: LARGEST_GAP + 1] = True
@@ -147,21 +161,43 @@ def _gaps(places: NDArray[np.int64]) -> NDArray[np.uint8]:
 
 
 def begin_as(network: CoefficientNetwork, start: str, effort: int) -> None:
-    """Give a network the weights of the folder of a run, or of a model of JPEG coefficients.
+    """Give a network the weights and predictors of the folder of a run, or of a model of JPEG coefficients.
 
     Raises:
         TrainingError: if its network of this role is missing, or has other sizes.
         ModelError: if `start` is not such a model.
     """
     role, folder = network.shape.role, Path(start)
-    try:
+    with _fits(role, start):
         if state.exists(folder):
             state.load_module(network, role, state.read(folder).tensors)
         else:
-            _take(network, part(tensors_of(start), key_of(role, effort)))
+            tensors = tensors_of(start)
+            _take(network, part(tensors, key_of(role, effort)))
+            _take_predictors(network, part(tensors, key_of(role, PREDICTORS)))
+
+
+def take_predictors(network: CoefficientNetwork, source: str) -> None:
+    """Give a network the predictors of a run or of a model, which it does not train. Raises what `begin_as` does."""
+    role, folder = network.shape.role, Path(source)
+    with _fits(role, source):
+        if state.exists(folder):
+            tensors = part(state.read(folder).tensors, role)
+            for name, of_network in network.predictors().items():
+                of_network.data.copy_(tensors[name])
+        else:
+            _take_predictors(network, part(tensors_of(source), key_of(role, PREDICTORS)))
+    if not network.is_sparse:
+        network.prune()
+
+
+@contextmanager
+def _fits(role: str, source: str) -> Iterator[None]:
+    try:
+        yield
     except (LookupError, RuntimeError) as error:
         raise TrainingError(
-            f"{start}: has no network {role} of these sizes: give another effort=... or start=..."
+            f"{source}: has no network {role} of these sizes: give another effort=..., start=... or predictors=..."
         ) from error
 
 
@@ -193,10 +229,12 @@ def _take(network: CoefficientNetwork, tensors: dict[str, NDArray[np.generic]]) 
     network.head.copy_(weight("head") * (ACTIVATION_UNIT / units[:, None]))
     network.head_bias.copy_(found["head.bias"] / units)
     network.skip.copy_(weight("skip")[:, :inputs] * (SKIP_UNIT / units[:, None]))
-    _take_predictors(network, found)
 
 
-def _take_predictors(network: CoefficientNetwork, found: dict[str, Tensor]) -> None:
+@torch.no_grad()
+def _take_predictors(network: CoefficientNetwork, tensors: dict[str, NDArray[np.generic]]) -> None:
+    """Raises LookupError or RuntimeError if names or sizes differ."""
+    found = {name: torch.from_numpy(tensor).float() for name, tensor in tensors.items()}
     integers = torch.from_numpy(powers(found["magnitude.weight"].numpy())).float()
     linear = _dense(found["linear.gap"], found["linear.weight"] * found["linear.factor"][:, :, None], network.linear)
     sizes = _dense(found["magnitude.gap"], integers * found["magnitude.factor"][:, :, None], network.magnitudes)
@@ -235,14 +273,12 @@ def export(folders: Sequence[Path], name: str, *, base: str | None = None) -> by
     for folder in folders:
         saved = state.read(folder)
         networks, effort = networks_of(saved, folder), saved.facts["settings"]["effort"]
-        replaced = tuple(f"{key_of(role, effort)}." for role in networks)
-        tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith(replaced)}
         tensors |= exported(networks, effort)
         made.append(_made(saved, networks))
     if missing := [key for key in jpeg.NETWORKS if not part(tensors, key)]:
         raise TrainingError(
-            f"no run has the networks {', '.join(missing)} (effort.role, or refine.role): train them, or take them from"
-            " another model with base=..."
+            f"no run has the networks {', '.join(missing)} (effort.role; predictors are trained with effort 2): train them,"
+            " or take them from another model with base=..."
         )
     return jpeg.pack(tensors, name, {"runs": made})
 

@@ -48,7 +48,7 @@ FLAG_UNIT, MEAN_UNIT = 64.0, 256.0  # integers per 1: of the logit of a flag; of
 # Inputs are integers, of which this many are about 1. Of the skip layer, whose outputs must not jump, a tenth of that.
 STEM_UNIT, SKIP_UNIT = 24.0, 240.0
 # Weights of a sum in a model file. It has room for two more: entries that are far apart need fillers.
-KEPT_WEIGHTS = 62
+KEPT_WEIGHTS = 58
 LUMA, CHROMA, REFINE_LUMA, REFINE_CHROMA = ROLES = ("luma", "chroma", "refine-luma", "refine-chroma")
 
 
@@ -74,6 +74,11 @@ class CoefficientShape(NamedTuple):
     @property
     def conditions(self) -> int:
         return conditions_of(self.refines) * len(self.components)
+
+    @property
+    def predicted(self) -> int:
+        """Conditions of predictors, which Cb and Cr share."""
+        return conditions_of(self.refines)
 
     @property
     def entries(self) -> int:
@@ -130,7 +135,7 @@ class CoefficientNetwork(nn.Module):
     units: Tensor
 
     def __init__(self, shape: CoefficientShape, statistics: Statistics | None = None) -> None:
-        """statistics: of the conditions of all components; None: of a network that is restored."""
+        """statistics: of all components together; None: of a network that is restored."""
         super().__init__()
         self.shape, width = shape, shape.width
 
@@ -144,8 +149,9 @@ class CoefficientNetwork(nn.Module):
         self.block_biases = nn.ParameterList([by_condition(width) for _ in range(shape.depth)])
         self.head, self.head_bias = nn.Parameter(torch.zeros(shape.outputs, width)), by_condition(shape.outputs)
         self.skip = nn.Parameter(torch.zeros(shape.outputs, shape.inputs))
-        self.linear, self.magnitudes = by_condition(LINEAR, shape.entries), by_condition(MAGNITUDES, shape.entries)
-        self.register_buffer("scale", torch.ones(shape.conditions, shape.entries))
+        self.linear = nn.Parameter(torch.zeros(shape.predicted, LINEAR, shape.entries))
+        self.magnitudes = nn.Parameter(patterns(shape.entries, shape.refines))
+        self.register_buffer("scale", torch.ones(shape.predicted, shape.entries))
         self.register_buffer("kept_linear", torch.ones_like(self.linear))
         self.register_buffer("kept_magnitudes", torch.ones_like(self.magnitudes))
         self.register_buffer("units", shape.units, persistent=False)
@@ -153,11 +159,10 @@ class CoefficientNetwork(nn.Module):
             self._begin(statistics)
 
     def _begin(self, statistics: Statistics | None) -> None:
-        shape, condition = self.shape, torch.arange(self.shape.conditions)
-        self.magnitudes.copy_(patterns(shape.entries, shape.refines).repeat(len(shape.components), 1, 1))
+        shape, condition = self.shape, torch.arange(self.shape.predicted)
         self.linear[:, 1:].normal_(0, 0.05)
         if shape.refines:
-            self.linear[condition, 1:, OWN * VALUES + condition % VALUES] = FIRST_OWN
+            self.linear[condition, 1:, OWN * VALUES + condition] = FIRST_OWN
         else:
             self.head_bias[:, SCALES] = torch.tensor(FIRST_SCALES) + SCALE_ONE / SCALE_NAT
         if statistics is not None:
@@ -183,7 +188,7 @@ class CoefficientNetwork(nn.Module):
         return Prediction(integers, predicted.linear[..., 0], sign)
 
     def _sums(self, seen: Seen) -> Sums:
-        condition, step = seen.condition, seen.step[:, None, None]
+        condition, step = seen.condition % self.shape.predicted, seen.step[:, None, None]
         linear, magnitudes = self._linear_weights(condition), self._magnitude_weights(condition)
         return Sums(seen.entries @ (linear / step).mT, seen.entries.abs() @ (magnitudes / step).mT)
 
@@ -195,9 +200,14 @@ class CoefficientNetwork(nn.Module):
 
     @torch.no_grad()
     def weights(self) -> tuple[Tensor, Tensor]:
-        """Return the weights of linear sums and of magnitudes in all conditions, [conditions, sums, entries], for
+        """Return the weights of linear sums and of magnitudes in all their conditions, [conditions, sums, entries], for
         dequantised coefficients and sums in units of 1."""
         return self._linear_weights(slice(None)), self._magnitude_weights(slice(None))
+
+    def predictors(self) -> dict[str, Tensor]:
+        """Return by name what the sums are made of."""
+        names = ("linear", "magnitudes", "scale", "kept_linear", "kept_magnitudes")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def is_sparse(self) -> bool:

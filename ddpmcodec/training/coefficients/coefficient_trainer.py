@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ from ddpmcodec._native import MOST_JPEG_LEVELS
 from ddpmcodec.errors import TrainingError
 from ddpmcodec.format.header import DEFAULT_LEVELS
 from ddpmcodec.training import run, state
-from ddpmcodec.training.coefficients.coefficient_model import begin_as
+from ddpmcodec.training.coefficients.coefficient_model import PREDICTING_EFFORT, begin_as, take_predictors
 from ddpmcodec.training.coefficients.coefficient_network import (
     CHROMA,
     LUMA,
@@ -90,9 +91,9 @@ def _parts(file: JpegFile, component: int, stride: int) -> Iterator[tuple[Group,
 
 
 EFFORTS = (1, 2)
-# Width and blocks. An effort has the size of its number, unless a run says otherwise. Efforts share refining networks.
+# Width and blocks. An effort has the size of its number, unless a run says otherwise.
 SIZES = {
-    1: {LUMA: (96, 3), CHROMA: (64, 2), REFINE_LUMA: (160, 3), REFINE_CHROMA: (96, 3)},
+    1: {LUMA: (96, 3), CHROMA: (64, 2), REFINE_LUMA: (64, 2), REFINE_CHROMA: (48, 2)},
     2: {LUMA: (192, 3), CHROMA: (128, 3), REFINE_LUMA: (160, 3), REFINE_CHROMA: (96, 3)},
     3: {LUMA: (320, 4), CHROMA: (192, 3), REFINE_LUMA: (192, 3), REFINE_CHROMA: (128, 3)},
     4: {LUMA: (448, 4), CHROMA: (256, 4), REFINE_LUMA: (320, 4), REFINE_CHROMA: (192, 3)},
@@ -119,7 +120,8 @@ class CoefficientSettings:
     effort: Annotated[int, Range("an effort, 1 or 2", *EFFORTS)] = 2
     size: Annotated[int, Range("a size from 1 to 4", 1, len(SIZES))] | None = None  # None: that of the effort's number
     roles: tuple[str, ...] = ROLES
-    start: str | None = None  # a model, or the folder of a run: networks begin as these, and keep their predictors
+    start: str | None = None  # a model, or the folder of a run: networks begin as these
+    predictors: str | None = None  # a model, or the folder of a run: at effort 1, networks take those; None: of `start`
     crop: Annotated[int, Range("a whole number from 16", 16)] = 384  # side, in pixels, of what is seen of an image
     batch: Annotated[int, Range(f"a whole number from {GROUP}", GROUP)] = 4096  # positions
     muon_rate: Positive = 0.016
@@ -131,6 +133,17 @@ class CoefficientSettings:
         check(self)
         if not self.roles or not set(self.roles) <= set(ROLES):
             raise TrainingError(f"roles={','.join(self.roles)}: give some of {', '.join(ROLES)}")
+        if self.trains_predictors and self.predictors:
+            raise TrainingError(f"predictors={self.predictors}: networks of effort {self.effort} train their own")
+        if not self.trains_predictors and not (self.predictors or self.start):
+            raise TrainingError(
+                f"effort={self.effort}: its networks use the predictors of effort {PREDICTING_EFFORT}: give predictors=...,"
+                " the folder of such a run or a model"
+            )
+
+    @property
+    def trains_predictors(self) -> bool:
+        return self.effort == PREDICTING_EFFORT
 
 
 class CoefficientTrainer:
@@ -158,28 +171,31 @@ class CoefficientTrainer:
         network = CoefficientNetwork(shape, self._measured(shape) if begins else None)
         if begins and settings.start:
             begin_as(network, settings.start, settings.effort)
+        if begins and settings.predictors:
+            take_predictors(network, settings.predictors)
+        for predictor in (network.linear, network.magnitudes):
+            predictor.requires_grad_(settings.trains_predictors)
         return network
 
     def _measured(self, shape: CoefficientShape) -> Statistics:
         """What the predictors of a new network are made from, of the first files."""
-        found = []
-        for component in shape.components:
 
-            def draw(condition: int, component: int = component) -> Seen:
-                return seen(self.replay.of_condition(component, condition, MEASURED, refines=shape.refines))
+        def draw(condition: int) -> Seen:
+            count = MEASURED // len(shape.components)
+            of_condition = partial(self.replay.of_condition, condition=condition, count=count, refines=shape.refines)
+            return seen([group for component in shape.components for group in of_condition(component)])
 
-            if shape.refines:
-                found.append(measure_cells(draw, shape.entries))
-            else:
-                found.append(measure(draw, shape.entries, LAST_PREDICTED[component]))
-        return Statistics(*map(torch.cat, zip(*found, strict=True)))
+        if shape.refines:
+            return measure_cells(draw, shape.entries)
+        return measure(draw, shape.entries, LAST_PREDICTED[shape.is_chroma])
 
     def _optimizers(self, network: CoefficientNetwork) -> list[torch.optim.Optimizer]:
         rate = self.settings.adam_rate
         inner = [network.stem, *network.blocks]
         predictors = {network.linear: LINEAR_PACE * rate, network.magnitudes: MAGNITUDE_PACE * rate}
         rest = [p for p in network.parameters() if all(p is not other for other in (*inner, *predictors))]
-        adam = [(rest, rate), *(([parameter], pace) for parameter, pace in predictors.items())]
+        paces = predictors if self.settings.trains_predictors else {}
+        adam = [(rest, rate), *(([parameter], pace) for parameter, pace in paces.items())]
         return [
             Muon(inner, lr=self.settings.muon_rate),
             *(torch.optim.AdamW(p, lr=lr, betas=(0.9, 0.99), weight_decay=0.0) for p, lr in adam),

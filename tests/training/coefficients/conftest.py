@@ -41,7 +41,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def settings(data: Path) -> CoefficientSettings:
-    return CoefficientSettings((str(data),), hold_out=3, steps=60, effort=1, crop=64, batch=512, seed=3)
+    return CoefficientSettings((str(data),), hold_out=3, steps=60, size=1, crop=64, batch=512, seed=3)
 
 
 @pytest.fixture(scope="module")

@@ -90,7 +90,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
 
 def test_predictors_become_sparse(whole: Path) -> None:
     kept = state.read(whole).tensors["luma.kept_linear"]
-    assert 0 < kept.sum(2).max() <= 62
+    assert 0 < kept.sum(2).max() <= 58
 
 
 def test_a_run_begins_as_another(settings: CoefficientSettings, whole: Path, tmp_path: Path) -> None:
@@ -99,7 +99,28 @@ def test_a_run_begins_as_another(settings: CoefficientSettings, whole: Path, tmp
     for name, tensor in again.networks["luma"].state_dict().items():
         assert tensor.allclose(saved[f"luma.{name}"], atol=1e-6), name
     with pytest.raises(TrainingError, match="effort="):
-        start(replace(settings, effort=2, start=str(whole)), tmp_path / "other")
+        start(replace(settings, size=2, start=str(whole)), tmp_path / "other")
+
+
+def test_effort_1_uses_predictors_that_it_does_not_train(
+    settings: CoefficientSettings, whole: Path, tmp_path: Path
+) -> None:
+    trainer = start(replace(settings, effort=1, predictors=str(whole), steps=8), tmp_path)
+    saved = state.read(whole).tensors
+    assert set(trainer.networks) == set(ROLES)
+    for role, network in trainer.networks.items():
+        for name, tensor in network.predictors().items():
+            assert tensor.equal(saved[f"{role}.{name}"]), (role, name)
+        assert network.head.any()
+    again = start(replace(settings, effort=1, predictors=str(whole), steps=9), tmp_path, resume=True, chosen={"steps"})
+    assert again.networks[LUMA].linear.equal(saved["luma.linear"])
+
+
+def test_effort_1_needs_predictors(settings: CoefficientSettings) -> None:
+    with pytest.raises(TrainingError, match="predictors="):
+        replace(settings, effort=1)
+    with pytest.raises(TrainingError, match="train their own"):
+        replace(settings, predictors="jpeg")
 
 
 def test_some_jpeg_files_are_left_out(settings: CoefficientSettings, tmp_path: Path) -> None:
