@@ -245,19 +245,39 @@ void differences(const int16_t* source, size_t stride, int rows, const int16_t* 
     for (int i = 0; i < rows; i++) differences_of_row(source + i * stride, repeated, out + i * length);
 }
 
-void weigh(const int16_t* weights, const uint16_t* places, const int16_t* values, int count, int32_t* sums) {
+#ifdef __AVX2__
+void weigh(const int16_t* weights, const int32_t* offsets, int pairs, const int16_t* values, int32_t* sums) {
+    static_assert(LINEAR == 8 && WEIGHED == 24);
+    auto vector = [](auto* from) { return (decltype(_mm256_setzero_si256())*)from; };
+    __m256i found[3];
+    DDPM_UNROLL for (int v = 0; v < 3; v++) found[v] = _mm256_loadu_si256(vector(sums + 8 * v));
+    for (int k = 0; k < pairs; k++) {
+        int32_t pair;
+        memcpy(&pair, values + offsets[k], sizeof pair);
+        const __m256i both = _mm256_set1_epi32(pair), sizes = _mm256_abs_epi16(both);
+        const __m256i factors[3] = {both, sizes, sizes};
+        DDPM_UNROLL for (int v = 0; v < 3; v++)
+            found[v] = _mm256_add_epi32(found[v], _mm256_madd_epi16(_mm256_loadu_si256(vector(weights + k * 2 * WEIGHED + 16 * v)), factors[v]));
+    }
+    DDPM_UNROLL for (int v = 0; v < 3; v++) _mm256_storeu_si256(vector(sums + 8 * v), found[v]);
+}
+#else
+void weigh(const int16_t* weights, const int32_t* offsets, int pairs, const int16_t* values, int32_t* sums) {
     int32_t linear[LINEAR], sizes[WEIGHED - LINEAR];
     for (int i = 0; i < LINEAR; i++) linear[i] = sums[i];
     for (int i = LINEAR; i < WEIGHED; i++) sizes[i - LINEAR] = sums[i];
-    for (int k = 0; k < count; k++) {
-        const int16_t* DDPM_RESTRICT row = weights + (size_t)places[k] * WEIGHED;
-        const int16_t value = values[k], size = (int16_t)(value < 0 ? -value : value);
-        DDPM_VECTORISE for (int i = 0; i < LINEAR; i++) linear[i] += value * row[i];
-        DDPM_VECTORISE for (int i = 0; i < WEIGHED - LINEAR; i++) sizes[i] += size * row[LINEAR + i];
+    for (int k = 0; k < pairs; k++) {
+        const int16_t* DDPM_RESTRICT of_pair = weights + (size_t)k * (2 * WEIGHED);
+        const int16_t one = values[offsets[k]], other = values[offsets[k] + 1];
+        const int16_t size = (int16_t)(one < 0 ? -one : one), other_size = (int16_t)(other < 0 ? -other : other);
+        DDPM_VECTORISE for (int i = 0; i < LINEAR; i++) linear[i] += one * of_pair[2 * i] + other * of_pair[2 * i + 1];
+        DDPM_VECTORISE for (int i = 0; i < WEIGHED - LINEAR; i++)
+            sizes[i] += size * of_pair[2 * (LINEAR + i)] + other_size * of_pair[2 * (LINEAR + i) + 1];
     }
     for (int i = 0; i < LINEAR; i++) sums[i] = linear[i];
     for (int i = LINEAR; i < WEIGHED; i++) sums[i] = sizes[i - LINEAR];
 }
+#endif
 
 // ---- Learning
 

@@ -109,8 +109,8 @@ struct Kernels {
     // `length` behind the one before it. WINDOW_ROW values of each row are read and written.
     void (*differences)(const int16_t* source, size_t stride, int rows, const int16_t* centre, uint8_t* out, size_t length);
     // Adds to WEIGHED sums those of values times their weights, of which the first LINEAR are of values, the others of their sizes.
-    // weights: int16 [places][WEIGHED]. Exact while sums fit int32.
-    void (*weigh)(const int16_t* weights, const uint16_t* places, const int16_t* values, int count, int32_t* sums);
+    // Values are taken in pairs, from offsets on. weights: int16 [pairs][WEIGHED][2]. Exact while sums fit int32.
+    void (*weigh)(const int16_t* weights, const int32_t* offsets, int pairs, const int16_t* values, int32_t* sums);
     // Rounds gradients of one position to eight bits, 128 plus -127 .. 127 units. Returns the unit.
     float (*quantise_row)(const float* gradients, int count, uint8_t* row);
     // Rounds gradients of outputs [first, last) at `count` positions to eight bits, each output's in its own unit.

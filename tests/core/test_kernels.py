@@ -74,13 +74,14 @@ def test_conditions_have_gains_of_the_stem_and_biases_of_blocks(kernel: str) -> 
         assert np.array_equal(computed.outputs(rows, condition), reference(params, rows, condition)[0])
 
 
-def test_sums_of_listed_values_are_exact(kernel: str) -> None:
+def test_sums_of_pairs_are_exact(kernel: str) -> None:
     r = np.random.default_rng(4)
-    weights, places = r.integers(-500, 500, (70, 24), np.int16), r.permutation(70)[:41].astype(np.uint16)
-    values = r.integers(-32767, 32768, 41).astype(np.int16)
-    expected = values.astype(np.int64) @ weights[places]
-    expected[8:] = np.abs(values.astype(np.int64)) @ weights[places, 8:]
-    assert np.array_equal(testing.weighed(weights, places, values), expected)
+    weights, offsets = r.integers(-500, 500, (41, 24, 2), np.int16), r.permutation(99)[:41].astype(np.int32)
+    values = r.integers(-32767, 32768, 100).astype(np.int16)
+    pairs = values[offsets[:, None] + np.arange(2)].astype(np.int64)
+    expected = np.einsum("kp,klp->l", pairs, weights)
+    expected[8:] = np.einsum("kp,klp->l", np.abs(pairs), weights[:, 8:])
+    assert np.array_equal(testing.weighed(weights.reshape(41, 48), offsets, values), expected)
 
 
 def test_the_skip_layer_is_linear_in_the_inputs(kernel: str) -> None:

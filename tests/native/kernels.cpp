@@ -78,12 +78,12 @@ Network any_network(const nb::dict& tensors) {
     return network;
 }
 
-// int32 [24]: of values int16 [N] times int16 [N, 24], the last 16 of sizes of values.
-Out<int32_t> weighed(const Matrix<int16_t>& weights, const std::vector<uint16_t>& places, const std::vector<int16_t>& values) {
-    require(weights.shape(1) == WEIGHED && places.size() == values.size(), "24 weights of each place, and a value for each");
-    for (const uint16_t place : places) require(place < weights.shape(0), "no such place");
+// int32 [24]: of pairs of values int16 [V] from offsets [N] on times int16 [N, 48], pairs of 24, the last 16 of sizes of values.
+Out<int32_t> weighed(const Matrix<int16_t>& weights, const std::vector<int32_t>& offsets, const std::vector<int16_t>& values) {
+    require(weights.shape(1) == 2 * WEIGHED && weights.shape(0) == offsets.size(), "24 pairs of weights for each offset");
+    for (const int32_t offset : offsets) require(offset >= 0 && size_t(offset) + 1 < values.size(), "no such pair");
     std::vector<int32_t> sums(WEIGHED);
-    kernels().weigh(weights.data(), places.data(), values.data(), int(places.size()), sums.data());
+    kernels().weigh(weights.data(), offsets.data(), int(offsets.size()), values.data(), sums.data());
     return array_of(std::move(sums), {size_t(WEIGHED)});
 }
 

@@ -59,9 +59,19 @@ CoefficientInputs::CoefficientInputs(const Predictors& predictors, JpegRole role
     for (size_t k = 0; k < std::size(STEP_RANKS); k++) shared_[STEPS_AT + 1 + k] = width_input(STEP_RANKS[k]);
     if (grid != OTHER_GRID) shared_[size_t(GRID_AT + grid)] = uint8_t(ZERO + ON);
     add_windows(role, rank_);
-    const std::vector<uint64_t> weighed = predictors.spread(condition, weights_);
-    std::copy(weighed.begin(), weighed.end(), weighed_);
+    divide(predictors.pairs(condition));
     for (int lane = 0; lane < WEIGHED; lane++) factors_[lane] = predictors.factors(condition)[lane] * unit_;
+}
+
+// Divides pairs between planes. Entries of a block are 64, as its values.
+void CoefficientInputs::divide(const Predictors::Pairs& pairs) {
+    for (size_t k = 0; k < pairs.entries.size(); k++) {
+        const int block = pairs.entries[k] / BLOCK_VALUES, rank = pairs.entries[k] % BLOCK_VALUES;
+        WeighedPairs& weighed = block == LUMA_BLOCK ? luma_pairs_ : block == CB_BLOCK ? cb_pairs_ : own_pairs_;
+        weighed.offsets.push_back(int32_t(block < SEEN_BLOCKS ? around_[block] * BLOCK_VALUES : 0) + rank);
+        const auto first = pairs.weights.begin() + ptrdiff_t(k * WEIGHED * 2);
+        weighed.weights.insert(weighed.weights.end(), first, first + WEIGHED * 2);
+    }
 }
 
 // The frequencies around that of a rank.
@@ -79,18 +89,16 @@ void CoefficientInputs::add_windows(JpegRole role, int rank) {
     }
 }
 
-CoefficientInputs::Reading CoefficientInputs::read(int column, int row, uint8_t* inputs) {
+CoefficientInputs::Reading CoefficientInputs::read(int column, int row, uint8_t* inputs) const {
     const size_t at = seen_.own->at(column, row);
     std::copy(shared_.begin(), shared_.end(), inputs);
     write_surroundings(column, row, at, inputs);
     write_window(*seen_.own, at, own_, inputs);
     write_others(at, inputs);
-    listed_ = 0;
-    for (int j = 0; j < SEEN_BLOCKS; j++) list(*seen_.own, size_t(ptrdiff_t(at) + around_[j]), j);
-    if (seen_.luma) list(*seen_.luma, at, LUMA_BLOCK);
-    if (seen_.cb) list(*seen_.cb, at, CB_BLOCK);
     int32_t sums[WEIGHED] = {};
-    kernels().weigh(weights_.data(), places_, values_, listed_, sums);
+    own_pairs_.add_to(sums, *seen_.own, at);
+    if (seen_.luma) luma_pairs_.add_to(sums, *seen_.luma, at);
+    if (seen_.cb) cb_pairs_.add_to(sums, *seen_.cb, at);
     for (int k = 0; k < PREDICTED; k++) inputs[sums_at_ + k] = uint8_t(ZERO + asinh_input(float(sums[k]) * factors_[k]));
     for (int k = 0; k < MAGNITUDES; k++)
         inputs[sums_at_ + PREDICTED + k] = uint8_t(ZERO + log_input(float(sums[LINEAR + k]) * factors_[LINEAR + k] + LEAST_MAGNITUDE));
@@ -132,16 +140,6 @@ void CoefficientInputs::write_others(size_t at, uint8_t* inputs) const {
     };
     write(seen_.luma, luma_, luma_around_);
     write(seen_.cb, cb_, cb_around_);
-}
-
-// Lists the coefficients of a block that have weights.
-void CoefficientInputs::list(const CoefficientPlane& plane, size_t at, int block) {
-    const int16_t* values = plane.block(at);
-    for (uint64_t left = plane.nonzero[at] & weighed_[size_t(block)]; left; left &= left - 1) {
-        const int rank = std::countr_zero(left);
-        places_[listed_] = uint16_t(block * BLOCK_VALUES + rank);
-        values_[listed_++] = values[rank];
-    }
 }
 
 }  // namespace ddpm

@@ -32,18 +32,27 @@ class CoefficientInputs {
 
     size_t stride() const { return shared_.size(); }
     // Writes the inputs of the position of a block there.
-    Reading read(int column, int row, uint8_t* inputs);
+    Reading read(int column, int row, uint8_t* inputs) const;
 
   private:
     struct WindowEntry {
         uint8_t input, rank;
+    };
+    // What is weighed of a plane: offsets from the values of the position's block.
+    struct WeighedPairs {
+        std::vector<int32_t> offsets;
+        std::vector<int16_t> weights;  // [pairs][WEIGHED][2]
+
+        void add_to(int32_t* sums, const CoefficientPlane& plane, size_t at) const {
+            kernels().weigh(weights.data(), offsets.data(), int(offsets.size()), plane.block(at), sums);
+        }
     };
 
     void add_windows(JpegRole role, int rank);
     void write_surroundings(int column, int row, size_t at, uint8_t* inputs) const;
     void write_window(const CoefficientPlane& plane, size_t at, const std::vector<WindowEntry>& window, uint8_t* inputs) const;
     void write_others(size_t at, uint8_t* inputs) const;
-    void list(const CoefficientPlane& plane, size_t at, int block);
+    void divide(const Predictors::Pairs& pairs);
 
     const SeenPlanes seen_;
     const int rank_;
@@ -53,12 +62,8 @@ class CoefficientInputs {
     ptrdiff_t around_[SEEN_BLOCKS];                   // from a block to those around it
     std::vector<WindowEntry> own_, luma_, cb_;        // of the windows
     int luma_around_ = 0, cb_around_ = 0, sums_at_ = 0;  // inputs: of the coded frequency in 3x3 blocks; the first sum
-    std::vector<int16_t> weights_;                    // of sums, [entries][WEIGHED]
+    WeighedPairs own_pairs_, luma_pairs_, cb_pairs_;
     float factors_[WEIGHED];
-    uint64_t weighed_[MOST_SEEN_BLOCKS] = {};         // which entries have weights, by block
-    uint16_t places_[MOST_SEEN_BLOCKS * BLOCK_VALUES];
-    int16_t values_[MOST_SEEN_BLOCKS * BLOCK_VALUES];
-    int listed_ = 0;
 };
 
 }  // namespace ddpm

@@ -161,15 +161,12 @@ void hash_network(const Network& network, int condition, Sha256& hash) {
 
 void hash_sums(const Predictors& predictors, int condition, Sha256& hash) {
     Philox numbers(SEED);
-    std::vector<int16_t> weights, values;
-    std::vector<uint16_t> places;
-    predictors.spread(condition, weights);
-    for (int entry = 0; entry < predictors.entries(); entry++) {
-        places.push_back(uint16_t(entry));
+    std::vector<int16_t> values;
+    for (int entry = 0; entry < predictors.entries(); entry++)
         values.push_back(int16_t(int(numbers.next() % (2 * LARGEST_DEQUANTISED + 1)) - LARGEST_DEQUANTISED));
-    }
+    const auto [entries, weights] = predictors.pairs(condition);
     int32_t sums[WEIGHED] = {};
-    kernels().weigh(weights.data(), places.data(), values.data(), predictors.entries(), sums);
+    kernels().weigh(weights.data(), entries.data(), int(entries.size()), values.data(), sums);
     hash.add({reinterpret_cast<const uint8_t*>(sums), sizeof sums});
     hash.add({reinterpret_cast<const uint8_t*>(predictors.factors(condition)), WEIGHED * sizeof(float)});
 }
@@ -188,14 +185,19 @@ void Predictors::add(int lane, const std::vector<Weight>& weights, float factor)
     condition.factor[lane] = factor;
 }
 
-std::vector<uint64_t> Predictors::spread(int condition, std::vector<int16_t>& weights) const {
-    std::vector<uint64_t> weighed(size_t(blocks_), 0);
-    weights.assign(size_t(entries() * WEIGHED), 0);
-    for (const auto& [lane, weight] : conditions_[size_t(condition)].weights) {
-        weights[size_t(weight.entry * WEIGHED + lane)] = weight.weight;
-        weighed[size_t(weight.entry / BLOCK_VALUES)] |= uint64_t(1) << weight.entry % BLOCK_VALUES;
+Predictors::Pairs Predictors::pairs(int condition) const {
+    std::vector<int> number(size_t(entries()) / 2, -1);
+    for (const auto& [lane, weight] : conditions_[size_t(condition)].weights) number[size_t(weight.entry) / 2] = 0;
+    Pairs pairs;
+    for (size_t k = 0; k < number.size(); k++) {
+        if (number[k] < 0) continue;
+        number[k] = int(pairs.entries.size());
+        pairs.entries.push_back(int32_t(2 * k));
     }
-    return weighed;
+    pairs.weights.resize(pairs.entries.size() * WEIGHED * 2);
+    for (const auto& [lane, weight] : conditions_[size_t(condition)].weights)
+        pairs.weights[size_t((number[size_t(weight.entry) / 2] * WEIGHED + lane) * 2 + weight.entry % 2)] = weight.weight;
+    return pairs;
 }
 
 std::vector<Predictors::Weight> Predictors::weights(int condition, int lane) const {

@@ -44,8 +44,12 @@ class Predictors {
     // cannot hold.
     void add(int lane, const std::vector<Weight>& weights, float factor);
 
-    // Writes the weights of a condition, [entries][WEIGHED]; returns which entries have some, by block a bit for each rank.
-    std::vector<uint64_t> spread(int condition, std::vector<int16_t>& weights) const;
+    // Pairs of entries of which one has weights, by the even one: weights are [pairs][WEIGHED][2].
+    struct Pairs {
+        std::vector<int32_t> entries;
+        std::vector<int16_t> weights;
+    };
+    Pairs pairs(int condition) const;
     // Those of one sum.
     std::vector<Weight> weights(int condition, int lane) const;
     const float* factors(int condition) const { return conditions_[size_t(condition)].factor; }

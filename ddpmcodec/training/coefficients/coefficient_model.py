@@ -277,8 +277,8 @@ def export(folders: Sequence[Path], name: str, *, base: str | None = None) -> by
         made.append(_made(saved, networks))
     if missing := [key for key in jpeg.NETWORKS if not part(tensors, key)]:
         raise TrainingError(
-            f"no run has the networks {', '.join(missing)} (effort.role; predictors are trained with effort 2): train them,"
-            " or take them from another model with base=..."
+            f"no run has the networks {', '.join(missing)} (effort.role; predictors are trained with effort 2): train"
+            " them, or take them from another model with base=..."
         )
     return jpeg.pack(tensors, name, {"runs": made})
 

@@ -137,8 +137,8 @@ class CoefficientSettings:
             raise TrainingError(f"predictors={self.predictors}: networks of effort {self.effort} train their own")
         if not self.trains_predictors and not (self.predictors or self.start):
             raise TrainingError(
-                f"effort={self.effort}: its networks use the predictors of effort {PREDICTING_EFFORT}: give predictors=...,"
-                " the folder of such a run or a model"
+                f"effort={self.effort}: its networks use the predictors of effort {PREDICTING_EFFORT}: give"
+                " predictors=..., the folder of such a run or a model"
             )
 
     @property
