@@ -16,9 +16,11 @@ from ddpmcodec._native import MAX_BLOCK_IMAGES, MAX_METADATA
 from ddpmcodec.archive.blocks import (
     BlockDecoder,
     ContextCoder,
+    EncodedAlphas,
     EncodedRuns,
     LatentCoder,
     Pixels,
+    encode_alphas,
     encode_block,
     have_repeats,
 )
@@ -27,7 +29,7 @@ from ddpmcodec.codec.model_selection import selected_model
 from ddpmcodec.content import FileView, Part
 from ddpmcodec.errors import ChecksumError, FormatError, OutputError, reason_of
 from ddpmcodec.files import write_all
-from ddpmcodec.format.block import Block, BlockCoding, Entry
+from ddpmcodec.format.block import CONTEXT, Block, BlockCoding, Entry
 from ddpmcodec.format.ddpma import PackedBlock, packed
 from ddpmcodec.format.sections import MAX_BLOCK_METADATA, NO_METADATA, Metadata, pack_alpha, pack_metadata
 from ddpmcodec.images import Planes
@@ -145,8 +147,24 @@ class Packer:
         block = Block(tuple(entries), coding=coding, runs=encoded.runs)
         if self.verify:
             _verify(block, encoded, colours, decoder)
-        alphas = [b"" if planes.alpha is None else pack_alpha(planes.alpha) for _, planes in images]
-        return packed(block, [pack_metadata(value) for value in values if value.present()], alphas, encoded.streams)
+        block, alphas = self._encode_alphas(block, [waiting.planes.alpha for waiting in images], coder)
+        parts = [pack_metadata(value) for value in values if value.present()], alphas.sections, encoded.streams
+        return packed(block, *parts, alphas.streams)
+
+    def _encode_alphas(
+        self, block: Block, planes: Sequence[Pixels | None], coder: ContextCoder
+    ) -> tuple[Block, EncodedAlphas]:
+        """The alpha planes of a block, and what its header says of them. By bits back they are deflated."""
+        if block.kind != CONTEXT:
+            return block, EncodedAlphas(block.runs, [b"" if plane is None else pack_alpha(plane) for plane in planes], [])
+        alphas = encode_alphas(block, planes, coder)
+        assert block.coding is not None
+        entries = tuple(replace(e, length=len(s)) for e, s in zip(block.entries, alphas.sections, strict=True))
+        coding = replace(block.coding, alpha_repeats=alphas.repeats)
+        block = replace(block, entries=entries, coding=coding, runs=alphas.runs)
+        if self.verify:
+            _verify_alphas(block, alphas, planes, coder._replace(alpha_repeats=alphas.repeats))
+        return block, alphas
 
     def _encode(self, colours: Sequence[Pixels], coder: ContextCoder) -> tuple[BlockCoding, EncodedRuns, BlockDecoder]:
         """Codes images by bits back, where that is asked for and there are images enough; otherwise by the context
@@ -172,6 +190,16 @@ def _verify(block: Block, encoded: EncodedRuns, colours: Sequence[Pixels], decod
         images += [] if run is None else list(run)
     if not all(np.array_equal(a, b) for a, b in zip(images, colours, strict=True)):
         raise ChecksumError(f"a block does not decode to what was encoded: {remedy}")
+
+
+def _verify_alphas(
+    block: Block, alphas: EncodedAlphas, planes: Sequence[Pixels | None], coder: ContextCoder
+) -> None:
+    """Raises ChecksumError unless the alpha streams decode to the planes."""
+    decoded = coder.decode_alphas(block, alphas.streams, range(len(block.runs)))
+    for position, plane in decoded.items():
+        if isinstance(plane, FormatError) or not np.array_equal(plane, planes[position]):
+            raise ChecksumError("a block does not decode to the alpha that was encoded: this is a defect, please report it")
 
 
 class Spool:
