@@ -52,7 +52,7 @@ class EncodedAlphas(NamedTuple):
     """The alpha planes of a block. runs: with what they say of alpha. sections, streams: of images and runs, as in
     `format.ddpma.Parts`. repeats: streams are coded by repeats."""
 
-    runs: tuple[Run, ...]
+    runs: list[Run]
     sections: list[bytes]
     streams: list[bytes]
     repeats: bool = False
@@ -137,8 +137,8 @@ class ContextCoder(NamedTuple):
             positions = block.alphas_of(number)
             height, width, _ = block.entries[positions[0]].shape
             found = _attempt(streams[number], run, (height, width, 1), coder)
-            lost = isinstance(found, FormatError)
-            return {p: found if lost else found[k, ..., 0] for k, p in enumerate(positions)}
+            planes = [found] * len(positions) if isinstance(found, FormatError) else found[..., 0]
+            return dict(zip(positions, planes, strict=True))
 
         return {p: plane for planes in run_all(lambda pair: attempt(*pair), runs) for p, plane in planes.items()}
 
@@ -190,30 +190,29 @@ def encode_run(pixels: Pixels, coder: ContextCoder) -> tuple[Run, bytes]:
     return Run(len(pixels), state_bytes=len(packed), words=len(joined) // WORD_BYTES), packed + joined
 
 
-def encode_alphas(block: Block, planes: Sequence[Pixels | None], coder: ContextCoder) -> EncodedAlphas:
-    """Encode the alpha planes [H, W] of a block: those of a run by one stream, or deflated if that is smaller.
+def deflated_alphas(block: Block, planes: Mapping[int, Pixels]) -> EncodedAlphas:
+    """Deflate the alpha planes [H, W] of a block, by the position of the image."""
+    deflated = dict(zip(planes, run_all(pack_alpha, [*planes.values()]), strict=True))
+    sections = [deflated.get(position, b"") for position in range(len(block.entries))]
+    return EncodedAlphas([*block.runs], sections, [b""] * len(block.runs))
 
-    Parameters:
-        planes: of the images of the block, in its order; None for images without alpha.
-    """
-    sections = run_all(lambda plane: b"" if plane is None else pack_alpha(plane), planes)
-    greys = [[planes[position] for position in block.alphas_of(run)] for run in range(len(block.runs))]
-    images = [np.stack(run)[..., None] if run else None for run in greys]
+
+def encode_alphas(block: Block, planes: Mapping[int, Pixels], coder: ContextCoder) -> EncodedAlphas:
+    """Encode the alpha planes [H, W] of a block, by the position of the image: those of a run as one stream, or
+    deflated if that is smaller."""
+    runs, sections, streams, _ = deflated_alphas(block, planes)
+    numbers = [number for number in range(len(runs)) if block.alphas_of(number)]
+    images = [np.stack([planes[position] for position in block.alphas_of(number)])[..., None] for number in numbers]
     coder = coder._replace(coding=coder.coding._replace(levels=0), progress=None)
-    repeats = have_repeats([image for run in images if run is not None for image in run], coder)
+    repeats = have_repeats([image for run in images for image in run], coder)
     coder = coder._replace(alpha_repeats=repeats).of_alpha()
-    encoded = run_all(lambda run: None if run is None else encode_run(run, coder), images)
-    runs, streams = list[Run](), list[bytes]()
-    for number, (run, found) in enumerate(zip(block.runs, encoded, strict=True)):
+    for number, (run, stream) in zip(numbers, run_all(lambda run: encode_run(run, coder), images), strict=True):
         positions = block.alphas_of(number)
-        if found is None or len(found[1]) >= sum(len(sections[position]) for position in positions):
-            runs, streams = [*runs, run], [*streams, b""]
-            continue
-        runs.append(replace(run, alpha=found[0]))
-        streams.append(found[1])
-        for position in positions:
-            sections[position] = b""
-    return EncodedAlphas(tuple(runs), sections, streams, repeats and any(streams))
+        if len(stream) < sum(len(sections[position]) for position in positions):
+            runs[number], streams[number] = replace(runs[number], alpha=run), stream
+            for position in positions:
+                sections[position] = b""
+    return EncodedAlphas(runs, sections, streams, repeats and any(streams))
 
 
 def _attempt(data: Part, run: Run, shape: Shape, coder: ContextCoder) -> Pixels | FormatError:

@@ -6,9 +6,9 @@ A header, before it is deflated, is columns of varints, then names, then bytes t
     of all images: place in the archive less the one before less one, zigzag (0, -1, 1, -2, ... are 0, 1, 2, 3, ...)
     of all images: mode (index into MODES); width; height
     kind 0: lengths of the files
-    kinds 1 and 2: lengths of the alpha sections, of images with alpha (kind 1: 0 if the run codes it); ICC profile; EXIF and XMP (place in the values;
-                   0: none); number of values, their lengths; effort, noise levels and number of the
-                   context model; number of runs, images of each
+    kinds 1 and 2: lengths of the alpha sections, of images with alpha (kind 1: 0 if the run codes it); ICC profile;
+                   EXIF and XMP (place in the values; 0: none); number of values, their lengths; effort, noise levels
+                   and number of the context model; number of runs, images of each
     kind 1: of each run 5 * number of words of its stream + bytes of its state less 4; the same of the alpha streams
     kind 2: number of words of the stack; of each run 1 for initial bits; number of latent levels, differences of their
             differences, zigzag; length of the profile
@@ -102,7 +102,6 @@ class Run:
     def length(self) -> int:
         """Bytes of the stream."""
         return self.state_bytes + WORD_BYTES * self.words
-
 
 
 @dataclass(frozen=True)
@@ -262,10 +261,11 @@ def block_of(facts: _native.BlockFacts) -> Block:
 
 
 def _run_of(
-    images: int, check: int, initial: bool, state_bytes: int, words: int, alphas: int, alpha_bytes: int, alpha_words: int
-) -> Run:
-    alpha = Run(alphas, state_bytes=alpha_bytes, words=alpha_words) if alphas else None
-    return Run(images, check, initial, state_bytes, words, alpha)
+    images: int, check: int, initial: bool, state_bytes: int, words: int, *alpha: int
+) -> Run:  # fmt: skip
+    alphas, alpha_state_bytes, alpha_words = alpha
+    own = Run(alphas, state_bytes=alpha_state_bytes, words=alpha_words) if alphas else None
+    return Run(images, check, initial, state_bytes, words, own)
 
 
 def _coding_of(facts: _native.CodingFacts) -> BlockCoding:

@@ -129,7 +129,7 @@ class PackedBlock(NamedTuple):
 def packed(
     header: Block, values: Sequence[bytes], sections: Sequence[bytes], streams: Sequence[bytes] = (),
     alphas: Sequence[bytes] = (),
-) -> PackedBlock:
+) -> PackedBlock:  # fmt: skip
     """A block with its parts. sections, streams, alphas: of images and runs, as in `Parts`. Runs say how large their
     states are, and all of their alpha streams."""
     entries = tuple(replace(entry, length=len(s)) for entry, s in zip(header.entries, sections, strict=True))
@@ -184,7 +184,8 @@ def split(data: File | Archive) -> Archive:
     return Archive(
         index=Index(tuple(map(block_of, found.blocks))),
         parts=tuple(
-            Parts(*(_cut(data, places) for places in parts), is_intact) for *parts, is_intact in found.parts
+            Parts(_cut(data, values), _cut(data, sections), _cut(data, streams), _cut(data, alphas), is_intact)
+            for values, sections, streams, alphas, is_intact in found.parts
         ),
         size=found.size, missing=found.missing, following=found.following, index_bytes=found.index_bytes,
         damage=found.damage, problem=found.problem,
