@@ -351,7 +351,7 @@ class ArchiveIndex:
     """The index of an archive, and where the parts of its blocks are."""
 
     blocks: list[BlockFacts]
-    # values, sections, streams, alpha streams; the head is intact
+    # values, sections, alpha streams, streams; the head is intact
     parts: list[tuple[list[slice], list[slice], list[slice], list[slice], bool]]
     size: int
     missing: int

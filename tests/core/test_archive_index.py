@@ -57,7 +57,7 @@ def example() -> bytes:
 
 def contents(data: bytes) -> list[list[bytes]]:
     """The parts of each block."""
-    return [[*parts.values, *parts.sections, *parts.streams, *parts.alphas] for parts in split(data).parts]
+    return [[*parts.values, *parts.sections, *parts.alphas, *parts.streams] for parts in split(data).parts]
 
 
 def read_or_refused(data: bytes) -> None:

@@ -56,8 +56,8 @@ def test_an_archive_comes_back() -> None:
     assert [entry.name for entry in found.index.entries] == ["a.png", "c.png", "b.png", "d.png"]
     assert found.index.total == 4
     assert found.parts == (
-        Parts((b"icc",), (b"alpha", b""), STREAMS, True),
-        Parts((), (b"a file", b"another"), (), True),
+        Parts((b"icc",), (b"alpha", b""), (b"", b""), STREAMS, True),
+        Parts((), (b"a file", b"another"), (), (), True),
     )
     assert (found.missing, found.following, found.damage) == (0, 0, None)
     assert split(data + b"x").following == 1

@@ -145,7 +145,7 @@ def parts_by_reader(data: bytes) -> Sequence[tuple[bytes, ...]]:
 
 
 def parts_by_library(data: bytes) -> Sequence[tuple[bytes, ...]]:
-    return [(*parts.values, *parts.sections, *parts.streams, *filter(len, parts.alphas)) for parts in split(data).parts]
+    return [(*parts.values, *parts.sections, *filter(len, parts.alphas), *parts.streams) for parts in split(data).parts]
 
 
 def test_an_archive_by_the_context_model_is_listed_and_checked(stacked: bytes) -> None:

@@ -57,7 +57,7 @@ nb::list places_of(const Archive& archive) {
     nb::list places;
     for (size_t k = 0; k < archive.places.size(); k++) {
         const Parts parts = archive.parts(k);
-        places.append(nb::make_tuple(slices_of(parts.values), slices_of(parts.sections), slices_of(parts.streams), slices_of(parts.alphas), archive.places[k].is_intact));
+        places.append(nb::make_tuple(slices_of(parts.values), slices_of(parts.sections), slices_of(parts.alphas), slices_of(parts.streams), archive.places[k].is_intact));
     }
     return places;
 }
