@@ -54,6 +54,18 @@ def test_runs_of_the_golden_archive_are_decoded() -> None:
         assert hashlib.sha256(images[name].tobytes()).hexdigest() == expected[name]["sha256"]
 
 
+def test_alpha_of_the_golden_archive_is_decoded() -> None:
+    folder = GOLDEN / "archive-v2"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    expected = {facts["name"]: facts for facts in manifest["images"]}
+    model, found = read_model(GOLDEN / manifest["model"] / "model.safetensors"), read_archive((folder / "images.ddpma").read_bytes())
+    colours, planes = decoded(found, model), decoded_alphas(found, model)
+    assert {name for name, facts in expected.items() if facts["mode"] in ("LA", "RGBA")} == planes.keys()
+    for name, facts in expected.items():
+        pixels = np.dstack([colours[name], planes[name]]) if name in planes else colours[name]
+        assert hashlib.sha256(pixels.tobytes()).hexdigest() == facts["sha256"]
+
+
 def small_images(repeated: bool) -> dict[str, NDArray[np.uint8]]:
     """Pictures that are a run, large enough that networks learn; or drawings of a few colours."""
     y, x = np.mgrid[:16, :12]
