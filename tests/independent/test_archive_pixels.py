@@ -58,7 +58,8 @@ def test_alpha_of_the_golden_archive_is_decoded() -> None:
     folder = GOLDEN / "archive-v2"
     manifest = json.loads((folder / "manifest.json").read_text())
     expected = {facts["name"]: facts for facts in manifest["images"]}
-    model, found = read_model(GOLDEN / manifest["model"] / "model.safetensors"), read_archive((folder / "images.ddpma").read_bytes())
+    model = read_model(GOLDEN / manifest["model"] / "model.safetensors")
+    found = read_archive((folder / "images.ddpma").read_bytes())
     colours, planes = decoded(found, model), decoded_alphas(found, model)
     assert {name for name, facts in expected.items() if facts["mode"] in ("LA", "RGBA")} == planes.keys()
     for name, facts in expected.items():
