@@ -147,7 +147,7 @@ def check_runs(block: Block) -> None:
 
 class Archive(NamedTuple):
     blocks: tuple[Block, ...]
-    bodies: tuple[list[bytes], ...]  # of each block: values, files or alpha sections, streams of alpha, of runs or a stack
+    bodies: tuple[list[bytes], ...]  # of each block: values, files or alpha sections, alpha streams, streams
     heads_intact: bool
     index_bytes: int  # 0: rebuilt
     missing: int
