@@ -339,10 +339,11 @@ class Batch:
 
 # (values of a field of all images, ...): name, mode, width, height, number, length, icc, exif
 EntryColumns = tuple[list[str], list[str], list[int], list[int], list[int], list[int], list[int], list[int]]
-# (values of a field of all runs, ...): images, check, initial, state_bytes, words
-RunColumns = tuple[list[int], list[int], list[bool], list[int], list[int]]
-# effort, levels, model_number, model_id, latent_levels, latent_id, profile, repeats
-CodingFacts = tuple[int, int, int, bytes, tuple[int, ...], bytes, str, bool]
+# (values of a field of all runs, ...): images, check, initial, state_bytes, words, alpha_images, alpha_state_bytes,
+# alpha_words
+RunColumns = tuple[list[int], list[int], list[bool], list[int], list[int], list[int], list[int], list[int]]
+# effort, levels, model_number, model_id, latent_levels, latent_id, profile, repeats, alpha_repeats
+CodingFacts = tuple[int, int, int, bytes, tuple[int, ...], bytes, str, bool, bool]
 # entries, total, coding, runs, value_lengths, words
 BlockFacts = tuple[EntryColumns, int, CodingFacts | None, RunColumns, tuple[int, ...], int]
 
@@ -350,7 +351,8 @@ class ArchiveIndex:
     """The index of an archive, and where the parts of its blocks are."""
 
     blocks: list[BlockFacts]
-    parts: list[tuple[list[slice], list[slice], list[slice], bool]]  # values, sections, streams; the head is intact
+    # values, sections, alpha streams, streams; the head is intact
+    parts: list[tuple[list[slice], list[slice], list[slice], list[slice], bool]]
     size: int
     missing: int
     following: int

@@ -1,12 +1,14 @@
 """A block of an archive: images in runs of one size, each of which is a rANS stream.
 
 The context model codes a run as .ddpm files are coded, but all of its images into one stream: weights learn from all of
-them together where a run has pixels enough. An image is decoded with its run, and without the others.
+them together where a run has pixels enough. An image is decoded with its run, and without the others. The alpha planes
+of a run are one more stream of images of grey levels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
@@ -22,6 +24,7 @@ from ddpmcodec.codec.passes import Progress, reporting
 from ddpmcodec.content import Part
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError, without_traceback
 from ddpmcodec.format.block import Block, BlockCoding, Run
+from ddpmcodec.format.sections import pack_alpha
 from ddpmcodec.format.tiles import pack_state, stream_check
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all, thread_count
@@ -43,6 +46,16 @@ class EncodedRuns(NamedTuple):
 
     runs: tuple[Run, ...]
     streams: tuple[bytes, ...]
+
+
+class EncodedAlphas(NamedTuple):
+    """The alpha planes of a block. runs: with what they say of alpha. sections, streams: of images and runs, as in
+    `format.ddpma.Parts`. repeats: streams are coded by repeats."""
+
+    runs: list[Run]
+    sections: list[bytes]
+    streams: list[bytes]
+    repeats: bool = False
 
 
 class DecodedRuns(NamedTuple):
@@ -76,6 +89,7 @@ class ContextCoder(NamedTuple):
     model: ContextModel
     coding: Coding
     progress: Progress | None = None
+    alpha_repeats: bool = False
 
     def encoded(self, pixels: Pixels) -> _native.Pass:
         """A pass that has coded images uint8 [N, H, W, C] for one stream."""
@@ -103,13 +117,34 @@ class ContextCoder(NamedTuple):
         ranges = run_ranges(block)
 
         def attempt(number: int) -> Pixels | FormatError:
-            shape = block.entries[ranges[number].start].shape
-            try:
-                return decode_run(streams[number], block.runs[number], shape, self)
-            except FormatError as error:
-                return without_traceback(error)
+            return _attempt(streams[number], block.runs[number], block.entries[ranges[number].start].shape, self)
 
         return DecodedRuns(dict(zip(wanted, run_all(attempt, wanted), strict=True)))
+
+    def decode_alphas(
+        self, block: Block, streams: Sequence[Part], wanted: Sequence[int]
+    ) -> Mapping[int, Pixels | FormatError]:
+        """Return the alpha planes, uint8 [H, W], that runs of a block code, or why they are lost, by the position of
+        the image.
+
+        Parameters:
+            streams: the alpha streams of the block.
+            wanted: numbers of runs.
+        """
+        coder, runs = self.of_alpha(), [(number, run) for number in wanted if (run := block.runs[number].alpha)]
+
+        def attempt(number: int, run: Run) -> dict[int, Pixels | FormatError]:
+            positions = block.alphas_of(number)
+            height, width, _ = block.entries[positions[0]].shape
+            found = _attempt(streams[number], run, (height, width, 1), coder)
+            planes = [found] * len(positions) if isinstance(found, FormatError) else found[..., 0]
+            return dict(zip(positions, planes, strict=True))
+
+        return {p: plane for planes in run_all(lambda pair: attempt(*pair), runs) for p, plane in planes.items()}
+
+    def of_alpha(self) -> ContextCoder:
+        """Return the coder of alpha planes of images that this one codes."""
+        return ContextCoder(self.model, Coding(self.coding.effort, 0, self.alpha_repeats))
 
     def _pass(self, shape: tuple[int, ...]) -> _native.Pass:
         return passes.new_pass(self.model, self.coding, shape, shared=True)
@@ -153,6 +188,38 @@ def encode_run(pixels: Pixels, coder: ContextCoder) -> tuple[Run, bytes]:
     state, words = coder.encoded(pixels).stream(0, stream_check(pixels.tobytes()))
     packed, joined = pack_state(state), b"".join(words)
     return Run(len(pixels), state_bytes=len(packed), words=len(joined) // WORD_BYTES), packed + joined
+
+
+def deflated_alphas(block: Block, planes: Mapping[int, Pixels]) -> EncodedAlphas:
+    """Deflate the alpha planes [H, W] of a block, by the position of the image."""
+    deflated = dict(zip(planes, run_all(pack_alpha, [*planes.values()]), strict=True))
+    sections = [deflated.get(position, b"") for position in range(len(block.entries))]
+    return EncodedAlphas([*block.runs], sections, [b""] * len(block.runs))
+
+
+def encode_alphas(block: Block, planes: Mapping[int, Pixels], coder: ContextCoder) -> EncodedAlphas:
+    """Encode the alpha planes [H, W] of a block, by the position of the image: those of a run as one stream, or
+    deflated if that is smaller."""
+    runs, sections, streams, _ = deflated_alphas(block, planes)
+    numbers = [number for number in range(len(runs)) if block.alphas_of(number)]
+    images = [np.stack([planes[position] for position in block.alphas_of(number)])[..., None] for number in numbers]
+    coder = coder._replace(coding=coder.coding._replace(levels=0), progress=None)
+    repeats = have_repeats([image for run in images for image in run], coder)
+    coder = coder._replace(alpha_repeats=repeats).of_alpha()
+    for number, (run, stream) in zip(numbers, run_all(lambda run: encode_run(run, coder), images), strict=True):
+        positions = block.alphas_of(number)
+        if len(stream) < sum(len(sections[position]) for position in positions):
+            runs[number], streams[number] = replace(runs[number], alpha=run), stream
+            for position in positions:
+                sections[position] = b""
+    return EncodedAlphas(runs, sections, streams, repeats and any(streams))
+
+
+def _attempt(data: Part, run: Run, shape: Shape, coder: ContextCoder) -> Pixels | FormatError:
+    try:
+        return decode_run(data, run, shape, coder)
+    except FormatError as error:
+        return without_traceback(error)
 
 
 def decode_run(data: Part, run: Run, shape: Shape, coder: ContextCoder) -> Pixels:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -16,9 +16,12 @@ from ddpmcodec._native import MAX_BLOCK_IMAGES, MAX_METADATA
 from ddpmcodec.archive.blocks import (
     BlockDecoder,
     ContextCoder,
+    EncodedAlphas,
     EncodedRuns,
     LatentCoder,
     Pixels,
+    deflated_alphas,
+    encode_alphas,
     encode_block,
     have_repeats,
 )
@@ -27,9 +30,9 @@ from ddpmcodec.codec.model_selection import selected_model
 from ddpmcodec.content import FileView, Part
 from ddpmcodec.errors import ChecksumError, FormatError, OutputError, reason_of
 from ddpmcodec.files import write_all
-from ddpmcodec.format.block import Block, BlockCoding, Entry
+from ddpmcodec.format.block import CONTEXT, Block, BlockCoding, Entry
 from ddpmcodec.format.ddpma import PackedBlock, packed
-from ddpmcodec.format.sections import MAX_BLOCK_METADATA, NO_METADATA, Metadata, pack_alpha, pack_metadata
+from ddpmcodec.format.sections import MAX_BLOCK_METADATA, NO_METADATA, Metadata, pack_metadata
 from ddpmcodec.images import Planes
 from ddpmcodec.models import THUMBNAIL_PIXELS
 from ddpmcodec.models.context import ContextModel
@@ -37,6 +40,7 @@ from ddpmcodec.models.registry import Model, short_id
 
 BLOCK_IMAGES = MAX_BLOCK_IMAGES  # damage goes no further than a block
 BLOCK_PIXELS = 1 << 19
+REMEDY = "this is a defect, please report it"
 STACK_PIXELS = THUMBNAIL_PIXELS  # larger images would gain less than 0.3% in a block
 
 
@@ -145,8 +149,25 @@ class Packer:
         block = Block(tuple(entries), coding=coding, runs=encoded.runs)
         if self.verify:
             _verify(block, encoded, colours, decoder)
-        alphas = [b"" if planes.alpha is None else pack_alpha(planes.alpha) for _, planes in images]
-        return packed(block, [pack_metadata(value) for value in values if value.present()], alphas, encoded.streams)
+        planes = {n: own.alpha for n, (_, own) in enumerate(images) if own.alpha is not None}
+        block, alphas = self._encode_alphas(block, planes, coder)
+        parts = [pack_metadata(value) for value in values if value.present()], alphas.sections, encoded.streams
+        return packed(block, *parts, alphas.streams)
+
+    def _encode_alphas(
+        self, block: Block, planes: Mapping[int, Pixels], coder: ContextCoder
+    ) -> tuple[Block, EncodedAlphas]:
+        """Encode the alpha planes of a block, by the position of the image; also return the block, which says how. By
+        bits back they are deflated."""
+        if block.coding is None or block.kind != CONTEXT:
+            return block, deflated_alphas(block, planes)
+        alphas = encode_alphas(block, planes, coder)
+        entries = tuple(replace(e, length=len(s)) for e, s in zip(block.entries, alphas.sections, strict=True))
+        coding = replace(block.coding, alpha_repeats=alphas.repeats)
+        block = replace(block, entries=entries, coding=coding, runs=tuple(alphas.runs))
+        if self.verify:
+            _verify_alphas(block, alphas, planes, coder._replace(alpha_repeats=alphas.repeats))
+        return block, alphas
 
     def _encode(self, colours: Sequence[Pixels], coder: ContextCoder) -> tuple[BlockCoding, EncodedRuns, BlockDecoder]:
         """Codes images by bits back, where that is asked for and there are images enough; otherwise by the context
@@ -164,14 +185,21 @@ class Packer:
 
 def _verify(block: Block, encoded: EncodedRuns, colours: Sequence[Pixels], decoder: BlockDecoder) -> None:
     """Raises ChecksumError unless the streams decode to the images."""
-    remedy = "this is a defect, please report it"
     decoded, images = decoder.decode(block, encoded.streams, range(len(block.runs))), list[Pixels]()
     for run in [*decoded.runs.values(), decoded.fault]:
         if isinstance(run, FormatError):
-            raise ChecksumError(f"a block does not decode ({run}): {remedy}") from run
+            raise ChecksumError(f"a block does not decode ({run}): {REMEDY}") from run
         images += [] if run is None else list(run)
     if not all(np.array_equal(a, b) for a, b in zip(images, colours, strict=True)):
-        raise ChecksumError(f"a block does not decode to what was encoded: {remedy}")
+        raise ChecksumError(f"a block does not decode to what was encoded: {REMEDY}")
+
+
+def _verify_alphas(block: Block, alphas: EncodedAlphas, planes: Mapping[int, Pixels], coder: ContextCoder) -> None:
+    """Raises ChecksumError unless the alpha streams decode to the planes."""
+    decoded = coder.decode_alphas(block, alphas.streams, range(len(block.runs)))
+    for position, plane in decoded.items():
+        if isinstance(plane, FormatError) or not np.array_equal(plane, planes[position]):
+            raise ChecksumError(f"a block does not decode to the alpha that was encoded: {REMEDY}")
 
 
 class Spool:

@@ -142,7 +142,10 @@ class Restorer:
         """The wanted images of a block, of which no more is decoded than needed."""
         ranges, values, results = run_ranges(job.block), _MetadataValues(job.parts), list[Result]()
         wanted = [number for number, positions in enumerate(ranges) if not job.wanted.isdisjoint(positions)]
-        decoded = self.decoders[_key(coding)].decode(job.block, job.parts.streams, wanted)
+        decoder = self.decoders[_key(coding)]
+        decoded, alphas = decoder.decode(job.block, job.parts.streams, wanted), dict[int, Pixels | FormatError]()
+        if isinstance(decoder, ContextCoder):
+            alphas.update(decoder.decode_alphas(job.block, job.parts.alphas, wanted))
         if decoded.fault is not None:
             self.faults.append(decoded.fault)
         for number, images in decoded.runs.items():
@@ -151,7 +154,8 @@ class Restorer:
                     results.append((job.block.entries[position], images))
                 else:
                     pixels = images[position - ranges[number].start]
-                    entry, image = _finished(job, position, pixels, values, original=self.original)
+                    alpha = alphas.get(position)
+                    entry, image = _finished(job, position, pixels, alpha, values, original=self.original)
                     if self.scale > 1 and isinstance(image, Image.Image):
                         image = small_part(image, None, self.scale)
                     results.append((entry, image))
@@ -189,8 +193,9 @@ class Restorer:
 
 
 def _key(coding: BlockCoding) -> Hashable:
-    context = coding.effort, coding.levels, coding.repeats, coding.model_number, coding.model_id
-    return context, coding.latent_levels, coding.latent_id, tuple(sorted(coding.profile.items()))
+    repeats = coding.repeats, coding.alpha_repeats
+    context = coding.effort, coding.levels, coding.model_number, coding.model_id
+    return context, repeats, coding.latent_levels, coding.latent_id, tuple(sorted(coding.profile.items()))
 
 
 def _decoders(
@@ -250,12 +255,17 @@ class _MetadataValues:
         return self.unpacked[position]
 
 
-def _finished(job: _Job, position: int, colour: Pixels, values: _MetadataValues, *, original: bool) -> Result:
+def _finished(
+    job: _Job, position: int, colour: Pixels, alpha: Pixels | FormatError | None, values: _MetadataValues, *,
+    original: bool,
+) -> Result:  # fmt: skip
     """The image of these colours, or with original its PNG file; or the error, where its alpha or metadata, which are
-    beside its stream, are damaged."""
+    beside its stream, are damaged. alpha: as its run codes it; None: it has none, or a section of its own."""
     entry = job.block.entries[position]
+    if isinstance(alpha, FormatError):
+        return entry, alpha
     try:
-        alpha = _alpha(entry, job.parts.sections[position])
+        alpha = _alpha(entry, job.parts.sections[position]) if alpha is None else alpha
         metadata = values(entry.exif)._replace(icc_profile=values(entry.icc).icc_profile)
     except FormatError as error:
         return entry, without_traceback(error)
@@ -330,7 +340,8 @@ def decoder_of(coding: BlockCoding, given: ModelOverrides, progress: Progress | 
     """A decoder of blocks that were coded so. Raises ModelError when a model is missing or another one, or computes
     other numbers than it did where the archive was written; FormatError for a numerics profile that says nonsense."""
     model = registry.written_with(coding.model_number, coding.model_id, given.context, "archive")
-    context = ContextCoder(model, Coding(coding.effort, coding.levels, coding.repeats), progress)
+    own = Coding(coding.effort, coding.levels, coding.repeats)
+    context = ContextCoder(model, own, progress, coding.alpha_repeats)
     if not coding.latent_levels:
         return context
     from ddpmcodec.archive import latents

@@ -279,7 +279,7 @@ def _left_of(block: Block, parts: Parts, gone: set[int], model: Source) -> list[
     stays = [place for place, entry in enumerate(block.entries) if entry.number not in gone]
     entries = tuple(block.entries[place] for place in stays)
     if len(stays) == len(block.entries):
-        return [PackedBlock(block, b"".join(map(bytes, (*parts.values, *parts.sections, *parts.streams))))]
+        return [PackedBlock(block, parts.body())]
     if not stays:
         return []
     if block.coding is None:

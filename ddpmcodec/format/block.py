@@ -6,10 +6,10 @@ A header, before it is deflated, is columns of varints, then names, then bytes t
     of all images: place in the archive less the one before less one, zigzag (0, -1, 1, -2, ... are 0, 1, 2, 3, ...)
     of all images: mode (index into MODES); width; height
     kind 0: lengths of the files
-    kinds 1 and 2: lengths of the alpha sections, of images with alpha; ICC profile; EXIF and XMP (place in the values;
-                   0: none); number of values, their lengths; effort, noise levels and number of the
-                   context model; number of runs, images of each
-    kind 1: of each run 5 * number of words of its stream + bytes of its state less 4
+    kinds 1 and 2: lengths of the alpha sections, of images with alpha (kind 1: 0 if the run codes it); ICC profile;
+                   EXIF and XMP (place in the values; 0: none); number of values, their lengths; effort, noise levels
+                   and number of the context model; number of runs, images of each
+    kind 1: of each run 5 * number of words of its stream + bytes of its state less 4; the same of the alpha streams
     kind 2: number of words of the stack; of each run 1 for initial bits; number of latent levels, differences of their
             differences, zigzag; length of the profile
     of all images the name in UTF-8: varint bytes shared with the one before, varint length, the rest
@@ -17,7 +17,7 @@ A header, before it is deflated, is columns of varints, then names, then bytes t
     kind 2: CRC-32 of the pixels of each run; id of the Gaussian model; the numerics profile as JSON
 
 Images stand in decoding order: those of the first run, then those of the second, ... In kind 1 a run is a stream of its
-own, in kind 2 all runs share a stack.
+own, and its alpha planes may be another one; in kind 2 all runs share a stack.
 
 The limits are the core's, which reads archives.
 """
@@ -42,7 +42,8 @@ LEVEL_UNIT = 1024  # noise levels are integers in 1/1024 grey level
 
 @dataclass(frozen=True, slots=True)  # an archive may have a million
 class Entry:
-    """One image. number: its position in the archive, from 0. length: bytes of its file, or of its alpha section.
+    """One image. number: its position in the archive, from 0. length: bytes of its file, or of its alpha section; 0: in
+    a block by the context model, the alpha stream of its run has it.
 
     icc, exif: positions of its ICC profile, and of its EXIF and XMP, in the values of its block, from 1; 0: it has
     none.
@@ -67,6 +68,11 @@ class Entry:
         return self.mode in ALPHA_MODES
 
     @property
+    def is_alpha_in_run(self) -> bool:
+        """Whether its run codes its alpha, in a block by the context model."""
+        return self.has_alpha and not self.length
+
+    @property
     def pixels(self) -> int:
         return self.width * self.height
 
@@ -81,7 +87,8 @@ class Run:
     """Images of one size that were coded at once.
 
     check, initial: in a block by bits back, CRC-32 of their pixels, and whether it is an image that the context model
-    coded as initial bits. state_bytes, words: in a block by the context model, of the stream of the run.
+    coded as initial bits. In a block by the context model: state_bytes, words: of the stream of the run; alpha: images
+    whose alpha planes share one more stream, or None.
     """
 
     images: int
@@ -89,6 +96,7 @@ class Run:
     initial: bool = False
     state_bytes: int = LEAST_STATE_BYTES
     words: int = 0
+    alpha: Run | None = None
 
     @property
     def length(self) -> int:
@@ -102,7 +110,7 @@ class BlockCoding:
 
     effort, levels, model_number, model_id: of the context model, as in the header of a file; it also codes the initial
     bits. latent_levels: noise levels of the latents, in 1/1024 grey level. latent_id: of the Gaussian model. profile:
-    of such a model that is not exact. repeats: exact pixels are first sought among repeats.
+    of such a model that is not exact. repeats, alpha_repeats: exact pixels, or alpha, are first sought among repeats.
     """
 
     effort: int
@@ -113,6 +121,7 @@ class BlockCoding:
     latent_id: bytes = b""
     profile: dict[str, str | int] = field(default_factory=dict)
     repeats: bool = False
+    alpha_repeats: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,6 +146,16 @@ class Block:
         if self.kind == CONTEXT:
             return [run.length for run in self.runs]
         return [WORD_BYTES * self.words] if self.kind == BITS_BACK else []
+
+    def alpha_lengths(self) -> list[int]:
+        """Bytes of the alpha stream of each run; 0: it has none."""
+        return [run.alpha.length if run.alpha else 0 for run in self.runs]
+
+    def alphas_of(self, run: int) -> list[int]:
+        """Positions of the images whose alpha planes are the alpha stream of a run."""
+        start = sum(other.images for other in self.runs[:run])
+        images = range(start, start + self.runs[run].images)
+        return [position for position in images if self.entries[position].is_alpha_in_run]
 
 
 # --- writing headers
@@ -169,7 +188,7 @@ def _packed(block: Block) -> bytes:
             (entry.icc for entry in entries),
             (entry.exif for entry in entries),
             [len(block.value_lengths), *block.value_lengths],
-            [coding.effort + REPEATS_UNIT * coding.repeats, coding.levels, coding.model_number],
+            [_setting(coding), coding.levels, coding.model_number],
             [len(block.runs), *(run.images for run in block.runs)],
             _stack_columns(block, coding, len(profile)) if coding.latent_levels else _stream_sizes(block),
         ]
@@ -177,8 +196,13 @@ def _packed(block: Block) -> bytes:
     return numbers + b"".join(_front_coded([entry.name for entry in entries])) + _pack_ids(block) + profile
 
 
+def _setting(coding: BlockCoding) -> int:
+    return coding.effort + REPEATS_UNIT * (coding.repeats + 2 * coding.alpha_repeats)
+
+
 def _stream_sizes(block: Block) -> Iterator[int]:
-    return (pack_stream_size(run.state_bytes, run.words) for run in block.runs)
+    runs = [*block.runs, *(run.alpha for run in block.runs if run.alpha)]
+    return (pack_stream_size(run.state_bytes, run.words) for run in runs)
 
 
 def _stack_columns(block: Block, coding: BlockCoding, profile_length: int) -> list[int]:
@@ -233,10 +257,18 @@ def block_of(facts: _native.BlockFacts) -> Block:
     """Return a block that the core has read."""
     entries, total, coding, runs, value_lengths, words = facts
     own = None if coding is None else _coding_of(coding)
-    return Block(tuple(map(Entry, *entries)), total, own, tuple(map(Run, *runs)), value_lengths, words)
+    return Block(tuple(map(Entry, *entries)), total, own, tuple(map(_run_of, *runs)), value_lengths, words)
+
+
+def _run_of(
+    images: int, check: int, initial: bool, state_bytes: int, words: int, *alpha: int
+) -> Run:  # fmt: skip
+    alphas, alpha_state_bytes, alpha_words = alpha
+    own = Run(alphas, state_bytes=alpha_state_bytes, words=alpha_words) if alphas else None
+    return Run(images, check, initial, state_bytes, words, own)
 
 
 def _coding_of(facts: _native.CodingFacts) -> BlockCoding:
-    effort, levels, model_number, model_id, latent_levels, latent_id, profile, repeats = facts
+    effort, levels, number, model_id, latent_levels, latent_id, profile, repeats, alpha_repeats = facts
     parsed = json.loads(profile) if profile else {}
-    return BlockCoding(effort, levels, model_number, model_id, latent_levels, latent_id, parsed, repeats)
+    return BlockCoding(effort, levels, number, model_id, latent_levels, latent_id, parsed, repeats, alpha_repeats)

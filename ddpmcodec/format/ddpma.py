@@ -11,8 +11,9 @@ r"""The .ddpma archive, version 1: an index, then blocks of images, each of whic
              4      CRC-32 of mark, length and header
              header   raw deflate, see block.py
              body   of files: .ddpm files. Of other images: the distinct values, an ICC profile each or EXIF with XMP
-                    (`sections.pack_metadata`), the alpha sections; then the streams of the runs (tiles.py), or, by
-                    bits back, the words of the stack (32 bits, little endian) from its top, as a decoder takes them
+                    (`sections.pack_metadata`), the alpha sections; the streams of the alpha planes of the runs, then
+                    those of the runs (tiles.py), or, by bits back, the words of the stack (32 bits, little endian)
+                    from its top, as a decoder takes them
 
 Where the index is damaged, it is rebuilt from the headers of the blocks, which are found by their marks.
 """
@@ -79,8 +80,13 @@ class Parts(NamedTuple):
 
     values: tuple[Part, ...]
     sections: tuple[Part, ...]  # of the images: files, or alpha sections
+    alphas: tuple[Part, ...]  # of the runs: streams of alpha planes, empty where there are none
     streams: tuple[Part, ...]  # of the runs; by bits back the stack alone
     intact: bool
+
+    def body(self) -> bytes:
+        """All parts."""
+        return b"".join(map(bytes, (*self.values, *self.sections, *self.alphas, *self.streams)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,20 +127,22 @@ class PackedBlock(NamedTuple):
 
 
 def packed(
-    header: Block, values: Sequence[bytes], sections: Sequence[bytes], streams: Sequence[bytes] = ()
-) -> PackedBlock:
-    """A block with its parts. sections, streams: of images and runs, as in `Parts`. Runs say how large their states
-    are."""
+    header: Block, values: Sequence[bytes], sections: Sequence[bytes], streams: Sequence[bytes] = (),
+    alphas: Sequence[bytes] = (),
+) -> PackedBlock:  # fmt: skip
+    """A block with its parts. sections, streams, alphas: of images and runs, as in `Parts`. Runs say how large their
+    states are, and all of their alpha streams."""
     entries = tuple(replace(entry, length=len(s)) for entry, s in zip(header.entries, sections, strict=True))
     header = replace(header, entries=entries, value_lengths=tuple(map(len, values)))
+    alphas = [*alphas] or [b""] * len(header.runs)
     if header.kind == CONTEXT:
         sized = zip(header.runs, streams, strict=True)
         header = replace(header, runs=tuple(replace(r, words=(len(s) - r.state_bytes) // WORD_BYTES) for r, s in sized))
     else:
         header = replace(header, words=sum(map(len, streams)) // WORD_BYTES)
-    if [len(stream) for stream in streams] != header.stream_lengths():
+    if [len(stream) for stream in (*streams, *alphas)] != [*header.stream_lengths(), *header.alpha_lengths()]:
         raise ValueError("the streams of a block are a state and whole words for each run, or one stack")
-    return PackedBlock(header, b"".join([*values, *sections, *streams]))
+    return PackedBlock(header, b"".join([*values, *sections, *alphas, *streams]))
 
 
 def assemble(blocks: Sequence[PackedBlock]) -> list[Part]:
@@ -176,8 +184,8 @@ def split(data: File | Archive) -> Archive:
     return Archive(
         index=Index(tuple(map(block_of, found.blocks))),
         parts=tuple(
-            Parts(_cut(data, values), _cut(data, sections), _cut(data, streams), is_intact)
-            for values, sections, streams, is_intact in found.parts
+            Parts(_cut(data, values), _cut(data, sections), _cut(data, alphas), _cut(data, streams), is_intact)
+            for values, sections, alphas, streams, is_intact in found.parts
         ),
         size=found.size, missing=found.missing, following=found.following, index_bytes=found.index_bytes,
         damage=found.damage, problem=found.problem,

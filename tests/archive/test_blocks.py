@@ -16,7 +16,7 @@ from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
 from ddpmcodec.format.block import CONTEXT, FILES, Block, BlockCoding, Entry
 from ddpmcodec.format.ddpma import split
 from ddpmcodec.models.context import ContextModel
-from pictures import create, crops, drawing, same, whole
+from pictures import create, crops, drawing, same, survivors, whole
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -108,6 +108,55 @@ def test_a_cut_stream_is_a_truncated_one(coder: ContextCoder) -> None:
         lost = decoded(images, found._replace(streams=(found.streams[0][:size],)), coder).runs[0]
         assert isinstance(lost, TruncatedError)
         assert "inside a block" in str(lost)
+
+
+def with_alpha(count: int, width: int, height: int, mode: str = "RGB") -> dict[str, Image.Image]:
+    """Pictures of a size, of which every fifth has no alpha, and one is opaque."""
+    images = {f"{width}-{name}": image.convert(mode) for name, image in crops(count, width, height).items()}
+    y, x = np.mgrid[:height, :width]
+    for number, image in enumerate(images.values()):
+        if number % 5 != 2:
+            plane = np.where(x + y > 4 + number % 3, 255, 40 * x * (number != 1))
+            image.putalpha(Image.fromarray(plane.astype(np.uint8)))
+    return images
+
+
+def test_alpha_is_coded_with_its_run(model: ContextModel) -> None:
+    pictures = with_alpha(12, 9, 9) | with_alpha(7, 8, 5, "L")
+    pictures["noise.png"] = Image.fromarray(np.random.default_rng(0).integers(0, 256, (4, 4, 4), dtype=np.uint8))
+    for levels in (0, 2):
+        data = create(pictures, model, levels=levels)
+        ((block,), (parts,)) = split(data).index.blocks, split(data).parts
+        assert [run.alpha and run.alpha.images for run in block.runs] == [10, 6, 1]
+        assert not any(map(len, parts.sections))
+        assert whole(pictures, archive.extract(data, model=model))
+
+
+def test_a_damaged_alpha_stream_costs_images_with_alpha_of_its_run(model: ContextModel) -> None:
+    pictures = with_alpha(12, 9, 9) | with_alpha(7, 8, 5)
+    data = bytearray(create(pictures, model))
+    parts = split(bytes(data)).parts[0]
+    data[data.index(bytes(parts.alphas[0])) + 6] ^= 4
+    found, error = survivors(bytes(data), model)
+    assert isinstance(error, FormatError)
+    assert pictures.keys() - found.keys() == {n for n, i in pictures.items() if n.startswith("9-") and i.mode == "RGBA"}
+    assert all(same(image, pictures[name]) for name, image in found.items())
+
+
+def test_images_with_alpha_are_removed_and_joined(model: ContextModel) -> None:
+    pictures = with_alpha(12, 9, 9)
+    less = {name: image for name, image in pictures.items() if name != "9-photo-004.png"}
+    data = create(pictures, model)
+    assert whole(less, archive.extract(archive.remove(data, ["9-photo-004.png"], model=model), model=model))
+    more = with_alpha(7, 8, 5)
+    joined = archive.join([data, create(more, model)])
+    assert whole(pictures | more, archive.extract(joined, model=model))
+
+
+def test_alpha_that_does_not_decode_is_found(model: ContextModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ContextCoder, "decode_alphas", lambda *_: {0: np.zeros((9, 9), np.uint8)})
+    with pytest.raises(ChecksumError, match="alpha"):
+        create(with_alpha(12, 9, 9), model)
 
 
 def test_everything_but_the_streams_takes_few_bytes(model: ContextModel) -> None:

@@ -61,7 +61,7 @@ def test_it_is_made_again_byte_for_byte(
     """But for two large pictures, of which libwebp's best effort, which takes longer than all the rest, is copied."""
     manifest, webp = manifest_of(folder), graphics._webp
     large = {}
-    for name in ("modes/learning.png", "modes/colourful.png"):
+    for name in () if manifest.get("pictures") else ("modes/learning.png", "modes/colourful.png"):
         file = file_sections.split(archived_file(folder / make_archive.ARCHIVE, name))
         large[file.header.height, file.header.width] = file.payload[CRC32_BYTES:]
 
@@ -70,7 +70,8 @@ def test_it_is_made_again_byte_for_byte(
         return kept or webp(planes, *rows, method=method, quality=quality)
 
     monkeypatch.setattr(graphics, "_webp", copied)
-    data = make_archive.create(make_archive.pictures(), GOLDEN / manifest["model"], manifest["bits_back"])
+    pictures = make_archive.pictures_of(manifest.get("pictures"))
+    data = make_archive.create(pictures, GOLDEN / manifest["model"], manifest["bits_back"])
     assert hashlib.sha256(data).hexdigest() == manifest["sha256"]
 
 

@@ -51,7 +51,7 @@ def renamed(data: bytes, name: str) -> bytes:
     found = split(data)
     (block,), (parts,) = found.index.blocks, found.parts
     entries = (replace(block.entries[0], name=name),)
-    body = b"".join([*parts.values, *parts.sections, *parts.streams])
+    body = parts.body()
     return b"".join(map(bytes, assemble([PackedBlock(replace(block, entries=entries), body)])))
 
 
@@ -124,7 +124,7 @@ def test_images_with_good_names_are_extracted_beside_one_that_is_refused(model: 
     found = split(create(crops(2), model))
     (block,), (parts,) = found.index.blocks, found.parts
     bad = replace(block, entries=(replace(block.entries[0], name="../up.png"), block.entries[1]))
-    body = b"".join([*parts.values, *parts.sections, *parts.streams])
+    body = parts.body()
     data = b"".join(map(bytes, assemble([PackedBlock(bad, body)])))
     good = block.entries[1].name
     assert [name for name, _ in archive.extract(data, [good], model=model)] == [good]

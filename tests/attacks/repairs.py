@@ -253,7 +253,7 @@ def checked(start: bytes, content: bytes) -> bytes:
 def archive_parts(data: bytes) -> ArchiveParts:
     """Of a valid archive."""
     whole = ddpma.split(data)
-    bodies = [b"".join([*parts.values, *parts.sections, *parts.streams]) for parts in whole.parts]
+    bodies = [parts.body() for parts in whole.parts]
     headers = [pack_block(block) for block in whole.index.blocks]
     return ArchiveParts(headers, bodies)
 

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from ddpmcodec import archive, codec
+from ddpmcodec.format.ddpma import split
 from installed import GOLDEN, READ_FUNCTION, Archive, Decoder, Event, Failed, Fault, Info, Installed, Section, Verdict
 
 FOLDER = GOLDEN / "archive-v1"
@@ -89,6 +90,59 @@ def test_every_image_decodes_to_its_pixels_and_metadata(installed: Installed, ar
         assert decoder.section(Section.ICC).hex() == image["icc_profile"]
         assert decoder.section(Section.EXIF).hex() == image["exif"]
         assert decoder.filled("verdict", Verdict).is_exact
+
+
+@pytest.fixture(scope="module")
+def icons_model(installed: Installed) -> c_void_p:
+    return installed.model((GOLDEN / "v2" / "model.safetensors").read_bytes())
+
+
+def icons() -> tuple[bytes, dict[str, Any]]:
+    """The golden archive whose runs code alpha, and its images as Python decodes them."""
+    data = (GOLDEN / "archive-v2" / "images.ddpma").read_bytes()
+    images = archive.extract(data, model=GOLDEN / "v2" / "model.safetensors")
+    return data, {name: np.asarray(image) for name, image in images}
+
+
+def test_alpha_that_runs_code(installed: Installed, icons_model: c_void_p) -> None:
+    data, images = icons()
+    opened = Archive(installed, data)
+    for name, pixels in images.items():
+        decoder = opened.decoder(opened.find(name))
+        assert np.array_equal(pixels_of(decoder, icons_model), pixels)
+        verdict = decoder.filled("verdict", Verdict)
+        assert (verdict.is_exact, verdict.alpha_damaged) == (1, 0)
+    for name in ("00.png", "04.png", "25.png"):
+        decoder = opened.decoder(opened.find(name), left=2, top=1, width=4, height=5)
+        assert np.array_equal(pixels_of(decoder, icons_model), images[name][1:6, 2:6])
+
+
+def test_alpha_that_runs_code_is_decoded_as_long_as_there_is_time(installed: Installed, icons_model: c_void_p) -> None:
+    data, images = icons()
+    opened, events = Archive(installed, data), list[int]()
+    decoder = opened.decoder(opened.find("05.png"))
+    while (event := decoder.advance(0)) != Event.DONE:
+        events.append(event)
+        if event == Event.NEED_MODEL:
+            decoder.call("set_model", icons_model)
+    assert events.count(Event.NEED_MODEL) == 1
+    assert events.count(Event.MORE) > 1
+    assert np.array_equal(decoder.pixels(), images["05.png"])
+
+
+def test_damaged_alpha_of_a_run_is_left_out(installed: Installed, icons_model: c_void_p) -> None:
+    data, images = icons()
+    alpha = bytes(split(data).parts[0].alphas[1])  # of images in colour
+    damaged = data.replace(alpha, alpha[:20] + bytes([alpha[20] ^ 1]) + alpha[21:])
+    opened = Archive(installed, damaged)
+    assert failure(lambda: opened.decoder(opened.find("00.png")).complete(icons_model)) == Fault.CHECKSUM
+    for name in ("00.png", "01.png"):
+        decoder = opened.decoder(opened.find(name), partial=1)
+        verdict = decoder.complete(icons_model)
+        assert (verdict.is_exact, verdict.is_damaged, verdict.alpha_damaged, verdict.colours_exact) == (0, 1, 1, 1)
+        assert np.array_equal(decoder.pixels()[..., :3], images[name][..., :3])
+        assert (decoder.pixels()[..., 3] == 255).all()
+    assert np.array_equal(pixels_of(opened.decoder(opened.find("04.png")), icons_model), images["04.png"])
 
 
 @pytest.mark.parametrize("name", [TOGETHER, WITH_ALPHA])

@@ -61,7 +61,7 @@ def test_names_that_lead_out_of_the_folder_are_refused(
 ) -> None:
     (block,), (parts,) = split(made).index.blocks, split(made).parts
     entries = (replace(block.entries[0], name=name), *block.entries[1:])
-    body = b"".join([*parts.values, *parts.sections, *parts.streams])
+    body = parts.body()
     photos_ddpma.write_bytes(b"".join(map(bytes, assemble([PackedBlock(replace(block, entries=entries), body)]))))
     out = photos_ddpma.parent / "deep" / "out"
     ended = ddpm("archive", "extract", photos_ddpma, "-o", out, "--model", tiny_model)
@@ -73,7 +73,7 @@ def test_names_that_lead_out_of_the_folder_are_refused(
 def test_crafted_names_are_listed_without_control_characters(ddpm: Callable, photos_ddpma: Path, made: bytes) -> None:
     (block,), (parts,) = split(made).index.blocks, split(made).parts
     entries = (replace(block.entries[0], name="a\x1b[2J\nforged"), *block.entries[1:])
-    body = b"".join([*parts.values, *parts.sections, *parts.streams])
+    body = parts.body()
     photos_ddpma.write_bytes(b"".join(map(bytes, assemble([PackedBlock(replace(block, entries=entries), body)]))))
     listed = ddpm("archive", "list", photos_ddpma)
     assert r" a\x1b[2J\nforged" in listed.stdout.decode()

@@ -29,7 +29,7 @@ PIECE = 1 << 20  # bytes that a search reads at a time
 CODING = BlockCoding(2, 2, 0, b"1234")
 LATENT = BlockCoding(1, 0, 3, b"", (700, 1024, 1025, 1 << 26), b"abcd", {"threads": 1, "torch": "2"})
 RUNS = Block(
-    (Entry("b.png", "RGBA", 6, 4, 2, icc=1, exif=2), Entry("a.png", "RGB", 5, 4, 0), Entry("a.é", "RGB", 5, 4, 4)),
+    (Entry("b.png", "RGBA", 6, 4, 2, 5, icc=1, exif=2), Entry("a.png", "RGB", 5, 4, 0), Entry("a.é", "RGB", 5, 4, 4)),
     coding=CODING,
     runs=(Run(1, state_bytes=5), Run(2, state_bytes=8)),
 )
@@ -57,7 +57,7 @@ def example() -> bytes:
 
 def contents(data: bytes) -> list[list[bytes]]:
     """The parts of each block."""
-    return [[*parts.values, *parts.sections, *parts.streams] for parts in split(data).parts]
+    return [[*parts.values, *parts.sections, *parts.alphas, *parts.streams] for parts in split(data).parts]
 
 
 def read_or_refused(data: bytes) -> None:

@@ -42,6 +42,17 @@ def test_a_head_by_the_context_model_comes_back() -> None:
         assert block.stream_lengths() == [288, 4]
 
 
+def test_a_head_with_alpha_in_runs_comes_back() -> None:
+    entries = [replace(entry(str(n), mode=mode, number=n), length=9 * (n == 2)) for n, mode in enumerate(["RGBA"] * 5)]
+    entries[3] = entry("3", number=3)
+    alphas = Run(2, state_bytes=5, words=30), None, Run(1, state_bytes=8)
+    runs = tuple(Run(n, words=2, alpha=alpha) for n, alpha in zip((2, 2, 1), alphas, strict=True))
+    block = Block(tuple(entries), 5, replace(CODING, alpha_repeats=True), runs)
+    assert parse_block(pack_block(block)) == block
+    assert block.alpha_lengths() == [125, 0, 8]
+    assert [block.alphas_of(run) for run in range(3)] == [[0, 1], [], [4]]
+
+
 def test_golden_headers() -> None:
     """Total, kind, images; place, mode, width, height; ICC, EXIF, values; effort, levels, model; runs; names; ids."""
     start = "01 {} 01 00 01 04 04 00 00 00 02 02"
@@ -163,6 +174,9 @@ def test_a_head_with_more_or_less_of_it_is_refused() -> None:
         Block((entry(),), 1, CODING, (Run(1), Run(0))),
         Block((entry(), entry("b", 5, number=1)), 2, CODING, (Run(2),)),
         Block((entry(), entry("b", mode="L", number=1)), 2, CODING, (Run(2),)),
+        Block((entry(mode="LA"),), 1, CODING, (Run(1),)),
+        Block((entry(),), 1, CODING, (Run(1, alpha=Run(1)),)),
+        Block((replace(entry(mode="LA"), length=9),), 1, CODING, (Run(1, alpha=Run(1)),)),
         Block(tuple(entry(str(i), 256, 256, number=i) for i in range(3)), 3, CODING, (Run(3),)),
         Block((entry(),), 1, CODING, (Run(1, initial=True),)),
         Block((entry(),), 1, CODING, (Run(1, check=7),)),

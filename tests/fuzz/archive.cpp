@@ -20,7 +20,7 @@ uint64_t pixels_of(const OpenArchive& archive, const Member& member) {
 
 void check_block(const Archive& archive, size_t number) {
     const Parts parts = archive.parts(number);
-    for (const auto* ranges : {&parts.values, &parts.sections, &parts.streams})
+    for (const auto* ranges : {&parts.values, &parts.sections, &parts.streams, &parts.alphas})
         for (const ByteRange& range : *ranges) check_range(range, archive);
     fuzz::require(parts.sections.size() == archive.index.blocks[number].entries.size());
 }
@@ -30,6 +30,7 @@ bool set_networks(ddpm_decoder* decoder) {
     const Header& header = *decoder->decoder->header();
     try {
         decoder->decoder->set_networks(fuzz::model().networks(header.effort, header.levels));
+        if (decoder->decoder->needs_alpha_networks()) decoder->decoder->set_alpha_networks(fuzz::model().networks(header.effort, 0));
         return true;
     } catch (const Error&) {
         return false;

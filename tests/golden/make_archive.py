@@ -1,7 +1,7 @@
-"""Makes the golden archive of a version: python tests/golden/make_archive.py archive-v1 v1 [T]
+"""Makes the golden archive of a version: python tests/golden/make_archive.py archive-v1 v1 [T|icons]
 
 Arguments: the new folder, the golden folder whose tiny model codes the archive, and for bits back the number of noise
-levels of the embedded Gaussian model. The folder gets the archive and a manifest with the sha256 of every image's
+levels of the embedded Gaussian model, or `icons` for images whose runs code alpha. The folder gets the archive and a manifest with the sha256 of every image's
 pixels. It is append-only: tests/archive/test_golden_archive.py decodes it for ever.
 """
 
@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import make
+import numpy as np
 from PIL import Image
 
 from ddpmcodec import archive
 from ddpmcodec.models.registry import find
 
 EFFORT, LEVELS = 2, 2
-ARCHIVE = "images.ddpma"
+ARCHIVE, ICONS = "images.ddpma", "icons"
 LEFT_OUT = ("tiles", "lanes", "slopes", "cutout", "stencil")  # large, later, or of alpha that is coded alone
 
 
@@ -32,6 +33,23 @@ def pictures() -> dict[str, Image.Image]:
     found["modes/alpha.png"].info.update(icc_profile=b"no profile, but bytes", exif=b"Exif\0\0MM of one")
     found["03.jpg"].info.update(icc_profile=b"no profile, but bytes")
     return found
+
+
+def icons() -> dict[str, Image.Image]:
+    """Small images with alpha of few values among others without, of two sizes, grey and in colour."""
+    found, page = dict[str, Image.Image](), np.asarray(make.page().convert("L"))
+    whole = make.pictures()["photo"].resize((80, 48))
+    for n in range(30):
+        height, width = (12, 10) if n < 24 else (7, 9)
+        colours = whole.crop((n, n // 2, n + width, n // 2 + height)).convert("L" if n % 5 == 4 else "RGB")
+        if n % 7 != 3:
+            colours.putalpha(Image.fromarray(page[n : n + height, 3 * n % 40 :][:, :width]))
+        found[f"{n:02}.png"] = colours
+    return found
+
+
+def pictures_of(what: str | None) -> dict[str, Image.Image]:
+    return icons() if what == ICONS else pictures()
 
 
 def facts(name: str, image: Image.Image) -> dict[str, Any]:
@@ -47,16 +65,17 @@ def create(images: dict[str, Image.Image], source: Path, bits_back: int | None) 
     return archive.create(images.items(), bits_back=bits_back, effort=EFFORT, levels=LEVELS, model=model)
 
 
-def main(target: str, source: str, levels: str | None = None) -> None:
-    folder, count = make.GOLDEN / target, None if levels is None else int(levels)
+def main(target: str, source: str, what: str | None = None) -> None:
+    folder, count = make.GOLDEN / target, int(what) if what and what != ICONS else None
     if folder.exists():
         sys.exit(f"{folder} exists: golden files are never changed; name a new folder")
-    images = pictures()
+    images = pictures_of(what)
     data = create(images, folder.parent / source, count)
     folder.mkdir()
     make.write(folder, ARCHIVE, data)
     manifest = {
         "model": source,
+        "pictures": what if what == ICONS else None,
         "bits_back": count,
         "effort": EFFORT,
         "sha256": hashlib.sha256(data).hexdigest(),

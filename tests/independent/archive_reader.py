@@ -41,8 +41,10 @@ class Block(NamedTuple):
     effort: int
     levels: int  # how many noise levels
     repeats: bool
+    alpha_repeats: bool
     runs: tuple[int, ...]
     sizes: tuple[tuple[int, int], ...]  # of the streams of runs: words, and bytes of the state
+    alpha_sizes: tuple[tuple[int, int], ...]  # likewise of those runs that have an alpha stream, in order
     initial: tuple[int, ...]
     latent_levels: tuple[int, ...]
     model_number: int
@@ -52,9 +54,18 @@ class Block(NamedTuple):
     profile: dict[str, Any]
 
     def lengths(self) -> list[int]:
-        streams = [4 * words + state for words, state in self.sizes]
+        streams = [4 * words + state for words, state in (*self.alpha_sizes, *self.sizes)]
         stack = [4 * self.words] if self.kind == BITS_BACK else []
         return [*self.value_lengths, *(entry.length for entry in self.entries), *streams, *stack]
+
+    def coded_alphas(self, run: int) -> list[int]:
+        """Positions of the images whose alpha planes are in the alpha stream of a run."""
+        first = sum(self.runs[:run])
+        return [k for k in range(first, first + self.runs[run]) if without_section(self.entries[k])]
+
+
+def without_section(entry: Entry) -> bool:
+    return entry.mode in ("LA", "RGBA") and not entry.length
 
 
 def signed(value: int) -> int:
@@ -74,17 +85,21 @@ def read_header(header: bytes) -> Block:
     lengths = [cursor.varint() if kind == FILES or mode in (2, 3) else 0 for mode in modes]
     icc, exif, values, runs, sizes = [0] * n, [0] * n, list[int](), list[int](), list[tuple[int, int]]()
     initial, latent, words, effort, levels, number, profile_length = list[int](), list[int](), 0, 0, 0, 0, 0
-    repeats = 0
+    repeats, alpha_sizes = 0, list[tuple[int, int]]()
     if kind != FILES:
         icc, exif, values = cursor.column(n), cursor.column(n), cursor.column(cursor.varint())
         effort, levels, number, runs = cursor.varint(), cursor.varint(), cursor.varint(), cursor.column(cursor.varint())
         require(len(values) <= 1024 and max(icc + exif) <= len(values), "values that are not there")
         repeats, effort = divmod(effort, 8)
-        require(repeats <= (kind == 1), "repeats")
+        require(repeats <= (3 if kind == CONTEXT else 0), "repeats")
         require(0 <= effort <= 3 and levels in image_reader.LEVELS and number <= 255, "effort, levels or model")
         require(min(runs, default=0) > 0 and sum(runs) == n, "runs")
     if kind == CONTEXT:
+        ends = [*accumulate(runs)]
+        spans = [range(end - run, end) for run, end in zip(runs, ends, strict=True)]
+        coded = [any(modes[k] in (2, 3) and not lengths[k] for k in span) for span in spans]
         sizes = [(size // 5, 4 + size % 5) for size in cursor.column(len(runs))]
+        alpha_sizes = [(size // 5, 4 + size % 5) for size in cursor.column(sum(coded))]
     if kind == BITS_BACK:
         words, initial = cursor.varint(), cursor.column(len(runs))
         latent = list(accumulate(accumulate(map(signed, cursor.column(cursor.varint())))))
@@ -101,8 +116,8 @@ def read_header(header: bytes) -> Block:
     require(cursor.at == len(header) and isinstance(profile, dict), "bytes behind a header, or a profile that is none")
     columns = (names, numbers, [image_reader.MODES[mode] for mode in modes], widths, heights, lengths, icc, exif)
     block = Block(
-        total, kind, tuple(map(Entry, *columns)), tuple(values), words, effort, levels, bool(repeats),
-        tuple(runs), tuple(sizes), tuple(initial), tuple(latent), number, model_id, tuple(checks), latent_id, profile,
+        total, kind, tuple(map(Entry, *columns)), tuple(values), words, effort, levels, bool(repeats & 1),
+        bool(repeats & 2), tuple(runs), tuple(sizes), tuple(alpha_sizes), tuple(initial), tuple(latent), number, model_id, tuple(checks), latent_id, profile,
     )  # fmt: skip
     check_runs(block)
     return block
@@ -132,7 +147,7 @@ def check_runs(block: Block) -> None:
 
 class Archive(NamedTuple):
     blocks: tuple[Block, ...]
-    bodies: tuple[list[bytes], ...]  # of each block: values, files or alpha sections, streams of runs or a stack
+    bodies: tuple[list[bytes], ...]  # of each block: values, files or alpha sections, alpha streams, streams
     heads_intact: bool
     index_bytes: int  # 0: rebuilt
     missing: int
@@ -238,15 +253,15 @@ def check_archive(archive: Archive) -> Iterator[str]:
     if archive.missing or archive.following:
         yield f"{archive.missing} bytes are missing, {archive.following} follow the end"
     for block, parts in zip(archive.blocks, archive.bodies, strict=True):
-        values, sections, streams = cut_body(block, parts)
+        values, sections, alphas, streams = cut_body(block, parts)
         for value in values:
             yield from problems(read_value, value)
         for entry, section in zip(block.entries, sections, strict=True):
             if block.kind == FILES:
                 yield from (f"{entry.name}: {problem}" for problem in check_entry(entry, section))
-            elif entry.mode in ("LA", "RGBA"):
+            elif entry.mode in ("LA", "RGBA") and not (block.kind == CONTEXT and without_section(entry)):
                 yield from problems(image_reader.read_alpha, section, entry.width, entry.height)
-        for stream, (_, state) in zip(streams, block.sizes, strict=False):
+        for stream, (_, state) in zip((*alphas, *streams), (*block.alpha_sizes, *block.sizes), strict=False):
             yield from problems(image_reader.open_stream, stream, state)
         if block.kind == BITS_BACK:
             yield from problems(open_stack, streams[0])
@@ -257,11 +272,11 @@ def read_value(value: bytes) -> None:
     require(kinds in ({1}, {2}, {3}, {2, 3}), f"a value with metadata of the kinds {sorted(kinds)}")
 
 
-def cut_body(block: Block, parts: Sequence[bytes]) -> tuple[Sequence[bytes], Sequence[bytes], Sequence[bytes]]:
-    """Values, files or alpha sections, streams."""
-    values = len(block.value_lengths)
-    sections = values + len(block.entries)
-    return parts[:values], parts[values:sections], parts[sections:]
+def cut_body(block: Block, parts: Sequence[bytes]) -> list[Sequence[bytes]]:
+    """Values, files or alpha sections, alpha streams, streams."""
+    counts = len(block.value_lengths), len(block.entries), len(block.alpha_sizes)
+    ends = [*accumulate(counts), len(parts)]
+    return [parts[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def check_entry(entry: Entry, file: bytes) -> Iterator[str]:
@@ -290,10 +305,30 @@ def decode_run(block: Block, parts: Sequence[bytes], run: int, model: Model) -> 
     """The colour samples of the images of a run, by name, (height, width, channels)."""
     require(block.kind == CONTEXT, "a run that the context model does not code")
     first = sum(block.runs[:run])
-    entries, stream = block.entries[first : first + block.runs[run]], cut_body(block, parts)[2][run]
-    lane = Lane(*image_reader.open_stream(stream, block.sizes[run][1]))
-    shape = entries[0].height, entries[0].width, 3 if entries[0].mode.startswith("RGB") else 1
+    entries, stream = block.entries[first : first + block.runs[run]], cut_body(block, parts)[3][run]
     coding = Coding(block.effort, block.levels, block.repeats)
+    channels = 3 if entries[0].mode.startswith("RGB") else 1
+    return decode_together(entries, stream, block.sizes[run][1], coding, channels, model)
+
+
+def decode_alphas(block: Block, parts: Sequence[bytes], run: int, model: Model) -> dict[str, NDArray[np.uint8]]:
+    """The alpha planes that a run codes, by name, (height, width)."""
+    entries = [block.entries[position] for position in block.coded_alphas(run)]
+    if not entries:
+        return {}
+    number = sum(bool(block.coded_alphas(other)) for other in range(run))
+    stream, (_, state) = cut_body(block, parts)[2][number], block.alpha_sizes[number]
+    coding = Coding(block.effort, 0, block.alpha_repeats)
+    planes = decode_together(entries, stream, state, coding, 1, model)
+    return {name: plane[..., 0] for name, plane in planes.items()}
+
+
+def decode_together(
+    entries: Sequence[Entry], stream: bytes, state_bytes: int, coding: Coding, channels: int, model: Model
+) -> dict[str, NDArray[np.uint8]]:
+    """Images that share a stream, by name."""
+    lane = Lane(*image_reader.open_stream(stream, state_bytes))
+    shape = entries[0].height, entries[0].width, channels
     found = Tile(model, coding, shape, [lane], len(entries)).decode()
     check = (1 << 24) + zlib.crc32(found.tobytes()) % (1 << 24)
     require(lane.state == check and not lane.words, "the check of a run does not match")

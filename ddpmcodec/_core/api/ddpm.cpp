@@ -206,7 +206,7 @@ ddpm_error ddpm_decoder_set_model(ddpm_decoder* decoder, const ddpm_model* model
         model->model ? require_model(*model->model, header) : require_model(*model->coefficients, header);
         if (model->coefficients) return decoder->file->set_jpeg_networks(model->coefficients->networks(header.effort));
         decoder->decoder->set_networks(model->model->networks(header.effort, header.levels));
-        if (decoder->file && decoder->file->needs_alpha_networks()) decoder->file->set_alpha_networks(model->model->networks(header.effort, 0));
+        if (decoder->decoder->needs_alpha_networks()) decoder->decoder->set_alpha_networks(model->model->networks(header.effort, 0));
     });
 }
 

@@ -32,7 +32,7 @@ nb::tuple entries_of(const std::vector<Entry>& entries) {
 
 nb::tuple runs_of(const std::vector<Run>& runs) {
     return nb::make_tuple(column(runs, &Run::images), column(runs, &Run::check), column(runs, &Run::initial), column(runs, &Run::state_bytes),
-                          column(runs, &Run::words));
+                          column(runs, &Run::words), column(runs, &Run::alpha_images), column(runs, &Run::alpha_state_bytes), column(runs, &Run::alpha_words));
 }
 
 nb::object coding_of(const Block& block) {
@@ -41,7 +41,7 @@ nb::object coding_of(const Block& block) {
     const Bytes no_id;
     return nb::make_tuple(coding.effort, coding.levels, coding.model_number, bytes_of(coding.model_number ? no_id : Bytes(coding.model_id)),
                           nb::tuple(column(coding.latent_levels, std::identity())),
-                          bytes_of(coding.latent_levels.empty() ? no_id : Bytes(coding.latent_id)), coding.profile, coding.repeats);
+                          bytes_of(coding.latent_levels.empty() ? no_id : Bytes(coding.latent_id)), coding.profile, coding.repeats, coding.alpha_repeats);
 }
 
 nb::tuple block_of(const Block& block) {
@@ -57,7 +57,7 @@ nb::list places_of(const Archive& archive) {
     nb::list places;
     for (size_t k = 0; k < archive.places.size(); k++) {
         const Parts parts = archive.parts(k);
-        places.append(nb::make_tuple(slices_of(parts.values), slices_of(parts.sections), slices_of(parts.streams), archive.places[k].is_intact));
+        places.append(nb::make_tuple(slices_of(parts.values), slices_of(parts.sections), slices_of(parts.alphas), slices_of(parts.streams), archive.places[k].is_intact));
     }
     return places;
 }

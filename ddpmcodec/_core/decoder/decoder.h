@@ -27,8 +27,8 @@ class Decoder : public ImageDecoder {
 
     void set_networks(const std::vector<std::shared_ptr<const Trained>>& networks) override;
     // Whether `NEED_MODEL` asks for the networks of a coded alpha plane, which are those of the effort without noise levels.
-    bool needs_alpha_networks() const { return alpha_tiles_ && !alpha_model_; }
-    void set_alpha_networks(const std::vector<std::shared_ptr<const Trained>>& networks) { alpha_model_ = model_of(networks, 0); }
+    bool needs_alpha_networks() const override { return alpha_tiles_ && !alpha_model_; }
+    void set_alpha_networks(const std::vector<std::shared_ptr<const Trained>>& networks) override { alpha_model_ = model_of(networks, 0); }
     void set_jpeg_networks(CoefficientNetworks networks);  // if the file holds the coefficients of a JPEG
     // The file of another format whose pixels are needed: the payload of a stored file, or a JPEG of the coefficients that are known.
     // It is the original, once all of a file is decoded.

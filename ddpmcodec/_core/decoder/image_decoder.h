@@ -47,6 +47,9 @@ class ImageDecoder {
     virtual ~ImageDecoder() = default;
 
     virtual void set_networks(const std::vector<std::shared_ptr<const Trained>>& networks) = 0;
+    // Whether alpha is coded, and its networks, those without noise levels, are not set.
+    virtual bool needs_alpha_networks() const = 0;
+    virtual void set_alpha_networks(const std::vector<std::shared_ptr<const Trained>>& networks) = 0;
 
     // Works for about so many seconds. Tiles begin on so many threads. Throws Error, after which nothing more is decoded: TRUNCATED,
     // CHECKSUM, CORRUPT, FORMAT, IMAGE.

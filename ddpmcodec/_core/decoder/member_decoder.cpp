@@ -1,5 +1,7 @@
 #include "member_decoder.h"
 
+#include <algorithm>
+
 namespace ddpm {
 
 namespace {
@@ -36,11 +38,12 @@ MemberDecoder::MemberDecoder(std::shared_ptr<const OpenArchive> archive, const M
 Event MemberDecoder::advance(double seconds, int threads) {
     if (is_done_) return Event::DONE;
     if (!canvas_) make_plan();
-    OpenArchive::Pixels run = archive_->kept(member_);
+    if (!has_read_alpha_)
+        if (const std::optional<Event> event = decode_alpha(seconds, threads)) return *event;
+    OpenArchive::Pixels run = archive_->kept(member_, false);
     if (!run && !model_) return Event::NEED_MODEL;
-    if (!run && !(run = decode_run(seconds, threads))) return Event::MORE;
+    if (!run && !(run = decoded(stream_of_colours(), *model_, seconds, threads))) return Event::MORE;
     place(*run);
-    batch_.reset();
     is_done_ = true;
     return Event::DONE;
 }
@@ -51,7 +54,8 @@ void MemberDecoder::make_plan() {
     require_pixels(plan_, header_.width, header_.height);
     const Parts parts = archive_->archive().parts(member_.block);
     alpha_.plane.assign(has_alpha(header_.mode) ? region.pixels() : 0, OPAQUE);
-    verdict_.alpha_damaged = is_left_out(plan_.is_partial, [&] { read_alpha(parts); });
+    has_read_alpha_ = !entry_.is_alpha_in_run();
+    if (has_read_alpha_) verdict_.alpha_damaged = is_left_out(plan_.is_partial, [&] { read_alpha(parts); });
     verdict_.metadata_damaged = is_left_out(plan_.is_partial, [&] { read_metadata(parts); });
     canvas_.emplace(region, header_.channels());
 }
@@ -70,19 +74,58 @@ void MemberDecoder::read_metadata(const Parts& parts) {
     metadata_ = std::move(metadata);
 }
 
-// The images of the run; null at the end of the time.
-OpenArchive::Pixels MemberDecoder::decode_run(double seconds, int threads) {
+// Decodes the alpha planes of the run; an event while that is not done.
+std::optional<Event> MemberDecoder::decode_alpha(double seconds, int threads) {
+    OpenArchive::Pixels planes = archive_->kept(member_, true);
+    if (!planes && !alpha_model_) return Event::NEED_MODEL;
+    verdict_.alpha_damaged = is_left_out(plan_.is_partial, [&] {
+        if (!planes) planes = decoded(stream_of_alpha(), *alpha_model_, seconds, threads);
+    });
+    if (verdict_.alpha_damaged) batch_.reset();
+    if (!planes && !verdict_.alpha_damaged) return Event::MORE;
+    if (planes) place_alpha(*planes);
+    has_read_alpha_ = true;
+    return std::nullopt;
+}
+
+void MemberDecoder::place_alpha(const std::vector<uint8_t>& planes) {
+    const Bytes plane = Bytes(planes).subspan(place_in_alpha_stream() * size_t(entry_.pixels()), size_t(entry_.pixels()));
+    Canvas region(region_of(plan_, header_), 1);
+    region.place({0, 0, header_.width, header_.height}, {plane.begin(), plane.end()});
+    alpha_.plane = region.pixels();
+}
+
+MemberDecoder::Stream MemberDecoder::stream_of_colours() const {
     const Run& run = block_.runs[member_.run];
+    const ByteRange bytes = archive_->archive().parts(member_.block).streams[member_.run];
+    return {false, bytes, run.length(), run.state_bytes, run.images, header_.channels(), header_.levels, header_.repeats};
+}
+
+MemberDecoder::Stream MemberDecoder::stream_of_alpha() const {
+    const Run& run = block_.runs[member_.run];
+    const ByteRange bytes = archive_->archive().parts(member_.block).alphas[member_.run];
+    return {true, bytes, run.alpha_length(), run.alpha_state_bytes, run.alpha_images, 1, 0, block_.coding->alpha_repeats};
+}
+
+// How many planes precede this one there.
+size_t MemberDecoder::place_in_alpha_stream() const {
+    const auto end = block_.entries.begin() + ptrdiff_t(member_.position);
+    return size_t(std::count_if(end - ptrdiff_t(member_.image), end, [](const Entry& entry) { return entry.is_alpha_in_run(); }));
+}
+
+// The images of the run, or their alpha planes; null at the end of the time.
+OpenArchive::Pixels MemberDecoder::decoded(const Stream& stream, const Model& model, double seconds, int threads) {
     if (!batch_) {
-        const std::vector<uint8_t> stream = archive_->bytes(archive_->archive().parts(member_.block).streams[member_.run]);
-        if (stream.size() < run.length()) throw Error(Fault::TRUNCATED, "the archive ends inside a block");
-        batch_.emplace(*model_, header_.levels, Batch::Shape{run.images, header_.height, header_.width, header_.channels(), true, header_.repeats}, threads);
-        batch_->add(stream, run.state_bytes, {});
+        const std::vector<uint8_t> bytes = archive_->bytes(stream.bytes);
+        if (bytes.size() < stream.length) throw Error(Fault::TRUNCATED, "the archive ends inside a block");
+        batch_.emplace(model, stream.levels, Batch::Shape{stream.images, header_.height, header_.width, stream.channels, true, stream.repeats}, threads);
+        batch_->add(bytes, stream.state_bytes, {});
     }
     if (!batch_->advance(deadline_after(seconds))) return nullptr;
     auto pixels = std::make_shared<const std::vector<uint8_t>>(batch_->image(0));
     if (pixels->empty()) throw Error(Fault::CHECKSUM, "a block decodes to other images than were encoded: the data is damaged");
-    archive_->keep(member_, pixels);
+    batch_.reset();
+    archive_->keep(member_, stream.is_alpha, pixels);
     return pixels;
 }
 
@@ -94,7 +137,8 @@ void MemberDecoder::place(const std::vector<uint8_t>& run) {
     verdict_.is_damaged = verdict_.alpha_damaged || verdict_.metadata_damaged;
     verdict_.is_exact = !verdict_.is_damaged && plan_.scale == 1;
     verdict_.steps_done = verdict_.steps;
-    verdict_.bytes_used = block_.runs[member_.run].length() + entry_.length;
+    const Run& coded = block_.runs[member_.run];
+    verdict_.bytes_used = coded.length() + (entry_.is_alpha_in_run() ? coded.alpha_length() : entry_.length);
 }
 
 Picture MemberDecoder::picture(int) {

@@ -8,7 +8,7 @@ namespace ddpm {
 
 namespace {
 
-constexpr size_t KEPT_RUNS = 8;  // of 400 kB at most
+constexpr size_t KEPT_RUNS = 16;  // of colours, 400 kB at most, or of alpha
 
 void add_members(std::vector<Member>& members, const Block& block, size_t number) {
     if (block.kind() != BlockKind::CONTEXT) {
@@ -37,18 +37,19 @@ std::shared_ptr<const Source> OpenArchive::file_of(const Member& member) const {
     return file;
 }
 
-OpenArchive::Pixels OpenArchive::kept(const Member& member) const {
+OpenArchive::Pixels OpenArchive::kept(const Member& member, bool is_alpha) const {
     const std::lock_guard<std::mutex> lock(mutex_);
-    const auto found = std::ranges::find_if(kept_, [&](const KeptRun& run) { return run.block == member.block && run.run == member.run; });
+    const auto is_wanted = [&](const KeptRun& run) { return run.block == member.block && run.run == member.run && run.is_alpha == is_alpha; };
+    const auto found = std::ranges::find_if(kept_, is_wanted);
     if (found == kept_.end()) return nullptr;
     std::rotate(found, found + 1, kept_.end());
     return kept_.back().pixels;
 }
 
-void OpenArchive::keep(const Member& member, Pixels pixels) const {
+void OpenArchive::keep(const Member& member, bool is_alpha, Pixels pixels) const {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (kept_.size() == KEPT_RUNS) kept_.erase(kept_.begin());
-    kept_.push_back({member.block, member.run, std::move(pixels)});
+    kept_.push_back({member.block, member.run, is_alpha, std::move(pixels)});
 }
 
 }  // namespace ddpm

@@ -32,13 +32,15 @@ class OpenArchive {
     // and as `Container` does.
     std::shared_ptr<const Source> file_of(const Member& member) const;
 
-    // The images of a member's run, [images, height, width, channels], if it was kept and is among those that were used last; or null.
-    Pixels kept(const Member& member) const;
-    void keep(const Member& member, Pixels pixels) const;
+    // The images of a member's run, [images, height, width, channels], or the alpha planes that it codes, if they were kept and are among
+    // those that were used last; or null.
+    Pixels kept(const Member& member, bool is_alpha) const;
+    void keep(const Member& member, bool is_alpha, Pixels pixels) const;
 
   private:
     struct KeptRun {
         size_t block, run;
+        bool is_alpha;
         Pixels pixels;
     };
 

@@ -175,6 +175,7 @@ Parts Archive::parts(size_t block) const {
     Parts parts;
     for (const uint64_t length : index.blocks[block].value_lengths) parts.values.push_back(next(length));
     for (const Entry& entry : index.blocks[block].entries) parts.sections.push_back(next(entry.length));
+    for (const uint64_t length : index.blocks[block].alpha_lengths()) parts.alphas.push_back(next(length));
     for (const uint64_t length : index.blocks[block].stream_lengths()) parts.streams.push_back(next(length));
     return parts;
 }

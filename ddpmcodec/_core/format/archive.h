@@ -28,7 +28,8 @@ struct BlockPlace {
 
 // Where the parts of the body of a block are. In a prefix of an archive, parts are short or empty.
 struct Parts {
-    std::vector<ByteRange> values, sections, streams;  // sections: of the images, files or alpha sections; streams: of the runs, or the stack
+    std::vector<ByteRange> values, sections;  // sections: of the images, files or alpha sections
+    std::vector<ByteRange> alphas, streams;   // of the runs: streams of alpha planes, empty where there are none; streams of colours, or the stack
 };
 
 struct Archive {

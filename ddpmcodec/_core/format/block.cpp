@@ -82,24 +82,32 @@ class BlockReader {
         block_.value_lengths = column(reader_.varint(), MAX_BLOCK_VALUES);
         const uint64_t setting = reader_.varint(), levels = reader_.varint(), model = reader_.varint();
         const uint64_t effort = setting % REPEATS_UNIT, repeats = setting / REPEATS_UNIT;
-        if (repeats > (kind_ == BlockKind::CONTEXT)) refuse("a block has repeats of an unknown kind");
+        if (repeats > (kind_ == BlockKind::CONTEXT ? 3 : 0)) refuse("a block has repeats of an unknown kind");
         if (effort > MAX_EFFORT) refuse("a block of effort " + number(effort) + " (" + number(MIN_EFFORT) + " to " + number(MAX_EFFORT) + " are possible)");
         require_levels(levels);
         if (model > MAX_MODEL_NUMBER) refuse("a model of number " + number(model) + " (at most " + number(MAX_MODEL_NUMBER) + " is possible)");
-        block_.coding = BlockCoding{int(effort), int(levels), int(model), {}, {}, {}, {}, bool(repeats)};
+        block_.coding = BlockCoding{int(effort), int(levels), int(model), {}, {}, {}, {}, bool(repeats & 1), bool(repeats & 2)};
         for (const uint64_t images : column(reader_.varint(), block_.entries.size(), block_.entries.size())) {
             block_.runs.emplace_back();
             block_.runs.back().images = uint16_t(images);
         }
     }
 
-    // Words and size of the state of each stream in one number.
+    // Words and size of the state of each stream in one number: of all runs, then of those that code alpha.
     void read_streams() {
-        const Numbers sizes = column(block_.runs.size(), MAX_BLOCK_IMAGES);
-        for (size_t k = 0; k < sizes.size(); k++) {
-            block_.runs[k].words = sizes[k] / STATE_SIZES;
-            block_.runs[k].state_bytes = uint8_t(LEAST_STATE_BYTES + int(sizes[k] % STATE_SIZES));
+        for (Run& run : block_.runs) read_stream(run.words, run.state_bytes);
+        size_t position = 0;
+        for (Run& run : block_.runs) {
+            const size_t end = std::min(position + run.images, block_.entries.size());
+            for (; position < end; position++) run.alpha_images += block_.entries[position].is_alpha_in_run();
+            if (run.alpha_images) read_stream(run.alpha_words, run.alpha_state_bytes);
         }
+    }
+
+    void read_stream(uint64_t& words, uint8_t& state_bytes) {
+        const uint64_t size = reader_.varint();
+        words = size / STATE_SIZES;
+        state_bytes = uint8_t(LEAST_STATE_BYTES + int(size % STATE_SIZES));
     }
 
     void read_stack() {
@@ -220,9 +228,15 @@ std::vector<uint64_t> Block::stream_lengths() const {
     return lengths;
 }
 
+std::vector<uint64_t> Block::alpha_lengths() const {
+    std::vector<uint64_t> lengths;
+    for (const Run& run : runs) lengths.push_back(run.alpha_length());
+    return lengths;
+}
+
 uint64_t Block::body_length() const {
-    const std::vector<uint64_t> streams = stream_lengths();
-    uint64_t length = std::accumulate(value_lengths.begin(), value_lengths.end(), std::accumulate(streams.begin(), streams.end(), uint64_t(0)));
+    uint64_t length = 0;
+    for (const std::vector<uint64_t>& lengths : {value_lengths, stream_lengths(), alpha_lengths()}) length = std::accumulate(lengths.begin(), lengths.end(), length);
     for (const Entry& entry : entries) length += entry.length;
     return length;
 }

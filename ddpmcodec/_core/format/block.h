@@ -34,11 +34,12 @@ struct Entry {
     Mode mode = Mode::L;
     uint32_t width = 0, height = 0;
     uint32_t number = 0;  // position in the archive
-    uint64_t length = 0;  // bytes of its file, or of its alpha section
+    uint64_t length = 0;  // bytes of its file, or of its alpha section; 0: by the context model, its run codes its alpha
     uint16_t icc = 0, exif = 0;
 
     int channels() const { return channels_of(mode); }
     uint64_t pixels() const { return uint64_t(width) * height; }
+    bool is_alpha_in_run() const { return has_alpha(mode) && !length; }  // in a block by the context model
     bool operator==(const Entry&) const = default;
 };
 
@@ -49,8 +50,13 @@ struct Run {
     uint8_t state_bytes = LEAST_STATE_BYTES;
     uint32_t check = 0;                   // by bits back: CRC-32 of the pixels
     uint64_t words = 0;                   // by the context model: of its stream
+    uint16_t alpha_images = 0;            // by the context model: whose alpha planes share one more stream
+    uint8_t alpha_state_bytes = LEAST_STATE_BYTES;
+    uint64_t alpha_words = 0;
 
-    uint64_t length() const { return state_bytes + WORD_BYTES * words; }  // bytes of the stream
+    // Bytes of the streams.
+    uint64_t length() const { return state_bytes + WORD_BYTES * words; }
+    uint64_t alpha_length() const { return alpha_images ? alpha_state_bytes + WORD_BYTES * alpha_words : 0; }
     bool operator==(const Run&) const = default;
 };
 
@@ -61,7 +67,7 @@ struct BlockCoding {
     std::vector<int32_t> latent_levels;            // noise levels of the latents, in 1/1024 grey level
     ShortId latent_id{};                           // of the Gaussian model
     std::string profile;                           // of such a model that is not exact: a JSON object of integers and strings; or empty
-    bool repeats = false;                          // of kind 1: exact pixels are first sought among repeats
+    bool repeats = false, alpha_repeats = false;   // of kind 1: exact pixels, or alpha, are first sought among repeats
 
     bool operator==(const BlockCoding&) const = default;
 };
@@ -77,6 +83,8 @@ struct Block {
     BlockKind kind() const;
     // Bytes of the stream of each run, or of the stack.
     std::vector<uint64_t> stream_lengths() const;
+    // Bytes of the alpha stream of each run; 0: it has none.
+    std::vector<uint64_t> alpha_lengths() const;
     uint64_t body_length() const;
     bool operator==(const Block&) const = default;
 };
