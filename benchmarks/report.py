@@ -174,6 +174,7 @@ BESIDE = (  # a baseline, and the measure of quality; of PSNR, which most litera
     *((name, "") for name in ("JPEG", "WebP", "JPEG XL", "AVIF", "AVIF slow, for PSNR")),
     *((name, "SSIMULACRA 2") for name in ("AVIF", "AVIF slow")),
 )
+BRIEF = ("ddpmcodec e1 levels 0", name_of(Coding()), "ddpmcodec e3 levels 0", "PNG", "WebP lossless", "JPEG XL e9")
 COLUMNS = {KODAK: "Kodak, bits/dim", CID22: "CID22, bits/dim", CIFAR10: "CIFAR-10, bits/dim"}
 
 
@@ -262,6 +263,13 @@ def sizes_and_times(documents: Mapping[str, Document]) -> Table:
     return Table("sizes-and-times", _caption(documents, times), rows)
 
 
+def overview(documents: Mapping[str, Document]) -> Table:
+    """Return the rows of `sizes_and_times` that a first reader needs. Raises DdpmError as that does."""
+    every = sizes_and_times(documents)
+    shown = [row for row in every.rows if str(row[""]).strip("*").removesuffix(", the default") in BRIEF]
+    return Table("overview", every.caption, shown)
+
+
 def prefixes(documents: Mapping[str, Document]) -> Table:
     """BD-rates of prefixes, of each set of images. documents: all results by name. Raises DdpmError where one that is
     needed is missing."""
@@ -293,7 +301,7 @@ def _percent(row: Mapping[str, Any], measure: str) -> str:
     return f"{whole:+d}%" if (whole := round(percent["mean"])) else "0%"
 
 
-SUMMARIES = {"sizes-and-times": sizes_and_times, "prefixes": prefixes}
+SUMMARIES = {"overview": overview, "sizes-and-times": sizes_and_times, "prefixes": prefixes}
 
 
 def _require(documents: Mapping[str, Document], names: Iterable[str]) -> None:

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
         truncate,
     )
 
-__version__ = "0.1.0"
+__version__ = "0.1.0"  # setup.cfg, CMake and web/build.py read it here
 PACKAGES = ("archive", "codec", "folders", "parallel", "training")  # imported when they are asked for
 
 __all__ = [

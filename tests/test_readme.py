@@ -1,4 +1,4 @@
-"""What README.md shows works as it stands."""
+"""README.md is short, and what it and the page of limits show works as it is written."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ import ddpmcodec
 from ddpmcodec.cli import COMMANDS, run
 
 README = Path(__file__).parents[1] / "README.md"
+LIMITS = README.parent / "docs" / "limits.md"
+
+
+def test_the_readme_fits_two_screens() -> None:
+    assert len(README.read_text().splitlines()) <= 110
 
 
 def test_the_python_example_runs() -> None:
@@ -27,8 +32,8 @@ def test_every_command_of_the_readme_exists(capsys: pytest.CaptureFixture[str]) 
     assert "Usage" in capsys.readouterr().out
 
 
-def test_a_preview_needs_as_many_bytes_as_the_readme_says() -> None:
-    (size,) = map(int, re.findall(r"(\d+) bytes of `docs/photo\.ddpm`", README.read_text()))
+def test_a_preview_needs_as_many_bytes_as_the_limits_say() -> None:
+    (size,) = map(int, re.findall(r"(\d+) bytes of `docs/photo\.ddpm`", LIMITS.read_text()))
     data = ddpmcodec.encode(README.parent / "docs" / "photo.png", verify=False)
     assert ddpmcodec.decode(data[:size], partial=True).size == (384, 256)
     with pytest.raises(ddpmcodec.TruncatedError):

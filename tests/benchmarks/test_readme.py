@@ -116,6 +116,16 @@ def test_the_summary_has_sizes_and_times(measured: Path) -> None:
     assert report.updated(text, measured, measured) == text
 
 
+def test_the_overview_has_a_few_rows_of_the_summary(measured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    overview = SUMMARY.replace("sizes-and-times", "overview")
+    default = f"| **{name_of(Coding())}, the default** | 4.125 |"
+    assert default in report.updated(overview, measured, measured)
+    monkeypatch.setattr(report, "BRIEF", ("PNG",))
+    text = report.updated(overview, measured, measured)
+    assert "| PNG | 5.000 |" in text
+    assert default not in text
+
+
 def test_a_summary_without_a_result_says_which(measured: Path) -> None:
     (measured / "kodak" / "bench-speed.json").unlink()
     with pytest.raises(DdpmError, match="kodak/speed"):
