@@ -1,7 +1,8 @@
 """Makes the golden archive of a version: python tests/golden/make_archive.py archive-v1 v1 [T|icons]
 
 Arguments: the new folder, the golden folder whose tiny model codes the archive, and for bits back the number of noise
-levels of the embedded Gaussian model, or `icons` for images whose runs code alpha. The folder gets the archive and a manifest with the sha256 of every image's
+levels of the embedded Gaussian model, or `icons` for images whose runs code alpha. The
+folder gets the archive and a manifest with the sha256 of every image's
 pixels. It is append-only: tests/archive/test_golden_archive.py decodes it for ever.
 """
 

@@ -117,7 +117,8 @@ def read_header(header: bytes) -> Block:
     columns = (names, numbers, [image_reader.MODES[mode] for mode in modes], widths, heights, lengths, icc, exif)
     block = Block(
         total, kind, tuple(map(Entry, *columns)), tuple(values), words, effort, levels, bool(repeats & 1),
-        bool(repeats & 2), tuple(runs), tuple(sizes), tuple(alpha_sizes), tuple(initial), tuple(latent), number, model_id, tuple(checks), latent_id, profile,
+        bool(repeats & 2), tuple(runs), tuple(sizes), tuple(alpha_sizes),
+        tuple(initial), tuple(latent), number, model_id, tuple(checks), latent_id, profile,
     )  # fmt: skip
     check_runs(block)
     return block
