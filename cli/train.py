@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -26,6 +27,9 @@ from ._training import (
     run_options,
     steps_option,
 )
+
+if TYPE_CHECKING:
+    from ddpmcodec.training.coefficients.coefficient_trainer import CoefficientTrainer
 
 size_option = click.option(
     "--size", type=click.IntRange(1, 4), help="How large they are: 1 to 4, docs/training.md; default: as the effort."
@@ -163,14 +167,25 @@ def train_jpeg(
 
     Progress is on stderr. Ctrl-C keeps the last save; SIGTERM saves first.
     """
-    from ddpmcodec import models
     from ddpmcodec.training.coefficients import coefficient_trainer
     from ddpmcodec.training.coefficients.coefficient_network import ROLES
 
     trains = tuple(roles.split(",")) if roles else ROLES
     with naming_settings():
         settings = coefficient_trainer.CoefficientSettings(data, validate, roles=trains, start=start, **options)  # type: ignore[arg-type]
-    return run.train(coefficient_trainer.train, settings, lambda _: _exported(run.out, models.JPEG), noun="file")
+    return run.train(coefficient_trainer.train, settings, lambda trainer: _after_jpeg(run.out, trainer), noun="file")
+
+
+def _after_jpeg(out: str, trainer: CoefficientTrainer) -> str:
+    """What comes next: networks of effort 1 see the predictors of a run of effort 2."""
+    from ddpmcodec import models
+
+    if trainer.settings.trains_predictors:
+        return f"next: ddpmcodec train-jpeg --data DATA --out RUN --effort 1 --predictors {out}"
+    source = trainer.settings.predictors or trainer.settings.start or models.JPEG
+    if Path(source).is_dir():
+        return _exported(f"{source} {out}", models.JPEG)
+    return _exported(out, source)
 
 
 def _exported(out: str, base: str) -> str:

@@ -39,20 +39,19 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def runs(data: Path, few_files: None, ddpm_once: Ddpm) -> list[Any]:
-    """Runs of both efforts, and how they ended."""
-    efforts = ((1, "luma,chroma,refine-luma,refine-chroma", "--predictors", "jpeg"), (2, "luma,refine-luma"))
-    return [
-        ddpm_once("train-jpeg", "--data", data, "--out", data / f"run{effort}", "--effort", effort,
-                  "--roles", roles, *options, *SMALL)
-        for effort, roles, *options in efforts
-    ]  # fmt: skip
+    """Runs of efforts 2 and 1, and how they ended."""
+    first = "--out", data / "run2"
+    second = "--out", data / "run1", "--effort", 1, "--predictors", data / "run2"
+    return [ddpm_once("train-jpeg", "--data", data, *options, *SMALL) for options in (first, second)]
 
 
 def test_training_says_what_comes_next(data: Path, runs: list[Any]) -> None:
-    first, _ = runs
+    first, second = runs
     assert (first.code, first.stdout) == (0, b""), first.stderr
     assert " of the bytes of JPEG files on held-out images\n" in first.stderr
-    assert f"next: ddpmcodec export {data / 'run1'} " in first.stderr
+    assert f"next: ddpmcodec train-jpeg --data DATA --out RUN --effort 1 --predictors {data / 'run2'}\n" in first.stderr
+    export = f"ddpmcodec export {data / 'run2'} {data / 'run1'} -o MODEL.safetensors --base jpeg"
+    assert f"next: {export}\n" in second.stderr
     records = [json.loads(line) for line in (data / "run1" / "log.jsonl").read_text().splitlines()]
     assert (records[0]["settings"]["effort"], records[-1]["step"]) == (1, 2)
     assert "files" in records[-1]["held_out"]
@@ -61,17 +60,20 @@ def test_training_says_what_comes_next(data: Path, runs: list[Any]) -> None:
 @pytest.mark.usefixtures("runs")
 def test_a_run_goes_on_and_all_make_a_model(data: Path, tmp_path: Path, ddpm: Ddpm) -> None:
     path = tmp_path / "own.safetensors"
-    ended = ddpm("export", data / "run1", data / "run2", "-o", path)
+    ended = ddpm("export", data / "run2", "-o", path)
     assert (ended.code, path.exists()) == (1, False)
-    assert "predictors.chroma, predictors.refine.chroma, 2.chroma, 2.refine.chroma " in ended.stderr
-    ended = ddpm(
-        "train-jpeg", "--data", data, "--out", data / "rest", "--effort", 2, "--roles", "chroma,refine-chroma", *SMALL
-    )
-    assert ended.code == 0, ended.stderr
-    assert ddpm("train-jpeg", "--out", data / "run2", "--resume", "--steps", 3).code == 0
-    ended = ddpm("export", data / "run1", data / "run2", data / "rest", "-o", path)
+    assert "1.luma, 1.chroma, 1.refine.luma, 1.refine.chroma " in ended.stderr
+    assert ddpm("train-jpeg", "--out", data / "run1", "--resume", "--steps", 3).code == 0
+    ended = ddpm("export", data / "run1", data / "run2", "-o", path)
     assert ended.code == 0, ended.stderr
     assert kind_of(path) == "jpeg"
+
+
+@pytest.mark.usefixtures("runs")
+def test_networks_that_saw_other_predictors_make_no_model(data: Path, tmp_path: Path, ddpm: Ddpm) -> None:
+    ended = ddpm("export", data / "run2", "--base", "jpeg", "-o", tmp_path / "own.safetensors")
+    assert (ended.code, (tmp_path / "own.safetensors").exists()) == (1, False)
+    assert "luma, chroma, refine-luma, refine-chroma of effort 1 were trained with other predictors" in ended.stderr
 
 
 @pytest.fixture(scope="module")

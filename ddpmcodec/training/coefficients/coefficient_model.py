@@ -35,14 +35,14 @@ from ddpmcodec.training.trainable import ACTIVATION_UNIT, LARGEST_WEIGHT
 PADDED = 16  # rows of weights are padded to multiples of it
 GAIN_UNIT, BIAS_UNIT = 4096.0, 32.0  # integers per 1: of a gain; of a bias in steps of activations
 LARGEST_SHORT, LARGEST_SUM = 32767, 65535  # of weights; of the weights of a sum, so that it fits 32 bits
-PLACES, LARGEST_GAP = 60, 255  # of the weights of a sum; entries that are skipped before one
+PLACES, LARGEST_GAP = 60, 255  # a model file has 60 weights a sum, and skips at most 255 entries before one
 OCTAVE, TOP_OCTAVE, NO_WEIGHT = 16, 14, 255  # weights of magnitudes are 2 ** (TOP_OCTAVE - number / OCTAVE)
-
-Tensors = dict[str, NDArray[np.generic]]
-
 
 PREDICTORS = "predictors"  # what a model file calls them
 PREDICTING_EFFORT = 2  # whose networks are trained with predictors, which others take
+SAME_WEIGHTS = 0.1  # relative error of weights that rounding in a model file may have changed
+
+Tensors = dict[str, NDArray[np.generic]]
 
 
 def key_of(role: str, effort: int | str) -> str:
@@ -64,6 +64,11 @@ def exported(networks: Mapping[str, CoefficientNetwork], effort: int) -> Tensors
         if effort == PREDICTING_EFFORT:
             found |= {f"{key_of(role, PREDICTORS)}.{name}": tensor for name, tensor in _predictors_of(sparse).items()}
     return found
+
+
+def _trained(effort: int) -> tuple[int | str, ...]:
+    """What runs of an effort train, as keys begin."""
+    return (effort, PREDICTORS) if effort == PREDICTING_EFFORT else (effort,)
 
 
 def _sparse(network: CoefficientNetwork) -> CoefficientNetwork:
@@ -180,11 +185,11 @@ def begin_as(network: CoefficientNetwork, start: str, effort: int) -> None:
 def take_predictors(network: CoefficientNetwork, source: str) -> None:
     """Give a network the predictors of a run or of a model, which it does not train. Raises what `begin_as` does."""
     role, folder = network.shape.role, Path(source)
-    with _fits(role, source):
+    with _fits(role, source), torch.no_grad():
         if state.exists(folder):
             tensors = part(state.read(folder).tensors, role)
             for name, of_network in network.predictors().items():
-                of_network.data.copy_(tensors[name])
+                of_network.copy_(tensors[name])
         else:
             _take_predictors(network, part(tensors_of(source), key_of(role, PREDICTORS)))
     if not network.is_sparse:
@@ -234,10 +239,9 @@ def _take(network: CoefficientNetwork, tensors: dict[str, NDArray[np.generic]]) 
 @torch.no_grad()
 def _take_predictors(network: CoefficientNetwork, tensors: dict[str, NDArray[np.generic]]) -> None:
     """Raises LookupError or RuntimeError if names or sizes differ."""
-    found = {name: torch.from_numpy(tensor).float() for name, tensor in tensors.items()}
-    integers = torch.from_numpy(powers(found["magnitude.weight"].numpy())).float()
-    linear = _dense(found["linear.gap"], found["linear.weight"] * found["linear.factor"][:, :, None], network.linear)
-    sizes = _dense(found["magnitude.gap"], integers * found["magnitude.factor"][:, :, None], network.magnitudes)
+    linear, sizes = _dense_predictors(tensors, network.shape.entries)
+    is_weighed = (linear != 0).any(1) | (sizes > 0).any(1)
+    network.scale[is_weighed & (network.scale == 0)] = 1.0  # entries that were zero wherever coefficients were measured
     scale = network.scale[:, None].clamp(min=1e-6)
     network.linear.copy_(linear / scale)
     network.magnitudes.copy_(torch.log((sizes / scale).clamp(min=1e-9)))
@@ -246,10 +250,16 @@ def _take_predictors(network: CoefficientNetwork, tensors: dict[str, NDArray[np.
     network.prune()
 
 
-def _dense(gaps: Tensor, weights: Tensor, like: Tensor) -> Tensor:
-    """Weights by entry, [conditions, sums, entries]. Raises RuntimeError if the sizes are not those of `like`."""
-    places = (gaps.long() + 1).cumsum(2) - 1
-    return torch.zeros_like(like).scatter(2, places, weights)
+def _dense_predictors(tensors: Tensors, entries: int) -> tuple[Tensor, Tensor]:
+    """Weights of linear sums and of magnitudes by entry, [conditions, sums, entries]. Raises LookupError, and
+    RuntimeError for other entries."""
+
+    def dense(kind: str, integers: NDArray[np.generic]) -> Tensor:
+        gaps, factors = (torch.from_numpy(tensors[f"{kind}.{name}"]) for name in ("gap", "factor"))
+        weights = torch.from_numpy(integers).float() * factors[:, :, None]
+        return torch.zeros(*gaps.shape[:2], entries).scatter(2, (gaps.long() + 1).cumsum(2) - 1, weights)
+
+    return dense("linear", tensors["linear.weight"]), dense("magnitude", powers(tensors["magnitude.weight"]))
 
 
 def is_run(folder: Path) -> bool:
@@ -265,14 +275,19 @@ def export(folders: Sequence[Path], name: str, *, base: str | None = None) -> by
         base: the model that has the networks that no run has; None: runs must have all.
 
     Raises:
-        TrainingError: if a network is missing, or a folder has no such run.
+        TrainingError: if a network is missing, or was trained with other predictors, or a folder has no such run.
         ModelError: if `base` is not a model of JPEG coefficients.
     """
     tensors: dict[str, NDArray[Any]] = {} if base is None else dict(tensors_of(base))
+    seen = {role: part(tensors, key_of(role, PREDICTORS)) for role in ROLES}  # predictors, by networks that take them
     made = []
     for folder in folders:
         saved = state.read(folder)
         networks, effort = networks_of(saved, folder), saved.facts["settings"]["effort"]
+        if effort != PREDICTING_EFFORT:
+            seen |= {role: _predictors_of(_sparse(network).cpu()) for role, network in networks.items()}
+        replaced = tuple(f"{key_of(role, kind)}." for role in networks for kind in _trained(effort))
+        tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith(replaced)}
         tensors |= exported(networks, effort)
         made.append(_made(saved, networks))
     if missing := [key for key in jpeg.NETWORKS if not part(tensors, key)]:
@@ -280,7 +295,21 @@ def export(folders: Sequence[Path], name: str, *, base: str | None = None) -> by
             f"no run has the networks {', '.join(missing)} (effort.role; predictors are trained with effort 2): train"
             " them, or take them from another model with base=..."
         )
-    return jpeg.pack(tensors, name, {"runs": made})
+    content = jpeg.pack(tensors, name, {"runs": made})
+    others = [role for role in ROLES if not _are_same(role, seen[role], part(tensors, key_of(role, PREDICTORS)))]
+    if others:
+        raise TrainingError(
+            f"the networks {', '.join(others)} of effort 1 were trained with other predictors than those of effort"
+            f" {PREDICTING_EFFORT}: train them with predictors=..., the run that has these"
+        )
+    return content
+
+
+def _are_same(role: str, some: Tensors, others: Tensors) -> bool:
+    """Whether predictors are the same but for rounding; no predictors are those of no network."""
+    entries = CoefficientShape(role, 1, 1).entries
+    pairs = zip(_dense_predictors(some, entries), _dense_predictors(others, entries), strict=True) if some else ()
+    return all(torch.allclose(one, other, SAME_WEIGHTS, float(one.abs().max()) / 1000) for one, other in pairs)
 
 
 def networks_of(saved: State, folder: Path) -> dict[str, CoefficientNetwork]:

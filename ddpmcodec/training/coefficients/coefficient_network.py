@@ -76,7 +76,7 @@ class CoefficientShape(NamedTuple):
         return conditions_of(self.refines) * len(self.components)
 
     @property
-    def predicted(self) -> int:
+    def predictor_conditions(self) -> int:
         """Conditions of predictors, which Cb and Cr share."""
         return conditions_of(self.refines)
 
@@ -149,9 +149,9 @@ class CoefficientNetwork(nn.Module):
         self.block_biases = nn.ParameterList([by_condition(width) for _ in range(shape.depth)])
         self.head, self.head_bias = nn.Parameter(torch.zeros(shape.outputs, width)), by_condition(shape.outputs)
         self.skip = nn.Parameter(torch.zeros(shape.outputs, shape.inputs))
-        self.linear = nn.Parameter(torch.zeros(shape.predicted, LINEAR, shape.entries))
+        self.linear = nn.Parameter(torch.zeros(shape.predictor_conditions, LINEAR, shape.entries))
         self.magnitudes = nn.Parameter(patterns(shape.entries, shape.refines))
-        self.register_buffer("scale", torch.ones(shape.predicted, shape.entries))
+        self.register_buffer("scale", torch.ones(shape.predictor_conditions, shape.entries))
         self.register_buffer("kept_linear", torch.ones_like(self.linear))
         self.register_buffer("kept_magnitudes", torch.ones_like(self.magnitudes))
         self.register_buffer("units", shape.units, persistent=False)
@@ -159,7 +159,7 @@ class CoefficientNetwork(nn.Module):
             self._begin(statistics)
 
     def _begin(self, statistics: Statistics | None) -> None:
-        shape, condition = self.shape, torch.arange(self.shape.predicted)
+        shape, condition = self.shape, torch.arange(self.shape.predictor_conditions)
         self.linear[:, 1:].normal_(0, 0.05)
         if shape.refines:
             self.linear[condition, 1:, OWN * VALUES + condition] = FIRST_OWN
@@ -188,7 +188,7 @@ class CoefficientNetwork(nn.Module):
         return Prediction(integers, predicted.linear[..., 0], sign)
 
     def _sums(self, seen: Seen) -> Sums:
-        condition, step = seen.condition % self.shape.predicted, seen.step[:, None, None]
+        condition, step = seen.condition % self.shape.predictor_conditions, seen.step[:, None, None]
         linear, magnitudes = self._linear_weights(condition), self._magnitude_weights(condition)
         return Sums(seen.entries @ (linear / step).mT, seen.entries.abs() @ (magnitudes / step).mT)
 

@@ -33,7 +33,7 @@ WIDEST = 3  # of the patterns
 LEAST_WEIGHT = 1e-4  # of a magnitude, so that it has a logarithm that can grow
 RIDGE, LEAST_SIZE = 0.02, 0.02
 FIRST_OF_CELL, FIRST_OF_NEIGHBOUR = -0.4, 0.1  # weights of the first sum of a finer level
-LAST_PREDICTED = (36, 24, 24)  # ranks of components from which least squares were worse than nothing
+LAST_PREDICTED = (36, 24)  # ranks of luma, and of chroma, from which least squares were worse than nothing
 
 
 def patterns(entries: int, refines: bool = False) -> Tensor:

@@ -16,7 +16,7 @@ from ddpmcodec.errors import ModelError, TrainingError
 from ddpmcodec.format.model_file import described
 from ddpmcodec.models import jpeg
 from ddpmcodec.training import state
-from ddpmcodec.training.coefficients import order
+from ddpmcodec.training.coefficients import coefficient_trainer, order
 from ddpmcodec.training.coefficients.coefficient_model import (
     begin_as,
     export,
@@ -183,6 +183,25 @@ def test_the_core_codes_with_it(model_path: Path, smaller: Path, sampling: str) 
     decoded, _, ended_well = testing.decode_coefficients(model, 1, shapes, chunks, levels=levels)
     assert ended_well
     assert all(np.array_equal(one, values) for one, (_, values) in zip(decoded, components, strict=True))
+
+
+def test_networks_that_saw_other_predictors_make_no_model(
+    model_path: Path, settings: CoefficientSettings, tmp_path: Path
+) -> None:
+    start(replace(settings, steps=2, seed=9), tmp_path / "other")
+    with pytest.raises(TrainingError, match=r"luma, chroma, .* of effort 1 were trained with other predictors"):
+        export([tmp_path / "other"], "both", base=str(model_path))
+
+
+def test_a_network_takes_the_place_of_a_deeper_one(
+    model_path: Path, smaller: Path, settings: CoefficientSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(coefficient_trainer.SIZES[1], "luma", (32, 1))
+    start(replace(settings, effort=1, predictors=str(model_path), roles=("luma",), steps=1), tmp_path / "run")
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(export([tmp_path / "run"], "shallow", base=str(model_path)))
+    blocks = [{key for key in tensors_of(str(each)) if key.startswith("1.luma.block")} for each in (model_path, path)]
+    assert {key.split(".")[2] for key in blocks[0]} > {key.split(".")[2] for key in blocks[1]} == {"block0"}
 
 
 def test_a_model_says_how_it_was_made(model_path: Path) -> None:
