@@ -248,7 +248,7 @@ void differences(const int16_t* source, size_t stride, int rows, const int16_t* 
 #ifdef __AVX2__
 void weigh(const int16_t* weights, const int32_t* offsets, int pairs, const int16_t* values, int32_t* sums) {
     static_assert(LINEAR == 8 && WEIGHED == 24);
-    auto vector = [](auto* from) { return (decltype(_mm256_setzero_si256())*)from; };
+    auto vector = [](const void* from) { return (__m256i*)from; };
     __m256i found[3];
     DDPM_UNROLL for (int v = 0; v < 3; v++) found[v] = _mm256_loadu_si256(vector(sums + 8 * v));
     for (int k = 0; k < pairs; k++) {

@@ -69,7 +69,7 @@ class Entry:
 
     @property
     def is_alpha_in_run(self) -> bool:
-        """Whether its run codes its alpha, in a block by the context model."""
+        """Whether the run codes the alpha plane; the block is one by the context model."""
         return self.has_alpha and not self.length
 
     @property
@@ -261,11 +261,11 @@ def block_of(facts: _native.BlockFacts) -> Block:
 
 
 def _run_of(
-    images: int, check: int, initial: bool, state_bytes: int, words: int, *alpha: int
+    images: int, check: int, initial: bool, state_bytes: int, words: int,
+    alpha_images: int, alpha_state_bytes: int, alpha_words: int,
 ) -> Run:  # fmt: skip
-    alphas, alpha_state_bytes, alpha_words = alpha
-    own = Run(alphas, state_bytes=alpha_state_bytes, words=alpha_words) if alphas else None
-    return Run(images, check, initial, state_bytes, words, own)
+    alpha = Run(alpha_images, state_bytes=alpha_state_bytes, words=alpha_words) if alpha_images else None
+    return Run(images, check, initial, state_bytes, words, alpha)
 
 
 def _coding_of(facts: _native.CodingFacts) -> BlockCoding:

@@ -80,7 +80,7 @@ class Parts(NamedTuple):
 
     values: tuple[Part, ...]
     sections: tuple[Part, ...]  # of the images: files, or alpha sections
-    alphas: tuple[Part, ...]  # of the runs: streams of alpha planes, empty where there are none
+    alphas: tuple[Part, ...]  # each run has a stream of alpha planes, which may be empty
     streams: tuple[Part, ...]  # of the runs; by bits back the stack alone
     intact: bool
 

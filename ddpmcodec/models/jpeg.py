@@ -23,9 +23,7 @@ from ddpmcodec.format import model_file
 
 KIND = "jpeg"
 NETWORKS = tuple(
-    f"{kind}.{role}"
-    for kind in ("predictors", "1", "2")
-    for role in ("luma", "chroma", "refine.luma", "refine.chroma")
+    f"{kind}.{role}" for kind in ("predictors", "1", "2") for role in ("luma", "chroma", "refine.luma", "refine.chroma")
 )
 
 

@@ -132,7 +132,7 @@ def test_alpha_that_runs_code_is_decoded_as_long_as_there_is_time(installed: Ins
 
 def test_damaged_alpha_of_a_run_is_left_out(installed: Installed, icons_model: c_void_p) -> None:
     data, images = icons()
-    alpha = bytes(split(data).parts[0].alphas[1])  # of images in colour
+    alpha = bytes(split(data).parts[0].alphas[1])  # the second run has images in colour
     damaged = data.replace(alpha, alpha[:20] + bytes([alpha[20] ^ 1]) + alpha[21:])
     opened = Archive(installed, damaged)
     assert failure(lambda: opened.decoder(opened.find("00.png")).complete(icons_model)) == Fault.CHECKSUM

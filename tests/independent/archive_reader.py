@@ -148,7 +148,7 @@ def check_runs(block: Block) -> None:
 
 class Archive(NamedTuple):
     blocks: tuple[Block, ...]
-    bodies: tuple[list[bytes], ...]  # of each block: values, files or alpha sections, alpha streams, streams
+    bodies: tuple[list[bytes], ...]  # a block has values, then files or alpha sections, alpha streams and streams
     heads_intact: bool
     index_bytes: int  # 0: rebuilt
     missing: int

@@ -387,9 +387,7 @@ class Tile:
         rows = np.array([row for row, _ in read])
         ran = [learner.network.run(rows, condition, None) for learner in learners]
         all_outputs = [outputs.tolist() for outputs, _ in ran]
-        opinions = [
-            [Opinion(outputs[k], *reading) for outputs in all_outputs] for k, (_, reading) in enumerate(read)
-        ]
+        opinions = [[Opinion(outputs[k], *reading) for outputs in all_outputs] for k, (_, reading) in enumerate(read)]
         for (y, x), of_block in zip(blocks, opinions, strict=True):
             self.decode_block(step, y, x, of_block, level, refines)
         for n, learner in enumerate(learners):

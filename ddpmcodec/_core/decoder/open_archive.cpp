@@ -8,7 +8,7 @@ namespace ddpm {
 
 namespace {
 
-constexpr size_t KEPT_RUNS = 16;  // of colours, 400 kB at most, or of alpha
+constexpr size_t KEPT_RUNS = 16;  // colours of a run take 400 kB at most, its alpha planes a third
 
 void add_members(std::vector<Member>& members, const Block& block, size_t number) {
     if (block.kind() != BlockKind::CONTEXT) {

@@ -28,8 +28,10 @@ struct BlockPlace {
 
 // Where the parts of the body of a block are. In a prefix of an archive, parts are short or empty.
 struct Parts {
-    std::vector<ByteRange> values, sections;  // sections: of the images, files or alpha sections
-    std::vector<ByteRange> alphas, streams;   // of the runs: streams of alpha planes, empty where there are none; streams of colours, or the stack
+    std::vector<ByteRange> values;
+    std::vector<ByteRange> sections;  // each image has a file or an alpha section
+    std::vector<ByteRange> alphas;    // each run has a stream of alpha planes, which may be empty
+    std::vector<ByteRange> streams;   // each run has a stream of colours; by bits back there is one stack
 };
 
 struct Archive {

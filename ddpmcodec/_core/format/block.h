@@ -67,7 +67,7 @@ struct BlockCoding {
     std::vector<int32_t> latent_levels;            // noise levels of the latents, in 1/1024 grey level
     ShortId latent_id{};                           // of the Gaussian model
     std::string profile;                           // of such a model that is not exact: a JSON object of integers and strings; or empty
-    bool repeats = false, alpha_repeats = false;   // of kind 1: exact pixels, or alpha, are first sought among repeats
+    bool repeats = false, alpha_repeats = false;   // kind 1 may first seek exact pixels, or alpha, among repeats
 
     bool operator==(const BlockCoding&) const = default;
 };
