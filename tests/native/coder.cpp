@@ -156,15 +156,16 @@ void bind_streams(nb::module_& m) {
         const Stream stream = packed(symbols, ends, check);
         return std::make_pair(stream.state, stream.words);
     }, "starts"_a, "freqs"_a, "ends"_a, "check"_a);
-    // The states of a decoder that takes these symbols: (slot, state, words taken, ended) before the first and after each.
+    // The states of a decoder that takes these symbols, as far as they are those of the stream: (slot, state, words taken, ended) before the
+    // first and after each.
     m.def("taken", [](uint64_t state, const std::vector<uint32_t>& words, const std::vector<uint32_t>& starts,
                       const std::vector<uint32_t>& freqs) {
         Reader reader;
         reader.state = state;
         reader.words = words;
         std::vector<std::tuple<uint32_t, uint64_t, size_t, bool>> states{{reader.slot(), reader.state, 0, false}};
-        for (size_t k = 0; k < starts.size(); k++) {
-            reader.take(starts[k], freqs.at(k));
+        for (size_t k = 0; k < starts.size() && reader.slot() >= starts[k] && reader.slot() - starts[k] < freqs.at(k); k++) {
+            reader.take(starts[k], freqs[k]);
             states.emplace_back(reader.slot(), reader.state, reader.position, reader.ended);
         }
         return states;
