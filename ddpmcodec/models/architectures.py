@@ -23,7 +23,7 @@ LARGEST_INPUTS = 1024  # as many inputs have exact float32 sums
 
 
 class Contract(NamedTuple):
-    """What goes in and out of a network (`_core/contract.h`, docs/architecture.md)."""
+    """What goes in and out of a network (`_core/networks/contract.h`, docs/architecture.md)."""
 
     role: str  # "direct", "last" or "band"
     components: int  # of mixtures

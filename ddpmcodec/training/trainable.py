@@ -22,7 +22,7 @@ from ddpmcodec.models.architectures import RESIDUAL
 from ddpmcodec.models.context import PREVIEW
 
 LN2 = math.log(2)
-# How many of the coder's integers (`_core/contract.h`) are an octave of a logit or of a scale, and 1 of a mean or of a
+# How many of the coder's integers (`_core/networks/contract.h`) are an octave of a logit or of a scale, and 1 of a mean or of a
 # cross-channel coefficient.
 LOGIT_OCTAVE, SCALE_OCTAVE, PIXEL_UNIT = 16, 8, _native.MEAN_UNIT
 SCALE_ONE, LAST_SCALE = 48, _native.SCALES - 1  # indices: of a scale of 1, and the largest
@@ -40,7 +40,7 @@ FIRST_SCALES = {"direct": 65.0, "last": 52.0, "band": 56.0}  # indices
 
 
 class Outputs(NamedTuple):
-    """Where the outputs of a network that codes stand (`Outputs` of `_core/contract.h`)."""
+    """Where the outputs of a network that codes stand (`Outputs` of `_core/networks/contract.h`)."""
 
     components: int  # of mixtures
 
@@ -93,7 +93,7 @@ class Shape(NamedTuple):
         return sum(outputs * inputs for outputs, inputs in self.layers().values())
 
     def units(self) -> Tensor:
-        """How many of the coder's integers are 1.0, for every output (`_core/contract.h`)."""
+        """How many of the coder's integers are 1.0, for every output (`_core/networks/contract.h`)."""
         units = torch.full((self.contract[1],), CORRECTION_UNIT)
         if self.role != PREVIEW:
             where = Outputs(self.components)
