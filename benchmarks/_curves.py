@@ -28,7 +28,7 @@ from ddpmcodec.codec.decoding import DecodeOptions, Decoding
 from ddpmcodec.codec.efforts import Coding, segments
 from ddpmcodec.comparison import psnr
 from ddpmcodec.errors import ChecksumError, DdpmError
-from ddpmcodec.images import to_array
+from ddpmcodec.formats.images import to_array
 from ddpmcodec.models.context import ContextModel
 
 from ._codecs import Baseline, Sweep, is_webp

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ddpmcodec import archive
 from ddpmcodec.errors import DdpmError
-from ddpmcodec.folders import IMAGE_SUFFIXES
+from ddpmcodec.formats.folders import IMAGE_SUFFIXES
 from ddpmcodec.training.data import is_archive, load_images
 
 

@@ -22,7 +22,7 @@ from PIL import features
 
 from ddpmcodec import _native
 from ddpmcodec.errors import DdpmError
-from ddpmcodec.files import write_file
+from ddpmcodec.formats.files import write_file
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import processor_name, thread_count
 

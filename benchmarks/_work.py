@@ -12,10 +12,10 @@ from typing import Any, NamedTuple, TextIO
 
 from tqdm import tqdm
 
-from ddpmcodec import cluster
 from ddpmcodec.errors import DdpmError, OutputError
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all
+from ddpmcodec.plugins import cluster
 
 from ._data import Pixels, pixel_count
 from ._results import Document, versions, write
@@ -65,7 +65,7 @@ class Work:
         """{key: value} of all units in their order.
 
         side_by_side: a unit on every core, on one thread each; not for units that measure time. ray: the address of a
-        cluster, whose cores take part (`ddpmcodec.cluster.connect`); this machine keeps what they find. Raises
+        cluster, whose cores take part (`ddpmcodec.plugins.cluster.connect`); this machine keeps what they find. Raises
         ClusterError.
         """
         left = [unit for unit in units if unit.key not in self.known]

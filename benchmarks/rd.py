@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from ddpmcodec.codec.efforts import Coding, macs_per_pixel
 from ddpmcodec.errors import ImageError
-from ddpmcodec.files import write_file
+from ddpmcodec.formats.files import write_file
 from ddpmcodec.models.context import ContextModel
 
 from . import _bound

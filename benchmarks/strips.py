@@ -17,8 +17,8 @@ from ddpmcodec import codec
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.comparison import psnr
 from ddpmcodec.errors import ImageError, OutputError
-from ddpmcodec.files import write_file
-from ddpmcodec.image_files import load_image, save_image
+from ddpmcodec.formats.files import write_file
+from ddpmcodec.formats.image_files import load_image, save_image
 from ddpmcodec.models.context import ContextModel
 
 from ._codecs import BASELINE_COST, WEBP, Baseline, avif, cost, find_model, jpeg, name_of, sort_out, webp

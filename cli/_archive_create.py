@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from ddpmcodec.archive.writer import Writer
     from ddpmcodec.codec.passes import Progress
     from ddpmcodec.codec.reading import Reading
-    from ddpmcodec.images import Planes
+    from ddpmcodec.formats.images import Planes
 
 
 @dataclass(frozen=True)
@@ -313,7 +313,7 @@ def _gather(inputs: Sequence[str], quiet: bool, taken: _InputCounts) -> list[_In
 
 
 def _named(inputs: Sequence[str], quiet: bool, taken: _InputCounts) -> Iterator[_Input]:
-    from ddpmcodec.image_files import ARRAY_SUFFIXES
+    from ddpmcodec.formats.image_files import ARRAY_SUFFIXES
 
     for text in inputs:
         path = Path(text)
@@ -330,7 +330,7 @@ def _named(inputs: Sequence[str], quiet: bool, taken: _InputCounts) -> Iterator[
 
 def _of_array(path: Path, taken: _InputCounts) -> Iterator[_Input]:
     """The images of an array, whose names are their numbers, so that they sort as they come."""
-    from ddpmcodec.image_files import load_array
+    from ddpmcodec.formats.image_files import load_array
 
     try:
         images = load_array(path)
@@ -348,7 +348,7 @@ def _read_images(
     """The images that can be read; of the others the failure is printed."""
     from ddpmcodec.codec.reading import planes_of_file
     from ddpmcodec.format.ddpma import check_name
-    from ddpmcodec.images import to_planes
+    from ddpmcodec.formats.images import to_planes
 
     for name, path, pixels in files:
         try:

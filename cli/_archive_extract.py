@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ddpmcodec.errors import DdpmError, DiskError, OutputError
-from ddpmcodec.files import write_below
+from ddpmcodec.formats.files import write_below
 
 from ._common import (
     EXIT_CODES,
@@ -186,8 +186,8 @@ def _write_all(restored: Iterator[Restored], target: _Target, *, turned: bool) -
     DiskError."""
     from PIL.Image import Image
 
-    from ddpmcodec.image_files import save_image
-    from ddpmcodec.metadata import upright
+    from ddpmcodec.formats.image_files import save_image
+    from ddpmcodec.formats.metadata import upright
     from ddpmcodec.parallel import run_all
 
     def write(named: Restored) -> None:

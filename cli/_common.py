@@ -16,7 +16,7 @@ import click
 
 from ddpmcodec.content import Content, FileView
 from ddpmcodec.errors import FAILURES, DdpmError, ImageError, OutputError
-from ddpmcodec.files import end_writing
+from ddpmcodec.formats.files import end_writing
 
 if TYPE_CHECKING:
     from ddpmcodec.models.registry import Model

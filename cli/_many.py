@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from ddpmcodec.errors import DdpmError, DiskError, ImageError, OutputError
-from ddpmcodec.files import remove_source
-from ddpmcodec.folders import OnError, Pair, Source, by_extension, collisions, files_below
+from ddpmcodec.formats.files import remove_source
+from ddpmcodec.formats.folders import OnError, Pair, Source, by_extension, collisions, files_below
 
 from ._common import STANDARD, counted, model_loader, say
 from ._options import as_one, force_option, quiet_option, threads_option, verbose_option, with_options
@@ -290,7 +290,7 @@ def _on_cluster(
     bar: Bar,
 ) -> None:
     """Files are read and written here alone; the bar moves as they are done."""
-    from ddpmcodec import cluster
+    from ddpmcodec.plugins import cluster
 
     def done_here(task: Task, outcome: Result | Failure) -> None:
         done(task, outcome)

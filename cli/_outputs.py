@@ -14,8 +14,8 @@ import click
 
 from ddpmcodec.content import Content, FileView, Part
 from ddpmcodec.errors import DdpmError, FormatError, OutputError
-from ddpmcodec.files import check_output, write_below, write_file
-from ddpmcodec.folders import with_suffix
+from ddpmcodec.formats.files import check_output, write_below, write_file
+from ddpmcodec.formats.folders import with_suffix
 
 from ._common import ENCODED, STANDARD, can_be_read_twice, label, standard_output, write_stdout
 
@@ -117,7 +117,7 @@ class Outputs:
 def is_whole(path: Path) -> bool:
     """Whether what is there can be an image file as this program writes it: not empty, by its suffix a PNG or a JPEG
     from its start on, and a PNG up to its end. Raises OSError."""
-    from ddpmcodec import png
+    from ddpmcodec.formats import png
 
     if not path.is_file():  # a pipe would be waited for
         return False
@@ -141,7 +141,7 @@ def is_image_name(output: str) -> bool:
     """Whether an output has the extension of an image, and is no folder."""
     if not (suffix := Path(output).suffix.lower()) or output.endswith("/") or os.path.isdir(output):
         return False
-    from ddpmcodec.image_files import opened_extensions
+    from ddpmcodec.formats.image_files import opened_extensions
 
     return suffix in opened_extensions()
 

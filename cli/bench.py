@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ddpmcodec.errors import DdpmError, OutputError
-from ddpmcodec.files import check_output, write_file
+from ddpmcodec.formats.files import check_output, write_file
 
 from ._bench import (
     Request,

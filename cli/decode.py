@@ -146,7 +146,7 @@ class Decoder:
     def fits(self, name: str, path: Path) -> bool:
         """Of PNG files alone the size is looked at, and only where all of the image is wanted; of files that were kept
         whole, how many bytes they have."""
-        from ddpmcodec import png
+        from ddpmcodec.formats import png
 
         header = _header_of(name)
         if header is None or self.part != ALL:
@@ -167,7 +167,7 @@ class Decoder:
         return read_input(task.name)
 
     def code(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Result]:
-        from ddpmcodec.image_files import image_format
+        from ddpmcodec.formats.image_files import image_format
 
         whole = not (self.is_preview or self.part != ALL)
         if (kept := kept_of(datas[0])) and whole and (is_named(tasks[0].output, kept) or not kept.width):
@@ -226,8 +226,8 @@ class Decoder:
 
     def _result(self, task: Task, data: bytes, decoded: Decoded, facts: dict[str, Any]) -> Result:
         """facts: about what was decoded. Raises OutputError where the format cannot hold it."""
-        from ddpmcodec.image_files import image_format, is_kept, lost_metadata
-        from ddpmcodec.metadata import upright
+        from ddpmcodec.formats.image_files import image_format, is_kept, lost_metadata
+        from ddpmcodec.formats.metadata import upright
 
         image, file_format = upright(decoded.image) if self.part.upright else decoded.image, image_format(task.output)
         content = self._content(decoded, image, file_format)
@@ -248,8 +248,8 @@ class Decoder:
 
     def _content(self, decoded: Decoded, image: Image.Image, file_format: str) -> bytes:
         """The file to write of an image."""
-        from ddpmcodec.image_files import save_image
-        from ddpmcodec.images import save_planes
+        from ddpmcodec.formats.image_files import save_image
+        from ddpmcodec.formats.images import save_planes
 
         if decoded.planes.samples is not None and not (self.is_preview or self.part.upright):
             return save_planes(decoded.planes, file_format)
@@ -288,7 +288,7 @@ class OriginalDecoder(Decoder):
         return None
 
     def code(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Result]:
-        from ddpmcodec.image_files import image_format
+        from ddpmcodec.formats.image_files import image_format
 
         if kept := kept_of(datas[0]):
             return [self._whole_file(tasks[0], datas[0], kept._replace(ending=Path(tasks[0].output).suffix[1:]))]
@@ -305,7 +305,7 @@ class OriginalDecoder(Decoder):
     def _original(self, task: Task, data: bytes) -> Result:
         from ddpmcodec import codec
         from ddpmcodec._native import parse_header
-        from ddpmcodec.image_files import JPEG_FORMATS, image_format
+        from ddpmcodec.formats.image_files import JPEG_FORMATS, image_format
 
         if Path(task.output).suffix and image_format(task.output) not in JPEG_FORMATS:
             raise OutputError(f"{task.output}: --original writes JPEG files: name it {Path(task.output).stem}.jpg")

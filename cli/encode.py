@@ -120,7 +120,7 @@ class Encoder:
         pass
 
     def shape(self, name: str) -> Shape | None:
-        from ddpmcodec.image_files import claimed_shape
+        from ddpmcodec.formats.image_files import claimed_shape
 
         if not can_be_read_twice(name):
             return None
@@ -145,7 +145,7 @@ class Encoder:
 
     def fits(self, name: str, path: Path) -> bool:
         from ddpmcodec import codec
-        from ddpmcodec.image_files import claimed_shape
+        from ddpmcodec.formats.image_files import claimed_shape
 
         _refuse_own_file(name)
         claimed, facts = claimed_shape(Path(name)), codec.info(path)
@@ -180,7 +180,7 @@ class Encoder:
 
     def _image(self, data: bytes, task: Task) -> FileRead:
         from ddpmcodec.codec.reading import kept_whole, read_file
-        from ddpmcodec.image_files import MAIN_IMAGE_FORMATS
+        from ddpmcodec.formats.image_files import MAIN_IMAGE_FORMATS
 
         name = label(task.name)
         with naming_options():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ddpmcodec.errors import ImageError
-from ddpmcodec.files import check_output, make_folder, write_file
+from ddpmcodec.formats.files import check_output, make_folder, write_file
 
 from ._common import EXIT_CODES, STANDARD, label, progress, read_input, say, write_stdout
 from ._options import (
@@ -109,7 +109,7 @@ def read_images(names: Sequence[str], *, quiet: bool) -> Tensor:
     import numpy as np
     import torch
 
-    from ddpmcodec.image_files import load_image
+    from ddpmcodec.formats.image_files import load_image
 
     images = [np.asarray(load_image(read_input(name), label(name), any_format=True).convert("RGBA")) for name in names]
     for name, image in zip(names, images, strict=True):
@@ -138,7 +138,7 @@ def grid_output(output: str, sources: Sequence[str], *, force: bool) -> str:
 def write_grid(output: str, images: Tensor, *, scale: int, force: bool) -> None:
     """[rows, columns, 3, H, W] as a PNG. scale: the side that a pixel gets. force: a file of that name is
     overwritten."""
-    from ddpmcodec.image_files import save_image
+    from ddpmcodec.formats.image_files import save_image
     from ddpmcodec.paper.sampling import grid
 
     enlarged = images.repeat_interleave(scale, -2).repeat_interleave(scale, -1)

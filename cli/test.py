@@ -148,8 +148,8 @@ def _on_cluster(
     """Files are done in any order."""
     from tqdm import tqdm
 
-    from ddpmcodec import cluster
     from ddpmcodec.codec.passes import ALONE
+    from ddpmcodec.plugins import cluster
 
     def done_here(name: str, outcome: IntactFile | Failure) -> None:
         with tqdm.external_write_mode(file=sys.stderr):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ddpmcodec.files import check_output, write_file
+from ddpmcodec.formats.files import check_output, write_file
 
 from ._common import EXIT_CODES, naming_options, say
 from ._options import PATH_NAME, force_option

@@ -154,7 +154,7 @@ def thumbnail(file: str, output: str, size: int, model: str | None, max_pixels: 
     call this command.
     """
     from ddpmcodec.codec.decoder import thumbnail as thumbnail_of
-    from ddpmcodec.image_files import image_format, save_image
+    from ddpmcodec.formats.image_files import image_format, save_image
 
     file_format, outputs = image_format(output), Outputs([file], output, ".png", force=force)
     target = outputs.output_for(file)

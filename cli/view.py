@@ -93,8 +93,8 @@ def _browser(address: str, wanted: bool) -> Iterator[Callable[[], object]]:
 
 
 def _original(name: str) -> Image.Image:
-    from ddpmcodec.image_files import load_image
-    from ddpmcodec.images import shown_planes, to_image
+    from ddpmcodec.formats.image_files import load_image
+    from ddpmcodec.formats.images import shown_planes, to_image
 
     return to_image(shown_planes(load_image(read_input(name), name, any_format=True)))
 

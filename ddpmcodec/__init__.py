@@ -38,7 +38,7 @@ from ddpmcodec.errors import (
 )
 
 if TYPE_CHECKING:
-    from ddpmcodec import archive, codec, folders, parallel, training
+    from ddpmcodec import archive, codec, parallel, training
     from ddpmcodec.codec import (
         ProgressiveDecoder,
         decode,
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         thumbnail,
         truncate,
     )
+    from ddpmcodec.formats import folders
 
 __version__ = "0.1.0"  # setup.cfg, CMake and web/build.py read it here
 PACKAGES = ("archive", "codec", "folders", "parallel", "training")  # imported when they are asked for

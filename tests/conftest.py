@@ -51,7 +51,7 @@ TOGETHER = ("tests/capi/", "tests/web/")  # folders whose tests share another bu
 # What takes long goes first, so that no process is left alone with it at the end.
 FIRST = (
     *TOGETHER,
-    "tests/cli/test_cluster.py",
+    "tests/plugins/test_cluster.py",
     "tests/test_exactness.py",
     "tests/paper/test_gaussian_exactness.py",
     "tests/training/",

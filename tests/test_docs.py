@@ -27,7 +27,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *(ROOT / name fo
 HISTORY = ("CHANGELOG.md", "second-design.md")  # which name options that are gone
 PROSE = [page for page in PAGES if page.name not in (*HISTORY, "cli.md")]
 FOLDERS = {"ddpmcodec": ROOT / "ddpmcodec", "ddpmcodec.cli": ROOT / "cli", "ddpmcodec.benchmarks": ROOT / "benchmarks"}
-ELSEWHERE = {"ddpmcodec.cluster"}  # tests/cli/test_cluster.py runs its examples, which need a cluster
+ELSEWHERE = {"ddpmcodec.plugins.cluster"}  # tests/plugins/test_cluster.py runs its examples, which need a cluster
 
 
 def modules_with_examples() -> list[str]:

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpmcodec import codec, models, png
+from ddpmcodec import codec, models
 from ddpmcodec.codec import graphics
 from ddpmcodec.format import tiles
-from ddpmcodec.images import deep_planes
+from ddpmcodec.formats import png
+from ddpmcodec.formats.images import deep_planes
 from ddpmcodec.models import context, registry
 from ddpmcodec.models.context import ContextModel
 

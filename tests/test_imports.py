@@ -65,33 +65,20 @@ SINGLE = {
     "arguments",
     "comparison",
     "content",
-    "deep",
     "errors",
-    "files",
-    "folders",
-    "image_files",
-    "images",
-    "left_out",
-    "metadata",
     "parallel",
-    "png",
 }
 LAYERS = {
-    "cli": {"archive", "benchmarks", "cluster", "codec", "format", "models", "paper", "training", "viewer"},
-    "benchmarks": {"archive", "cluster", "codec", "format", "models", "paper", "training"},
-    "viewer": {"codec", "format", "models"},
-    "zarr_plugin": {"codec", "format", "numcodecs_plugin"},
-    "numcodecs_plugin": {"archive", "codec", "format"},
-    "pillow_plugin": {"codec", "format", "models"},
-    "training": {"archive", "codec", "format", "models", "paper"},  # archive: of images to train on
-    "archive": {"codec", "format", "models", "paper"},  # paper: bits back, when it is asked for
-    "cluster": {"codec"},
-    "codec": {"format", "models"},
-    "paper": {"format", "models"},
+    "cli": {"archive", "benchmarks", "codec", "format", "formats", "models", "paper", "plugins", "training", "viewer"},
+    "benchmarks": {"archive", "codec", "format", "formats", "models", "paper", "plugins", "training"},
+    "viewer": {"codec", "format", "formats", "models"},
+    "plugins": {"archive", "codec", "format", "formats", "models"},
+    "training": {"archive", "codec", "format", "formats", "models", "paper"},  # archive: of images to train on
+    "archive": {"codec", "format", "formats", "models", "paper"},  # paper: bits back, when it is asked for
+    "codec": {"format", "formats", "models"},
+    "paper": {"format", "formats", "models"},
     "models": {"format"},
-    "images": {"format"},
-    "metadata": {"format"},
-    "png": {"format"},
+    "formats": {"format"},
     "format": set(),
 }
 

@@ -29,11 +29,11 @@ from ddpmcodec.codec.graphics import find_graphics
 from ddpmcodec.codec.model_selection import selected_model
 from ddpmcodec.content import FileView, Part
 from ddpmcodec.errors import ChecksumError, FormatError, OutputError, reason_of
-from ddpmcodec.files import write_all
 from ddpmcodec.format.block import CONTEXT, Block, BlockCoding, Entry
 from ddpmcodec.format.ddpma import PackedBlock, packed
 from ddpmcodec.format.sections import MAX_BLOCK_METADATA, NO_METADATA, Metadata, pack_metadata
-from ddpmcodec.images import Planes
+from ddpmcodec.formats.files import write_all
+from ddpmcodec.formats.images import Planes
 from ddpmcodec.models import THUMBNAIL_PIXELS
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import Model, short_id

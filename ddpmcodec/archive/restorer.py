@@ -26,7 +26,7 @@ from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, Truncated
 from ddpmcodec.format.block import Block, BlockCoding, Entry
 from ddpmcodec.format.ddpma import Archive, Parts
 from ddpmcodec.format.sections import MAX_BLOCK_METADATA, Metadata
-from ddpmcodec.images import Planes, save_planes, to_array, to_image
+from ddpmcodec.formats.images import Planes, save_planes, to_array, to_image
 from ddpmcodec.models import registry
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import Model

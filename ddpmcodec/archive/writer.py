@@ -23,11 +23,11 @@ from ddpmcodec.codec.passes import Progress
 from ddpmcodec.codec.reading import Picture, Reading, planes_of
 from ddpmcodec.content import File, Part
 from ddpmcodec.errors import DdpmError, ImageError
-from ddpmcodec.files import write_file
 from ddpmcodec.format.block import LEVEL_UNIT, Block, BlockCoding, Entry
 from ddpmcodec.format.ddpma import Archive, Index, PackedBlock, Parts, assemble, check_name, find_images, packed, whole
 from ddpmcodec.format.header import DEFAULT_EFFORT
-from ddpmcodec.images import Planes
+from ddpmcodec.formats.files import write_file
+from ddpmcodec.formats.images import Planes
 from ddpmcodec.models import registry
 from ddpmcodec.parallel import WORK_PIXELS, run_all, side_by_side, thread_count
 

@@ -28,8 +28,8 @@ from ddpmcodec.codec.passes import Progress, Report
 from ddpmcodec.content import Content, File, Part, bytes_of, content_of
 from ddpmcodec.errors import DdpmError, ImageError
 from ddpmcodec.format.sections import NO_METADATA
-from ddpmcodec.images import to_array, to_exact_image, to_image, to_planes
-from ddpmcodec.metadata import upright
+from ddpmcodec.formats.images import to_array, to_exact_image, to_image, to_planes
+from ddpmcodec.formats.metadata import upright
 from ddpmcodec.models.registry import ModelSource, find
 
 __all__ = ["Decoded", "decode", "decode_details", "decode_files", "decode_many", "thumbnail"]

@@ -12,7 +12,7 @@ from typing import NamedTuple, ParamSpec, TypeAlias, TypeVar
 
 from PIL import Image
 
-from ddpmcodec import _native, png
+from ddpmcodec import _native
 from ddpmcodec._native import REDUCTIONS, Event
 from ddpmcodec.arguments import whole_number
 from ddpmcodec.codec import graphics
@@ -20,12 +20,13 @@ from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.jpeg import planes_of_jpeg
 from ddpmcodec.codec.passes import BATCH_PIXELS, CALL_SECONDS, Progress, Report, SegmentCost, batches, reporting
 from ddpmcodec.content import Content, Part
-from ddpmcodec.deep import Samples, Values
 from ddpmcodec.errors import FormatError, OutputError, TruncatedError
 from ddpmcodec.format.header import COEFFICIENTS
 from ddpmcodec.format.sections import KeptFile, Metadata, kept_file, unpack_kept
-from ddpmcodec.images import Planes, to_image
-from ddpmcodec.metadata import exif_of
+from ddpmcodec.formats import png
+from ddpmcodec.formats.deep import Samples, Values
+from ddpmcodec.formats.images import Planes, to_image
+from ddpmcodec.formats.metadata import exif_of
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import Model, jpeg_written_with, written_with
 from ddpmcodec.parallel import interruptible, run_all, side_by_side, stop_if_abandoned, thread_count

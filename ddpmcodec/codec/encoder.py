@@ -18,7 +18,6 @@ from ddpmcodec.codec.jpeg import JpegFacts, encode_jpeg, pack_stored
 from ddpmcodec.codec.model_selection import selected_models
 from ddpmcodec.codec.passes import BATCH_PIXELS, Progress, Report, Tile, batches, encode_tiles, reporting
 from ddpmcodec.codec.reading import Picture, Reading, numbered, planes_of
-from ddpmcodec.deep import Samples
 from ddpmcodec.errors import ChecksumError, FormatError
 from ddpmcodec.format.ddpm import assemble, covered_by_stream, pack_coded_alpha
 from ddpmcodec.format.header import (
@@ -34,8 +33,9 @@ from ddpmcodec.format.header import (
 )
 from ddpmcodec.format.sections import pack_alpha, pack_kept, pack_low_bits, pack_metadata
 from ddpmcodec.format.tiles import pack_chunk, pack_state, plan_index
-from ddpmcodec.images import Planes
-from ddpmcodec.metadata import orientation_of
+from ddpmcodec.formats.deep import Samples
+from ddpmcodec.formats.images import Planes
+from ddpmcodec.formats.metadata import orientation_of
 from ddpmcodec.models import THUMBNAIL_PIXELS, jpeg, registry
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import Model, ModelSource, find, short_id

@@ -21,7 +21,7 @@ from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.passes import Tile, batches, encode_tiles
 from ddpmcodec.errors import CorruptError
 from ddpmcodec.format.sections import pack_alpha
-from ddpmcodec.images import Planes
+from ddpmcodec.formats.images import Planes
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import interruptible, run_all
 

@@ -29,8 +29,8 @@ from ddpmcodec.format.header import COEFFICIENTS, Box, Header
 from ddpmcodec.format.sections import deflate
 from ddpmcodec.format.tiles import TILE_PIXELS, plan_jpeg_index
 from ddpmcodec.format.varint import Reader, pack_varint
-from ddpmcodec.image_files import claimed_shape, load_image
-from ddpmcodec.images import Planes, shown_mode, shown_planes
+from ddpmcodec.formats.image_files import claimed_shape, load_image
+from ddpmcodec.formats.images import Planes, shown_mode, shown_planes
 from ddpmcodec.models.registry import short_id
 from ddpmcodec.parallel import interruptible, run_all, side_by_side, stop_if_abandoned
 

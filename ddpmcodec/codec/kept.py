@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from ddpmcodec._native import MAX_ENDING, MAX_KEPT
-from ddpmcodec.folders import image_extensions
 from ddpmcodec.format.sections import KeptFacts, KeptFile
-from ddpmcodec.images import Planes, first_picture, to_planes
-from ddpmcodec.metadata import upright
+from ddpmcodec.formats.folders import image_extensions
+from ddpmcodec.formats.images import Planes, first_picture, to_planes
+from ddpmcodec.formats.metadata import upright
 
 if TYPE_CHECKING:
     from ddpmcodec.codec.decoding import Decoded

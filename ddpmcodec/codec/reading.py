@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpmcodec import png
 from ddpmcodec._native import ARCHIVE_MAGIC, MAGIC
 from ddpmcodec.codec import kept
 from ddpmcodec.codec.jpeg import can_store
 from ddpmcodec.errors import FormatError, ImageError, LimitError, unreadable
 from ddpmcodec.format.sections import metadata_entries
-from ddpmcodec.image_files import JPEG_FORMATS, load_image
-from ddpmcodec.images import Planes, deep_planes, shown_planes, to_planes
-from ddpmcodec.left_out import TOO_DEEP, following
-from ddpmcodec.metadata import unkept_colours
+from ddpmcodec.formats import png
+from ddpmcodec.formats.image_files import JPEG_FORMATS, load_image
+from ddpmcodec.formats.images import Planes, deep_planes, shown_planes, to_planes
+from ddpmcodec.formats.left_out import TOO_DEEP, following
+from ddpmcodec.formats.metadata import unkept_colours
 
 if TYPE_CHECKING:
     from torch import Tensor

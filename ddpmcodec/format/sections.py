@@ -27,7 +27,7 @@ KINDS = {1: "icc_profile", 2: "exif", 3: "xmp", 4: "png"}  # kind byte -> field 
 
 class Metadata(NamedTuple):
     """What an image has beside its pixels, by the keys of PIL's Image.info; empty where it has none. png: how the
-    PNG file was made (`ddpmcodec.png`), which is no key of Pillow's."""
+    PNG file was made (`ddpmcodec.formats.png`), which is no key of Pillow's."""
 
     icc_profile: bytes = b""
     exif: bytes = b""

@@ -1,7 +1,7 @@
 """rANS in memory, and the integer distributions on it, for bits back.
 
-The core computes them (`_core/entropy/stack.h`, `logistic_slots.h`, `normal.h`). Exact pixels of files have a coder of their
-own (`_core/entropy/rans.h`). A `Stack` is a message of craystack's with one lane (docs/craystack_codecs.py has it between
+The core computes them (`_core/entropy`: `stack.h`, `logistic_slots.h`, `normal.h`). Exact pixels of files have another
+coder (`rans.h` there). A `Stack` is a message of craystack's with one lane (docs/craystack_codecs.py has it between
 craystack's own codecs). Probabilities are integers, so that both ends agree on every machine.
 
 The stack
@@ -38,7 +38,7 @@ An integer x in [lo, hi] has the mass of [x - 1/2, x + 1/2] under a logistic(mea
     cum(x) = floor(A(x) (2^24 - W) / A(hi + 1)) + (x - lo),        lo <= x <= hi + 1
 
 rises by at least 1 from each integer to the next, from 0 to 2^24. G(x) is the CDF at (x - 1/2 - mean)/scale: linear
-interpolation in the table of `_core/entropy/logistic_table.h` (64 steps a unit, resolution 2^38, exactly symmetric). mean:
+interpolation in the table of `logistic_table.h` (64 steps a unit, resolution 2^38, exactly symmetric). mean:
 integer in 1/64 grey level; scale: index i in 0..127, 2^((i - 48)/8) grey levels.
 
 Tails. Far from its mean a logistic is exponential, hence without memory: truncated to a range 8 scales away it is the
@@ -69,8 +69,8 @@ Why 26 bits: of a 64-bit head of at least 2^31 they leave a quotient of 2^5 at l
 together because it is a whole number was measured as 8e-5 bits at 28 bits, 8e-6 at 26, 5e-7 at 24; the slots that W
 takes cost about 1e-6 bits at std = 8 and 26 bits, in proportion to W, and four times that at 24.
 
-Phi is the table of `_core/entropy/normal_table.h`, linear between its 256 steps a standard deviation. Of the arithmetic in
-`_core/entropy/normal.h` each operation rounds once (IEEE float64), and each rounded operation is monotone in k; table entries
+Phi is the table of `normal_table.h`, linear between its 256 steps a standard deviation. Of the arithmetic in
+`normal.h` each operation rounds once (IEEE float64), and each rounded operation is monotone in k; table entries
 are integers below 2^53 and a step's share of the next difference is at most that difference. So start never falls, and
 its addend k - lo makes it rise.
 

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ddpmcodec.errors import DdpmError, ImageError, ModelError
-from ddpmcodec.folders import IMAGE_SUFFIXES
-from ddpmcodec.image_files import load_image
+from ddpmcodec.formats.folders import IMAGE_SUFFIXES
+from ddpmcodec.formats.image_files import load_image
 
 INCEPTION = "inception-v3-compat"  # torch-fidelity's name of it
 LEAST = 10  # images: the Inception score is a mean over ten parts

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ddpmcodec.errors import ModelError, TrainingError
-from ddpmcodec.files import write_file
+from ddpmcodec.formats.files import write_file
 from ddpmcodec.models.architectures import RESIDUAL
 from ddpmcodec.models.context import EFFORTS, PREVIEW, ROLES, ContextModel, pack, parse
 from ddpmcodec.training import run, state

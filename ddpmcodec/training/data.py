@@ -15,8 +15,8 @@ from torch import Tensor
 
 from ddpmcodec import archive
 from ddpmcodec.errors import DdpmError, ImageError, TrainingError
-from ddpmcodec.folders import IMAGE_SUFFIXES
-from ddpmcodec.image_files import load_array, load_image
+from ddpmcodec.formats.folders import IMAGE_SUFFIXES
+from ddpmcodec.formats.image_files import load_array, load_image
 
 Pixels = NDArray[np.uint8]
 TILE, COLUMNS = 32, 50  # sheets: 32x32 tiles, 50 a row, row-major

@@ -1,4 +1,4 @@
-"""Training of a network of previews (`_core/networks/preview_network.h`), which brings what bands say of an image nearer to it.
+"""Training of a network of previews (`preview_network.h`), which brings what bands say of an image nearer to it.
 
 The networks that code are trained before: it sees what they leave open.
 """

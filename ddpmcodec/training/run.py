@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypeVar
 from tqdm import tqdm
 
 from ddpmcodec.errors import TrainingError
-from ddpmcodec.files import append_file, owned, write_file
+from ddpmcodec.formats.files import append_file, owned, write_file
 from ddpmcodec.training import state
 from ddpmcodec.training.settings import revived
 from ddpmcodec.training.state import State

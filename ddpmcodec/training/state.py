@@ -14,8 +14,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from ddpmcodec.errors import ModelError, TrainingError
-from ddpmcodec.files import write_file
 from ddpmcodec.format.model_file import KEY, SEAL, check_seal, seal
+from ddpmcodec.formats.files import write_file
 from ddpmcodec.models.context import part
 
 FILE = "state.safetensors"

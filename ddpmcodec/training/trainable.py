@@ -22,7 +22,7 @@ from ddpmcodec.models.architectures import RESIDUAL
 from ddpmcodec.models.context import PREVIEW
 
 LN2 = math.log(2)
-# How many of the coder's integers (`_core/networks/contract.h`) are an octave of a logit or of a scale, and 1 of a mean or of a
+# How many of the coder's integers (`contract.h`) are an octave of a logit or of a scale, and 1 of a mean or of a
 # cross-channel coefficient.
 LOGIT_OCTAVE, SCALE_OCTAVE, PIXEL_UNIT = 16, 8, _native.MEAN_UNIT
 SCALE_ONE, LAST_SCALE = 48, _native.SCALES - 1  # indices: of a scale of 1, and the largest

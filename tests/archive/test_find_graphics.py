@@ -8,7 +8,7 @@ from PIL import Image
 
 from ddpmcodec.codec import graphics
 from ddpmcodec.codec.efforts import Coding
-from ddpmcodec.images import Planes, to_planes
+from ddpmcodec.formats.images import Planes, to_planes
 from ddpmcodec.models.context import ContextModel
 from pictures import crops, drawing
 

@@ -17,7 +17,7 @@ from ddpmcodec import archive
 from ddpmcodec._native import CRC32_BYTES
 from ddpmcodec.codec import graphics
 from ddpmcodec.format import ddpma
-from ddpmcodec.images import Planes
+from ddpmcodec.formats.images import Planes
 from ddpmcodec.models.registry import find
 
 GOLDEN = Path(__file__).parents[1] / "golden"

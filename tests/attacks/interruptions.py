@@ -122,10 +122,10 @@ def _broken(interruption: Interruption, arguments: list[str]) -> int:
 
         return counted
 
-    from ddpmcodec import files
+    from ddpmcodec.formats import files
 
     class Broken:
-        """The module `os`, as `ddpmcodec.files` sees it."""
+        """The module `os`, as `ddpmcodec.formats.files` sees it."""
 
         def __getattr__(self, name: str) -> Any:
             return instead(getattr(os, name)) if name in CALLS else getattr(os, name)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec import archive, codec
-from ddpmcodec.folders import IMAGE_SUFFIXES
+from ddpmcodec.formats.folders import IMAGE_SUFFIXES
 from ddpmcodec.training.data import load_images
 from measures import memory
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpmcodec.deep import read_pnm
+from ddpmcodec.formats.deep import read_pnm
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 TINY = GOLDEN / "v2" / "model.safetensors"  # the model of golden files

@@ -16,7 +16,8 @@ from PIL import Image
 from safetensors.numpy import load
 
 import ddpmcodec
-from ddpmcodec import codec, deep, models
+from ddpmcodec import codec, models
+from ddpmcodec.formats import deep
 from ddpmcodec.models.jpeg import pack
 from installed import GOLDEN, TINY, Installed, golden_pixels, pixels_of
 

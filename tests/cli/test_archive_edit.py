@@ -156,7 +156,9 @@ def test_an_archive_that_somebody_else_changes_while_it_is_written_is_kept(
     """A large archive takes minutes until all of it is on disk."""
     other = photos_ddpma.with_name("other.ddpma")
     other.write_bytes(archive.create([("other.png", drawing())]))
-    monkeypatch.setattr("ddpmcodec.files.os.fsync", lambda descriptor: photos_ddpma.write_bytes(b"of somebody else"))
+    monkeypatch.setattr(
+        "ddpmcodec.formats.files.os.fsync", lambda descriptor: photos_ddpma.write_bytes(b"of somebody else")
+    )
     ended = ddpm("archive", "join", "-f", photos_ddpma, photos_ddpma, other)
     assert (ended.code, photos_ddpma.read_bytes()) == (1, b"of somebody else")
     assert "another program" in ended.stderr

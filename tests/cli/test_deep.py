@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ddpmcodec import codec
-from ddpmcodec.deep import file_of, samples_of
+from ddpmcodec.formats.deep import file_of, samples_of
 
 VALUES = (np.add.outer(np.arange(20) * 170, np.arange(30) * 9)[..., None] + np.arange(3) * 40).astype(np.uint16)
 

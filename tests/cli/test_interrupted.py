@@ -16,7 +16,7 @@ from PIL import Image
 from PIL.WebPImagePlugin import WebPImageFile
 
 from ddpmcodec import codec
-from ddpmcodec.image_files import load_image, save_image
+from ddpmcodec.formats.image_files import load_image, save_image
 from pictures import PHOTO
 
 SIDE = 1200  # pixels: each command takes seconds

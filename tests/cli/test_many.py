@@ -225,7 +225,7 @@ def test_on_a_full_disk_nothing_more_is_worked_on(
     def full(descriptor: int, data: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("ddpmcodec.files.write_all", full)
+    monkeypatch.setattr("ddpmcodec.formats.files.write_all", full)
     ended = ddpm("encode", "-r", tree, "-o", tmp_path / "out", "--jobs", 1, "--json")
     assert (ended.code, files_below(tmp_path / "out")) == (1, [])
     assert ended.stderr.count("cannot be written (No space left on device)") == 2

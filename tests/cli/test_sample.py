@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpmcodec.image_files import load_image
+from ddpmcodec.formats.image_files import load_image
 from ddpmcodec.paper import denoisers
 from ddpmcodec.paper import gaussian_model as model_file
 from ddpmcodec.paper.denoisers import find_denoiser

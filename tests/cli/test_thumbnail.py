@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from ddpmcodec import archive, codec
-from ddpmcodec.pillow_plugin import MIME_TYPE
+from ddpmcodec.plugins.pillow import MIME_TYPE
 
 ROOT = Path(__file__).parents[2]
 MIME = "{http://www.freedesktop.org/standards/shared-mime-info}"

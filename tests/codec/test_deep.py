@@ -11,11 +11,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpmcodec import _native, archive, codec, png
-from ddpmcodec.deep import Samples, file_of, samples_of
+from ddpmcodec import _native, archive, codec
 from ddpmcodec.errors import ChecksumError, FormatError, ImageError, OutputError, TruncatedError
-from ddpmcodec.numcodecs_plugin import Ddpm
+from ddpmcodec.formats import png
+from ddpmcodec.formats.deep import Samples, file_of, samples_of
 from ddpmcodec.parallel import threads_of
+from ddpmcodec.plugins.numcodecs import Ddpm
 
 PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
 Values = NDArray[np.uint16]

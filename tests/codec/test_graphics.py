@@ -21,7 +21,7 @@ from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.errors import ChecksumError, CorruptError, TruncatedError
 from ddpmcodec.format.ddpm import assemble
 from ddpmcodec.format.header import Header
-from ddpmcodec.images import Planes, to_planes
+from ddpmcodec.formats.images import Planes, to_planes
 from ddpmcodec.models.context import ContextModel
 
 Picture = Callable[..., Image.Image]

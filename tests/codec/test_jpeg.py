@@ -12,7 +12,7 @@ import pytest
 from jpegs import ARITHMETIC, encoded, jpeg_of, turned
 from PIL import Image, ImageCms
 
-import ddpmcodec.pillow_plugin  # noqa: F401
+import ddpmcodec.plugins.pillow  # noqa: F401
 from ddpmcodec import archive, codec
 from ddpmcodec._native import BLOCK_MARK
 from ddpmcodec.codec import encoder

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import ddpmcodec.pillow_plugin  # noqa: F401
+import ddpmcodec.plugins.pillow  # noqa: F401
 from ddpmcodec import archive, codec
 from ddpmcodec._native import KEPT_TAG, parse_header
 from ddpmcodec.errors import ChecksumError, FormatError, ImageError, OutputError, TruncatedError

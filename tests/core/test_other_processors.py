@@ -21,7 +21,15 @@ CORE = Path(__file__).parents[2] / "ddpmcodec" / "_core"
 PROGRAM = Path(__file__).parent / "known_answer.cpp"
 ROOMS = ("kernels", "entropy", "networks", "pyramid", "pixels")  # of the core that codes pixels
 COMPILER = "aarch64-linux-gnu-g++"
-FLAGS = ["-std=c++17", "-O1", "-fno-fast-math", "-ffp-contract=off", "-static", "-pthread", *(f"-I{CORE / room}" for room in ROOMS)]
+FLAGS = [
+    "-std=c++17",
+    "-O1",
+    "-fno-fast-math",
+    "-ffp-contract=off",
+    "-static",
+    "-pthread",
+    *(f"-I{CORE / room}" for room in ROOMS),
+]
 DOT_PRODUCT = "-march=armv8.2-a+dotprod"
 emulator = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
 pytestmark = pytest.mark.skipif(

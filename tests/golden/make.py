@@ -28,9 +28,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpmcodec import _native, codec, deep
+from ddpmcodec import _native, codec
 from ddpmcodec.codec import graphics
 from ddpmcodec.format import tiles
+from ddpmcodec.formats import deep
 from ddpmcodec.models import context, registry
 from ddpmcodec.models.context import EFFORTS, FASTEST, ROLES, ContextModel, contract_role
 

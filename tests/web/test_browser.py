@@ -21,7 +21,7 @@ from PIL import Image, ImageCms
 import ddpmcodec
 from ddpmcodec._native import Container
 from ddpmcodec.codec import Decoded, decode_details
-from ddpmcodec.images import to_array
+from ddpmcodec.formats.images import to_array
 from node_decoder import CLOSE, GOLDEN, ROOT, stored_jpeg
 
 STREAMS = json.loads((GOLDEN / "manifest.json").read_text())["streams"]

@@ -27,7 +27,7 @@ from ddpmcodec.codec import decode_details
 from ddpmcodec.format import model_file
 from ddpmcodec.format.ddpm import end_mark
 from ddpmcodec.format.model_file import KEY, seal
-from ddpmcodec.images import to_array
+from ddpmcodec.formats.images import to_array
 from ddpmcodec.models import context
 from ddpmcodec.models.context import ContextModel
 from node_decoder import CLOSE, GOLDEN, HEIGHT, MODEL, ROOT, WIDTH, Node, error_of, pixels_of, stored_jpeg

@@ -31,7 +31,7 @@ inline bool is_coded_alpha(Bytes section) { return !section.empty() && (section[
 // no encoder writes.
 std::vector<uint8_t> head_of_alpha(const Header& header, uint8_t first);
 
-enum MetadataKind { ICC_PROFILE, EXIF, XMP, PNG, METADATA_KINDS };  // PNG: ddpmcodec/png.py specifies it
+enum MetadataKind { ICC_PROFILE, EXIF, XMP, PNG, METADATA_KINDS };  // PNG: ddpmcodec/formats/png.py specifies it
 
 using Metadata = std::array<std::vector<uint8_t>, METADATA_KINDS>;  // empty where there is none
 

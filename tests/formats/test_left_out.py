@@ -14,9 +14,9 @@ from PIL import Image
 from samples import ICC, bmp_with_profile, picture, png_head, png_of, stored
 
 from ddpmcodec.errors import ImageError
-from ddpmcodec.image_files import load_image
-from ddpmcodec.images import to_image, to_planes
-from ddpmcodec.left_out import TOO_DEEP, following, left_out
+from ddpmcodec.formats.image_files import load_image
+from ddpmcodec.formats.images import to_image, to_planes
+from ddpmcodec.formats.left_out import TOO_DEEP, following, left_out
 
 PIXELS = np.random.Generator(np.random.Philox(3)).integers(0, 256, (8, 12, 3), dtype=np.uint8)
 DEEP, OTHER = "more than 8 bits per sample", "{} channels, of which {} would be kept"

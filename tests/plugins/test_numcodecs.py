@@ -16,11 +16,11 @@ from PIL import Image
 
 from ddpmcodec import archive, decode, encode, info, truncate
 from ddpmcodec.errors import FormatError, ImageError, TruncatedError
-from ddpmcodec.numcodecs_plugin import Ddpm
-from ddpmcodec.zarr_plugin import DdpmCodec
+from ddpmcodec.plugins.numcodecs import Ddpm
+from ddpmcodec.plugins.zarr import DdpmCodec
 
 Chunk = npt.NDArray[np.uint8]
-PHOTO = Path(__file__).parents[1] / "docs" / "photo.png"
+PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ddpmcodec.errors import OutputError
-from ddpmcodec.folders import Pair, collisions, files_below, pairs
+from ddpmcodec.formats.folders import Pair, collisions, files_below, pairs
 
 
 @pytest.fixture

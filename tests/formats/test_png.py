@@ -12,10 +12,11 @@ import pytest
 from PIL import Image
 from samples import png_head, png_of
 
-from ddpmcodec import archive, codec, png
+from ddpmcodec import archive, codec
 from ddpmcodec.errors import FormatError, ImageError, OutputError
-from ddpmcodec.image_files import load_image
-from ddpmcodec.images import to_planes
+from ddpmcodec.formats import png
+from ddpmcodec.formats.image_files import load_image
+from ddpmcodec.formats.images import to_planes
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 >>> import numpy as np
 >>> import zarr
->>> from ddpmcodec.zarr_plugin import DdpmCodec
+>>> from ddpmcodec.plugins.zarr import DdpmCodec
 >>> images = np.zeros((4, 8, 8, 3), np.uint8)
 >>> array = zarr.create_array({}, data=images, chunks=(4, 8, 8, 3), serializer=DdpmCodec(effort=1), compressors=None)
 >>> np.array_equal(array[:], images)
@@ -23,7 +23,7 @@ from zarr.registry import register_codec
 from ddpmcodec.codec.efforts import check_coding
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format.header import DEFAULT_EFFORT
-from ddpmcodec.numcodecs_plugin import CHUNK_LEVELS, Ddpm, shape_of_images
+from ddpmcodec.plugins.numcodecs import CHUNK_LEVELS, Ddpm, shape_of_images
 
 if TYPE_CHECKING:
     from zarr.core.array_spec import ArraySpec
@@ -34,7 +34,7 @@ NAME = "ddpmcodec"
 
 @dataclass(frozen=True)
 class DdpmCodec(ArrayBytesCodec):
-    """Chunks and parameters as in `ddpmcodec.numcodecs_plugin.Ddpm`. Zarr finds it by its name, `ddpmcodec`."""
+    """Chunks and parameters as in `ddpmcodec.plugins.numcodecs.Ddpm`. Zarr finds it by its name, `ddpmcodec`."""
 
     effort: int = DEFAULT_EFFORT
     levels: int = CHUNK_LEVELS

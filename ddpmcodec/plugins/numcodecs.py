@@ -1,4 +1,4 @@
-"""A numcodecs codec for chunks of images, as Zarr's format 2 takes it (`ddpmcodec.zarr_plugin`: format 3).
+"""A numcodecs codec for chunks of images, as Zarr's format 2 takes it (`ddpmcodec.plugins.zarr`: format 3).
 
 `pip install ddpmcodec[zarr]`. numcodecs finds the codec by its id, `ddpm`, without an import.
 """

@@ -65,7 +65,7 @@ def pairs(
 
     >>> import tempfile
     >>> from pathlib import Path
-    >>> from ddpmcodec.folders import pairs
+    >>> from ddpmcodec.formats.folders import pairs
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     Path(folder, "trip").mkdir()
     ...     for name in ("a.png", "trip/b.jpg", "trip/notes.txt"):
@@ -103,7 +103,7 @@ def by_extension(folder: Path, files: Iterable[Path], extensions: Collection[str
 
 def image_extensions() -> set[str]:
     """The extensions of all files that are images by name, also of formats that are not opened, with their dots."""
-    from ddpmcodec.image_files import opened_extensions
+    from ddpmcodec.formats.image_files import opened_extensions
 
     return opened_extensions() | {f".{ending}" for ending in OTHER_ENDINGS}
 

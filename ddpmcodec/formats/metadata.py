@@ -12,7 +12,7 @@ from PIL import ExifTags, Image, PngImagePlugin
 
 from ddpmcodec.errors import ImageError
 from ddpmcodec.format.sections import Metadata, metadata_entries
-from ddpmcodec.left_out import LINKED, bmp_colours, bmp_profile_extent, is_bmp_profile
+from ddpmcodec.formats.left_out import LINKED, bmp_colours, bmp_profile_extent, is_bmp_profile
 
 DESCRIPTIVE_TAGS = (
     ExifTags.Base.ImageDescription,

@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpmcodec import png
 from ddpmcodec._native import ALPHA_MODES
 from ddpmcodec.arguments import check_pixels
-from ddpmcodec.deep import FORMATS as DEEP_FORMATS
-from ddpmcodec.deep import MOST_BITS, Samples, read_image, read_pnm, samples_of
-from ddpmcodec.deep import file_of as deep_file_of
 from ddpmcodec.errors import ImageError, OutputError
 from ddpmcodec.format.sections import NO_METADATA, KeptFile, Metadata
-from ddpmcodec.image_files import (
+from ddpmcodec.formats import png
+from ddpmcodec.formats.deep import FORMATS as DEEP_FORMATS
+from ddpmcodec.formats.deep import MOST_BITS, Samples, read_image, read_pnm, samples_of
+from ddpmcodec.formats.deep import file_of as deep_file_of
+from ddpmcodec.formats.image_files import (
     CODED_MODES,
     INKS,
     JPEG_FORMATS,
@@ -30,8 +30,8 @@ from ddpmcodec.image_files import (
     refuse_size,
     refuse_what_cannot_be_coded,
 )
-from ddpmcodec.left_out import TOO_DEEP, left_out
-from ddpmcodec.metadata import metadata_of, silently
+from ddpmcodec.formats.left_out import TOO_DEEP, left_out
+from ddpmcodec.formats.metadata import metadata_of, silently
 from ddpmcodec.parallel import interruptible
 
 ARRAY_MODES: dict[tuple[int, ...], str] = {(): "L", (1,): "L", (2,): "LA", (3,): "RGB", (4,): "RGBA"}

@@ -12,8 +12,8 @@ from PIL import EpsImagePlugin, Image
 from samples import exif, noise, picture, png_head, png_of, stored
 
 from ddpmcodec.errors import ImageError, OutputError
-from ddpmcodec.image_files import image_format, is_kept, load_image, opened_extensions, save_image
-from ddpmcodec.images import shown_planes, to_image, to_planes
+from ddpmcodec.formats.image_files import image_format, is_kept, load_image, opened_extensions, save_image
+from ddpmcodec.formats.images import shown_planes, to_image, to_planes
 
 
 def assert_same(a: Image.Image, b: Image.Image) -> None:

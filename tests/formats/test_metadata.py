@@ -10,9 +10,9 @@ from samples import ICC, XMP, exif, picture, stored
 
 from ddpmcodec.errors import ImageError
 from ddpmcodec.format.sections import NO_METADATA, Metadata
-from ddpmcodec.image_files import load_image, lost_metadata, save_image
-from ddpmcodec.images import to_image, to_planes
-from ddpmcodec.metadata import upright
+from ddpmcodec.formats.image_files import load_image, lost_metadata, save_image
+from ddpmcodec.formats.images import to_image, to_planes
+from ddpmcodec.formats.metadata import upright
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP", "TIFF"])

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from ddpmcodec import files
 from ddpmcodec.errors import OutputError
-from ddpmcodec.files import write_file
+from ddpmcodec.formats import files
+from ddpmcodec.formats.files import write_file
 
 full_device = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
 KEPT = "did not when the work began"
@@ -45,7 +45,7 @@ def test_a_disk_that_fills_up_leaves_the_old_file_and_no_other(tmp_path: Path) -
     """The limit on file sizes fails a write in the same way as a full disk does: after a part of the data."""
     (tmp_path / "a").write_bytes(b"old")
     program = (
-        "import resource, sys; from pathlib import Path; from ddpmcodec.files import write_file\n"
+        "import resource, sys; from pathlib import Path; from ddpmcodec.formats.files import write_file\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "write_file(Path(sys.argv[1]), bytes(5000))"
     )
@@ -160,7 +160,7 @@ def test_of_many_writers_to_one_output_one_succeeds(tmp_path: Path) -> None:
 def stopped_writer(path: Path) -> subprocess.Popen[str]:
     """A process in the middle of a write."""
     program = (
-        "import os, sys, time; from pathlib import Path; from ddpmcodec.files import write_file\n"
+        "import os, sys, time; from pathlib import Path; from ddpmcodec.formats.files import write_file\n"
         "os.fsync = lambda _: (print('writing', flush=True), time.sleep(600))\n"
         "write_file(Path(sys.argv[1]), bytes(5000))"
     )
@@ -211,7 +211,7 @@ def test_a_process_that_leaves_lets_its_threads_end_their_files(tmp_path: Path) 
     program = """
 import os, sys, threading, time
 from pathlib import Path
-from ddpmcodec import files
+from ddpmcodec.formats import files
 
 begun, sync = threading.Event(), os.fsync
 

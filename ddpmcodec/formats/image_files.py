@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
-from ddpmcodec import png
 from ddpmcodec._native import MAX_METADATA, MAX_PIXELS
 from ddpmcodec.arguments import check_pixels
 from ddpmcodec.errors import ImageError, LimitError, OutputError, unreadable
-from ddpmcodec.left_out import bmp_profile, end_of_gif, left_out, with_indexed_start
-from ddpmcodec.metadata import missing, save_options, silently
+from ddpmcodec.formats import png
+from ddpmcodec.formats.left_out import bmp_profile, end_of_gif, left_out, with_indexed_start
+from ddpmcodec.formats.metadata import missing, save_options, silently
 from ddpmcodec.parallel import interruptible
 
 # What is opened: Pillow's other readers run programs (EPS), are stubs for programs, or are of no use for photographs.
@@ -29,7 +29,7 @@ OPENED_FORMATS = (
 # Formats of which all pixels arrive, or `left_out` notices what does not. Readers of other formats may leave out depth,
 # channels or whole pictures without a word; to chase these one by one is a losing game.
 KNOWN_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "DIB", "PPM", "QOI")
-OWN_FORMAT = "DDPM"  # where Pillow has it (`pillow_plugin`)
+OWN_FORMAT = "DDPM"  # where Pillow has it (`ddpmcodec.plugins.pillow`)
 CODED_MODES = ("1", "L", "LA", "RGB", "RGBA")
 # MPO is what many cameras call JPEG: a photograph, then other views of the same scene. The photograph is the image.
 MAIN_IMAGE_FORMATS = ("MPO",)

@@ -16,15 +16,15 @@ import pytest
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 import ddpmcodec
-import ddpmcodec.pillow_plugin
+import ddpmcodec.plugins.pillow
 from ddpmcodec._native import parse_header
 from ddpmcodec.codec import graphics
 from ddpmcodec.format.ddpm import pack_header
 from ddpmcodec.format.header import Header
 from ddpmcodec.models.context import ContextModel
-from ddpmcodec.pillow_plugin import MIME_TYPE, DdpmImageFile
+from ddpmcodec.plugins.pillow import MIME_TYPE, DdpmImageFile
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PHOTO = ROOT / "docs" / "photo.png"
 MODES = ("1", "L", "LA", "RGB", "RGBA")
 
@@ -106,7 +106,7 @@ def test_names_and_types_are_registered(data: bytes) -> None:
 OPEN = """
 import sys
 from PIL import Image
-import ddpmcodec.pillow_plugin
+import ddpmcodec.plugins.pillow
 with Image.open(sys.argv[1]) as image:
     print(image.mode, image.size, image.info["icc_profile"], {"torch"} & set(sys.modules))
 """

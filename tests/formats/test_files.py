@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ddpmcodec.errors import OutputError
-from ddpmcodec.files import check_output, remove_source, write_file
+from ddpmcodec.formats.files import check_output, remove_source, write_file
 
 
 def names(folder: Path) -> list[str]:
@@ -48,7 +48,8 @@ def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a system whose names are ASCII")
 @pytest.mark.parametrize("write", ["write_file", "write_below"])
 def test_a_name_that_the_system_cannot_write_is_an_error(tmp_path: Path, write: str) -> None:
-    program = f"from pathlib import Path; from ddpmcodec.files import {write}; {write}(Path('\\u0131.png'), b'content')"
+    program = "from pathlib import Path; from ddpmcodec.formats import files;"
+    program += f" files.{write}(Path('\\u0131.png'), b'content')"
     ascii_names = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     command = [sys.executable, "-c", program]
     ended = subprocess.run(command, cwd=tmp_path, env=ascii_names, capture_output=True, text=True, check=False)

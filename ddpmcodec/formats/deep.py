@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec import png
 from ddpmcodec._native import SAMPLE_BITS, SCALINGS
+from ddpmcodec.formats import png
 from ddpmcodec.parallel import interruptible
 
 Values = NDArray[np.uint16]

@@ -1,4 +1,4 @@
-"""`.ddpm` files in Pillow, which finds no plugins by itself: `import ddpmcodec.pillow_plugin`.
+"""`.ddpm` files in Pillow, which finds no plugins by itself: `import ddpmcodec.plugins.pillow`.
 
 `Image.open` reads the head and the metadata; pixels are decoded when they are first needed, after Pillow's check for
 decompression bombs. Errors are those that Pillow's own formats raise: UnidentifiedImageError for what is no .ddpm file,
@@ -13,7 +13,7 @@ removes a new one. To keep the old file, save under another name and rename.
 `Image.draft` and `Image.thumbnail` read and decode only the bands that the size that is asked for has.
 
 >>> import io
->>> import ddpmcodec.pillow_plugin
+>>> import ddpmcodec.plugins.pillow
 >>> from PIL import Image
 >>> file = io.BytesIO()
 >>> Image.new("RGB", (6, 4), "teal").save(file, "DDPM", effort=1)
@@ -37,9 +37,9 @@ from ddpmcodec.content import FileView
 from ddpmcodec.errors import DdpmError, FormatError, ImageError, TruncatedError, bytes_follow
 from ddpmcodec.format.ddpm import is_marked
 from ddpmcodec.format.sections import Metadata
-from ddpmcodec.image_files import OWN_FORMAT
-from ddpmcodec.images import Planes, to_planes
-from ddpmcodec.metadata import exif_of
+from ddpmcodec.formats.image_files import OWN_FORMAT
+from ddpmcodec.formats.images import Planes, to_planes
+from ddpmcodec.formats.metadata import exif_of
 
 if TYPE_CHECKING:
     from ddpmcodec.models.registry import ModelSource

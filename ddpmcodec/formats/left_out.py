@@ -10,8 +10,8 @@ from typing import Any
 
 from PIL import Image
 
-from ddpmcodec import png
 from ddpmcodec.errors import ImageError
+from ddpmcodec.formats import png
 
 HEAD = 1 << 22  # bytes of a file that boxes and markers are looked for in
 BITS_PER_SAMPLE, SAMPLES_PER_PIXEL, EXTRA_SAMPLES, SAMPLE_FORMAT = 258, 277, 338, 339  # tags of TIFF

@@ -26,13 +26,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpmcodec import cluster, codec
+from ddpmcodec import codec
 from ddpmcodec.benchmarks import _work
 from ddpmcodec.cli import _many
-from ddpmcodec.cluster import Cluster
 from ddpmcodec.errors import ClusterError, FormatError, ImageError
-from ddpmcodec.image_files import save_image
+from ddpmcodec.formats.image_files import save_image
 from ddpmcodec.parallel import threads_of
+from ddpmcodec.plugins import cluster
+from ddpmcodec.plugins.cluster import Cluster
 
 PAGE = Path(__file__).parents[2] / "docs" / "cluster.md"
 PATIENCE = 120  # seconds, on a busy machine

@@ -1,0 +1,1 @@
+"""The codec as a part of other programs: Pillow, numcodecs, Zarr, and clusters of Dask."""
