@@ -49,9 +49,11 @@ class Encoder {
     // After DONE: the file of an image, in the order in which they were added.
     const std::vector<uint8_t>& file(size_t image) const;
 
-    // The share of the work that is done, 0 to 1, about.
-    double progress() const;
-    // Segments that were coded, or decoded to verify, since the last call.
+    // How much work there is, and how much of it is done, in pixels: each is coded, and decoded to verify. About; of JPEG files 0 before they were
+    // read.
+    double work() const;
+    double done() const;
+    // What segments took that were coded since the last call.
     std::vector<SegmentCost> take_costs();
 
   private:

@@ -1,5 +1,6 @@
 // An image as it is given to an encoder: pixels with what belongs to them, or a JPEG file.
 #pragma once
+#include <algorithm>
 #include <vector>
 
 #include "image_decoder.h"
@@ -16,5 +17,15 @@ struct Image {
     KeptFile kept;                      // a file of which the image is a preview; without format and file: none
     std::vector<uint8_t> jpeg;          // a JPEG file, whose coefficients are coded
 };
+
+inline bool has_metadata(const Image& image) {
+    return std::ranges::any_of(image.metadata, [](const std::vector<uint8_t>& value) { return !value.empty(); });
+}
+inline bool has_kept(const Image& image) { return !image.kept.file.empty(); }
+
+// Throws Error (IMAGE) unless an image may have these sides.
+void require_size(int width, int height);
+// Throws Error: ARGUMENT unless all parts of an image fit each other, IMAGE unless a file can hold them.
+void require_sound(const Image& image);
 
 }  // namespace ddpm
