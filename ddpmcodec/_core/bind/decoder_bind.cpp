@@ -13,6 +13,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "arrays.h"
+#include "costs.h"
 #include "python_source.h"
 
 namespace nb = nanobind;
@@ -63,12 +64,6 @@ void set_tile(Decoder& decoder, const std::optional<nb::ndarray<const uint8_t, n
 }
 
 Clock::time_point after(double seconds) { return Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds)); }
-
-nb::list costs_of(const std::vector<SegmentCost>& costs) {
-    nb::list list;
-    for (const SegmentCost& cost : costs) list.append(nb::make_tuple(cost.level, cost.band, cost.bits, cost.seconds, cost.images, cost.share, cost.pixels));
-    return list;
-}
 
 // uint8 [H, W, C], of a run [N, H, W, C]; None where it is damaged.
 nb::object image_of(const Batch& batch, const std::tuple<int, int, int, int>& shape, bool is_shared, int stream) {

@@ -8,6 +8,8 @@ namespace nb = nanobind;
 namespace ddpm {
 void bind_archive(nb::module_& m);
 void bind_constants(nb::module_& m);
+void bind_context_model(nb::module_& m);
+void bind_encoder(nb::module_& m);
 void bind_jpeg(nb::module_& m);
 void bind_kernels(nb::module_& m);
 void bind_coder(nb::module_& m);
@@ -30,6 +32,8 @@ NB_MODULE(_native, m) {
     ddpm::bind_coder(m);
     ddpm::bind_coefficients(m);
     ddpm::bind_decoder(m);
+    ddpm::bind_context_model(m);
+    ddpm::bind_encoder(m);
     ddpm::bind_low_bits(m);
     ddpm::bind_previews(m);
     ddpm::bind_stack(m);

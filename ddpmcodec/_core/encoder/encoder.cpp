@@ -7,13 +7,13 @@ namespace ddpm {
 namespace {
 
 // What all images go through together: a step begins by adding work, and ends once that is done.
-struct Step {
+struct EncodingStep {
     void (ImageEncoder::*begin)(Work& work);
     void (ImageEncoder::*end)();
     bool needs_models = false;
 };
 
-constexpr Step STEPS[] = {
+constexpr EncodingStep ENCODING_STEPS[] = {
     {&ImageEncoder::begin_reading, nullptr},
     {&ImageEncoder::begin_model_trial, &ImageEncoder::choose_model, true},
     {&ImageEncoder::begin_repeats_trials, &ImageEncoder::choose_repeats},
@@ -38,9 +38,9 @@ struct Encoder::State {
 
     Event advance(double seconds, int threads) {
         const Clock::time_point deadline = deadline_after(seconds);
-        while (step < std::size(STEPS) || (options.verify && !is_verified)) {
-            const bool is_check = step == std::size(STEPS);
-            if (!is_check && STEPS[step].needs_models && needed_model()) return Event::NEED_MODEL;
+        while (step < std::size(ENCODING_STEPS) || (options.verify && !is_verified)) {
+            const bool is_check = step == std::size(ENCODING_STEPS);
+            if (!is_check && ENCODING_STEPS[step].needs_models && needed_model()) return Event::NEED_MODEL;
             if (!has_begun) begin(threads);
             const bool is_done = work.queue.advance(deadline, threads);
             take(work.queue.take_costs(), !is_check);
@@ -50,23 +50,23 @@ struct Encoder::State {
         return Event::DONE;
     }
 
-    bool is_over() const { return step == std::size(STEPS) && (!options.verify || is_verified); }
+    bool is_over() const { return step == std::size(ENCODING_STEPS) && (!options.verify || is_verified); }
 
     void begin(int threads) {
         has_begun = true;
-        if (step == std::size(STEPS)) return add_verification(work.queue, images, models, threads);
-        for (const std::unique_ptr<ImageEncoder>& image : images) (image.get()->*STEPS[step].begin)(work);
+        if (step == std::size(ENCODING_STEPS)) return add_verification(work.queue, images, models, threads);
+        for (const std::unique_ptr<ImageEncoder>& image : images) (image.get()->*ENCODING_STEPS[step].begin)(work);
         add_tile_jobs(work.queue, std::exchange(work.tiles, {}), threads);
     }
 
     void end() {
         has_begun = false;
-        if (step == std::size(STEPS)) {
+        if (step == std::size(ENCODING_STEPS)) {
             is_verified = true;
             return;
         }
         for (const std::unique_ptr<ImageEncoder>& image : images)
-            if (STEPS[step].end) (image.get()->*STEPS[step].end)();
+            if (ENCODING_STEPS[step].end) (image.get()->*ENCODING_STEPS[step].end)();
         step++;
     }
 

@@ -6,7 +6,7 @@ namespace ddpm {
 
 namespace {
 
-// Shares of pixels. Equal to the left one: of photographs up to 0.41, of screenshots and plots 0.87 or more.
+// PredictedShares of pixels. Equal to the left one: of photographs up to 0.41, of screenshots and plots 0.87 or more.
 constexpr double UNLIKELY_REPEATS = 0.2, CERTAIN_REPEATS = 0.5;
 // Predicted by another neighbour or a slope: of photographs up to 0.38, of their parts up to 0.88.
 constexpr double UNLIKELY_SLOPES = 0.3, MANY_SLOPES = 0.5, CERTAIN_SLOPES = 0.9;
@@ -30,7 +30,7 @@ EncodeTile middle_of(const PlaneView& image, Coding coding) {
 
 }  // namespace
 
-Shares shares_of(const PlaneView& image) {
+PredictedShares predicted_shares(const PlaneView& image) {
     uint64_t left = 0, slopes[4] = {};
     std::vector<uint32_t> above(size_t(image.width)), row(above);
     for (int y = 0; y < image.height; y++, std::swap(above, row)) {
@@ -50,13 +50,13 @@ Shares shares_of(const PlaneView& image) {
     return {share(left, height * (width - 1)), share(*std::ranges::max_element(slopes), (height - 1) * (width - 1))};
 }
 
-Guess has_repeats(const PlaneView& image, const Shares& shares) {
+Guess has_repeats(const PlaneView& image, const PredictedShares& shares) {
     if (image.count() < LEAST_PIXELS) return Guess::NO;
     if (shares.left >= CERTAIN_REPEATS || shares.slopes >= CERTAIN_SLOPES) return Guess::YES;
     return shares.left <= UNLIKELY_REPEATS && shares.slopes < UNLIKELY_SLOPES ? Guess::NO : Guess::MAYBE;
 }
 
-bool may_have_costly_levels(const PlaneView& image, const Shares& shares) { return image.count() >= LEAST_PIXELS && shares.slopes >= MANY_SLOPES; }
+bool may_have_costly_levels(const PlaneView& image, const PredictedShares& shares) { return image.count() >= LEAST_PIXELS && shares.slopes >= MANY_SLOPES; }
 
 Trial Trial::of_repeats(const PlaneView& image, std::shared_ptr<const ContextModel> model) {
     return {middle_of(image, {model, TRIAL_EFFORT, 0, false}), middle_of(image, {model, TRIAL_EFFORT, 0, true})};

@@ -4,21 +4,21 @@
 
 namespace ddpm {
 
-// Shares of the pixels of an image.
-struct Shares {
+// PredictedShares of the pixels of an image.
+struct PredictedShares {
     double left = 0;    // that equal the one to the left
     // That equal the one above, or the one above and left, or whose left and upper neighbours are equal, or which continue a linear slope of
     // their neighbours: the largest of these four.
     double slopes = 0;
 };
-Shares shares_of(const PlaneView& image);
+PredictedShares predicted_shares(const PlaneView& image);
 
 enum class Guess { NO, MAYBE, YES };
 
 // Whether pixels are to be sought among repeats; of MAYBE a trial decides.
-Guess has_repeats(const PlaneView& image, const Shares& shares);
+Guess has_repeats(const PlaneView& image, const PredictedShares& shares);
 // Whether noise levels may cost an image more than they ever cost photographs.
-bool may_have_costly_levels(const PlaneView& image, const Shares& shares);
+bool may_have_costly_levels(const PlaneView& image, const PredictedShares& shares);
 
 // Two codings of the middle of an image, by small networks.
 class Trial {

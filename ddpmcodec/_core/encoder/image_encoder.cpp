@@ -4,6 +4,7 @@
 
 #include "chunks.h"
 #include "file_writer.h"
+#include "header_writer.h"
 #include "low_bits.h"
 #include "sections_writer.h"
 #include "suited_levels.h"
@@ -103,7 +104,7 @@ void ImageEncoder::begin_repeats_trials(Work& work) {
     for (std::optional<Plane>* plane : {&colours_, &alpha_}) {
         if (!*plane) continue;
         Plane& tried = **plane;
-        tried.shares = shares_of(tried.view);
+        tried.shares = predicted_shares(tried.view);
         const Guess guess = has_repeats(tried.view, tried.shares);
         tried.coding.repeats = guess == Guess::YES;
         if (guess != Guess::MAYBE) continue;

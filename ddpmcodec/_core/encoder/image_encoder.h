@@ -49,7 +49,7 @@ class ImageEncoder {
     // Colours, or alpha.
     struct Plane {
         PlaneView view;
-        Shares shares;
+        PredictedShares shares;
         Coding coding;
         std::optional<Trial> trial;
         Header header;                     // of colours the file's, of alpha that of a file of its own

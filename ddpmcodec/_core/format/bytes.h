@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace ddpm {
 
@@ -92,6 +94,26 @@ class ByteReader {
     const std::string part_;
     const size_t least_;
     size_t position_ = 0;
+};
+
+// Bytes as `ByteReader` reads them.
+class ByteWriter {
+  public:
+    const std::vector<uint8_t>& bytes() const { return bytes_; }
+    std::vector<uint8_t> take() { return std::move(bytes_); }
+
+    void bytes(Bytes data) { bytes_.insert(bytes_.end(), data.begin(), data.end()); }
+    void byte(int value) { bytes_.push_back(uint8_t(value)); }
+    void integer(uint64_t value, int count) {
+        for (int k = 0; k < count; k++) bytes_.push_back(uint8_t(value >> (8 * k)));
+    }
+    void varint(uint64_t value) {
+        for (; value >= 128; value >>= 7) bytes_.push_back(uint8_t(value | 128));
+        bytes_.push_back(uint8_t(value));
+    }
+
+  private:
+    std::vector<uint8_t> bytes_;
 };
 
 // Two digits a byte, with `between` between bytes.

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "header.h"
+#include "streams.h"
 
 namespace ddpm {
 
@@ -24,5 +25,14 @@ struct LaneWords {
 // data: the chunk, or its beginning. length: bytes of the whole chunk. parts: of its segment.
 // Throws Error: TRUNCATED where a chunk that is cut ends before its words, CORRUPT where it contradicts itself.
 LaneWords parse_chunk(Bytes data, uint64_t length, bool is_first, int parts);
+
+// --- the same as bytes
+
+int state_bytes(uint64_t state);  // the fewest that hold it
+
+std::vector<uint8_t> pack_stream(const Stream& stream);
+
+// The chunk of a segment, whose words are those of so many parts of all lanes. The first chunk of a tile also has the states.
+std::vector<uint8_t> pack_chunk(const std::vector<Stream>& lanes, size_t first_part, size_t parts);
 
 }  // namespace ddpm

@@ -179,4 +179,20 @@ ContextModel::Shared ContextModel::made(const NetworkFacts& facts) const {
     }
 }
 
+double ContextModel::macs(const std::string& key) const {
+    const std::string prefix = facts_.at(key).stored + ".";
+    double macs = 0;
+    for (auto tensor = file_.tensors.lower_bound(prefix); tensor != file_.tensors.end() && tensor->first.starts_with(prefix); ++tensor)
+        if (tensor->first.ends_with("weight")) macs += double(tensor->second.data.size());  // of bytes
+    return macs;
+}
+
+// A step gathers the context of each position of its bands once: half of them are in the finest band, a quarter in the second, and so on.
+double ContextModel::macs_per_pixel(int effort, int levels) const {
+    const std::string pixels = levels > 1 ? "last" : levels == 1 ? "single" : "direct", fast = key_of(effort, pixels);
+    const int own = std::max(effort, 1);
+    const double bands = 0.5 * macs(key_of(own, BAND_ROLES[0])) + 0.25 * macs(key_of(own, BAND_ROLES[1])) + 0.25 * macs(key_of(own, BAND_ROLES[2]));
+    return macs(facts_.contains(fast) ? fast : key_of(own, pixels)) + levels * bands;
+}
+
 }  // namespace ddpm

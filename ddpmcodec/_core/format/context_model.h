@@ -48,10 +48,14 @@ class ContextModel {
     // trained before there was this schedule.
     std::vector<Shared> networks(int effort, int levels) const;
 
+    // Multiply-accumulates for a pixel of a large image, about as many in both directions. Throws Error (ARGUMENT) as `networks`.
+    double macs_per_pixel(int effort, int levels) const;
+
   private:
     ContextModel(Bytes data, const std::string& source, int number, const Digest* known_id, MakeOther make_other);
 
     Shared network(const std::string& key) const;
+    double macs(const std::string& key) const;  // of a position
     Shared made(const NetworkFacts& facts) const;
 
     const std::vector<uint8_t> data_;

@@ -1,0 +1,84 @@
+// The encoder for Python: images in, events and files out.
+#include "encoder.h"
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/unique_ptr.h>
+
+#include "costs.h"
+#include "python_source.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace ddpm {
+
+namespace {
+
+template <class Value> using Array = nb::ndarray<const Value, nb::c_contig, nb::device::cpu>;
+using MetadataValues = std::tuple<PyBytes, PyBytes, PyBytes, PyBytes>;                            // ICC profile, EXIF, XMP, chunks of a PNG
+using KeptValues = std::tuple<std::string, std::string, std::string, uint64_t, uint64_t, PyBytes>;  // format, ending, reason, width, height, file
+
+std::vector<uint8_t> copied(const PyBytes& data) { return {data.data(), data.data() + data.size()}; }
+template <class Value> std::vector<Value> copied(const std::optional<Array<Value>>& array) {
+    return array ? std::vector<Value>(array->data(), array->data() + array->size()) : std::vector<Value>();
+}
+
+Mode mode_of(const std::string& name) {
+    for (int mode = 0; mode < MODES; mode++)
+        if (name == MODE_NAMES[mode]) return Mode(mode);
+    throw Error(Fault::ARGUMENT, "no mode is called " + name);
+}
+
+KeptFile kept_of(const KeptValues& values) {
+    const auto& [format, ending, reason, width, height, file] = values;
+    return {format, ending, reason, width, height, file.size(), false, copied(file)};
+}
+
+std::unique_ptr<Encoder> make_encoder(int effort, std::optional<int> levels, int tile, bool verify) {
+    return std::make_unique<Encoder>(EncodeOptions{effort, levels, tile, verify});
+}
+
+void add(Encoder& encoder, const std::string& mode, const std::tuple<int, int>& size, const std::optional<Array<uint8_t>>& colour,
+         const std::optional<Array<uint8_t>>& alpha, const std::optional<Array<uint16_t>>& samples, int sample_bits, int orientation,
+         const MetadataValues& metadata, const std::optional<KeptValues>& kept) {
+    Image image;
+    image.picture = {mode_of(mode), std::get<0>(size), std::get<1>(size), copied(colour), copied(alpha), copied(samples)};
+    image.sample_bits = sample_bits, image.orientation = orientation;
+    image.metadata = {copied(std::get<0>(metadata)), copied(std::get<1>(metadata)), copied(std::get<2>(metadata)), copied(std::get<3>(metadata))};
+    if (kept) image.kept = kept_of(*kept);
+    nb::gil_scoped_release unlocked;
+    encoder.add(std::move(image));
+}
+
+void add_jpeg(Encoder& encoder, const PyBytes& file, int orientation) {
+    Image image;
+    image.jpeg = copied(file), image.orientation = orientation;
+    nb::gil_scoped_release unlocked;
+    encoder.add(std::move(image));
+}
+
+}  // namespace
+
+void bind_encoder(nb::module_& m) {
+    nb::class_<Encoder>(m, "Encoder", "An encoder of images to .ddpm files.")
+        .def(nb::new_(&make_encoder), nb::kw_only(), "effort"_a, "levels"_a = nb::none(), "tile"_a = 0, "verify"_a = true)
+        .def("use_model", [](Encoder& e, std::shared_ptr<ContextModel> model) { e.use_model(std::move(model)); }, "model"_a)
+        .def("use_model", [](Encoder& e, std::shared_ptr<CoefficientModel> model) { e.use_model(std::move(model)); }, "model"_a)
+        .def("set_model", [](Encoder& e, std::shared_ptr<ContextModel> model) { e.set_model(std::move(model)); }, "model"_a)
+        .def("set_model", [](Encoder& e, std::shared_ptr<CoefficientModel> model) { e.set_model(std::move(model)); }, "model"_a)
+        .def("add", &add, nb::kw_only(), "mode"_a, "size"_a, "colour"_a, "alpha"_a, "samples"_a, "sample_bits"_a, "orientation"_a, "metadata"_a, "kept"_a)
+        .def("add_jpeg", &add_jpeg, "file"_a, nb::kw_only(), "orientation"_a)
+        .def("advance", &Encoder::advance, "seconds"_a, "threads"_a, nb::call_guard<nb::gil_scoped_release>())
+        .def_prop_ro("needed_model", &Encoder::needed_model)
+        .def("file", [](const Encoder& e, size_t image) { return bytes_of(e.file(image)); }, "image"_a)
+        .def_prop_ro("work", &Encoder::work)
+        .def_prop_ro("done", &Encoder::done)
+        .def("take_costs", [](Encoder& e) { return costs_of(e.take_costs()); });
+}
+
+}  // namespace ddpm
