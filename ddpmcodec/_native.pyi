@@ -1,7 +1,7 @@
 """The compiled core of ddpmcodec, made from `_core/*.cpp`."""
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -393,6 +393,64 @@ class ContextNetwork:
     def components(self) -> int: ...
     @property
     def conditions(self) -> int: ...
+
+class ContextModel:
+    """A model of pixels, as the core reads it."""
+
+    @staticmethod
+    def parse(
+        data: bytes, source: str, number: int = 0, make_other: Callable[[str], ContextNetwork] | None = None
+    ) -> ContextModel:
+        """make_other: makes a network of another architecture, by the name that its tensors are stored under."""
+    @property
+    def name(self) -> str: ...
+    @property
+    def number(self) -> int: ...
+    def macs_per_pixel(self, effort: int, levels: int) -> float: ...
+
+class JpegImage:
+    """A JPEG file whose coefficients can be coded."""
+    @property
+    def size(self) -> tuple[int, int]: ...
+
+def read_jpeg(file: bytes, *, orientation: int) -> JpegImage:
+    """Raises FormatError for a file that cannot be rebuilt from its coefficients."""
+
+class Encoder:
+    """An encoder of images, each to a .ddpm file."""
+
+    def __init__(self, *, effort: int, levels: int | None = None, tile: int = 0, verify: bool = True) -> None:
+        """Raises ValueError."""
+    def use_model(self, model: ContextModel | CoefficientModel) -> None:
+        """Code by this model in place of embedded ones."""
+    def add(
+        self,
+        *,
+        mode: str,
+        size: tuple[int, int],
+        colour: NDArray[np.uint8] | None,
+        alpha: NDArray[np.uint8] | None,
+        samples: NDArray[np.uint16] | None,
+        sample_bits: int,
+        orientation: int,
+        metadata: tuple[bytes, bytes, bytes, bytes],
+        kept: tuple[str, str, str, int, int, bytes] | None,
+    ) -> None:
+        """size: width and height. metadata: ICC profile, EXIF, XMP, how a PNG was made. kept: fields of `KeptFile`."""
+    def add_jpeg(self, image: JpegImage) -> None: ...
+    def advance(self, seconds: float, threads: int) -> Event:
+        """Work until an embedded model is needed, all is done, or about so many seconds have passed."""
+    @property
+    def needed_model(self) -> int:
+        """The number of an embedded model."""
+    def set_model(self, model: ContextModel | CoefficientModel) -> None: ...
+    def file(self, image: int) -> bytes: ...
+    @property
+    def work(self) -> float:
+        """Pixels that are coded, and once more if they are verified."""
+    @property
+    def done(self) -> float: ...
+    def take_costs(self) -> list[Cost]: ...
 
 class Pass:
     """Images of one size, from nothing to exact."""

@@ -57,10 +57,23 @@ class ContextModel:
         named = {key: network["architecture"] for key, network in facts.items() if "architecture" in network}
         self._architectures = {key: architectures.find(name) for key, name in named.items()}
         self._made: dict[str, _native.ContextNetwork] = {}  # by the name that they are stored under
+        self.file = b""
+        self._core: _native.ContextModel | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """The state without networks, which are made again."""
-        return {**self.__dict__, "_made": {}}
+        return {**self.__dict__, "_made": {}, "_core": None}
+
+    @property
+    def core(self) -> _native.ContextModel:
+        """The model as the core reads it."""
+        if self._core is None:
+            self._core = _native.ContextModel.parse(self.file, self.name, self.number, self._of_key)
+        return self._core
+
+    def _of_key(self, key: str) -> _native.ContextNetwork:
+        effort, role = key.split(".")
+        return self._network(int(effort), role)
 
     def networks(self, effort: int, levels: int) -> list[_native.ContextNetwork]:
         """The network of exact pixels, and where there are noise levels those of the bands, and that of previews if
@@ -209,7 +222,9 @@ def parse(data: bytes, source: str, number: int = 0, model_id: bytes | None = No
         f"{key}.{layer}": tensor for key, own in facts.items() for layer, tensor in part(stored, own["stored"]).items()
     }
     model_id = model_id or hashlib.sha256(data).digest()
-    return ContextModel(str(metadata.get("name")), model_id, number, tensors, facts)
+    model = ContextModel(str(metadata.get("name")), model_id, number, tensors, facts)
+    model.file = data
+    return model
 
 
 def _is_bounded(tensor: NDArray[Any]) -> bool:

@@ -55,16 +55,17 @@ void add(Encoder& encoder, const std::string& mode, const std::tuple<int, int>& 
     encoder.add(std::move(image));
 }
 
-void add_jpeg(Encoder& encoder, const PyBytes& file, int orientation) {
-    Image image;
-    image.jpeg = copied(file), image.orientation = orientation;
+Image read_jpeg(const PyBytes& file, int orientation) {
     nb::gil_scoped_release unlocked;
-    encoder.add(std::move(image));
+    return image_of_jpeg(copied(file), orientation);
 }
 
 }  // namespace
 
 void bind_encoder(nb::module_& m) {
+    nb::class_<Image>(m, "JpegImage", "A JPEG file whose coefficients can be coded.")
+        .def_prop_ro("size", [](const Image& image) { return std::make_tuple(image.picture.width, image.picture.height); });
+    m.def("read_jpeg", &read_jpeg, "file"_a, nb::kw_only(), "orientation"_a);
     nb::class_<Encoder>(m, "Encoder", "An encoder of images to .ddpm files.")
         .def(nb::new_(&make_encoder), nb::kw_only(), "effort"_a, "levels"_a = nb::none(), "tile"_a = 0, "verify"_a = true)
         .def("use_model", [](Encoder& e, std::shared_ptr<ContextModel> model) { e.use_model(std::move(model)); }, "model"_a)
@@ -72,7 +73,7 @@ void bind_encoder(nb::module_& m) {
         .def("set_model", [](Encoder& e, std::shared_ptr<ContextModel> model) { e.set_model(std::move(model)); }, "model"_a)
         .def("set_model", [](Encoder& e, std::shared_ptr<CoefficientModel> model) { e.set_model(std::move(model)); }, "model"_a)
         .def("add", &add, nb::kw_only(), "mode"_a, "size"_a, "colour"_a, "alpha"_a, "samples"_a, "sample_bits"_a, "orientation"_a, "metadata"_a, "kept"_a)
-        .def("add_jpeg", &add_jpeg, "file"_a, nb::kw_only(), "orientation"_a)
+        .def("add_jpeg", [](Encoder& e, const Image& image) { e.add(image); }, "image"_a)
         .def("advance", &Encoder::advance, "seconds"_a, "threads"_a, nb::call_guard<nb::gil_scoped_release>())
         .def_prop_ro("needed_model", &Encoder::needed_model)
         .def("file", [](const Encoder& e, size_t image) { return bytes_of(e.file(image)); }, "image"_a)

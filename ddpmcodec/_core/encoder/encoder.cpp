@@ -14,7 +14,6 @@ struct EncodingStep {
 };
 
 constexpr EncodingStep ENCODING_STEPS[] = {
-    {&ImageEncoder::begin_reading, nullptr},
     {&ImageEncoder::begin_model_trial, &ImageEncoder::choose_model, true},
     {&ImageEncoder::begin_repeats_trials, &ImageEncoder::choose_repeats},
     {&ImageEncoder::begin_levels_trial, &ImageEncoder::choose_levels},

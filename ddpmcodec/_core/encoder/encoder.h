@@ -38,8 +38,8 @@ class Encoder {
 
     // --- from event to event: NEED_MODEL, MORE or DONE
 
-    // Works for about so many seconds. Throws Error, after which nothing more is encoded: FORMAT for a JPEG file that cannot be rebuilt from
-    // coefficients, IMAGE, MODEL, CHECKSUM if a file does not decode to its image.
+    // Works for about so many seconds. Throws Error, after which nothing more is encoded: IMAGE, MODEL, CHECKSUM if a
+    // file does not decode to its image.
     Event advance(double seconds, int threads);
     // After NEED_MODEL: the number of the embedded model that is needed, which one of the two then provides.
     int needed_model() const;
@@ -49,8 +49,7 @@ class Encoder {
     // After DONE: the file of an image, in the order in which they were added.
     const std::vector<uint8_t>& file(size_t image) const;
 
-    // How much work there is, and how much of it is done, in pixels: each is coded, and decoded to verify. About; of JPEG files 0 before they were
-    // read.
+    // How much work there is, and how much of it is done, in pixels: each is coded, and decoded to verify.
     double work() const;
     double done() const;
     // What segments took that were coded since the last call.

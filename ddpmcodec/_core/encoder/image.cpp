@@ -23,6 +23,16 @@ void require_planes(const Picture& picture, int sample_bits) {
 
 }  // namespace
 
+Image image_of_jpeg(std::vector<uint8_t> file, int orientation) {
+    ParsedJpeg parsed = parse_jpeg(file);
+    Image image;
+    image.picture.width = parsed.image.width, image.picture.height = parsed.image.height;
+    image.picture.mode = parsed.image.colour == JpegColour::GREY ? Mode::L : Mode::RGB;
+    image.orientation = orientation;
+    image.jpeg = std::make_shared<const JpegFile>(JpegFile{std::move(file), std::move(parsed)});
+    return image;
+}
+
 void require_size(int width, int height) {
     if (width < 1 || height < 1 || uint64_t(width) * uint64_t(height) > MAX_PIXELS)
         throw Error(Fault::IMAGE, "an image of " + std::to_string(width) + " x " + std::to_string(height) + " pixels: 1 to " + std::to_string(MAX_PIXELS) + " are possible");
@@ -30,9 +40,9 @@ void require_size(int width, int height) {
 
 void require_sound(const Image& image) {
     if (image.orientation < UPRIGHT || image.orientation > MAX_ORIENTATION) refuse("orientation must be 1 to 8, not " + std::to_string(image.orientation));
-    if (!image.jpeg.empty()) {
+    if (image.jpeg) {
         if (has_metadata(image) || has_kept(image)) refuse("a JPEG file holds its metadata, and is not a preview of another file");
-        return;
+        return require_size(image.picture.width, image.picture.height);
     }
     require_size(image.picture.width, image.picture.height);
     require_planes(image.picture, image.sample_bits);

@@ -1,22 +1,32 @@
 // An image as it is given to an encoder: pixels with what belongs to them, or a JPEG file.
 #pragma once
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 #include "image_decoder.h"
+#include "recipe.h"
 
 namespace ddpm {
 
+// A JPEG file, and what it was found to hold.
+struct JpegFile {
+    std::vector<uint8_t> bytes;
+    ParsedJpeg parsed;
+};
+
 struct Image {
-    // The pixels. `samples`, if there are any, have 9 to 16 bits; `colour` and `alpha` are then made of them. Empty of a JPEG file, but for mode
-    // and sizes, which are set once the file was read.
+    // The pixels. `samples`, if there are any, have 9 to 16 bits; `colour` and `alpha` are then made of them. Of a JPEG file mode and sizes alone.
     Picture picture;
     int sample_bits = SAMPLE_BITS;      // of `samples`: 9 to 16
     int orientation = UPRIGHT;          // as EXIF counts them
     Metadata metadata;
     KeptFile kept;                      // a file of which the image is a preview; without format and file: none
-    std::vector<uint8_t> jpeg;          // a JPEG file, whose coefficients are coded
+    std::shared_ptr<const JpegFile> jpeg;  // a file whose coefficients are coded; null: pixels are
 };
+
+// A JPEG file as an image. Throws Error: FORMAT for a file that cannot be rebuilt from its coefficients.
+Image image_of_jpeg(std::vector<uint8_t> file, int orientation);
 
 inline bool has_metadata(const Image& image) {
     return std::ranges::any_of(image.metadata, [](const std::vector<uint8_t>& value) { return !value.empty(); });

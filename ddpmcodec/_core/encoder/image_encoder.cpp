@@ -66,18 +66,6 @@ std::vector<int> ImageEncoder::models_needed() const {
     return {THUMBNAIL_MODEL, PHOTO_MODEL};
 }
 
-void ImageEncoder::begin_reading(Work& work) {
-    if (is_jpeg()) work.queue.add(job_of([this] { read_jpeg(); }));
-}
-
-void ImageEncoder::read_jpeg() {
-    jpeg_ = parse_jpeg(image_.jpeg);
-    Picture& picture = image_.picture;
-    picture.width = jpeg_.image.width, picture.height = jpeg_.image.height;
-    picture.mode = jpeg_.image.colour == JpegColour::GREY ? Mode::L : Mode::RGB;
-    require_size(picture.width, picture.height);
-}
-
 // --- what is decided
 
 void ImageEncoder::begin_model_trial(Work& work) {
@@ -204,7 +192,7 @@ void ImageEncoder::begin_low_bits(Work& work) {
 
 void ImageEncoder::begin_coding_coefficients(Work& work) {
     const CoefficientModel& model = *models_.of_jpeg();
-    const Coefficients& image = jpeg_.image;
+    const Coefficients& image = image_.jpeg->parsed.image;
     header_.kind = Kind::COEFFICIENTS;
     header_.mode = image_.picture.mode;
     header_.width = image.width, header_.height = image.height;
@@ -230,7 +218,7 @@ void ImageEncoder::write() {
         for (int segment = 0; segment < header_.segments(); segment++)
             for (CoefficientTile& tile : coefficient_tiles_) chunks.push_back(std::move(tile.chunks[size_t(segment)]));
         std::vector<uint8_t> payload = set_chunks(header_, chunks);
-        file_ = assembled(header_, {pack_frame(jpeg_.frame), pack_recipe(jpeg_.recipe)}, payload);
+        file_ = assembled(header_, {pack_frame(image_.jpeg->parsed.frame), pack_recipe(image_.jpeg->parsed.recipe)}, payload);
     } else {
         const std::vector<uint8_t> payload = payload_of(*colours_, header_);
         std::vector<std::vector<uint8_t>> sections;

@@ -6,7 +6,6 @@
 #include "encoder.h"
 #include "graphics.h"
 #include "model_bank.h"
-#include "recipe.h"
 #include "samples.h"
 
 namespace ddpm {
@@ -28,7 +27,6 @@ class ImageEncoder {
 
     // --- the steps, in this order: each begins by adding work, and ends once this is done
 
-    void begin_reading(Work& work);         // the coefficients of a JPEG file
     void begin_model_trial(Work& work);     // of a thumbnail
     void choose_model();
     void begin_repeats_trials(Work& work);  // of colours, and of alpha
@@ -39,7 +37,7 @@ class ImageEncoder {
     void begin_writing(Work& work);
 
     const Image& image() const { return image_; }
-    bool is_jpeg() const { return !image_.jpeg.empty(); }
+    bool is_jpeg() const { return bool(image_.jpeg); }
     const Header& header() const { return header_; }          // once it was coded
     const Coding& coding() const { return colours_->coding; }
     const std::vector<uint8_t>& file() const { return file_; }
@@ -56,7 +54,6 @@ class ImageEncoder {
         std::deque<EncodeTile> tiles;
     };
 
-    void read_jpeg();
     void begin_coding_pixels(Work& work);
     void begin_coding_coefficients(Work& work);
     void plan_header();
@@ -75,7 +72,6 @@ class ImageEncoder {
     std::optional<EncodeTile> by_usual_, by_photo_;  // a thumbnail, by both embedded models
     std::vector<std::vector<uint8_t>> low_bits_;     // a stream for each tile
 
-    ParsedJpeg jpeg_;
     std::deque<CoefficientTile> coefficient_tiles_;
 
     Header header_;

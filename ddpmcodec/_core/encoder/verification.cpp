@@ -72,7 +72,7 @@ class FileCheck {
     void compare() {
         const Image& image = image_.image();
         if (image_.is_jpeg()) {
-            if (decoder_.verdict().is_damaged || decoder_.file_inside() != image.jpeg) refuse("the JPEG file differs");
+            if (decoder_.verdict().is_damaged || decoder_.file_inside() != image.jpeg->bytes) refuse("the JPEG file differs");
             return;
         }
         if (!decoder_.verdict().is_exact || !are_equal(decoder_.picture(1), image.picture)) refuse("pixels differ");
