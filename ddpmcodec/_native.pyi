@@ -413,6 +413,12 @@ class JpegImage:
     @property
     def size(self) -> tuple[int, int]: ...
 
+def coder_answer() -> str:
+    """SHA-256 of what the whole coder makes of a small picture under small networks."""
+
+def require_coder_answer() -> None:
+    """Raises ModelError unless this process codes as every other does."""
+
 def read_jpeg(file: bytes, *, orientation: int) -> JpegImage:
     """Raises FormatError for a file that cannot be rebuilt from its coefficients."""
 

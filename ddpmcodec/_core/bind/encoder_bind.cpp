@@ -1,4 +1,5 @@
 // The encoder for Python: images in, events and files out.
+#include "coder_answer.h"
 #include "encoder.h"
 
 #include <nanobind/nanobind.h>
@@ -65,6 +66,8 @@ Image read_jpeg(const PyBytes& file, int orientation) {
 void bind_encoder(nb::module_& m) {
     nb::class_<Image>(m, "JpegImage", "A JPEG file whose coefficients can be coded.")
         .def_prop_ro("size", [](const Image& image) { return std::make_tuple(image.picture.width, image.picture.height); });
+    m.def("coder_answer", &coder_answer);
+    m.def("require_coder_answer", &require_coder_answer);
     m.def("read_jpeg", &read_jpeg, "file"_a, nb::kw_only(), "orientation"_a);
     nb::class_<Encoder>(m, "Encoder", "An encoder of images to .ddpm files.")
         .def(nb::new_(&make_encoder), nb::kw_only(), "effort"_a, "levels"_a = nb::none(), "tile"_a = 0, "verify"_a = true)

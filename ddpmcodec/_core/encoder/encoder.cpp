@@ -1,5 +1,6 @@
 #include "encoder.h"
 
+#include "coder_answer.h"
 #include "verification.h"
 
 namespace ddpm {
@@ -53,7 +54,10 @@ struct Encoder::State {
 
     void begin(int threads) {
         has_begun = true;
-        if (step == std::size(ENCODING_STEPS)) return add_verification(work.queue, images, models, threads);
+        if (step == std::size(ENCODING_STEPS)) {
+            require_coder_answer();
+            return add_verification(work.queue, images, models, threads);
+        }
         for (const std::unique_ptr<ImageEncoder>& image : images) (image.get()->*ENCODING_STEPS[step].begin)(work);
         add_tile_jobs(work.queue, std::exchange(work.tiles, {}), threads);
     }
