@@ -413,6 +413,12 @@ class JpegImage:
     @property
     def size(self) -> tuple[int, int]: ...
 
+def predicted_shares(image: NDArray[np.uint8]) -> tuple[float, float]:
+    """The shares of the pixels of an image [H, W, C] that equal the one to the left, and that slopes predict."""
+
+def trial_bytes(images: Sequence[NDArray[np.uint8]], model: ContextModel, threads: int) -> list[int]:
+    """The bytes of the words of each image [H, W, C], by small networks straight to exact."""
+
 def coder_answer() -> str:
     """SHA-256 of what the whole coder makes of a small picture under small networks."""
 

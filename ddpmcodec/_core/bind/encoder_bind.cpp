@@ -1,6 +1,7 @@
 // The encoder for Python: images in, events and files out.
 #include "coder_answer.h"
 #include "encoder.h"
+#include "graphics.h"
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -9,6 +10,9 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/unique_ptr.h>
+#include <nanobind/stl/vector.h>
+
+#include <deque>
 
 #include "costs.h"
 #include "python_source.h"
@@ -56,6 +60,35 @@ void add(Encoder& encoder, const std::string& mode, const std::tuple<int, int>& 
     encoder.add(std::move(image));
 }
 
+using Pixels = nb::ndarray<const uint8_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
+
+PlaneView view_of_image(const Pixels& image) { return {image.data(), int(image.shape(0)), int(image.shape(1)), int(image.shape(2))}; }
+
+nb::tuple shares_of(const Pixels& image) {
+    PredictedShares shares;
+    {
+        nb::gil_scoped_release unlocked;
+        shares = predicted_shares(view_of_image(image));
+    }
+    return nb::make_tuple(shares.left, shares.slopes);
+}
+
+// The bytes of the words of each image, coded straight to exact as trials are.
+std::vector<uint64_t> trial_bytes(const std::vector<Pixels>& images, const std::shared_ptr<ContextModel>& model, int threads) {
+    std::deque<EncodeTile> tiles;
+    for (const Pixels& image : images)
+        tiles.push_back({view_of_image(image), {0, 0, int(image.shape(1)), int(image.shape(0))}, {model, TRIAL_EFFORT, 0, false}, false, {}, true, {}});
+    nb::gil_scoped_release unlocked;
+    std::vector<EncodeTile*> queued;
+    for (EncodeTile& tile : tiles) queued.push_back(&tile);
+    JobQueue queue;
+    add_tile_jobs(queue, queued, threads);
+    queue.advance(Clock::time_point::max(), threads);
+    std::vector<uint64_t> bytes;
+    for (const EncodeTile& tile : tiles) bytes.push_back(tile.word_bytes());
+    return bytes;
+}
+
 Image read_jpeg(const PyBytes& file, int orientation) {
     nb::gil_scoped_release unlocked;
     return image_of_jpeg(copied(file), orientation);
@@ -66,6 +99,8 @@ Image read_jpeg(const PyBytes& file, int orientation) {
 void bind_encoder(nb::module_& m) {
     nb::class_<Image>(m, "JpegImage", "A JPEG file whose coefficients can be coded.")
         .def_prop_ro("size", [](const Image& image) { return std::make_tuple(image.picture.width, image.picture.height); });
+    m.def("predicted_shares", &shares_of, "image"_a);
+    m.def("trial_bytes", &trial_bytes, "images"_a, "model"_a, "threads"_a);
     m.def("coder_answer", &coder_answer);
     m.def("require_coder_answer", &require_coder_answer);
     m.def("read_jpeg", &read_jpeg, "file"_a, nb::kw_only(), "orientation"_a);
