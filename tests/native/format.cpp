@@ -10,6 +10,7 @@
 #include "arrays.h"
 #include "chunks.h"
 #include "context_model.h"
+#include "exif.h"
 #include "inflate.h"
 #include "json.h"
 #include "known_answer.h"
@@ -101,6 +102,8 @@ void bind_format_parts(nb::module_& m) {
     m.def("parse_stream", [](const nb::bytes& data, int state_bytes) { return tuple_of(parse_stream(bytes_of(data), state_bytes)); }, "data"_a,
                 "state_bytes"_a);
     m.def("inflated", [](const nb::bytes& data, uint64_t most) { return python_bytes(inflated(bytes_of(data), most, "the data")); }, "data"_a, "most"_a);
+    m.def("orientation_of", [](const nb::bytes& exif) { return orientation_of(bytes_of(exif)); }, "exif"_a);
+    m.def("exif_of_jpeg", [](const nb::bytes& file) { return python_bytes(exif_of_jpeg(bytes_of(file))); }, "file"_a);
     m.def("philox", [](uint64_t key, int count) {
         Philox numbers(key);
         std::vector<uint64_t> values;
