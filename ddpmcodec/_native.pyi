@@ -425,7 +425,7 @@ def coder_answer() -> str:
 def require_coder_answer() -> None:
     """Raises ModelError unless this process codes as every other does."""
 
-def read_jpeg(file: bytes, *, orientation: int) -> JpegImage:
+def read_jpeg(file: bytes) -> JpegImage:
     """Raises FormatError for a file that cannot be rebuilt from its coefficients."""
 
 class Encoder:
@@ -444,7 +444,6 @@ class Encoder:
         alpha: NDArray[np.uint8] | None,
         samples: NDArray[np.uint16] | None,
         sample_bits: int,
-        orientation: int,
         metadata: tuple[bytes, bytes, bytes, bytes],
         kept: tuple[str, str, str, int, int, bytes] | None,
     ) -> None:

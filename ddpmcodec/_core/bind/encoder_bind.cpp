@@ -49,11 +49,11 @@ std::unique_ptr<Encoder> make_encoder(int effort, std::optional<int> levels, int
 }
 
 void add(Encoder& encoder, const std::string& mode, const std::tuple<int, int>& size, const std::optional<Array<uint8_t>>& colour,
-         const std::optional<Array<uint8_t>>& alpha, const std::optional<Array<uint16_t>>& samples, int sample_bits, int orientation,
+         const std::optional<Array<uint8_t>>& alpha, const std::optional<Array<uint16_t>>& samples, int sample_bits,
          const MetadataValues& metadata, const std::optional<KeptValues>& kept) {
     Image image;
     image.picture = {mode_of(mode), std::get<0>(size), std::get<1>(size), copied(colour), copied(alpha), copied(samples)};
-    image.sample_bits = sample_bits, image.orientation = orientation;
+    image.sample_bits = sample_bits;
     image.metadata = {copied(std::get<0>(metadata)), copied(std::get<1>(metadata)), copied(std::get<2>(metadata)), copied(std::get<3>(metadata))};
     if (kept) image.kept = kept_of(*kept);
     nb::gil_scoped_release unlocked;
@@ -89,9 +89,9 @@ std::vector<uint64_t> trial_bytes(const std::vector<Pixels>& images, const std::
     return bytes;
 }
 
-Image read_jpeg(const PyBytes& file, int orientation) {
+Image read_jpeg(const PyBytes& file) {
     nb::gil_scoped_release unlocked;
-    return image_of_jpeg(copied(file), orientation);
+    return image_of_jpeg(copied(file));
 }
 
 }  // namespace
@@ -103,14 +103,14 @@ void bind_encoder(nb::module_& m) {
     m.def("trial_bytes", &trial_bytes, "images"_a, "model"_a, "threads"_a);
     m.def("coder_answer", &coder_answer);
     m.def("require_coder_answer", &require_coder_answer);
-    m.def("read_jpeg", &read_jpeg, "file"_a, nb::kw_only(), "orientation"_a);
+    m.def("read_jpeg", &read_jpeg, "file"_a);
     nb::class_<Encoder>(m, "Encoder", "An encoder of images to .ddpm files.")
         .def(nb::new_(&make_encoder), nb::kw_only(), "effort"_a, "levels"_a = nb::none(), "tile"_a = 0, "verify"_a = true)
         .def("use_model", [](Encoder& e, std::shared_ptr<ContextModel> model) { e.use_model(std::move(model)); }, "model"_a)
         .def("use_model", [](Encoder& e, std::shared_ptr<CoefficientModel> model) { e.use_model(std::move(model)); }, "model"_a)
         .def("set_model", [](Encoder& e, std::shared_ptr<ContextModel> model) { e.set_model(std::move(model)); }, "model"_a)
         .def("set_model", [](Encoder& e, std::shared_ptr<CoefficientModel> model) { e.set_model(std::move(model)); }, "model"_a)
-        .def("add", &add, nb::kw_only(), "mode"_a, "size"_a, "colour"_a, "alpha"_a, "samples"_a, "sample_bits"_a, "orientation"_a, "metadata"_a, "kept"_a)
+        .def("add", &add, nb::kw_only(), "mode"_a, "size"_a, "colour"_a, "alpha"_a, "samples"_a, "sample_bits"_a, "metadata"_a, "kept"_a)
         .def("add_jpeg", [](Encoder& e, const Image& image) { e.add(image); }, "image"_a)
         .def("advance", &Encoder::advance, "seconds"_a, "threads"_a, nb::call_guard<nb::gil_scoped_release>())
         .def_prop_ro("needed_model", &Encoder::needed_model)

@@ -1,5 +1,7 @@
 #include "image.h"
 
+#include "exif.h"
+
 namespace ddpm {
 
 namespace {
@@ -23,15 +25,17 @@ void require_planes(const Picture& picture, int sample_bits) {
 
 }  // namespace
 
-Image image_of_jpeg(std::vector<uint8_t> file, int orientation) {
+Image image_of_jpeg(std::vector<uint8_t> file) {
     ParsedJpeg parsed = parse_jpeg(file);
     Image image;
     image.picture.width = parsed.image.width, image.picture.height = parsed.image.height;
     image.picture.mode = parsed.image.colour == JpegColour::GREY ? Mode::L : Mode::RGB;
-    image.orientation = orientation;
+    image.orientation = orientation_of(Bytes(exif_of_jpeg(file)));
     image.jpeg = std::make_shared<const JpegFile>(JpegFile{std::move(file), std::move(parsed)});
     return image;
 }
+
+int orientation_of(const Image& image) { return image.orientation.value_or(orientation_of(Bytes(image.metadata[EXIF]))); }
 
 void require_size(int width, int height) {
     if (width < 1 || height < 1 || uint64_t(width) * uint64_t(height) > MAX_PIXELS)
@@ -39,7 +43,7 @@ void require_size(int width, int height) {
 }
 
 void require_sound(const Image& image) {
-    if (image.orientation < UPRIGHT || image.orientation > MAX_ORIENTATION) refuse("orientation must be 1 to 8, not " + std::to_string(image.orientation));
+    if (image.orientation && (*image.orientation < UPRIGHT || *image.orientation > MAX_ORIENTATION)) refuse("orientation must be 1 to 8, not " + std::to_string(*image.orientation));
     if (image.jpeg) {
         if (has_metadata(image) || has_kept(image)) refuse("a JPEG file holds its metadata, and is not a preview of another file");
         return require_size(image.picture.width, image.picture.height);

@@ -143,7 +143,7 @@ void ImageEncoder::plan_header() {
     header_.width = picture.width, header_.height = picture.height;
     header_.effort = coding.effort, header_.levels = coding.levels, header_.repeats = coding.repeats;
     set_model(header_, coding.model->number(), coding.model->id());
-    header_.orientation = image_.orientation;
+    header_.orientation = orientation_of(image_);
     if (!picture.samples.empty()) header_.bits = samples_.bits, header_.source_bits = image_.sample_bits, header_.scaling = samples_.scaling;
     set_grid(header_, plan_grid(picture.width, picture.height, header_.segments(), options_.tile, coding.repeats));
     // Their lengths follow once they are known: whether there are any tells what the check of a stream covers.
@@ -198,7 +198,7 @@ void ImageEncoder::begin_coding_coefficients(Work& work) {
     header_.width = image.width, header_.height = image.height;
     header_.effort = std::max(options_.effort, 1);
     header_.levels = suited_levels(image, options_.levels.value_or(options_.effort ? DEFAULT_LEVELS : 0));
-    header_.orientation = image_.orientation;
+    header_.orientation = orientation_of(image_);
     set_model(header_, model.number(), model.id());
     set_grid(header_, plan_jpeg_grid(image.width, image.height, image.mcu_width(), image.mcu_height(), options_.tile));
     header_.sections = {{FRAME, 0}, {RECIPE, 0}};

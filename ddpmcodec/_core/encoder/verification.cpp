@@ -78,7 +78,7 @@ class FileCheck {
         if (!decoder_.verdict().is_exact || !are_equal(decoder_.picture(1), image.picture)) refuse("pixels differ");
         if (decoder_.metadata() != image.metadata) refuse("metadata differ");
         if (!are_equal(decoder_.kept(), image.kept)) refuse("the file that is kept whole differs");
-        if (decoder_.header()->orientation != image.orientation) refuse("the orientation differs");
+        if (decoder_.header()->orientation != orientation_of(image)) refuse("the orientation differs");
     }
 
   private:
