@@ -3,10 +3,13 @@
 // { "error": name of a class of errors.js, "message": text } is the answer of every function that fails. Bytes are { "at", "size" } in
 // the memory of this module.
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <string_view>
 
-#include "handles.h"
+#include "access.h"
+#include "checksums.h"
+#include "guard.h"
 
 using namespace ddpm;
 
@@ -14,7 +17,7 @@ namespace {
 
 constexpr uint64_t MAX_PIXELS_HERE = uint64_t(1) << 26;  // that are decoded by default: a browser has little memory
 constexpr double MOST_PIXELS = 1e15;
-constexpr size_t MESSAGE_BYTES = sizeof ddpm_decoder::message;
+constexpr size_t MESSAGE_BYTES = 1024;
 constexpr const char* ERRORS[] = {"", "DdpmError", "FormatError", "TruncatedError", "ChecksumError", "CorruptError", "ModelError", "ImageError", "DdpmError", "ImageError", "DdpmError"};
 constexpr const char* EVENTS[] = {"DONE", "ERROR", "NEED_BYTES", "NEED_MODEL", "NEED_PIXELS", "MORE", "PREVIEW"};
 constexpr const char* FORMATS[] = {"", "WebP", "JPEG", "JPEG"};  // of files inside
@@ -59,7 +62,11 @@ class Object {
 
 const char* answer(const Object& object) { return (json = object.done()).c_str(); }
 const char* failed(ddpm_error kind, const char* text) { return answer(Object().text("error", ERRORS[kind]).text("message", text)); }
-const char* failed(const ddpm_decoder* decoder) { return failed(decoder->error, decoder->message); }
+const char* failed(const ddpm_decoder* decoder) {
+    ddpm_error kind = DDPM_OK;
+    const char* text = ddpm_decoder_error(decoder, &kind);
+    return failed(kind, text);
+}
 
 // The answer of work(), or what it throws.
 template <class Work> const char* answered(Work work) {
@@ -92,6 +99,13 @@ ddpm_verdict verdict_of(const ddpm_decoder* decoder) {
 
 std::string id_of(const ddpm_info& info) { return hex({info.model_id, MODEL_ID_BYTES}); }
 
+Bytes section_of(ddpm_decoder* decoder, ddpm_section section) {
+    const uint8_t* data = nullptr;
+    size_t size = 0;
+    if (const ddpm_error kind = ddpm_decoder_section(decoder, section, &data, &size)) throw Error(kind == DDPM_ERROR_CHECKSUM ? Fault::CHECKSUM : Fault::ARGUMENT, ddpm_decoder_error(decoder, nullptr));
+    return {data, size};
+}
+
 // As index.d.ts has `Info`.
 Object info_in(const ddpm_decoder* decoder) {
     const ddpm_info info = info_of(decoder);
@@ -119,13 +133,11 @@ Object picture_in(ddpm_decoder* decoder) {
     if (ddpm_decoder_pixels(decoder, pixels.data(), pixels.size(), 0)) throw std::bad_alloc();
     const ddpm_info info = info_of(decoder);
     const ddpm_verdict verdict = verdict_of(decoder);
-    const Metadata& metadata = decoder->decoder->metadata();
-    const bool is_grey = info.mode == DDPM_BILEVEL && (!verdict.colours_exact || decoder->plan.scale > 1);
     return Object().number("width", layout.width).number("height", layout.height).number("channels", layout.channels)
-        .text("mode", MODE_NAMES[is_grey ? uint32_t(DDPM_GREY) : info.mode]).truth("exact", verdict.is_exact).truth("lossy", verdict.is_lossy)
+        .text("mode", MODE_NAMES[size_t(mode_shown(*decoder))]).truth("exact", verdict.is_exact).truth("lossy", verdict.is_lossy)
         .truth("damaged", verdict.is_damaged).number("stepsDone", verdict.steps_done).number("steps", verdict.steps)
         .number("orientation", info.orientation).bytes("data", pixels)
-        .bytes("icc", metadata[ICC_PROFILE]).bytes("exif", metadata[EXIF]).bytes("xmp", metadata[XMP]);
+        .bytes("icc", section_of(decoder, DDPM_SECTION_ICC)).bytes("exif", section_of(decoder, DDPM_SECTION_EXIF)).bytes("xmp", section_of(decoder, DDPM_SECTION_XMP));
 }
 
 std::string image_in(const ddpm_archive* archive, uint32_t number) {
@@ -201,9 +213,8 @@ DDPM_API const char* web_advance(ddpm_decoder* decoder, double seconds) {
     const ddpm_event event = ddpm_decoder_advance(decoder, seconds);
     if (event == DDPM_ERROR) return failed(decoder);
     return answered([&] {
-        const bool is_waiting = event == DDPM_MORE && decoder->file && decoder->file->is_waiting();
         Object object;
-        object.text("event", is_waiting ? "NEED_TILES" : EVENTS[event]);
+        object.text("event", event == DDPM_MORE && is_waiting(*decoder) ? "NEED_TILES" : EVENTS[event]);
         if (event == DDPM_NEED_MODEL) object.add("model", model_in(decoder).done());
         return object;
     });
@@ -211,12 +222,13 @@ DDPM_API const char* web_advance(ddpm_decoder* decoder, double seconds) {
 
 // { info } of the header, as far as the first limit after it.
 DDPM_API const char* web_info(const uint8_t* data, size_t size) {
-    ddpm_decoder decoder;
-    decoder.plan.is_partial = true, decoder.plan.max_pixels = 0;
-    ddpm_decoder_feed(&decoder, data, size), ddpm_decoder_finish(&decoder);
-    const ddpm_event event = ddpm_decoder_advance(&decoder, 0);
-    if (event == DDPM_ERROR && decoder.error != DDPM_ERROR_IMAGE) return failed(&decoder);
-    return answered([&] { return info_in(&decoder); });
+    const std::unique_ptr<ddpm_decoder, decltype(&ddpm_decoder_free)> decoder(ddpm_decoder_new(), &ddpm_decoder_free);
+    auto plan = sized<ddpm_plan>();
+    plan.partial = 1, plan.max_pixels = 1;
+    ddpm_decoder_set_plan(decoder.get(), &plan), ddpm_decoder_feed(decoder.get(), data, size), ddpm_decoder_finish(decoder.get());
+    ddpm_error kind = DDPM_OK;
+    if (ddpm_decoder_advance(decoder.get(), 0) == DDPM_ERROR && (ddpm_decoder_error(decoder.get(), &kind), kind != DDPM_ERROR_IMAGE)) return failed(decoder.get());
+    return answered([&] { return info_in(decoder.get()); });
 }
 
 // As index.d.ts has `Picture`.
@@ -229,8 +241,9 @@ DDPM_API const char* web_picture(ddpm_decoder* decoder) {
 DDPM_API const char* web_inside(ddpm_decoder* decoder) {
     return answered([&] {
         const ddpm_info info = info_of(decoder);
-        const PixelBox box = decoder->file->box_inside();
-        file_inside = decoder->file->file_inside();
+        const PixelBox box = box_of_pixels(*decoder);
+        const Bytes payload = section_of(decoder, DDPM_SECTION_PAYLOAD);
+        file_inside.assign(payload.begin(), payload.end());
         if (info.kind != DDPM_KIND_WEBP) hide_exif(file_inside);
         return Object().text("format", FORMATS[info.kind]).text("type", MIME_TYPES[info.kind]).number("width", uint32_t(box.width())).number("height", uint32_t(box.height()))
             .bytes("data", file_inside);
@@ -240,10 +253,10 @@ DDPM_API const char* web_inside(ddpm_decoder* decoder) {
 DDPM_API const char* web_set_rgba(ddpm_decoder* decoder, const uint8_t* rgba, size_t size) {
     return answered([&] {
         const uint32_t kind = info_of(decoder).kind;
-        if (size != 4 * decoder->file->box_inside().pixels())
+        if (size != 4 * box_of_pixels(*decoder).pixels())
             throw Error(Fault::CORRUPT, std::string("the ") + FORMATS[kind] + " file inside has another size than the header states: get the file again");
         const std::vector<uint8_t> samples = samples_of({rgba, size}, info_of(decoder).channels);
-        if (const ddpm_error error = ddpm_decoder_set_pixels(decoder, samples.data(), samples.size())) throw Error(error == DDPM_ERROR_CHECKSUM ? Fault::CHECKSUM : Fault::ARGUMENT, decoder->message);
+        if (const ddpm_error error = ddpm_decoder_set_pixels(decoder, samples.data(), samples.size())) throw Error(error == DDPM_ERROR_CHECKSUM ? Fault::CHECKSUM : Fault::ARGUMENT, ddpm_decoder_error(decoder, nullptr));
         return Object();
     });
 }
@@ -253,7 +266,7 @@ DDPM_API const char* web_set_rgba(ddpm_decoder* decoder, const uint8_t* rgba, si
 // { box } of a tile, or {} while none is to be had.
 DDPM_API const char* web_delegate(ddpm_decoder* decoder) {
     return answered([&] {
-        const auto box = decoder->file ? decoder->file->delegate_tile() : std::nullopt;
+        const auto box = delegate_tile(*decoder);
         if (!box) return Object();
         return Object().add("box", Object().number("left", uint32_t(box->left)).number("top", uint32_t(box->top)).number("width", uint32_t(box->width())).number("height", uint32_t(box->height())).done());
     });
@@ -262,12 +275,7 @@ DDPM_API const char* web_delegate(ddpm_decoder* decoder) {
 // The pixels of such a tile, with alpha if the image has it; size 0: it is to be decoded here.
 DDPM_API const char* web_set_delegated(ddpm_decoder* decoder, int left, int top, int width, int height, const uint8_t* data, size_t size) {
     return answered([&] {
-        const ddpm_info info = info_of(decoder);
-        const size_t channels = info.channels, colours = channels - info.has_alpha;
-        std::vector<uint8_t> colour;
-        colour.reserve(size / channels * colours);
-        for (size_t at = 0; at + channels <= size; at += channels) colour.insert(colour.end(), data + at, data + at + colours);
-        decoder->file->set_delegated({left, top, left + width, top + height}, std::move(colour));
+        set_delegated(*decoder, {left, top, left + width, top + height}, {data, size});
         return Object();
     });
 }

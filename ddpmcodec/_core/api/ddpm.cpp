@@ -13,7 +13,6 @@ using namespace ddpm;
 
 namespace {
 
-
 const Header& header_of(const ddpm_decoder& decoder) {
     const Header* header = decoder.decoder ? decoder.decoder->header() : nullptr;
     require(header, "the header was not read yet: call ddpm_decoder_advance first");
@@ -150,16 +149,16 @@ ddpm_decoder* ddpm_decoder_new(void) {
 void ddpm_decoder_free(ddpm_decoder* decoder) { delete decoder; }
 
 const char* ddpm_decoder_error(const ddpm_decoder* decoder, ddpm_error* kind) {
-    if (kind) *kind = decoder ? decoder->error : DDPM_ERROR_ARGUMENT;
-    return decoder ? decoder->message : "the decoder is NULL";
+    return error_text(decoder, kind, "the decoder is NULL");
 }
 
 ddpm_error ddpm_decoder_set_plan(ddpm_decoder* decoder, const ddpm_plan* plan) {
     return guarded(decoder, [&] {
         require(!decoder->decoder, "the plan is set before the decoder receives bytes");
         const ddpm_plan given = known(plan);
+        const int threads = threads_of(given.threads);
         decoder->plan = plan_of(given);
-        decoder->threads = given.threads ? int(given.threads) : 1;
+        decoder->threads = threads;
     });
 }
 

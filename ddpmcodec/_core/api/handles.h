@@ -1,16 +1,12 @@
-// What the pointers of ddpm.h point to, and how exceptions become codes.
+// What the pointers of ddpm.h point to.
 #pragma once
-#include <algorithm>
-#include <cstring>
 #include <memory>
 #include <mutex>
-#include <new>
-#include <string>
 
 #include "coefficient_model.h"
 #include "context_model.h"
+#include "guard.h"
 #include "open_archive.h"
-#include "structs.h"
 
 struct ddpm_model {
     std::shared_ptr<const ddpm::ContextModel> model;
@@ -30,8 +26,7 @@ struct ddpm_decoder {
     bool has_payload = false;
     std::vector<uint8_t> payload;                 // of a stored file, once it was asked for
 
-    mutable ddpm_error error = DDPM_OK;
-    mutable char message[1024] = "";              // never allocated: it also says that memory is exhausted
+    ddpm::LastError last_error;
 
     // The decoder of a file.
     ddpm::Decoder& begun() {
@@ -46,11 +41,6 @@ struct ddpm_decoder {
 };
 
 namespace ddpm {
-
-// What the caller's function reported. No Error: the decoder takes some of those for damage.
-struct ReadError : std::runtime_error {
-    using std::runtime_error::runtime_error;
-};
 
 // Bytes that a function of the caller's reads, called by one thread at a time.
 class CallbackSource : public Source {
@@ -72,50 +62,5 @@ class CallbackSource : public Source {
     void* const user_;
     mutable std::mutex mutex_;
 };
-
-inline void copy_text(const char* text, char* out, size_t capacity) noexcept {
-    if (!capacity) return;
-    const size_t length = std::min(std::strlen(text), capacity - 1);
-    std::memcpy(out, text, length);
-    out[length] = 0;
-}
-
-// Calls work, and gives report(kind, message) what it throws.
-template <class Report, class Work> ddpm_error attempt(Report report, Work work) noexcept {
-    auto failed = [&](ddpm_error kind, const char* message) { return report(kind, message), kind; };
-    try {
-        work();
-        return DDPM_OK;
-    } catch (const Error& error) {
-        return failed(error_of(error.fault), error.what());
-    } catch (const ReadError& error) {
-        return failed(DDPM_ERROR_READ, error.what());
-    } catch (const std::bad_alloc&) {
-        return failed(DDPM_ERROR_MEMORY, "memory is exhausted: decode a smaller part, or with fewer threads");
-    } catch (const std::length_error&) {
-        return failed(DDPM_ERROR_MEMORY, "the data is larger than the address space");
-    } catch (const std::exception& error) {
-        return failed(DDPM_ERROR_INTERNAL, error.what());
-    } catch (...) {
-        return failed(DDPM_ERROR_INTERNAL, "an unknown exception");
-    }
-}
-
-// Calls work that makes something for the caller, and puts what it throws into a buffer of the caller's.
-template <class Work> ddpm_error loading(char* message, size_t message_size, Work work) noexcept {
-    if (!message) message_size = 0;
-    copy_text("", message, message_size);
-    return attempt([&](ddpm_error, const char* text) { copy_text(text, message, message_size); }, work);
-}
-
-// Calls work with a decoder, which keeps what it throws.
-template <class Work> ddpm_error guarded(const ddpm_decoder* decoder, Work work) noexcept {
-    if (!decoder) return DDPM_ERROR_ARGUMENT;
-    auto report = [&](ddpm_error kind, const char* message) {
-        decoder->error = kind;
-        copy_text(message, decoder->message, sizeof decoder->message);
-    };
-    return attempt(report, work);
-}
 
 }  // namespace ddpm

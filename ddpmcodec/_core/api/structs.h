@@ -34,13 +34,19 @@ template <class Struct> void fill(Struct* out, Struct value) {
 }
 
 // Reads as much of a struct as the caller knows. Throws Error (ARGUMENT) if it sets fields of later versions.
-inline ddpm_plan known(const ddpm_plan* plan) {
-    require_struct(plan);
-    ddpm_plan copy{};
-    std::memcpy(&copy, plan, std::min<size_t>(plan->struct_size, sizeof copy));
-    const uint8_t* bytes = reinterpret_cast<const uint8_t*>(plan);
-    for (size_t k = sizeof copy; k < plan->struct_size; k++) require(!bytes[k], "the plan has fields that this version of the library does not know");
+template <class Struct> Struct known(const Struct* given) {
+    require_struct(given);
+    Struct copy{};
+    std::memcpy(&copy, given, std::min<size_t>(given->struct_size, sizeof copy));
+    const uint8_t* bytes = reinterpret_cast<const uint8_t*>(given);
+    for (size_t k = sizeof copy; k < given->struct_size; k++) require(!bytes[k], "a struct has fields that this version of the library does not know");
     return copy;
+}
+
+// The number of threads that a caller chose.
+inline int threads_of(uint32_t threads) {
+    require(threads <= MOST_THREADS, "threads must be 0 to " + std::to_string(MOST_THREADS) + ", not " + std::to_string(threads));
+    return threads ? int(threads) : 1;
 }
 
 inline PixelBox box_of(const ddpm_plan& plan) {
@@ -58,7 +64,6 @@ inline Plan plan_of(const ddpm_plan& plan) {
     require(scale == 1 || !plan.has_step, "a reduced picture has the steps that it needs: set scale or step");
     wanted.scale = int(scale);
     if (plan.has_step) wanted.step = int(std::min(plan.step, MOST_STEPS));
-    require(plan.threads <= MOST_THREADS, "threads must be 0 to " + std::to_string(MOST_THREADS) + ", not " + std::to_string(plan.threads));
     wanted.is_partial = plan.partial;
     wanted.max_pixels = plan.max_pixels ? plan.max_pixels : DDPM_DEFAULT_MAX_PIXELS;
     return wanted;
