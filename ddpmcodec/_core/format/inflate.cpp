@@ -3,19 +3,12 @@
 #include <algorithm>
 #include <iterator>
 
+#include "deflate_tables.h"
+
 namespace ddpm {
 
 namespace {
 
-constexpr int LENGTHS = 29, DISTANCES = 30, END_OF_BLOCK = 256, LITERALS = 286;
-constexpr uint16_t LENGTH[LENGTHS] = {3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258};
-constexpr uint8_t LENGTH_BITS[LENGTHS] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0};
-constexpr uint16_t DISTANCE[DISTANCES] = {1,   2,   3,   4,   5,   7,    9,    13,   17,   25,   33,   49,   65,    97,    129,
-                                          193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577};
-constexpr uint8_t DISTANCE_BITS[DISTANCES] = {0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13};
-constexpr int LENGTH_CODES = 19;
-constexpr uint8_t ORDER[LENGTH_CODES] = {16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15};
-constexpr int LONGEST = 15, MOST_SYMBOLS = 288;
 constexpr int QUICK_BITS = 9;  // of a code that one look into a table finds
 constexpr uint32_t PIECE = 1 << 15, WINDOW = 2 * PIECE;
 
@@ -23,7 +16,7 @@ enum class Step { GOOD, BAD, STOP };
 
 // A prefix code: how many symbols have each length, and the symbols in the order of their codes.
 struct Code {
-    uint16_t counts[LONGEST + 1] = {}, symbols[MOST_SYMBOLS] = {};
+    uint16_t counts[LONGEST_CODE + 1] = {}, symbols[FIXED_LITERALS] = {};
     uint16_t quick[1 << QUICK_BITS] = {};  // by the next bits: symbol * 16 + length of the code; 0: it is longer, or there is none
 
     // Whether the lengths make a code; with one symbol, or none, it may have words to spare.
@@ -33,9 +26,9 @@ struct Code {
         for (int s = 0; s < count; s++) counts[lengths[s]]++;
         counts[0] = 0;
         int left = 1, used = 0, first = 0;
-        uint16_t start[LONGEST + 2] = {};
-        int next_code[LONGEST + 1] = {};
-        for (int length = 1; length <= LONGEST; length++) {
+        uint16_t start[LONGEST_CODE + 2] = {};
+        int next_code[LONGEST_CODE + 1] = {};
+        for (int length = 1; length <= LONGEST_CODE; length++) {
             left = 2 * left - counts[length];
             if (left < 0) return false;
             used += counts[length];
@@ -87,11 +80,11 @@ class Inflater {
 
     // Codes of one length are consecutive numbers, whose first bit comes first.
     Step symbol(const Code& code, int& value) {
-        if (holds_ < LONGEST) fill();
+        if (holds_ < LONGEST_CODE) fill();
         const int quick = code.quick[held_ & ((1 << QUICK_BITS) - 1)];
         if (quick && (quick & 15) <= holds_) return value = quick >> 4, drop(quick & 15), Step::GOOD;
         int word = 0, first = 0, index = 0;
-        for (int length = 1; length <= LONGEST; length++) {
+        for (int length = 1; length <= LONGEST_CODE; length++) {
             if (length > holds_) return Step::STOP;
             word |= int(held_ >> (length - 1) & 1);
             if (word - first < code.counts[length]) return value = code.symbols[index + word - first], drop(length), Step::GOOD;
@@ -122,7 +115,7 @@ class Inflater {
     Step codes(Code& literals, Code& distances) {
         uint32_t literal_count, distance_count, length_count, value;
         if (!bits(5, literal_count) || !bits(5, distance_count) || !bits(4, length_count)) return Step::STOP;
-        literal_count += 257, distance_count += 1;
+        literal_count += LITERALS_OF_COUNT, distance_count += 1;
         if (literal_count > LITERALS || distance_count > DISTANCES) return Step::BAD;
         uint8_t lengths[LITERALS + DISTANCES] = {};
         for (uint32_t k = 0; k < length_count + 4; k++) {
@@ -135,14 +128,14 @@ class Inflater {
         for (uint32_t k = 0, all = literal_count + distance_count; k < all;) {
             int found;
             if (const Step state = symbol(code, found); state != Step::GOOD) return state;
-            if (found < 16) {
+            if (found < REPEAT) {
                 lengths[k++] = uint8_t(found);
                 continue;
             }
-            if (!bits(found == 16 ? 2 : found == 17 ? 3 : 7, value)) return Step::STOP;
-            const uint32_t repeats = value + (found == 18 ? 11 : 3);
-            if (k + repeats > all || (found == 16 && k == 0)) return Step::BAD;
-            std::fill_n(lengths + k, repeats, found == 16 ? lengths[k - 1] : uint8_t(0));
+            if (!bits(run_bits(found), value)) return Step::STOP;
+            const uint32_t repeats = value + uint32_t(least_run(found));
+            if (k + repeats > all || (found == REPEAT && k == 0)) return Step::BAD;
+            std::fill_n(lengths + k, repeats, found == REPEAT ? lengths[k - 1] : uint8_t(0));
             k += repeats;
         }
         const bool fits = lengths[END_OF_BLOCK] && literals.make(lengths, int(literal_count)) && distances.make(lengths + literal_count, int(distance_count));
@@ -182,11 +175,11 @@ class Inflater {
             if (const Step state = codes(literals, distances); state != Step::GOOD) return state;
             return symbols(literals, distances);
         }
-        uint8_t lengths[MOST_SYMBOLS];
-        for (int s = 0; s < MOST_SYMBOLS; s++) lengths[s] = uint8_t(s < 144 ? 8 : s < 256 ? 9 : s < 280 ? 7 : 8);
-        literals.make(lengths, MOST_SYMBOLS);
-        std::fill_n(lengths, DISTANCES + 2, uint8_t(5));
-        distances.make(lengths, DISTANCES + 2);
+        uint8_t lengths[FIXED_LITERALS];
+        for (int s = 0; s < FIXED_LITERALS; s++) lengths[s] = uint8_t(fixed_literal_bits(s));
+        literals.make(lengths, FIXED_LITERALS);
+        std::fill_n(lengths, FIXED_DISTANCES, uint8_t(FIXED_DISTANCE_BITS));
+        distances.make(lengths, FIXED_DISTANCES);
         return symbols(literals, distances);
     }
 
