@@ -2,7 +2,7 @@
 #pragma once
 #include <nanobind/nanobind.h>
 
-#include "../format/bytes.h"
+#include "bytes.h"
 
 namespace ddpm {
 

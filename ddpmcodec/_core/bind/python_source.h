@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "../format/source.h"
+#include "source.h"
 
 namespace ddpm {
 

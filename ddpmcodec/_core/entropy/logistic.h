@@ -89,6 +89,9 @@ template <class Starts> int64_t last_that_starts(int64_t estimate, int64_t lo, i
 struct Gradients {
     double mean, scale;  // by the mean, in scales; by the logarithm of the scale
 };
+inline constexpr double SCALE_GRADIENT_LIMIT = 8.0;  // a value far out must not drown the rest
+inline constexpr double INDICES = 11.541560327111707;  // scale indices per unit of the logarithm: 8 / log 2
+inline constexpr double OCTAVE_SIXTEENTH = 0.043321698784996581;  // log 2 / 16
 
 // The part of the line that integers occupy: its ends as distances from the mean in 1/64 of a unit, and `centred` there.
 struct Span {

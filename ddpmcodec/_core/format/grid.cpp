@@ -5,7 +5,6 @@
 #include <tuple>
 
 #include "header.h"
-#include "ranks.h"
 
 namespace ddpm {
 

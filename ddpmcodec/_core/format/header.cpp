@@ -4,7 +4,6 @@
 #include <concepts>
 
 #include "checksums.h"
-#include "ranks.h"
 #include "schedule.h"
 
 namespace ddpm {

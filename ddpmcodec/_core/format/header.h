@@ -25,6 +25,7 @@ inline constexpr int LEAST_STATE_BYTES = 4, MOST_STATE_BYTES = 8;
 inline constexpr int STATE_SIZES = MOST_STATE_BYTES - LEAST_STATE_BYTES + 1;
 inline constexpr int WORD_BYTES = 4;
 inline constexpr int LANES = 4;                            // streams of a tile
+inline constexpr int JPEG_SEGMENTS = 9, MOST_JPEG_LEVELS = 3;  // of coefficients: their ranks, and one for each finer level
 inline constexpr int CRC16_BYTES = 2, CRC32_BYTES = 4;
 inline constexpr int UPRIGHT = 1, MAX_ORIENTATION = 8;     // as EXIF counts orientations
 inline constexpr uint64_t MAX_PIXELS = 1u << 28;           // pixels of an image
@@ -38,6 +39,8 @@ inline constexpr uint64_t MAX_WEBP_SIDE = 16383, MAX_JPEG_SIDE = 65535;  // pixe
 enum class Mode : uint8_t { L, RGB, LA, RGBA, BILEVEL };
 inline constexpr const char* MODE_NAMES[] = {"L", "RGB", "LA", "RGBA", "1"};
 inline constexpr int MODES = 5;
+
+constexpr int jpeg_segments(int levels) { return JPEG_SEGMENTS + levels; }
 
 inline int channels_of(Mode mode) { return mode == Mode::RGB || mode == Mode::RGBA ? 3 : 1; }
 inline bool has_alpha(Mode mode) { return mode == Mode::LA || mode == Mode::RGBA; }

@@ -4,7 +4,7 @@
 #include <span>
 
 #include "coefficient_model.h"
-#include "position.h"
+#include "coder.h"
 
 namespace ddpm {
 

@@ -2,10 +2,10 @@
 // several steps wide, where steps are small. Each finer level is a segment, which says where in their cells coefficients are.
 #pragma once
 #include "coefficients.h"
+#include "header.h"
 
 namespace ddpm {
 
-inline constexpr int JPEG_SEGMENTS = 9;
 inline constexpr int SEGMENT_STARTS[JPEG_SEGMENTS + 1] = {0, 1, 3, 6, 10, 15, 21, 28, 36, 64};  // ranks
 inline constexpr int FLAGS = 4, FLAG_SEGMENTS[FLAGS] = {2, 4, 6, 8};  // before which flags tell which blocks go on
 inline constexpr int JPEG_CONDITIONS = BLOCK_VALUES + FLAGS;           // of a component: a coefficient's rank, or 64 + a flag's number
@@ -22,11 +22,8 @@ constexpr int rank_of(int condition) {
     return condition < BLOCK_VALUES ? condition : SEGMENT_STARTS[FLAG_SEGMENTS[condition - BLOCK_VALUES]];
 }
 
-inline constexpr int CELL_PARTS = 3;        // how many cells of a level make one of the next coarser level
-inline constexpr int MOST_JPEG_LEVELS = 3;  // besides the exact one
-inline constexpr int WIDEST_CELL = 27;      // in dequantised units
-
-constexpr int jpeg_segments(int levels) { return JPEG_SEGMENTS + levels; }
+inline constexpr int CELL_PARTS = 3;    // how many cells of a level make one of the next coarser level
+inline constexpr int WIDEST_CELL = 27;  // in dequantised units
 
 // The steps that a cell of a level is wide; those of level 0 are one.
 constexpr int cell_width(int level) {

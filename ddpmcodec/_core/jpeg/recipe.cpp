@@ -1,8 +1,8 @@
 #include "recipe.h"
 
 #include "checksums.h"
-#include "file_parser.h"
-#include "file_writer.h"
+#include "jpeg_parser.h"
+#include "jpeg_writer.h"
 #include "frame.h"
 #include "header.h"
 #include "inflate.h"

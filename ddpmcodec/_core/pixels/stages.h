@@ -2,8 +2,8 @@
 #pragma once
 #include <cassert>
 
+#include "conditions.h"
 #include "position.h"
-#include "schedule.h"
 #include "window.h"
 
 namespace ddpm {

@@ -6,7 +6,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "contract.h"
+#include "pyramid.h"
 
 namespace ddpm {
 
@@ -16,8 +16,6 @@ struct Group {
 };
 inline constexpr Group GROUPS[] = {{9, 1}, {7, 1}, {5, 1}, {4, 1}, {3, 1}, {2, 2}, {1, 4}};
 inline constexpr int EXACT_SEGMENTS = 8, EXACT_PARTS = 2;  // segments of the exact step, and parts of each: equal numbers of waves
-inline constexpr int LAST_BAND = 12;       // bands from here on are one condition
-inline constexpr int BAND_KINDS = 3;       // the finest band, the second, and all coarser ones have networks of their own
 
 // Takes all bands to cells of `level`. That nearly all coefficients of the finest ones are in their dead zones takes few bits to
 // say, and previews gain by it.
@@ -30,30 +28,16 @@ struct Schedule {
     int levels, first;
 };
 
-// Networks of bands have biases for every step and band. A new schedule adds its steps at the end: networks that were trained
-// before lack them, and go on coding the other schedules.
+// A new schedule adds its steps at the end: networks that were trained before go on coding the other schedules (conditions.h).
 inline constexpr LevelStep STEPS[] = {{0, 32}, {1, 8}, {2, 64}, {3, 32}, {4, 16}, {5, 8}, {6, 4}};
 inline constexpr Schedule SCHEDULES[] = {{0, 0}, {1, 0}, {2, 0}, {5, 2}};
-inline constexpr int STEP_COUNT = int(std::size(STEPS)), CONDITIONS = STEP_COUNT * LAST_BAND;
+inline constexpr int STEP_COUNT = int(std::size(STEPS));
 
 inline std::vector<LevelStep> steps_of(int levels) {
     for (const Schedule& schedule : SCHEDULES)
         if (schedule.levels == levels) return {STEPS + schedule.first, STEPS + schedule.first + levels};
     throw std::invalid_argument("there is no schedule of " + std::to_string(levels) + " noise levels");
 }
-
-// The conditions of a network whose biases have so many rows: one, or of bands those of all steps, or of the first ones.
-inline int conditions_of(Role role, int rows) {
-    if (rows < 1 || (role == Role::BAND ? rows > CONDITIONS || rows % LAST_BAND : rows > 1))
-        throw std::invalid_argument("biases of " + std::to_string(rows) + " conditions, which no network of this role has");
-    return rows;
-}
-
-// How many conditions a network of bands must have, at least, to code by a schedule.
-inline int conditions_for(int levels) { return levels ? (steps_of(levels).back().number + 1) * LAST_BAND : 0; }
-
-inline int band_kind(int band) { return std::min(band, BAND_KINDS) - 1; }
-inline int condition_of(int step, int band) { return step * LAST_BAND + std::min(band, LAST_BAND) - 1; }
 
 // Bands of a step, coarse to fine; or, where there are none and the level is exact, a share of the waves of the exact step.
 struct Segment {

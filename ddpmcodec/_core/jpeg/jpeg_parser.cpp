@@ -1,4 +1,4 @@
-#include "file_parser.h"
+#include "jpeg_parser.h"
 
 #include <optional>
 

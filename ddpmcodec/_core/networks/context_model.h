@@ -12,7 +12,7 @@
 #include "checksums.h"
 #include "header.h"
 #include "model_file.h"
-#include "pass.h"
+#include "trained.h"
 
 namespace ddpm {
 

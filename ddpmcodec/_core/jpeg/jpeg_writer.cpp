@@ -1,4 +1,4 @@
-#include "file_writer.h"
+#include "jpeg_writer.h"
 
 #include <optional>
 

@@ -5,6 +5,7 @@
 #include "checksums.h"
 #include "environment.h"
 #include "preview_network.h"
+#include "shown.h"
 
 namespace ddpm {
 

@@ -3,7 +3,7 @@
 #include <array>
 #include <string>
 
-#include "pass.h"
+#include "trained.h"
 
 namespace ddpm {
 

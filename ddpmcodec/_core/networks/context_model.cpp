@@ -5,6 +5,7 @@
 
 #include "known_answer.h"
 #include "network_tensors.h"
+#include "shown.h"
 
 namespace ddpm {
 
