@@ -83,8 +83,8 @@ def test_networks_give_the_answers_of_the_file(path: Path, kernel: str) -> None:
         for levels, role in enumerate(("direct", "single", "last")):
             networks = model.networks(effort, levels)
             roles = [role, *context.BAND_ROLES, context.PREVIEW][: len(networks)]
-            answers = [answer(network, context.contract_role(role)) for network, role in zip(networks, roles, strict=True)]
-            assert answers == [model.facts[f"{effort}.{role}"].answer for role in roles]
+            pairs = zip(networks, map(context.contract_role, roles), strict=True)
+            assert [answer(*pair) for pair in pairs] == [model.facts[f"{effort}.{role}"].answer for role in roles]
 
 
 def test_threads_share_the_networks() -> None:
