@@ -394,19 +394,62 @@ class ContextNetwork:
     @property
     def conditions(self) -> int: ...
 
+class NetworkFacts:
+    """What a model file says of a network."""
+
+    stored: str  # the network whose tensors it has, mostly its own: <effort>.<role>
+    components: int  # of its mixtures
+    answer: str  # SHA-256 in hexadecimal digits
+    architecture: str | None  # if it is not the core's
+    conditions: int | None  # of another architecture
+
 class ContextModel:
-    """A model of pixels, as the core reads it."""
+    """A model of pixels: its networks are made, and their answers checked, when they are first asked for."""
 
     @staticmethod
     def parse(
-        data: bytes, source: str, number: int = 0, make_other: Callable[[str], ContextNetwork] | None = None
+        data: bytes,
+        source: str,
+        number: int = 0,
+        known_id: bytes | None = None,
+        make_other: Callable[[str], ContextNetwork | None] | None = None,
     ) -> ContextModel:
-        """make_other: makes a network of another architecture, by the name that its tensors are stored under."""
+        """Read a model file.
+
+        Parameters:
+            data: the file; copied.
+            source: what errors call it.
+            number: that of an embedded model; 0 of others.
+            known_id: SHA-256 of the data, if they have been compared with it; None: they must be as they were sealed.
+            make_other: makes a network of another architecture, by the name that its tensors are stored under. Any
+                thread may call it.
+
+        Raises:
+            ModelError: if it is not a model, is one of another kind or format, or is damaged.
+        """
     @property
     def name(self) -> str: ...
     @property
+    def id(self) -> bytes:
+        """SHA-256 of the file."""
+    @property
     def number(self) -> int: ...
-    def macs_per_pixel(self, effort: int, levels: int) -> float: ...
+    @property
+    def file(self) -> bytes: ...
+    @property
+    def facts(self) -> dict[str, NetworkFacts]:
+        """By `<effort>.<role>`."""
+    def networks(self, effort: int, levels: int) -> list[ContextNetwork]:
+        """Return the network of exact pixels, and with noise levels those of the bands, and that of previews if there is
+        one.
+
+        Raises:
+            ValueError: if there is no such effort or schedule.
+            ModelError: if networks do not compute here what they must, cannot be made here, or were trained before
+                there was a schedule of so many levels.
+        """
+    def macs_per_pixel(self, effort: int, levels: int) -> float:
+        """Return the multiply-accumulates for a pixel of a large image, about as many in both directions."""
 
 class JpegImage:
     """A JPEG file whose coefficients can be coded."""

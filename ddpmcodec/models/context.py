@@ -68,7 +68,7 @@ class ContextModel:
     def core(self) -> _native.ContextModel:
         """The model as the core reads it."""
         if self._core is None:
-            self._core = _native.ContextModel.parse(self.file, self.name, self.number, self._of_key)
+            self._core = _native.ContextModel.parse(self.file, self.name, self.number, self.id, self._of_key)
         return self._core
 
     def _of_key(self, key: str) -> _native.ContextNetwork:

@@ -1,15 +1,12 @@
 // The reading side of the format: JSON, model files, parts of files.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
-#include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include "arrays.h"
 #include "chunks.h"
-#include "context_model.h"
 #include "exif.h"
 #include "inflate.h"
 #include "json.h"
@@ -50,31 +47,6 @@ nb::object json_of(const nb::bytes& text) {
     return python_of(parse_json({reinterpret_cast<const char*>(data.data()), data.size()}));
 }
 
-// --- models
-
-std::shared_ptr<const ContextModel> parsed_model(const nb::bytes& data, const std::string& source, int number, const nb::object& known_id,
-                                             const nb::object& make_other) {
-    Digest id;
-    if (!known_id.is_none()) std::ranges::copy(bytes_of(nb::cast<nb::bytes>(known_id)).first(id.size()), id.begin());
-    ContextModel::MakeOther make = nullptr;
-    if (!make_other.is_none()) make = [make_other](const std::string& key) {
-        nb::gil_scoped_acquire locked;
-        return nb::cast<std::shared_ptr<Trained>>(make_other(key));
-    };
-    return ContextModel::parse(bytes_of(data), source, number, known_id.is_none() ? nullptr : &id, std::move(make));
-}
-
-std::vector<std::shared_ptr<Trained>> made_networks(const ContextModel& model, int effort, int levels) {
-    std::vector<std::shared_ptr<const Trained>> networks;
-    {
-        nb::gil_scoped_release unlocked;  // other architectures ask for it
-        networks = model.networks(effort, levels);
-    }
-    std::vector<std::shared_ptr<Trained>> shared;
-    for (const auto& network : networks) shared.push_back(std::const_pointer_cast<Trained>(network));
-    return shared;
-}
-
 // --- parts of files
 
 // (plane, whether it varies, whether all of it is there and sound)
@@ -110,20 +82,6 @@ void bind_format_parts(nb::module_& m) {
         for (int k = 0; k < count; k++) values.push_back(numbers.next());
         return values;
     }, "key"_a, "count"_a);
-    nb::class_<ContextModel>(m, "ContextModel")
-        .def_static("parse", [](const nb::bytes& data, const std::string& source, int number, const nb::object& known_id, const nb::object& make_other) {
-            return std::const_pointer_cast<ContextModel>(parsed_model(data, source, number, known_id, make_other));
-        }, "data"_a, "source"_a = "m", "number"_a = 0, "known_id"_a = nb::none(), "make_other"_a = nb::none())
-        .def("networks", &made_networks, "effort"_a, "levels"_a)
-        .def("facts", [](const ContextModel& model) {
-            nb::dict found;
-            for (const auto& [key, facts] : model.facts())
-                found[key.c_str()] = nb::make_tuple(facts.stored, facts.components, facts.answer, facts.architecture, facts.conditions);
-            return found;
-        })
-        .def_prop_ro("name", &ContextModel::name)
-        .def_prop_ro("id", [](const ContextModel& model) { return python_bytes(model.id()); })
-        .def_prop_ro("number", &ContextModel::number);
 }
 
 }  // namespace ddpm

@@ -39,6 +39,7 @@ class ContextModel {
     const std::string& name() const { return name_; }
     const Digest& id() const { return id_.get(); }
     int number() const { return number_; }
+    Bytes file() const { return data_; }
     const std::map<std::string, NetworkFacts>& facts() const { return facts_; }  // by <effort>.<role>
     // Whether a file with this number, and this id if it is 0, was written with the model.
     bool is_named_by(int number, const std::array<uint8_t, MODEL_ID_BYTES>& id) const;
