@@ -4,6 +4,8 @@
 
 #include "checksums.h"
 #include "known_answer.h"
+#include "pass.h"
+#include "shown.h"
 #include "streams.h"
 
 namespace ddpm {
