@@ -16,6 +16,7 @@ from ddpmcodec.content import FileView
 from ddpmcodec.errors import DdpmError, OutputError, TruncatedError
 
 from ._common import EXIT_CODES, STANDARD, can_be_read_twice, counted, input_content, label, naming, read_input
+from ._decoded import account, facts_of, facts_of_whole, seen
 from ._many import Choice, loader, many_options, run
 from ._options import (
     ALL,
@@ -177,18 +178,18 @@ class Decoder:
         start, costs = time.monotonic(), StepCosts()
         if len(tasks) > 1:
             files = self._decoded_files(tasks, datas, bar)
-            results = [self._result(*each, _facts_of_whole(each[1])) for each in zip(tasks, datas, files, strict=True)]
+            results = [self._result(*each, facts_of_whole(each[1])) for each in zip(tasks, datas, files, strict=True)]
             results[0] = replace(results[0], advice=_advice(tasks[0], datas[0], results[0]))
             return results
         header, decoded = self._decoded(tasks[0], datas[0], bar, costs)
         with naming(tasks[0].name):
-            result = self._result(tasks[0], datas[0], decoded, _facts(header, decoded))
+            result = self._result(tasks[0], datas[0], decoded, facts_of(header, decoded))
         if kept:
             result.warnings.append(picture_alone(tasks[0].name, kept, decoded.image))
         elif decoded.exact and not (self.is_preview or self.part.is_less):
             result = replace(result, advice=_advice(tasks[0], datas[0], result))
         if self.is_preview or decoded.lossy:
-            result.lines.append(f"{label(tasks[0].name)}: {_seen(header, decoded)}: {_account(decoded)}")
+            result.lines.append(f"{label(tasks[0].name)}: {seen(header, decoded)}: {account(decoded)}")
             if decoded.following:
                 ignored = f"left out {counted(decoded.following, 'byte')} behind the end"
                 result.lines.append(f"{label(tasks[0].name)}: {ignored}")
@@ -210,7 +211,7 @@ class Decoder:
             )
         with naming(task.name):
             content = codec.decode_original(data, max_pixels=self.max_pixels)
-        facts = {"width": kept.width, "height": kept.height, "mode": None, **_facts_of_whole(data)}
+        facts = {"width": kept.width, "height": kept.height, "mode": None, **facts_of_whole(data)}
         target = label(task.output, "standard output")
         lines = [f"{label(task.name)} -> {target}: {len(content)} bytes, the {kept.format} file itself"]
         return Result(content, len(data), facts, lines if self.choice.verbose else [])
@@ -312,7 +313,7 @@ class OriginalDecoder(Decoder):
         with naming(task.name):
             jpeg = codec.decode_original(data, model=self.model(), max_pixels=self.max_pixels)
             header = parse_header(data)
-        facts = {"width": header.width, "height": header.height, "mode": header.mode, **_facts_of_whole(data)}
+        facts = {"width": header.width, "height": header.height, "mode": header.mode, **facts_of_whole(data)}
         lines = [f"{label(task.name)} -> {label(task.output, 'standard output')}: {len(jpeg)} bytes, the JPEG itself"]
         return Result(jpeg, len(data), facts, lines if self.choice.verbose else [])
 
@@ -354,51 +355,3 @@ def _advice(task: Task, data: bytes, result: Result) -> str:
     """Names --original where a JPEG file becomes a larger PNG file."""
     grows = len(result.content) > len(data) and _is_jpeg(data)
     return f"{label(task.name)}: holds a JPEG file, which --original restores as it was" if grows else ""
-
-
-def _seen(header: FileHeader, decoded: Decoded) -> str:
-    """How much of the file was there, and how well every pixel is known from it."""
-    from ddpmcodec.codec.efforts import noise_level
-
-    rate = 8 * decoded.bytes_used / (header.width * header.height)
-    level = noise_level(header, decoded.steps_done)
-    known = f", noise level {level:.2f}" if level else ""
-    done, steps = decoded.steps_done, decoded.steps
-    where = "the mean colour alone" if header.is_stored and done < steps else f"{done} of {steps} steps"
-    return f"{where}, {decoded.bytes_used} bytes, {rate:.3f} bpp{known}"
-
-
-def _account(decoded: Decoded) -> str:
-    if decoded.exact:
-        return "complete and exact"
-    if decoded.lossy and not decoded.damaged:
-        return "a lossy file, cut on purpose"
-    if decoded.left_out:
-        return f"damaged: all pixels are exact but {' and '.join(decoded.left_out)}, left out: get the file again"
-    return "damaged: not the image that was encoded, get the file again" if decoded.damaged else "a preview"
-
-
-def _facts(header: FileHeader, decoded: Decoded) -> dict[str, Any]:
-    """How much of a file was there, for --json."""
-    from ddpmcodec.codec.efforts import noise_level
-
-    done = {"exact": decoded.exact, "lossy": decoded.lossy, "damaged": decoded.damaged}
-    steps = {
-        "left_out": decoded.left_out,
-        "steps_done": decoded.steps_done,
-        "steps": decoded.steps,
-        "bytes_used": decoded.bytes_used,
-        "following_bytes": decoded.following,
-    }
-    return done | steps | {"noise_level": noise_level(header, decoded.steps_done)}
-
-
-def _facts_of_whole(data: bytes) -> dict[str, Any]:
-    """The same of a file that was decoded whole."""
-    from ddpmcodec._native import Container
-    from ddpmcodec.codec.efforts import noise_level
-
-    header = Container(data).header
-    steps = header.steps
-    done = {"exact": True, "lossy": False, "damaged": False, "left_out": [], "steps_done": steps, "steps": steps}
-    return done | {"bytes_used": len(data), "following_bytes": 0, "noise_level": noise_level(header, steps)}
