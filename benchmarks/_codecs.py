@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from ddpmcodec import codec
-from ddpmcodec.codec.efforts import Coding, macs_per_pixel
+from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.graphics import QUICK
 from ddpmcodec.codec.model_selection import selected_model
 from ddpmcodec.codec.passes import SegmentCost
@@ -57,7 +57,7 @@ def find_model(source: str | None, images: Sequence[Pixels]) -> ContextModel:
 
 def cost(model: ContextModel, coding: Coding) -> float:
     """Time a pixel, in that of a fast codec: for progress bars."""
-    return macs_per_pixel(model, coding) / PRODUCTS_PER_COST
+    return model.macs_per_pixel(coding.effort, coding.levels) / PRODUCTS_PER_COST
 
 
 def is_webp(data: bytes) -> bool:

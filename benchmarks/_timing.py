@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from ddpmcodec import codec
-from ddpmcodec.codec.efforts import Coding, macs_per_pixel
+from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.passes import SegmentCost
 from ddpmcodec.errors import ChecksumError
 from ddpmcodec.models import registry
@@ -85,7 +85,9 @@ def of_coding(model: ContextModel, coding: Coding) -> Coder:
     def decode(files: Sequence[bytes]) -> list[Pixels]:
         return codec.decode_many(files, model=model, as_array=True)
 
-    return Coder(name_of(coding), macs_per_pixel(model, coding), cost(model, coding), encode, decode)
+    return Coder(
+        name_of(coding), model.macs_per_pixel(coding.effort, coding.levels), cost(model, coding), encode, decode
+    )
 
 
 def of_baseline(baseline: Baseline) -> Coder:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec import codec
-from ddpmcodec.codec.efforts import Coding, macs_per_pixel
+from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.errors import ChecksumError
 from ddpmcodec.models.context import ContextModel
 
@@ -115,13 +115,13 @@ def _ours(model: ContextModel, plan: Plan, *, webp: bool) -> Iterator[Contender]
 def _files(model: ContextModel, coding: Coding, webp: bool) -> Contender:
     name = name_of(coding)
     task = Task(name, 2 * cost(model, coding), lambda group, _: measure_files(group, model, coding, webp))
-    return Contender(name, macs_per_pixel(model, coding), 1, [task])
+    return Contender(name, model.macs_per_pixel(coding.effort, coding.levels), 1, [task])
 
 
 def _archive(model: ContextModel, coding: Coding, webp: bool) -> Contender:
     name, options = name_of(coding, "archive"), {**coding.options, "model": model, "webp": webp}
     task = _whole(name, 2 * cost(model, coding), lambda group, _: measure_archive(group, **options))
-    return Contender(name, macs_per_pixel(model, coding), ARCHIVE_IMAGES, [task])
+    return Contender(name, model.macs_per_pixel(coding.effort, coding.levels), ARCHIVE_IMAGES, [task])
 
 
 def _bits_back(asked: DenoiserChoice) -> Contender:

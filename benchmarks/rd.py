@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ddpmcodec.codec.efforts import Coding, macs_per_pixel
+from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.errors import ImageError
 from ddpmcodec.formats.files import write_file
 from ddpmcodec.models.context import ContextModel
@@ -212,7 +212,7 @@ def _curve(measured: ContenderCurves, pixels: Sequence[int], model: ContextModel
         return row
     cuts = operating_points(coding)
     row["points"] = [point | cut._asdict() for point, cut in zip(row["points"], cuts, strict=True)]
-    row["products"] = macs_per_pixel(model, coding)
+    row["products"] = model.macs_per_pixel(coding.effort, coding.levels)
     return row
 
 

@@ -264,13 +264,13 @@ class StepCosts:
 
 def coding_line(header: FileHeader, given: Model | None) -> str:
     """How a file is coded, and what that takes in either direction. given: the model, where it is not embedded."""
-    from ddpmcodec.codec.efforts import Coding, macs_per_pixel
     from ddpmcodec.format.header import CODINGS, PIXELS
     from ddpmcodec.models.registry import written_with
 
     if header.kind != PIXELS:
         return f"  {CODINGS[header.kind]}" + f", effort {header.effort}" * bool(header.effort)
-    macs = macs_per_pixel(written_with(header.model_number, header.model_id, given), Coding.of(header))
+    model = written_with(header.model_number, header.model_id, given)
+    macs = model.macs_per_pixel(header.effort, header.levels)
     return f"  {coding_words(header.effort, header.levels)}, {macs / 1000:.1f} thousand multiply-accumulates a pixel"
 
 

@@ -385,6 +385,9 @@ class ContextNetwork:
         """Of an object whose `outputs(rows, condition)` the coder calls, on one thread; nothing of it learns."""
     def outputs(self, rows: NDArray[np.uint8], condition: int = 0, width: int = 0) -> NDArray[np.int32]:
         """width: rows are the pixels of an image so wide, in raster order; 0: each is alone."""
+    def answer(self, role: str, one_by_one: bool = False) -> str:
+        """Return the SHA-256, in hexadecimal digits, of the outputs for seeded inputs. one_by_one: a network that was
+        wrapped is asked for one position at a time."""
     @property
     def width(self) -> int: ...
     @property
@@ -440,8 +443,8 @@ class ContextModel:
     def facts(self) -> dict[str, NetworkFacts]:
         """By `<effort>.<role>`."""
     def networks(self, effort: int, levels: int) -> list[ContextNetwork]:
-        """Return the network of exact pixels, and with noise levels those of the bands, and that of previews if there is
-        one.
+        """Return the network of exact pixels; with noise levels also those of the bands, and that of previews if there
+        is one.
 
         Raises:
             ValueError: if there is no such effort or schedule.

@@ -26,8 +26,8 @@ from torch import Tensor
 
 from ddpmcodec import _native, models
 from ddpmcodec.codec import graphics
-from ddpmcodec.models import architectures, registry
-from ddpmcodec.models.context import EFFORTS, ROLES, ContextModel, contract_role, pack
+from ddpmcodec.models import architectures, context
+from ddpmcodec.models.context import EFFORTS, ROLES, ContextModel, contract_role, pack, tensors_of
 from ddpmcodec.models.registry import find
 from ddpmcodec.paper import denoisers
 from ddpmcodec.paper.denoisers import find_denoiser
@@ -123,7 +123,7 @@ def embedded(
     for name, seed in ((models.GAUSSIAN, 1), ("other", 2)):
         shutil.copy(make_tiny_gaussian(seed), tmp_path / f"{name}.safetensors")
     monkeypatch.setattr(models, "FOLDER", tmp_path)
-    caches = (models.names, models.ids, registry._embedded, denoisers._embedded)
+    caches = (models.names, models.ids, context.embedded, denoisers._embedded)
     for cached in caches:
         cached.cache_clear()
     models.write_ids()
@@ -213,10 +213,9 @@ def linear_file(linear: None) -> bytes:
     """The bytes of the embedded model for photographs, whose networks of effort 1 are linear."""
     photo = find(models.PHOTO)
     others = {f"1.{role}" for role in ROLES}
-    tensors = {
-        key: value for key, value in photo.tensors.items() if key.rpartition(".")[0].rpartition(".")[0] not in others
-    }
-    components = {key: 2 if key in others else own["components"] for key, own in photo.facts.items()}
+    stored = tensors_of(photo)
+    tensors = {key: stored[key] for key in stored if key.rpartition(".")[0].rpartition(".")[0] not in others}
+    components = {key: 2 if key in others else own.components for key, own in photo.facts.items()}
     for seed, role in enumerate(ROLES):
         contract = architectures.contract_of(contract_role(role), 2)
         weights = np.random.default_rng(seed).integers(-3, 4, (contract.outputs, contract.inputs))

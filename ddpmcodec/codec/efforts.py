@@ -9,7 +9,7 @@ from ddpmcodec import _native
 from ddpmcodec._native import LEVELS
 from ddpmcodec.arguments import whole_number
 from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, PIXELS, Header
-from ddpmcodec.models.context import BAND_ROLES, CODING_EFFORTS, ContextModel, pixels_role
+from ddpmcodec.models.context import CODING_EFFORTS
 
 LEARNING_PIXELS = _native.LEARNING_PIXELS
 # Orthonormal cell widths after each step, 0 after the last: pixels are exact.
@@ -96,11 +96,3 @@ def learns_in(height: int, width: int) -> bool:
     """Whether weights and colours adapt in a tile of this size, as scales do in all: a small one has too little to
     teach."""
     return height * width >= LEARNING_PIXELS
-
-
-def macs_per_pixel(model: ContextModel, coding: Coding) -> float:
-    """Multiply-accumulates for a pixel of a large image, about as many in both directions: a step gathers the context
-    of each position of its bands once, half of which are in the finest band, a quarter in the second, ..."""
-    bands = (model.macs(coding.effort, role) for role in BAND_ROLES)
-    level = sum(share * macs for share, macs in zip((0.5, 0.25, 0.25), bands, strict=True))
-    return model.macs(coding.effort, pixels_role(coding.levels)) + coding.levels * level

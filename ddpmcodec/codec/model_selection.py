@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddpmcodec import models
-from ddpmcodec.codec.efforts import Coding, macs_per_pixel
+from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.graphics import QUICK, words_of
 from ddpmcodec.codec.passes import batches, encode_tiles
 from ddpmcodec.models import PHOTO, THUMBNAIL_PIXELS, registry
@@ -56,7 +56,9 @@ def _tried(images: Sequence[Pixels], coding: Coding) -> list[_TrialSizes]:
     if not images or PHOTO not in models.names():
         return [_TrialSizes(0, 0)] * len(images)
     usual, photo = registry.default(THUMBNAIL_PIXELS), registry.find_context(PHOTO)
-    if macs_per_pixel(photo, coding) < MUCH_SMALLER * macs_per_pixel(usual, coding):
+    if photo.macs_per_pixel(coding.effort, coding.levels) < MUCH_SMALLER * usual.macs_per_pixel(
+        coding.effort, coding.levels
+    ):
         return [_TrialSizes(0, 0)] * len(images)
     return list(map(_TrialSizes, _words(images, usual), _words(images, photo)))
 

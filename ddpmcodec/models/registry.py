@@ -7,7 +7,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from functools import cache
 from pathlib import Path
 from typing import overload
 
@@ -163,12 +162,8 @@ def _written_with(number: int, model_id: bytes, given: Model | None, what: str) 
     )
 
 
-@cache
 def _embedded(name: str) -> Model:
-    """An embedded model, which is read once."""
-    if name == models.JPEG:
-        return jpeg.embedded()
-    return context.parse(models.read(name), name, models.NUMBERS.get(name, 0), models.ids()[name])
+    return jpeg.embedded() if name == models.JPEG else context.embedded(name)
 
 
 def name_of_number(number: int) -> str | None:

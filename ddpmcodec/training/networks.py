@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ddpmcodec import _native
 from ddpmcodec.errors import TrainingError
+from ddpmcodec.models import context
 from ddpmcodec.models.architectures import RESIDUAL
 from ddpmcodec.models.context import BAND_ROLES, EFFORTS, ROLES, contract_role, network_of, parse, part
 from ddpmcodec.models.registry import read
@@ -126,12 +127,11 @@ class ModelFile:
     def __init__(self, source: str | Path) -> None:
         """Raises ModelError."""
         model = parse(read(source), str(source))
-        self.tensors = {key: torch.from_numpy(tensor) for key, tensor in model.tensors.items()}
-        self.components = {key: int(facts["components"]) for key, facts in model.facts.items()}
-        self.architectures = {
-            key: str(facts["architecture"]) for key, facts in model.facts.items() if "architecture" in facts
-        }
-        self.conditions = {key: int(facts["conditions"]) for key, facts in model.facts.items() if "conditions" in facts}
+        self.tensors = {key: torch.from_numpy(tensor) for key, tensor in context.tensors_of(model).items()}
+        self.components = {key: facts.components for key, facts in model.facts.items()}
+        named = {key: facts.architecture for key, facts in model.facts.items()}
+        self.architectures = {key: name for key, name in named.items() if name is not None}
+        self.conditions = {key: facts.conditions for key, facts in model.facts.items() if facts.conditions}
 
     def network(self, effort: int, role: str) -> Trainable:
         """A network in training, but for what its integers left out. Raises TrainingError where it is not the core's

@@ -342,7 +342,7 @@ def forged_model(rng: Random, data: bytes, other: bytes) -> bytes:
 def forged_weights(rng: Random, data: bytes, other: bytes) -> bytes:
     """A context model with other tensors, known answers that fit them, and a seal that holds."""
     model = context.parse(data, "the seed")
-    tensors, components = dict(model.tensors), {key: facts["components"] for key, facts in model.facts.items()}
+    tensors, components = context.tensors_of(model), {key: facts.components for key, facts in model.facts.items()}
     for _ in range(1 + int(rng.geometric(0.5))):
         name = list(tensors)[rng.integers(len(tensors))]
         tensors[name] = _other_numbers(rng, tensors[name])

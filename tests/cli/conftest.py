@@ -140,7 +140,7 @@ def webp(drawing: np.ndarray) -> bytes:
 def renamed(name: str) -> bytes:
     """The file of a model of another name, with the networks of an embedded one."""
     model = find(models.THUMBNAIL)
-    return context.pack(model.tensors, {key: facts["components"] for key, facts in model.facts.items()}, name)
+    return context.pack(context.tensors_of(model), {key: facts.components for key, facts in model.facts.items()}, name)
 
 
 @pytest.fixture(scope="session")

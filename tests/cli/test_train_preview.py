@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ddpmcodec.models.context import PREVIEW
+from ddpmcodec.models.context import PREVIEW, tensors_of
 from ddpmcodec.models.registry import find
 
 Ddpm = Callable[..., Any]  # conftest.Ddpm
@@ -37,10 +37,10 @@ def test_export_puts_it_into_a_model(folder: Path, tmp_path: Path, ddpm: Ddpm) -
     path = tmp_path / "own.safetensors"
     ended = ddpm("export", folder / "run", "-o", path, "--base", "photo")
     assert ended.code == 0, ended.stderr
-    photo, own = find("photo"), find(path)
-    assert own.tensors[f"2.{PREVIEW}.stem.weight"].shape == (16, 224)
-    others = [key for key in photo.tensors if f".{PREVIEW}." not in key]
-    assert all(np.array_equal(own.tensors[key], photo.tensors[key]) for key in others)
+    photo, own = tensors_of(find("photo")), tensors_of(find(path))
+    assert own[f"2.{PREVIEW}.stem.weight"].shape == (16, 224)
+    others = [key for key in photo if f".{PREVIEW}." not in key]
+    assert all(np.array_equal(own[key], photo[key]) for key in others)
 
 
 @pytest.mark.usefixtures("trained")

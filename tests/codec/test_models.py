@@ -13,7 +13,7 @@ from PIL import Image
 
 from ddpmcodec import codec, models
 from ddpmcodec.errors import ModelError
-from ddpmcodec.models import registry
+from ddpmcodec.models import context, registry
 from ddpmcodec.models.context import ContextModel
 
 Picture = Callable[..., Image.Image]
@@ -57,7 +57,7 @@ def embedded(context_path: Path, other_model: Path, tmp_path: Path, monkeypatch:
     (tmp_path / f"{models.THUMBNAIL}.safetensors").write_bytes(context_path.read_bytes())
     (tmp_path / f"{models.PHOTO}.safetensors").write_bytes(other_model.read_bytes())
     monkeypatch.setattr(models, "FOLDER", tmp_path)
-    caches = (models.names, models.ids, registry._embedded)
+    caches = (models.names, models.ids, context.embedded)
     for cached in caches:
         cached.cache_clear()
     models.write_ids()

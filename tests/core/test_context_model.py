@@ -304,9 +304,9 @@ def test_older_models_lack_newer_schedules(context_model: context.ContextModel) 
     oldest = 2 * _native.BANDS_OF_STEP
     tensors = {
         name: tensor[:oldest] if ".band" in name and name.endswith(".bias") else tensor
-        for name, tensor in context_model.tensors.items()
+        for name, tensor in context.tensors_of(context_model).items()
     }
-    components = {key: facts["components"] for key, facts in context_model.facts.items()}
+    components = {key: facts.components for key, facts in context_model.facts.items()}
     model = parse(context.pack(tensors, components, "older"))
     assert len(model.networks(1, 2)) == 1 + len(context.BAND_ROLES)
     with pytest.raises(ModelError, match="schedule of 5"):

@@ -86,7 +86,7 @@ def test_a_model_goes_to_another_process_with_its_classes(model: ContextModel) -
 
 def test_weights_are_counted(model: ContextModel) -> None:
     contract = contract_of("direct", 2)
-    assert model.macs(1, "direct") == contract.inputs * contract.outputs
+    assert model.macs_per_pixel(1, 0) == contract.inputs * contract.outputs
 
 
 def test_an_architecture_that_nothing_registers_has_a_name(
@@ -167,8 +167,8 @@ def test_a_network_whose_answers_depend_on_how_many_are_asked_for_is_not_exporte
     before = find("linear").outputs  # type: ignore[attr-defined]
     monkeypatch.setattr(find("linear"), "outputs", lambda own, rows, *rest: before(own, rows, *rest) + (len(rows) > 8))
     facts = context.parse(linear_file, "linear").facts
-    components = {key: own["components"] for key, own in facts.items()}
-    named = {key: own["architecture"] for key, own in facts.items() if "architecture" in own}
+    components = {key: own.components for key, own in facts.items()}
+    named = {key: own.architecture for key, own in facts.items() if own.architecture}
     with pytest.raises(ModelError, match=r"1\.band1, .*fewer"):
         pack(load(linear_file), components, "others", named=named)
 

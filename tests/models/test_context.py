@@ -15,7 +15,7 @@ from safetensors.numpy import load, save
 from ddpmcodec.errors import ModelError
 from ddpmcodec.format import model_file
 from ddpmcodec.format.model_file import KEY, seal
-from ddpmcodec.models.context import parse
+from ddpmcodec.models.context import parse, tensors_of
 from ddpmcodec.models.registry import read
 
 FACTOR, WEIGHT = "1.direct.stem.factor", "1.direct.stem.weight"
@@ -28,22 +28,6 @@ def forged(path: Path, key: str, change: Callable[[NDArray[Any]], NDArray[Any]])
     return seal(save(tensors, {KEY: json.dumps(model_file.described(data, "a model"))}))
 
 
-@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
-def test_numbers_that_are_none_or_too_large_are_refused(context_path: Path, kind: type[np.floating[Any]]) -> None:
-    for number in (np.nan, np.inf) if kind is np.float16 else (np.nan, np.inf, 1e30):
-        data = forged(context_path, FACTOR, lambda tensor, number=number: np.full_like(tensor, number, kind))
-        with pytest.raises(ModelError, match=f"{FACTOR} .*beyond"):
-            parse(data, "forged")
-
-
-def test_a_signalling_nan_is_refused(context_path: Path) -> None:
-    """Whose cast to more bits is an invalid operation."""
-    signalling = np.array(0x7F800001, np.uint32).view(np.float32)
-    data = forged(context_path, FACTOR, lambda tensor: np.full_like(tensor, signalling))
-    with pytest.raises(ModelError, match=f"{FACTOR} .*beyond"):
-        parse(data, "forged")
-
-
 @pytest.mark.parametrize(("key", "kind"), [(FACTOR, np.float64), (FACTOR, np.float16), (WEIGHT, np.float32)])
 def test_tensors_of_another_type_are_refused(context_path: Path, key: str, kind: type) -> None:
     model = parse(forged(context_path, key, lambda tensor: tensor.astype(kind)), "forged")
@@ -51,18 +35,16 @@ def test_tensors_of_another_type_are_refused(context_path: Path, key: str, kind:
         model.networks(1, 0)
 
 
-@pytest.mark.parametrize("kind", ["BF16", "F8_E4M3", "F8_E5M2"])
-def test_types_that_numpy_lacks_are_refused(context_path: Path, kind: str) -> None:
+def test_tensors_of_types_that_numpy_lacks_are_not_given(context_path: Path) -> None:
     data = context_path.read_bytes()
     end = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:end])
-    factor = header[FACTOR]
-    begin, stop = factor["data_offsets"]
-    header[FACTOR] = factor | {"dtype": kind, "shape": [(stop - begin) // (2 if kind == "BF16" else 1)]}
+    begin, stop = header[FACTOR]["data_offsets"]
+    header[FACTOR] |= {"dtype": "BF16", "shape": [(stop - begin) // 2]}
     text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with pytest.raises(ModelError, match=r"^forged: .*damaged"):
-        parse(seal(len(text).to_bytes(8, "little") + text + data[end:]), "forged")
+    model = parse(seal(len(text).to_bytes(8, "little") + text + data[end:]), "forged")
+    with pytest.raises(ModelError, match="damaged"):
+        tensors_of(model)
 
 
 # --- the network of previews

@@ -10,7 +10,7 @@ import torch
 
 from ddpmcodec import _native, codec
 from ddpmcodec.errors import ModelError
-from ddpmcodec.models.context import BAND_ROLES, ContextModel, pack, parse
+from ddpmcodec.models.context import BAND_ROLES, ContextModel, pack, parse, tensors_of
 from ddpmcodec.training.networks import ModelFile, of_all_steps
 
 OLDEST = 2 * _native.BANDS_OF_STEP  # conditions of the first schedule's two steps
@@ -22,9 +22,9 @@ def older_data(context_model: ContextModel) -> bytes:
     """A model whose bands know the first schedule alone."""
     tensors = {
         name: tensor[:OLDEST] if ".band" in name and name.endswith(".bias") else tensor
-        for name, tensor in context_model.tensors.items()
+        for name, tensor in tensors_of(context_model).items()
     }
-    return pack(tensors, {key: facts["components"] for key, facts in context_model.facts.items()}, "older")
+    return pack(tensors, {key: facts.components for key, facts in context_model.facts.items()}, "older")
 
 
 @pytest.fixture
@@ -52,17 +52,16 @@ def test_a_network_of_another_architecture_keeps_its_conditions(linear_file: byt
     model = parse(linear_file, "linear")
     tensors = {
         name: tensor[:OLDEST] if name.startswith("1.band") and name.endswith(".bias") else tensor
-        for name, tensor in model.tensors.items()
+        for name, tensor in tensors_of(model).items()
     }
-    components = {key: facts["components"] for key, facts in model.facts.items()}
-    named = {key: facts["architecture"] for key, facts in model.facts.items() if "architecture" in facts}
+    components = {key: facts.components for key, facts in model.facts.items()}
+    named = {key: facts.architecture for key, facts in model.facts.items() if facts.architecture}
     conditions = {f"1.{role}": OLDEST for role in BAND_ROLES}
     older = parse(pack(tensors, components, "older", named=named, conditions=conditions), "older")
-    assert older.facts["1.band2"]["conditions"] == OLDEST
+    assert older.facts["1.band2"].conditions == OLDEST
     with pytest.raises(ModelError, match="schedule of 5"):
         older.networks(1, 5)
-    again = parse(pack(older.tensors, components, "older", named=named, conditions=conditions), "older")
-    assert again.facts == older.facts
+    assert pack(tensors_of(older), components, "older", named=named, conditions=conditions) == older.file
 
 
 def test_it_says_which_schedule_it_does_not_know(older: ContextModel) -> None:
@@ -73,9 +72,9 @@ def test_it_says_which_schedule_it_does_not_know(older: ContextModel) -> None:
 def test_conditions_are_those_of_whole_steps(context_model: ContextModel) -> None:
     tensors = {
         name: tensor[: OLDEST - 1] if name.endswith(".bias") and ".band1." in name else tensor
-        for name, tensor in context_model.tensors.items()
+        for name, tensor in tensors_of(context_model).items()
     }
-    components = {key: facts["components"] for key, facts in context_model.facts.items()}
+    components = {key: facts.components for key, facts in context_model.facts.items()}
     with pytest.raises(ModelError, match="23 conditions"):
         pack(tensors, components, "odd")
 

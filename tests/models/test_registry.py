@@ -53,7 +53,7 @@ def test_the_model_of_a_file_is_found_by_its_number(context_model: ContextModel)
 def test_a_copy_stands_for_the_embedded_model_of_another_version() -> None:
     """Files name embedded models by number alone."""
     photo = find("photo")
-    copy = ContextModel("photo", b"of another version" * 2, 0, photo.tensors, photo.facts)
+    copy = ContextModel.parse(photo.file, "photo", known_id=b"of another version".ljust(32))
     assert written_with(photo.number, b"", copy) is copy
     assert written_with(models.NUMBERS["cifar10"], b"", copy) is find("cifar10")
     assert written_with(photo.number, b"", photo) is photo

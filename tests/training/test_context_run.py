@@ -11,7 +11,7 @@ import pytest
 from ddpmcodec import _native
 from ddpmcodec.errors import ModelError, TrainingError
 from ddpmcodec.format.model_file import described
-from ddpmcodec.models.context import parse
+from ddpmcodec.models.context import parse, tensors_of
 from ddpmcodec.training import context_run as context_data
 from ddpmcodec.training import state
 from ddpmcodec.training.context_run import BatchPrefetcher, Source, export, gathered, held_out_batches, train
@@ -168,7 +168,7 @@ def test_a_trained_network_takes_fewer_bits(run_folder: Path, model_path: Path, 
 def test_networks_of_runs_replace_those_of_the_base(run_folder: Path, model_path: Path) -> None:
     content = gathered([run_folder], str(model_path)).packed("mine")
     assert parse(content, "mine").name == "mine"
-    found, base = parse(content, "mine").tensors, parse(model_path.read_bytes(), "base").tensors
+    found, base = tensors_of(parse(content, "mine")), tensors_of(parse(model_path.read_bytes(), "base"))
     assert found.keys() == base.keys()  # though efforts 2 and 3 of the base have no tensors but those of effort 1
     changed = {key.rpartition(".")[0].rpartition(".")[0] for key in found if not np.array_equal(found[key], base[key])}
     assert changed == {"1.direct", "1.band1"}

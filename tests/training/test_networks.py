@@ -11,7 +11,7 @@ import torch
 
 from ddpmcodec.errors import ModelError, TrainingError
 from ddpmcodec.format import model_file
-from ddpmcodec.models.context import KIND, ROLES, parse
+from ddpmcodec.models.context import KIND, ROLES, parse, tensors_of
 from ddpmcodec.training import state
 from ddpmcodec.training.networks import (
     SHARES,
@@ -63,11 +63,9 @@ def test_a_block_of_other_sizes_is_refused_as_it_is_in_coding(inputs: int, model
     model, path = parse(model_path.read_bytes(), "it"), tmp_path / "other.safetensors"
     tensors = {
         key: np.resize(tensor, (64, inputs)) if "block0.weight" in key else tensor
-        for key, tensor in model.tensors.items()
+        for key, tensor in tensors_of(model).items()
     }
-    networks = {
-        key: {name: fact for name, fact in facts.items() if name != "stored"} for key, facts in model.facts.items()
-    }
+    networks = {key: {"components": facts.components, "answer": ""} for key, facts in model.facts.items()}
     path.write_bytes(model_file.pack(tensors, KIND, "other", {"networks": networks}))
     with pytest.raises(ModelError, match="direct"):
         first_networks(1, ["direct"], str(path), size=2)

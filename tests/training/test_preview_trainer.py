@@ -275,7 +275,7 @@ def model(whole: Path, model_path: Path) -> ContextModel:
 
 def test_a_model_has_one_for_all_efforts(model: ContextModel) -> None:
     assert set(model.facts) == {f"{effort}.{role}" for effort in EFFORTS for role in (*ROLES, PREVIEW)}
-    assert {model.facts[f"{effort}.{PREVIEW}"]["stored"] for effort in EFFORTS} == {f"1.{PREVIEW}"}
+    assert {model.facts[f"{effort}.{PREVIEW}"].stored for effort in EFFORTS} == {f"1.{PREVIEW}"}
     assert len(model.networks(2, 5)) == len(find("photo").networks(2, 0)) + 4
 
 

@@ -37,8 +37,8 @@ def drawing() -> bytes:
 def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model file that is not embedded: its networks are, its name is another."""
     model, path = find(models.THUMBNAIL), tmp_path_factory.mktemp("models") / "other.safetensors"
-    components = {key: facts["components"] for key, facts in model.facts.items()}
-    path.write_bytes(context.pack(model.tensors, components, "other"))
+    components = {key: facts.components for key, facts in model.facts.items()}
+    path.write_bytes(context.pack(context.tensors_of(model), components, "other"))
     return path
 
 

@@ -359,8 +359,9 @@ def test_networks_that_only_python_computes_have_a_name(node: Node, linear_file:
 
 def same_networks(context_model: ContextModel, path: Path, changes: dict[str, Any]) -> Path:
     """The tiny model with networks of effort 1 alone, which efforts 2 and 3 share; with other entries of some."""
-    tensors = {name: context_model.tensors[f"1{name[1:]}"] for name in context_model.tensors}
-    components = {key: facts["components"] for key, facts in context_model.facts.items()}
+    own = context.tensors_of(context_model)
+    tensors = {name: own[f"1{name[1:]}"] for name in own}
+    components = {key: facts.components for key, facts in context_model.facts.items()}
     data = context.pack(tensors, components, "same")
     facts = model_file.described(data, "same")
     facts["networks"] |= changes
@@ -383,9 +384,9 @@ def test_a_model_that_is_older_than_a_schedule_decodes_the_others(
     path, oldest = tmp_path / "older.safetensors", 2 * _native.BANDS_OF_STEP
     tensors = {
         name: tensor[:oldest] if ".band" in name and name.endswith(".bias") else tensor
-        for name, tensor in context_model.tensors.items()
+        for name, tensor in context.tensors_of(context_model).items()
     }
-    components = {key: facts["components"] for key, facts in context_model.facts.items()}
+    components = {key: facts.components for key, facts in context_model.facts.items()}
     path.write_bytes(context.pack(tensors, components, "older"))
     image = np.random.default_rng(1).integers(0, 256, (9, 9, 3), dtype=np.uint8)
     data = ddpmcodec.encode(image, levels=2, model=path, webp=False)
@@ -394,11 +395,11 @@ def test_a_model_that_is_older_than_a_schedule_decodes_the_others(
 
 def test_four_models_are_kept(node: Node, context_model: ContextModel, tmp_path: Path) -> None:
     """However many are given, and however often the bytes of one."""
-    components = {key: facts["components"] for key, facts in context_model.facts.items()}
+    components = {key: facts.components for key, facts in context_model.facts.items()}
     image = np.random.default_rng(1).integers(0, 256, (9, 9, 3), dtype=np.uint8)
     for k in range(6):
         path = tmp_path / f"{k}.safetensors"
-        path.write_bytes(context.pack(context_model.tensors, components, f"model {k}"))
+        path.write_bytes(context.pack(context.tensors_of(context_model), components, f"model {k}"))
         data = ddpmcodec.encode(image, effort=1, levels=0, model=path, webp=False)
         for _ in range(3):
             assert np.array_equal(pixels_of(node.ask("decode", data, model=str(path))), image)

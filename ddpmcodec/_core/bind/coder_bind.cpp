@@ -8,6 +8,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "arrays.h"
+#include "known_answer.h"
 #include "learning_rules.h"
 #include "pass.h"
 #include "positions.h"
@@ -246,6 +247,8 @@ void bind_coder(nb::module_& m) {
         .def_static("make", &make_network, "tensors"_a, "role"_a, "components"_a)
         .def_static("wrap", &wrap_network, "network"_a, "role"_a, "components"_a, "conditions"_a)
         .def("outputs", &outputs, "rows"_a, "condition"_a = 0, "width"_a = 0)
+        .def("answer", [](const Trained& network, const std::string& role, bool one_by_one) { return answer_of(network, role_of(role), one_by_one); },
+             "role"_a, "one_by_one"_a = false)
         .def_prop_ro("width", [](const Trained& t) { return t.network.width; })
         .def_prop_ro("depth", [](const Trained& t) { return t.network.depth; })
         .def_prop_ro("components", [](const Trained& t) { return t.components; })

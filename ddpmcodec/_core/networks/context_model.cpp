@@ -1,6 +1,8 @@
 #include "context_model.h"
 
+#include <functional>
 #include <limits>
+#include <numeric>
 #include <set>
 
 #include "known_answer.h"
@@ -184,7 +186,8 @@ double ContextModel::macs(const std::string& key) const {
     const std::string prefix = facts_.at(key).stored + ".";
     double macs = 0;
     for (auto tensor = file_.tensors.lower_bound(prefix); tensor != file_.tensors.end() && tensor->first.starts_with(prefix); ++tensor)
-        if (tensor->first.ends_with("weight")) macs += double(tensor->second.data.size());  // of bytes
+        if (tensor->first.ends_with("weight"))
+            macs += std::accumulate(tensor->second.shape.begin(), tensor->second.shape.end(), 1.0, std::multiplies());
     return macs;
 }
 

@@ -36,14 +36,17 @@ std::vector<uint8_t> seeded_rows(int inputs, size_t stride) {
     return rows;
 }
 
+std::vector<int32_t> predicted(const Trained& trained, const InputRows& inputs, int together) {
+    const size_t width = size_t(trained.network.outputs);
+    std::vector<int32_t> outputs(size_t(inputs.count) * width);
+    for (size_t row = 0; row < size_t(inputs.count); row += size_t(together))
+        trained.predict({inputs.condition, inputs.rows + row * inputs.stride, inputs.stride, together}, &outputs[row * width]);
+    return outputs;
+}
+
 std::vector<int32_t> outputs_of(const Trained& trained, const InputRows& inputs) {
     const Network& network = trained.network;
     const int height = ANSWER_ROWS / ANSWER_WIDTH;
-    if (trained.predict) {
-        std::vector<int32_t> outputs(size_t(inputs.count) * size_t(network.outputs));
-        trained.predict(inputs, outputs.data());
-        return outputs;
-    }
     const IeeeArithmetic arithmetic;
     if (network.neighbours == AROUND) return convolved(network, inputs.rows, inputs.stride, height, ANSWER_WIDTH);
     return outputs_of_image(network, inputs.condition, inputs.rows, inputs.stride, height, ANSWER_WIDTH);
@@ -72,13 +75,14 @@ uint64_t Philox::next() {
     return held_[used_++];
 }
 
-std::string answer_of(const Trained& trained, Role role) {
+std::string answer_of(const Trained& trained, Role role, bool one_by_one) {
     const int conditions = trained.network.conditions, inputs = inputs_of(role);
     const size_t stride = size_t(rounded_up(inputs, ROW_UNIT));
     const std::vector<uint8_t> rows = seeded_rows(inputs, stride);
     Sha256 hash;
     for (const int condition : std::set{0, conditions / 2, conditions - 1}) {
-        const std::vector<int32_t> outputs = outputs_of(trained, {condition, rows.data(), stride, ANSWER_ROWS});
+        const InputRows asked{condition, rows.data(), stride, ANSWER_ROWS};
+        const std::vector<int32_t> outputs = trained.predict ? predicted(trained, asked, one_by_one ? 1 : ANSWER_ROWS) : outputs_of(trained, asked);
         hash.add({reinterpret_cast<const uint8_t*>(outputs.data()), outputs.size() * sizeof(int32_t)});
     }
     return hex(hash.digest());

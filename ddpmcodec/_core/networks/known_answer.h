@@ -22,7 +22,8 @@ class Philox {
     size_t used_ = held_.size();
 };
 
-// SHA-256, in hexadecimal digits, of a network's outputs for seeded inputs, in up to three conditions.
-std::string answer_of(const Trained& trained, Role role);
+// SHA-256, in hexadecimal digits, of a network's outputs for seeded inputs, in up to three conditions. one_by_one: a network of another
+// architecture is asked for one position at a time; it must not make a difference.
+std::string answer_of(const Trained& trained, Role role, bool one_by_one = false);
 
 }  // namespace ddpm
