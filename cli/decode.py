@@ -81,7 +81,7 @@ def decode(
 ) -> int:  # fmt: skip
     """Restore images bit for bit: photo.ddpm becomes photo.png. FILE - is standard input.
 
-    A JPEG that encode stored comes as its pixels; --original gives the JPEG itself.
+    A JPEG file comes as its pixels; --original gives the JPEG itself.
     A file that was kept whole, such as an animation, comes back as it was: clip.gif. If OUT has another extension, or
     for a preview, it is decoded to its first picture.
     The extension of OUT picks the format (PNG on standard output); formats such as JPEG lose what the file kept.
@@ -137,7 +137,7 @@ class Decoder:
             return None
         alone = self.is_preview or self.part != ALL or self.choice.verbose or header.kept_length or _is_lossy(name)
         coding = header.effort, header.levels, header.model_number, header.model_id
-        alike = name if alone else (header.width, header.height, header.channels, header.is_jpeg, *coding)
+        alike = name if alone else (header.width, header.height, header.channels, header.has_coefficients, *coding)
         return Shape(header.width * header.height, header.channels, alike)
 
     def is_whole(self, path: Path) -> bool:
@@ -284,7 +284,7 @@ class OriginalDecoder(Decoder):
     def suffix_of(self, name: str) -> str | None:
         with suppress(DdpmError):  # which `shape` raises again
             header = _header_of(name) if can_be_read_twice(name) else None
-            return super().suffix_of(name) or (None if header is None or header.is_jpeg else Decoder.suffix)
+            return super().suffix_of(name) or (None if header is None or header.has_coefficients else Decoder.suffix)
         return None
 
     def code(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Result]:
@@ -346,7 +346,7 @@ def _is_jpeg(data: bytes) -> bool:
     from ddpmcodec._native import parse_header
 
     with suppress(TruncatedError):
-        return parse_header(bytes(data[:HEAD_BYTES])).is_jpeg
+        return parse_header(bytes(data[:HEAD_BYTES])).has_coefficients
     return False
 
 
@@ -364,8 +364,7 @@ def _seen(header: FileHeader, decoded: Decoded) -> str:
     level = noise_level(header, decoded.steps_done)
     known = f", noise level {level:.2f}" if level else ""
     done, steps = decoded.steps_done, decoded.steps
-    where = "the mean colour alone" if header.is_stored and done < steps else f"{done} of {steps} steps"
-    return f"{where}, {decoded.bytes_used} bytes, {rate:.3f} bpp{known}"
+    return f"{done} of {steps} steps, {decoded.bytes_used} bytes, {rate:.3f} bpp{known}"
 
 
 def _account(decoded: Decoded) -> str:

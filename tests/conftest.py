@@ -25,7 +25,6 @@ from hypothesis import settings
 from torch import Tensor
 
 from ddpmcodec import _native, models
-from ddpmcodec.codec import graphics
 from ddpmcodec.models import architectures, registry
 from ddpmcodec.models.context import EFFORTS, ROLES, ContextModel, contract_role, pack
 from ddpmcodec.models.registry import find
@@ -225,12 +224,6 @@ def linear_file(linear: None) -> bytes:
         tensors[f"1.{role}.bias"] = np.zeros((contract.conditions, contract.outputs), np.float32)
         tensors[f"1.{role}.bias"][:, 8:14] = 60  # indices of scales
     return pack(tensors, components, "others", named={f"1.{role}": "linear" for role in ROLES})
-
-
-@pytest.fixture
-def no_webp(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The context model codes every image, however small lossless WebP makes it."""
-    monkeypatch.setattr(graphics, "fits_webp", lambda planes: False)
 
 
 @pytest.fixture(scope="module")
