@@ -134,7 +134,7 @@ def network(hours: str) -> None:
         HERE / "crops", HERE / "network", network="linear", roles=("direct",), hours=float(hours), name="linear",
         compiled=False,
     )  # fmt: skip
-    data = ddpmcodec.encode(HERE / "photo.png", model=model, levels=0, webp=False)
+    data = ddpmcodec.encode(HERE / "photo.png", model=model, levels=0)
     with Image.open(HERE / "photo.png") as photo:
         assert ddpmcodec.decode(data, model=model).tobytes() == photo.tobytes(), "the network restores other pixels"
     print(f"{len(data)} bytes by a network of one's own")

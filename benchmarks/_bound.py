@@ -75,10 +75,10 @@ def _rounded(values: torch.Tensor) -> list[float]:
     return [float(f"{value:.{DIGITS}g}") for value in values.tolist()]
 
 
-def result(asked: DenoiserChoice, unit_values: Mapping[str, Columns], kept: Sequence[bool]) -> dict[str, Any]:
-    """What a result file keeps: every row of the table, and the curve, means over the kept images."""
-    columns, chosen = task(asked).collect(unit_values), torch.tensor(kept)
-    bits, errors = (torch.tensor(columns[key], dtype=torch.float64)[chosen].T for key in ("bits", "squared_error"))
+def result(asked: DenoiserChoice, unit_values: Mapping[str, Columns]) -> dict[str, Any]:
+    """What a result file keeps: every row of the table, and the curve, means over images."""
+    columns = task(asked).collect(unit_values)
+    bits, errors = (torch.tensor(columns[key], dtype=torch.float64).T for key in ("bits", "squared_error"))
     bound = Bound(asked.noise_levels, bits, errors).to_json()
     rates = [CHANNELS * row["rate"]["mean"] for row in bound["table"][:-1]]  # from c_T to c_1
     qualities = [estimate(list(map(psnr, row))) for row in reversed(errors.tolist())]

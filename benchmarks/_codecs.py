@@ -60,11 +60,6 @@ def cost(model: ContextModel, coding: Coding) -> float:
     return model.macs_per_pixel(coding.effort, coding.levels) / PRODUCTS_PER_COST
 
 
-def is_webp(data: bytes) -> bool:
-    """Whether a file holds a lossless WebP, because that was smaller."""
-    return str(codec.info(data)["coding"]) == "lossless WebP"
-
-
 class CodeLength:
     """A `report` of the codec that keeps what every segment took. Threads may call it at the same time."""
 

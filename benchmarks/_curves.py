@@ -31,7 +31,7 @@ from ddpmcodec.errors import ChecksumError, DdpmError
 from ddpmcodec.formats.images import to_array
 from ddpmcodec.models.context import ContextModel
 
-from ._codecs import Baseline, Sweep, is_webp
+from ._codecs import Baseline, Sweep
 from ._data import Pixels
 from ._results import estimate
 from ._work import Columns
@@ -137,18 +137,12 @@ def operating_points(coding: Coding) -> list[OperatingPoint]:
 
 
 def previews(images: Sequence[Pixels], model: ContextModel, coding: Coding) -> Columns:
-    """{coded, points}: for each image whether the context model coded it, and not WebP, whose files have no points;
-    and the points of its file, cut at `operating_points`.
+    """{points}: for each image those of its file, cut at `operating_points`.
 
     Raises ChecksumError where a whole file is not the image.
     """
-    columns: Columns = {"coded": [], "points": []}
     datas = codec.encode_many(images, **coding.options, model=model, verify=False)
-    for image, data in zip(images, datas, strict=True):
-        coded = not is_webp(data)
-        columns["coded"].append(coded)
-        columns["points"].append(_of_file(data, image, model) if coded else [])
-    return columns
+    return {"points": [_of_file(data, image, model) for image, data in zip(images, datas, strict=True)]}
 
 
 def _of_file(data: bytes, image: Pixels, model: ContextModel) -> list[Point]:

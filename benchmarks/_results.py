@@ -110,12 +110,11 @@ def estimate(values: Any) -> dict[str, float | None]:
 
 
 def of_images(document: Document) -> str:
-    """How many images of which data set, and how many of them `bench rd` left out."""
-    data, left_out = document["dataset"], list(document["results"].get("images", ())).count(False)
+    """How many images of which data set."""
+    data = document["dataset"]
     name = f"the {data['name']} {data['split']} set" if data["split"] else data["name"]
     count = f"all {data['of']:,}" if data["images"] == data["of"] else f"{data['images']:,} of the {data['of']:,}"
-    without = f" without {left_out} that are stored as WebP" if left_out else ""
-    return f"{count} images of {name}{without}"
+    return f"{count} images of {name}"
 
 
 def dimensions(document: Document) -> list[int]:

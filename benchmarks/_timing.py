@@ -26,7 +26,7 @@ from ddpmcodec.models import registry
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all, thread_count, threads_of
 
-from ._codecs import BASELINE_COST, OURS, Baseline, CodeLength, cost, is_webp, name_of
+from ._codecs import BASELINE_COST, OURS, Baseline, CodeLength, cost, name_of
 from ._data import Pixels, pixel_count, synthetic_photo
 from ._process import ddpmcodec
 from ._work import groups
@@ -198,8 +198,8 @@ def preview(model: ContextModel, coding: Coding, image: Pixels, threads: int, re
         data = codec.encode(image, **coding.options, model=model, verify=False)
         size = round(PREVIEW_SHARE * len(data))
         entry: Entry = {"codec": name_of(coding), "threads": threads, "bytes": len(data), "preview_bytes": size}
-        if is_webp(data) or size < codec.info(data)["header_bytes"] + LEAST_PREVIEW:
-            return entry | {"skipped": "the file is too small, or a lossless WebP"}
+        if size < codec.info(data)["header_bytes"] + LEAST_PREVIEW:
+            return entry | {"skipped": "the file is too small"}
         return entry | {
             "preview_seconds": seconds(lambda: codec.decode(data, max_bytes=size, model=model), repeats),
             "decode_seconds": seconds(lambda: codec.decode(data, model=model), repeats),

@@ -31,7 +31,6 @@ from ._codecs import (
     CodeLength,
     cost,
     find_model,
-    is_webp,
     name_of,
     sort_out,
 )
@@ -83,16 +82,15 @@ def run(
 ) -> Document:
     """Measure, write bench-bpd.json and its chart into the folder `out`, and return the result.
 
-    source: of the model, which all images are then coded with; None: those that are smaller so are stored as lossless
-    WebP. baselines: also other codecs. ray: the address of a cluster. Raises ChecksumError where an image does not come
-    back.
+    source: of the model, which all images are then coded with. baselines: also other codecs. ray: the address of a
+    cluster. Raises ChecksumError where an image does not come back.
     """
     model = find_model(source, dataset.images)
     available, skipped = sort_out(BASELINES if baselines else ())
     data = dataset.describe()
     denoiser = described(plan.denoiser) if plan.bits_back else None
-    work = Work(out, KIND, identity(data, model, denoiser=denoiser, webp=source is None))
-    contenders = [*_ours(model, plan, webp=source is None), *map(_baseline, available)]
+    work = Work(out, KIND, identity(data, model, denoiser=denoiser))
+    contenders = [*_ours(model, plan), *map(_baseline, available)]
     tasks = {task.name: task for each in contenders for task in each.tasks}
     units = [unit for task in tasks.values() for unit in task.units(dataset.images)]
     unit_values = work.results(units, quiet=quiet, side_by_side=True, ray=ray)
@@ -104,22 +102,27 @@ def run(
     return result
 
 
-def _ours(model: ContextModel, plan: Plan, *, webp: bool) -> Iterator[Contender]:
+def _ours(model: ContextModel, plan: Plan) -> Iterator[Contender]:
     for coding in plan.settings:
-        yield _files(model, coding, webp)
+        yield _files(model, coding)
     for coding in plan.archives:
-        yield _archive(model, coding, webp)
+        yield _archive(model, coding)
     yield from (_bits_back(DenoiserChoice(plan.denoiser, levels)) for levels in plan.bits_back)
 
 
-def _files(model: ContextModel, coding: Coding, webp: bool) -> Contender:
+def _files(model: ContextModel, coding: Coding) -> Contender:
     name = name_of(coding)
+<<<<<<< HEAD
     task = Task(name, 2 * cost(model, coding), lambda group, _: measure_files(group, model, coding, webp))
     return Contender(name, model.macs_per_pixel(coding.effort, coding.levels), 1, [task])
+=======
+    task = Task(name, 2 * cost(model, coding), lambda group, _: measure_files(group, model, coding))
+    return Contender(name, macs_per_pixel(model, coding), 1, [task])
+>>>>>>> kinds
 
 
-def _archive(model: ContextModel, coding: Coding, webp: bool) -> Contender:
-    name, options = name_of(coding, "archive"), {**coding.options, "model": model, "webp": webp}
+def _archive(model: ContextModel, coding: Coding) -> Contender:
+    name, options = name_of(coding, "archive"), {**coding.options, "model": model}
     task = _whole(name, 2 * cost(model, coding), lambda group, _: measure_archive(group, **options))
     return Contender(name, model.macs_per_pixel(coding.effort, coding.levels), ARCHIVE_IMAGES, [task])
 
@@ -155,10 +158,10 @@ def _row(contender: Contender, images: Sequence[Pixels], unit_values: Mapping[st
         "bits_per_dim": _rate(sizes, dims, contender.images_a_file),
     }
     if "ideal_bits" in values:
-        ideal, webp = np.array(values["ideal_bits"]), np.array(values.get("webp", [False] * len(images)))
-        row |= {"ideal": float(np.mean(ideal / dims)), "webp": int(webp.sum())}
-        if contender.images_a_file == 1 and not webp.all():
-            row["overhead_bytes"] = float((sizes - ideal / 8)[~webp].mean())
+        ideal = np.array(values["ideal_bits"])
+        row["ideal"] = float(np.mean(ideal / dims))
+        if contender.images_a_file == 1:
+            row["overhead_bytes"] = float((sizes - ideal / 8).mean())
     if by_bits_back:
         row["by_bits_back"] = by_bits_back
     return row | {"bytes": values["bytes"]}
@@ -174,34 +177,19 @@ def _rate(sizes: NDArray[np.int64], dims: NDArray[np.int64], images_a_file: int)
 # --- measurements of a group of images: every file is decoded and compared
 
 
-def measure_files(images: Sequence[Pixels], model: ContextModel, coding: Coding, webp: bool = True) -> Columns:
-    """A file for each image: {bytes, ideal_bits, webp}.
+def measure_files(images: Sequence[Pixels], model: ContextModel, coding: Coding) -> Columns:
+    """A file for each image: {bytes, ideal_bits}.
 
-    ideal_bits: the ideal code length, the mean over consecutive images of one size, which are coded together; of a file
-    that holds a lossless WebP its size. webp: whether it does.
+    ideal_bits: the ideal code length, the mean over consecutive images of one size, which are coded together.
     """
-    columns: Columns = {"bytes": [], "ideal_bits": [], "webp": []}
+    columns: Columns = {"bytes": [], "ideal_bits": []}
     for group in alike(images):
         length = CodeLength()
-        datas = codec.encode_many(group, **coding.options, model=model, webp=webp, verify=False, report=length)
+        datas = codec.encode_many(group, **coding.options, model=model, verify=False, report=length)
         _compare(group, map(np.asarray, codec.decode_many(datas, model=model)), name_of(coding))
-        stored = [is_webp(data) for data in datas]
-        coded = len(stored) - sum(stored)
-        in_vain = [image for image, is_stored in zip(group, stored, strict=True) if is_stored and coded]
-        bits = length.bits - sum(_bits(image, model, coding) for image in in_vain)
         columns["bytes"] += map(len, datas)
-        columns["webp"] += stored
-        columns["ideal_bits"] += [
-            8.0 * len(data) if is_stored else bits / coded for data, is_stored in zip(datas, stored, strict=True)
-        ]
+        columns["ideal_bits"] += [length.bits / len(datas)] * len(datas)
     return columns
-
-
-def _bits(image: Pixels, model: ContextModel, coding: Coding) -> float:
-    """What the context model took for an image whose file is a WebP; 0 where it did not try."""
-    length = CodeLength()
-    codec.encode(image, **coding.options, model=model, verify=False, report=length)
-    return length.bits
 
 
 def measure_baseline(images: Sequence[Pixels], baseline: Baseline) -> Columns:
@@ -269,8 +257,8 @@ def _line(row: dict[str, Any], reference: float | None) -> Row:
         "overhead, bytes a file": None if overhead is None else f"{overhead:.1f}",
         "multiply-accumulates a pixel": None if products is None else round(products),
     }
-    counts = {"stored as WebP": row.get("webp"), "images by bits back": row.get("by_bits_back")}
-    return line | {name: count for name, count in counts.items() if count}
+    by_bits_back = row.get("by_bits_back")
+    return line | ({"images by bits back": by_bits_back} if by_bits_back else {})
 
 
 def _images(document: Document) -> Iterator[Row]:

@@ -3,8 +3,7 @@
 Every file is cut at the end of each segment, and in the middle of those of exact pixels; rates are those of whole
 prefixes, header and all. A point of a curve is an operating point (a step of the schedule, a quality): means over
 images of bits per pixel and of PSNR there. Codecs spend their bits on different images, and such curves flatter some:
-the PSNR at a rate and the BD-rates are taken image by image, and averaged then. Images whose files are lossless WebP
-inside have no prefixes that show more and more, and are left out for all codecs.
+the PSNR at a rate and the BD-rates are taken image by image, and averaged then.
 """
 
 from __future__ import annotations
@@ -15,8 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+<<<<<<< HEAD
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.errors import ImageError
+=======
+from ddpmcodec.codec.efforts import Coding, macs_per_pixel
+>>>>>>> kinds
 from ddpmcodec.formats.files import write_file
 from ddpmcodec.models.context import ContextModel
 
@@ -80,8 +83,7 @@ class Contender(NamedTuple):
 
 
 class ContenderCurves(NamedTuple):
-    """A contender's points, and its curves by metric, of every image that the context model coded at all settings.
-    Curves of what was not measured have no points."""
+    """A contender's points, and its curves by metric, of every image. Those of what was not measured are empty."""
 
     contender: Contender
     points: Sequence[Sequence[Point]]
@@ -101,8 +103,7 @@ def run(
 ) -> Document:
     """Measure, write bench-rd.json, its figures and compressai/*.json into the folder `out`, and return the result.
 
-    source: of the model. ray: the address of a cluster. Raises ChecksumError where an image does not come back,
-    ImageError where all of them are stored as WebP.
+    source: of the model. ray: the address of a cluster. Raises ChecksumError where an image does not come back.
     """
     model = find_model(source, dataset.images)
     sweeps, skipped = _sort_out(SWEEPS if baselines else ())
@@ -148,17 +149,11 @@ def _results(
     model: ContextModel,
 ) -> dict[str, Any]:
     values = [each.task.collect(unit_values) for each in contenders]
-    coded = [all(flags) for flags in zip(*(value["coded"] for value in values if "coded" in value), strict=True)]
-    if not any(coded):
-        raise ImageError(
-            "all images are stored as lossless WebP, whose files have no prefixes to measure: use other images"
-        )
-    pixels = [image[..., 0].size for image in _kept(dataset.images, coded)]
-    measured = [_measured(each, value, coded, pixels) for each, value in zip(contenders, values, strict=True)]
+    pixels = [image[..., 0].size for image in dataset.images]
+    measured = [_measured(each, value, pixels) for each, value in zip(contenders, values, strict=True)]
     ours = [m for m in measured if m.contender.coding]
     baselines = [m for m in measured if not m.contender.coding]
     return {
-        "images": coded,
         "curves": [_curve(each, pixels, model) for each in measured],
         "at_rates": {"bpp": list(plan.rates), "codecs": [_at_rates(each, plan.rates, pixels) for each in measured]},
         "bd_rates": [
@@ -167,17 +162,13 @@ def _results(
             for a in ours
             for b in baselines
         ],
-        "bounds": [_bound.result(asked, unit_values, coded) for asked in plan.asked],
+        "bounds": [_bound.result(asked, unit_values) for asked in plan.asked],
         "literature": literature_curves(dataset),
     }
 
 
-def _kept(values: Sequence[Any], coded: Sequence[bool]) -> list[Any]:
-    return [value for value, keep in zip(values, coded, strict=True) if keep]
-
-
-def _measured(each: Contender, value: Columns, coded: Sequence[bool], pixels: Sequence[int]) -> ContenderCurves:
-    points = [[*map(Point._make, rows)] for rows in _kept(value["points"], coded)]  # rows may come from JSON
+def _measured(each: Contender, value: Columns, pixels: Sequence[int]) -> ContenderCurves:
+    points = [[*map(Point._make, rows)] for rows in value["points"]]  # rows may come from JSON
     curves = {
         metric: [curve(image_points, n, metric) for image_points, n in zip(points, pixels, strict=True)]
         for metric in METRICS
@@ -317,7 +308,7 @@ def figures(document: Document) -> Mapping[str, str]:
 def measures(document: Document) -> Iterator[Measure]:
     """PSNR of every image's prefixes at the rates of the tables."""
     at = document["results"]["at_rates"]
-    ids = _kept(document["dataset"]["ids"], document["results"]["images"])
+    ids = document["dataset"]["ids"]
     for row in at["codecs"]:
         for bpp, values in zip(at["bpp"], row["psnr"] if is_ours(row["codec"]) else (), strict=False):
             known = {each: value for each, value in zip(ids, values, strict=True) if value is not None}

@@ -46,7 +46,6 @@ from ._options import (
     threads_option,
     tile_option,
     verbose_option,
-    webp_option,
     with_options,
 )
 from ._outputs import ArchiveOutput, spool_folder
@@ -75,7 +74,6 @@ class Creation:
     force: bool
     strip: bool
     any_format: bool
-    webp: bool
     pixels: bool
     tile: int | None
     strict: bool
@@ -104,7 +102,7 @@ class Creation:
 
         return Writer(
             spool=spool_folder(self.output), effort=self.effort, levels=self.levels, bits_back=self.bits_back,
-            model=self.model, webp=self.webp, tile=self.tile, verify=not self.no_verify,
+            model=self.model, tile=self.tile, verify=not self.no_verify,
             progress=progress,
         )  # fmt: skip
 
@@ -121,7 +119,6 @@ _OPTIONS = (
     network_option,
     click.option("--strip", is_flag=True, help="Leave out ICC profiles, XMP, and EXIF but for orientations."),
     any_format_option,
-    webp_option,
     pixels_option,
     tile_option,
     strict_option,

@@ -69,7 +69,7 @@ WRITTEN_TOGETHER = 256  # images, at most
 @click.option(
     "--original",
     is_flag=True,
-    help="Restore JPEG files that are stored as such, byte for byte, under their own names; other images as PNG files."
+    help="Restore JPEG files byte for byte, under their own names; other images as PNG files."
     " Files that are kept whole, such as animations, are restored in any case.",
 )
 @reduce_option

@@ -36,6 +36,7 @@ With several files, the others are still worked on after a failure, and the high
 OPTIONS = {
     "partial=True": "--partial",
     "strip=True": "--strip",
+    "pixels=True": "--pixels",
     "bits_back=T": "--bits-back T",
     "any_format=True": "--any-format",
     "model=PATH": "--model PATH",

@@ -136,18 +136,10 @@ def _levels_option(default: str, is_fixed: bool = False) -> Callable[[Command], 
 
 levels_option = _levels_option(str(DEFAULT_LEVELS), is_fixed=True)
 encode_levels_option = _levels_option(
-    f"{DEFAULT_LEVELS}; 0 at effort 0, and for graphics, if WebP is smaller than with"
-    f" {DEFAULT_LEVELS} and larger than with 0"
+    f"{DEFAULT_LEVELS}; 0 at effort 0, for graphics that repeat themselves and for smooth drawings"
 )
 archive_levels_option = _levels_option(
     "as of encode; 0 for images of up to 4,096 pixels, which are coded together and have no previews"
-)
-webp_option = click.option(
-    "--webp/--no-webp",
-    default=True,
-    show_default=True,
-    help="Store an image as lossless WebP if that is smaller (often text and icons), with noise levels by 3% or more,"
-    " or code every image with the model.",
 )
 tile_option = click.option(
     "--tile",
@@ -155,14 +147,13 @@ tile_option = click.option(
     metavar="SIZE",
     callback=lambda _context, _option, given: _multiple(given),
     help="Cut images into square tiles of SIZE pixels, a multiple of 16 from 64 to 1024, of which `decode --crop` reads"
-    " those that it needs; small ones make larger files. Nothing is stored as WebP then. [default: as few as memory"
-    " allows]",
+    " those that it needs; small ones make larger files. [default: as few as memory allows]",
 )
 pixels_option = click.option(
     "--pixels",
     is_flag=True,
     help="Code the pixels of JPEG files and lossy WebP, in several times their bytes; every prefix is a preview then."
-    " Without this option, a JPEG file is stored as such, some 30% smaller, and a WebP is kept whole.",
+    " Without this option, a JPEG file comes back byte for byte, some 30% smaller, and a WebP is kept whole.",
 )
 any_format_option = click.option(
     "--any-format",

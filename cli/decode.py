@@ -82,7 +82,7 @@ def decode(
 ) -> int:  # fmt: skip
     """Restore images bit for bit: photo.ddpm becomes photo.png. FILE - is standard input.
 
-    A JPEG that encode stored comes as its pixels; --original gives the JPEG itself.
+    A JPEG file comes as its pixels; --original gives the JPEG itself.
     A file that was kept whole, such as an animation, comes back as it was: clip.gif. If OUT has another extension, or
     for a preview, it is decoded to its first picture.
     The extension of OUT picks the format (PNG on standard output); formats such as JPEG lose what the file kept.
@@ -138,7 +138,7 @@ class Decoder:
             return None
         alone = self.is_preview or self.part != ALL or self.choice.verbose or header.kept_length or _is_lossy(name)
         coding = header.effort, header.levels, header.model_number, header.model_id
-        alike = name if alone else (header.width, header.height, header.channels, header.is_jpeg, *coding)
+        alike = name if alone else (header.width, header.height, header.channels, header.has_coefficients, *coding)
         return Shape(header.width * header.height, header.channels, alike)
 
     def is_whole(self, path: Path) -> bool:
@@ -285,7 +285,7 @@ class OriginalDecoder(Decoder):
     def suffix_of(self, name: str) -> str | None:
         with suppress(DdpmError):  # which `shape` raises again
             header = _header_of(name) if can_be_read_twice(name) else None
-            return super().suffix_of(name) or (None if header is None or header.is_jpeg else Decoder.suffix)
+            return super().suffix_of(name) or (None if header is None or header.has_coefficients else Decoder.suffix)
         return None
 
     def code(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Result]:
@@ -347,7 +347,7 @@ def _is_jpeg(data: bytes) -> bool:
     from ddpmcodec._native import parse_header
 
     with suppress(TruncatedError):
-        return parse_header(bytes(data[:HEAD_BYTES])).is_jpeg
+        return parse_header(bytes(data[:HEAD_BYTES])).has_coefficients
     return False
 
 
@@ -355,3 +355,53 @@ def _advice(task: Task, data: bytes, result: Result) -> str:
     """Names --original where a JPEG file becomes a larger PNG file."""
     grows = len(result.content) > len(data) and _is_jpeg(data)
     return f"{label(task.name)}: holds a JPEG file, which --original restores as it was" if grows else ""
+<<<<<<< HEAD
+=======
+
+
+def _seen(header: FileHeader, decoded: Decoded) -> str:
+    """How much of the file was there, and how well every pixel is known from it."""
+    from ddpmcodec.codec.efforts import noise_level
+
+    rate = 8 * decoded.bytes_used / (header.width * header.height)
+    level = noise_level(header, decoded.steps_done)
+    known = f", noise level {level:.2f}" if level else ""
+    done, steps = decoded.steps_done, decoded.steps
+    return f"{done} of {steps} steps, {decoded.bytes_used} bytes, {rate:.3f} bpp{known}"
+
+
+def _account(decoded: Decoded) -> str:
+    if decoded.exact:
+        return "complete and exact"
+    if decoded.lossy and not decoded.damaged:
+        return "a lossy file, cut on purpose"
+    if decoded.left_out:
+        return f"damaged: all pixels are exact but {' and '.join(decoded.left_out)}, left out: get the file again"
+    return "damaged: not the image that was encoded, get the file again" if decoded.damaged else "a preview"
+
+
+def _facts(header: FileHeader, decoded: Decoded) -> dict[str, Any]:
+    """How much of a file was there, for --json."""
+    from ddpmcodec.codec.efforts import noise_level
+
+    done = {"exact": decoded.exact, "lossy": decoded.lossy, "damaged": decoded.damaged}
+    steps = {
+        "left_out": decoded.left_out,
+        "steps_done": decoded.steps_done,
+        "steps": decoded.steps,
+        "bytes_used": decoded.bytes_used,
+        "following_bytes": decoded.following,
+    }
+    return done | steps | {"noise_level": noise_level(header, decoded.steps_done)}
+
+
+def _facts_of_whole(data: bytes) -> dict[str, Any]:
+    """The same of a file that was decoded whole."""
+    from ddpmcodec._native import Container
+    from ddpmcodec.codec.efforts import noise_level
+
+    header = Container(data).header
+    steps = header.steps
+    done = {"exact": True, "lossy": False, "damaged": False, "left_out": [], "steps_done": steps, "steps": steps}
+    return done | {"bytes_used": len(data), "following_bytes": 0, "noise_level": noise_level(header, steps)}
+>>>>>>> kinds

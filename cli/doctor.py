@@ -153,11 +153,11 @@ def _require_answers_of_jpeg() -> None:
 
 
 def speed() -> dict[str, float]:
-    """Megapixels of a synthetic photograph that one thread codes in a second: `encode` without verification and WebP,
-    and `decode`. Raises DdpmError."""
-    codec.decode(codec.encode(_photo(WARM_UP_SIDE), webp=False, verify=False))  # the model is loaded now
+    """Megapixels of a synthetic photograph that one thread codes in a second: `encode` without verification, and
+    `decode`. Raises DdpmError."""
+    codec.decode(codec.encode(_photo(WARM_UP_SIDE), verify=False))  # the model is loaded now
     start, image = time.perf_counter(), _photo(SIDE)
-    data = codec.encode(image, webp=False, verify=False)
+    data = codec.encode(image, verify=False)
     middle = time.perf_counter()
     decoded = codec.decode(data, as_array=True)
     end = time.perf_counter()
@@ -186,7 +186,7 @@ def _versions() -> dict[str, str]:
 
 
 def _photo(side: int) -> NDArray[np.uint8]:
-    """Slopes, waves, a soft grain that the colours share, and noise: an image that lossless WebP makes no smaller."""
+    """Slopes, waves, a soft grain that the colours share, and noise: as of a photograph."""
     y, x = np.mgrid[:side, :side]
     waves = 30 * np.sin(x / 17) + 20 * np.cos(y / 11)
     smooth = np.stack([90 + x / 4 + waves, 150 - y / 4 + waves, 60 + (x + y) / 8], axis=2)

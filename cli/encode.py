@@ -27,7 +27,6 @@ from ._options import (
     pixels_option,
     strict_option,
     tile_option,
-    webp_option,
 )
 from ._outputs import JPEG_START, refuse_image_name
 from ._report import Bar, Result, Shape, StepCosts, Task, coding_line, ratio
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 
 
 # What people call files, by what is coded of them.
-KIND_NAMES = {"pixels": "pixels", "webp": "graphics", "jpeg": "JPEG", "coefficients": "JPEG"}
+KIND_NAMES = {"pixels": "pixels", "coefficients": "JPEG"}
 
 
 @click.command(epilog=EXIT_CODES)
@@ -50,7 +49,6 @@ KIND_NAMES = {"pixels": "pixels", "webp": "graphics", "jpeg": "JPEG", "coefficie
 @model_option
 @click.option("--strip", is_flag=True, help="Leave out the ICC profile, XMP, and EXIF but for the orientation.")
 @any_format_option
-@webp_option
 @pixels_option
 @tile_option
 @strict_option
@@ -67,7 +65,7 @@ KIND_NAMES = {"pixels": "pixels", "webp": "graphics", "jpeg": "JPEG", "coefficie
 )
 @many_options
 def encode(
-    choice: Choice, effort: int, levels: int | None, model: str | None, strip: bool, any_format: bool, webp: bool,
+    choice: Choice, effort: int, levels: int | None, model: str | None, strip: bool, any_format: bool,
     pixels: bool, tile: int | None, strict: bool, max_pixels: int, no_verify: bool, keep_suffix: bool, removes: bool,
 ) -> int:  # fmt: skip
     """Compress images without loss: photo.png becomes photo.ddpm. FILE - is standard input.
@@ -95,7 +93,7 @@ def encode(
     if removes and no_verify:
         raise click.UsageError("--rm removes images whose files were verified: leave out --no-verify")
     reading = Reading(strip, any_format, pixels, max_pixels, strict=strict)
-    options = {"effort": effort, "levels": levels, "webp": webp, "tile": tile, "verify": not no_verify}
+    options = {"effort": effort, "levels": levels, "tile": tile, "verify": not no_verify}
     return run(choice, Encoder(choice, reading, options, loader(model, ray=choice.ray), keep_suffix, removes))
 
 
@@ -163,9 +161,11 @@ class Encoder:
 
         data = read_input(task.name)
         refuse_own_files(data, label(task.name))
-        grows = data.startswith(JPEG_START) and not (self.choice.quiet or self.warned or self.reading.stores(data))
-        if grows and self._image(data, task).planes.kept is None:  # what is damaged is best called so
-            self._warn_of_jpeg(task.name, bar)
+        may_grow = self.reading.strict or not self.reading.takes_coefficients
+        if may_grow and data.startswith(JPEG_START) and not (self.choice.quiet or self.warned):
+            planes = self._image(data, task).planes
+            if not (planes.kept or planes.original):  # what is damaged is best called so
+                self._warn_of_jpeg(task.name, bar)
         return data
 
     def code(self, tasks: Sequence[Task], datas: Sequence[bytes], bar: Bar) -> list[Result]:
@@ -187,7 +187,7 @@ class Encoder:
             image = read_file(data, name, self.reading)
         if not self.removes or image.planes.kept:
             return image
-        if image.format in MAIN_IMAGE_FORMATS and not self.reading.stores(data):
+        if image.format in MAIN_IMAGE_FORMATS and not image.planes.original:
             raise ImageError(f"{name}: other pictures in the file would be lost with it: leave out --rm")
         if lines := unkept_lines(task.name, data, strip=self.reading.strip):
             if not self.reading.keeps(data, name):
@@ -197,8 +197,7 @@ class Encoder:
 
     def _warn_of_jpeg(self, name: str, bar: Bar) -> None:
         """Warns once in a run."""
-        limit = "give one of at most 1 GiB"
-        asked = next((f"leave out --{name}" for name in ("pixels", "strip") if getattr(self.reading, name)), limit)
+        asked = next(f"leave out --{name}" for name in ("pixels", "strip", "strict") if getattr(self.reading, name))
         with bar.aside():
             if not self.warned:
                 say(f"{label(name)}: a JPEG grows, as its pixels are coded: to store the file itself, {asked}")
@@ -251,7 +250,7 @@ class Encoder:
         line = f"{len(file)} bytes, {rates['bpp']:.3f} bpp, ratio {times:.3f}"
         line += f", {CODINGS[header.kind]}" * (header.kind != PIXELS)
         target, warnings = label(task.output, "standard output"), list[str]()
-        if len(file) > len(data) and image.format == "WEBP" and not header.is_stored and not self.warned:
+        if len(file) > len(data) and image.format == "WEBP" and not self.warned:
             self.warned = True
             warnings.append(f"{label(task.name)}: a lossy WebP grows, as its pixels are coded")
         if not self.removes:  # which has looked for it before
@@ -282,8 +281,7 @@ class Encoder:
         header = parse_header(file)
         samples = image.width * image.height * (header.channels + header.has_alpha)
         head = f"  {image.width} x {image.height} {image.mode}, {8 * len(file) / samples:.3f} bits/dim, {seconds:.2f} s"
-        was_taken = not header.is_stored and len(costs.bits) == header.levels + 1  # the trial that had these costs
-        return [head, coding_line(header, self.model()), *(costs.lines() if was_taken else [])]
+        return [head, coding_line(header, self.model()), *costs.lines()]
 
 
 def _refuse_own_file(name: str) -> None:

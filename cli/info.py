@@ -91,11 +91,10 @@ def _text(facts: dict[str, Any]) -> str:
         lines["complete"] += (
             f", and {counted(facts['following_bytes'], 'byte')} behind the end: only previews ignore that"
         )
-    if facts["effort"]:
-        lines["effort"] = str(facts["effort"])
-        steps = f", {_steps(facts['noise'])}" if facts["noise"] else ""
-        lines["levels"] = f"{facts['levels']}{steps}{', by repeats' if facts['repeats'] else ''}"
-        lines["model"] = _model(facts)
+    lines["effort"] = str(facts["effort"])
+    steps = f", {_steps(facts['noise'])}" if facts["noise"] else ""
+    lines["levels"] = f"{facts['levels']}{steps}{', by repeats' if facts['repeats'] else ''}"
+    lines["model"] = _model(facts)
     segments = f", {facts['segments']} segments each" if facts["segments"] else ""
     lines["layout"] = f"format {facts['format_version']}, {counted(facts['tiles'], 'tile')}{segments}"
     if facts["segment_bytes"]:

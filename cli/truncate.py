@@ -19,8 +19,6 @@ from ._options import (
 )
 from ._outputs import Outputs, refuse_image_name
 
-STORED = ("a WebP (encode with --no-webp to keep more)", "a JPEG (encode it with --pixels to keep more)")
-
 
 @click.command(epilog=EXIT_CODES)
 @click.argument("file", type=PATH_NAME, metavar="FILE")
@@ -87,8 +85,6 @@ def truncate(
         if not quiet:
             rate = 8 * len(cut) / (header.width * header.height)
             say(f"{label(target, 'standard output')}: {len(cut)} of {len(data)} bytes, {rate:.3f} bpp{reached}")
-            if header.is_stored and len(cut) < len(data):
-                say(f"of a file that holds {STORED[header.is_jpeg]} the mean colour is left")
 
     return each([file], truncate_one)
 

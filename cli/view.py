@@ -20,7 +20,7 @@ from ._options import PATH_NAME, file_model_option, files_argument
 if TYPE_CHECKING:
     from PIL import Image
 
-LEAVING = 0.5  # seconds that work has to end by itself; a WebP of a large image takes a minute
+LEAVING = 0.5  # seconds that work has to end by itself
 
 
 @click.command(epilog=EXIT_CODES)

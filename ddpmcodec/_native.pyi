@@ -53,7 +53,6 @@ MAX_METADATA: int  # bytes, before and after compression
 MAX_KEPT: int  # bytes of a file that is kept whole
 MAX_ENDING: int  # characters of the ending of its name
 MAX_JPEG_BYTES: int  # of a JPEG file
-MAX_WEBP_SIDE: int  # pixels
 END_MARK: bytes  # begins the mark of a file that was cut on purpose
 MARK_BYTES: int  # of the whole mark
 LANES: int  # streams of a tile
@@ -172,8 +171,7 @@ class FileHeader:
 
     mode: str
     kind: str  # one of KINDS
-    is_stored: bool  # whether the payload is a file of another format
-    is_jpeg: bool  # whether it was made from a JPEG file
+    has_coefficients: bool  # of a JPEG file
     has_alpha: bool
     channels: int  # of colour
     bits: int  # of a coded value
@@ -187,7 +185,6 @@ class FileHeader:
     repeats: bool  # whether exact pixels are first sought among repeats
     model_number: int
     model_id: bytes
-    mean_colour: bytes
     orientation: int
     is_tiled: bool
     is_plain: bool
@@ -284,7 +281,7 @@ class Decoder:
     @property
     def needs_alpha_networks(self) -> bool: ...
     def set_alpha_networks(self, networks: Sequence[ContextNetwork]) -> None: ...
-    def set_pixels(self, colour: NDArray[np.uint8], alpha: NDArray[np.uint8] | None = None) -> None: ...
+    def set_pixels(self, colour: NDArray[np.uint8]) -> None: ...
     def set_tile(self, pixels: NDArray[np.uint8] | None) -> None: ...
     def advance(self, seconds: float, threads: int) -> Event: ...
     def picture(
@@ -294,8 +291,7 @@ class Decoder:
 
     def set_jpeg_networks(self, model: CoefficientModel, effort: int) -> None: ...
     def file_inside(self) -> bytes:
-        """The file of another format whose pixels are needed; of JPEG coefficients one of what is known, and the very
-        file once all is done. Raises ChecksumError."""
+        """The JPEG file of the coefficients that are known, whose pixels are needed; the very file once all is done."""
     @property
     def box_inside(self) -> tuple[int, int, int, int]:
         """Where the pixels of that file lie."""

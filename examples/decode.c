@@ -25,7 +25,7 @@ int main(int count, char** arguments) {
         ddpm_error error = DDPM_OK;
         if (event == DDPM_NEED_BYTES) error = size ? ddpm_decoder_feed(decoder, bytes, size) : ddpm_decoder_finish(decoder);
         if (event == DDPM_NEED_MODEL) error = ddpm_decoder_set_model(decoder, model);
-        if (event == DDPM_NEED_PIXELS) fail("the file stores a WebP or JPEG file, which another library decodes");
+        if (event == DDPM_NEED_PIXELS) fail("the file holds a JPEG file, which another library decodes");
         if (event == DDPM_ERROR || error) fail(ddpm_decoder_error(decoder, NULL));
     }
     if (ddpm_decoder_layout(decoder, &layout) || layout.channels % 2 == 0) fail("PPM files have no alpha");

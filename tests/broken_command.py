@@ -72,8 +72,6 @@ BREAKS: dict[str, Callable[[], None]] = {
 
 if __name__ == "__main__":
     from ddpmcodec.cli import run
-    from ddpmcodec.codec import graphics
 
-    graphics.fits_webp = lambda planes: False
     BREAKS[sys.argv[1]]()
     sys.exit(run(sys.argv[2:]))

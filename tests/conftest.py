@@ -25,9 +25,14 @@ from hypothesis import settings
 from torch import Tensor
 
 from ddpmcodec import _native, models
+<<<<<<< HEAD
 from ddpmcodec.codec import graphics
 from ddpmcodec.models import architectures, context
 from ddpmcodec.models.context import EFFORTS, ROLES, ContextModel, contract_role, pack, tensors_of
+=======
+from ddpmcodec.models import architectures, registry
+from ddpmcodec.models.context import EFFORTS, ROLES, ContextModel, contract_role, pack
+>>>>>>> kinds
 from ddpmcodec.models.registry import find
 from ddpmcodec.paper import denoisers
 from ddpmcodec.paper.denoisers import find_denoiser
@@ -224,12 +229,6 @@ def linear_file(linear: None) -> bytes:
         tensors[f"1.{role}.bias"] = np.zeros((contract.conditions, contract.outputs), np.float32)
         tensors[f"1.{role}.bias"][:, 8:14] = 60  # indices of scales
     return pack(tensors, components, "others", named={f"1.{role}": "linear" for role in ROLES})
-
-
-@pytest.fixture
-def no_webp(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The context model codes every image, however small lossless WebP makes it."""
-    monkeypatch.setattr(graphics, "fits_webp", lambda planes: False)
 
 
 @pytest.fixture(scope="module")

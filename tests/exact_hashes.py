@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ddpmcodec import _native, codec
 from ddpmcodec._native import LEVELS
-from ddpmcodec.codec import efforts, graphics, known_answer
+from ddpmcodec.codec import efforts, known_answer
 from ddpmcodec.format import tiles
 from ddpmcodec.models.context import CODING_EFFORTS, EFFORTS, PREVIEW, ROLES, ContextModel, contract_role
 from ddpmcodec.models.registry import find
@@ -102,17 +102,16 @@ def at_once(count: int, compute: Callable[[], Iterator[tuple[str, str]]]) -> dic
 
 @contextmanager
 def small_tiles() -> Iterator[None]:
-    """The largest picture is cut in tiles, which learn, and no picture is stored as WebP."""
-    before = tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, graphics.fits_webp
+    """The largest picture is cut in tiles, which learn."""
+    before = tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS
     tiles.SINGLE_STREAM_PIXELS = tiles.TILE_PIXELS = 2304
     grid = tiles.plan_index(WIDTH, HEIGHT, segments=1)
     assert grid is not None
     assert efforts.learns_in(grid.tile_height, grid.tile_width)
-    graphics.fits_webp = lambda planes: False
     try:
         yield
     finally:
-        tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, graphics.fits_webp = before
+        tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS = before
 
 
 def everything(settings: Settings, paths: list[str]) -> dict[str, str]:

@@ -25,11 +25,11 @@ def pixels() -> NDArray[np.uint8]:
 
 @CODINGS
 def test_encode(benchmark: Any, pixels: NDArray[np.uint8], effort: int, levels: int) -> None:
-    data = benchmark(ddpmcodec.encode, pixels, effort=effort, levels=levels, webp=False, verify=False)
+    data = benchmark(ddpmcodec.encode, pixels, effort=effort, levels=levels, verify=False)
     assert len(data) < pixels.size
 
 
 @CODINGS
 def test_decode(benchmark: Any, pixels: NDArray[np.uint8], effort: int, levels: int) -> None:
-    data = ddpmcodec.encode(pixels, effort=effort, levels=levels, webp=False, verify=False)
+    data = ddpmcodec.encode(pixels, effort=effort, levels=levels, verify=False)
     assert np.array_equal(benchmark(ddpmcodec.decode, data, as_array=True), pixels)

@@ -108,11 +108,11 @@ def test_a_thread_that_flushes_to_zero_computes_the_same(
 @pytest.mark.parametrize(("levels", "effort"), [(2, 2), (5, 2), (5, 1)])
 def test_flat_pictures_are_the_same_where_denormal_numbers_are_flushed(levels: int, effort: int) -> None:
     """What weights learn from there has squares that are denormal."""
-    photo = ddpmcodec.encode(FLAT, effort=effort, levels=levels, model="photo", webp=False, verify=False)
+    photo = ddpmcodec.encode(FLAT, effort=effort, levels=levels, model="photo", verify=False)
 
     def flushed() -> tuple[bytes, bool]:
         assert torch.set_flush_denormal(True)
-        again = ddpmcodec.encode(FLAT, effort=effort, levels=levels, model="photo", webp=False, verify=False)
+        again = ddpmcodec.encode(FLAT, effort=effort, levels=levels, model="photo", verify=False)
         assert (torch.tensor([1e-40]) * 0.5).item() == 0  # still, as the caller has it
         return again, np.array_equal(ddpmcodec.decode(photo, as_array=True), FLAT)
 

@@ -15,7 +15,6 @@ import pytest
 from PIL import Image
 
 from ddpmcodec import codec, models
-from ddpmcodec.codec import graphics
 from ddpmcodec.format import tiles
 from ddpmcodec.formats import png
 from ddpmcodec.formats.images import deep_planes
@@ -190,9 +189,6 @@ def test_prefixes_of_a_stored_jpeg_are_previews(file: Stored) -> None:
 
 @pytest.mark.parametrize("stream", streams(VERSIONS))
 def test_it_is_written_as_it_was(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
-    if is_webp(stream):
-        pytest.skip("the bytes of a WebP are libwebp's, of whatever version it is")
-    monkeypatch.setattr(graphics, "fits_webp", lambda planes: False)
     if (name := stream.picture.removesuffix(".png")) in TILE_PIXELS:
         monkeypatch.setattr(tiles, "SINGLE_STREAM_PIXELS", 320)
         monkeypatch.setattr(tiles, "TILE_PIXELS", TILE_PIXELS[name])

@@ -20,11 +20,9 @@ constexpr double MOST_PIXELS = 1e15;
 constexpr size_t MESSAGE_BYTES = 1024;
 constexpr const char* ERRORS[] = {"", "DdpmError", "FormatError", "TruncatedError", "ChecksumError", "CorruptError", "ModelError", "ImageError", "DdpmError", "ImageError", "DdpmError"};
 constexpr const char* EVENTS[] = {"DONE", "ERROR", "NEED_BYTES", "NEED_MODEL", "NEED_PIXELS", "MORE", "PREVIEW"};
-constexpr const char* FORMATS[] = {"", "WebP", "JPEG", "JPEG"};  // of files inside
-constexpr const char* MIME_TYPES[] = {"", "image/webp", "image/jpeg", "image/jpeg"};
 
 std::string json;                                // the last answer
-std::vector<uint8_t> pixels, file_inside;        // of it
+std::vector<uint8_t> pixels, jpeg;               // of it
 char message[MESSAGE_BYTES];
 
 // --- JSON
@@ -110,7 +108,7 @@ Bytes section_of(ddpm_decoder* decoder, ddpm_section section) {
 Object info_in(const ddpm_decoder* decoder) {
     const ddpm_info info = info_of(decoder);
     const ddpm_verdict verdict = verdict_of(decoder);
-    const std::string model = info.model_number ? std::to_string(info.model_number) : info.kind == DDPM_KIND_PIXELS || info.kind == DDPM_KIND_COEFFICIENTS ? quoted(id_of(info)) : "null";
+    const std::string model = info.model_number ? std::to_string(info.model_number) : quoted(id_of(info));
     return Object().number("width", info.width).number("height", info.height).text("mode", MODE_NAMES[info.mode]).number("effort", info.effort)
         .number("levels", info.levels).number("steps", info.steps).number("orientation", info.orientation).number("tiles", info.tiles)
         .add("model", model).text("kind", KIND_NAMES[info.kind]).truth("lossy", verdict.is_lossy)
@@ -153,15 +151,11 @@ void hide_exif(std::vector<uint8_t>& jpeg) {
         if (jpeg[at + 1] == 0xE1) jpeg[at + 4] = 0;  // the first letter of its name
 }
 
-// The samples of RGBA that an image of so many channels has.
+// The samples of RGBA that an opaque image of so many channels has.
 std::vector<uint8_t> samples_of(Bytes rgba, uint32_t channels) {
-    const size_t colours = channels < 3 ? 1 : 3;
     std::vector<uint8_t> samples;
     samples.reserve(rgba.size() / 4 * channels);
-    for (size_t at = 0; at < rgba.size(); at += 4) {
-        samples.insert(samples.end(), &rgba[at], &rgba[at] + colours);
-        if (channels > colours) samples.push_back(rgba[at + 3]);
-    }
+    for (size_t at = 0; at < rgba.size(); at += 4) samples.insert(samples.end(), &rgba[at], &rgba[at] + channels);
     return samples;
 }
 
@@ -236,10 +230,11 @@ DDPM_API const char* web_picture(ddpm_decoder* decoder) {
     return answered([&] { return picture_in(decoder); });
 }
 
-// --- a file inside the file, whose pixels are needed
+// --- the JPEG file of all coefficients that are known, whose pixels are needed
 
-DDPM_API const char* web_inside(ddpm_decoder* decoder) {
+DDPM_API const char* web_jpeg(ddpm_decoder* decoder) {
     return answered([&] {
+<<<<<<< HEAD
         const ddpm_info info = info_of(decoder);
         const PixelBox box = box_of_pixels(*decoder);
         const Bytes payload = section_of(decoder, DDPM_SECTION_PAYLOAD);
@@ -247,16 +242,29 @@ DDPM_API const char* web_inside(ddpm_decoder* decoder) {
         if (info.kind != DDPM_KIND_WEBP) hide_exif(file_inside);
         return Object().text("format", FORMATS[info.kind]).text("type", MIME_TYPES[info.kind]).number("width", uint32_t(box.width())).number("height", uint32_t(box.height()))
             .bytes("data", file_inside);
+=======
+        const PixelBox box = decoder->file->box_inside();
+        jpeg = decoder->file->file_inside();
+        hide_exif(jpeg);
+        return Object().number("width", uint32_t(box.width())).number("height", uint32_t(box.height())).bytes("data", jpeg);
+>>>>>>> kinds
     });
 }
 
 DDPM_API const char* web_set_rgba(ddpm_decoder* decoder, const uint8_t* rgba, size_t size) {
     return answered([&] {
+<<<<<<< HEAD
         const uint32_t kind = info_of(decoder).kind;
         if (size != 4 * box_of_pixels(*decoder).pixels())
             throw Error(Fault::CORRUPT, std::string("the ") + FORMATS[kind] + " file inside has another size than the header states: get the file again");
         const std::vector<uint8_t> samples = samples_of({rgba, size}, info_of(decoder).channels);
         if (const ddpm_error error = ddpm_decoder_set_pixels(decoder, samples.data(), samples.size())) throw Error(error == DDPM_ERROR_CHECKSUM ? Fault::CHECKSUM : Fault::ARGUMENT, ddpm_decoder_error(decoder, nullptr));
+=======
+        if (size != 4 * decoder->file->box_inside().pixels())
+            throw Error(Fault::CORRUPT, "the JPEG file inside has another size than the header states: get the file again");
+        const std::vector<uint8_t> samples = samples_of({rgba, size}, info_of(decoder).channels);
+        if (ddpm_decoder_set_pixels(decoder, samples.data(), samples.size())) throw Error(Fault::ARGUMENT, decoder->message);
+>>>>>>> kinds
         return Object();
     });
 }

@@ -2,8 +2,8 @@
 
 Small images of one size share streams, about 128 a stream, under the context model (`archive.blocks`); or they share
 an ANS stack by bits back under a Gaussian model or the paper's network (`archive.latents`), which reaches the
-variational bound of the paper. Large images, those that are smaller as lossless WebP, and JPEG files stand in the
-archive as the .ddpm files that they would be alone. Everything is kept: names, modes, alpha, ICC, EXIF, XMP.
+variational bound of the paper. Large images and JPEG files stand in the archive
+ as the .ddpm files that they would be alone. Everything is kept: names, modes, alpha, ICC, EXIF, XMP.
 
 PyTorch is imported for `ArchiveDataset`, `loader` and bits back only, when they are asked for.
 """

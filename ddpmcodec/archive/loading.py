@@ -37,7 +37,7 @@ def loader(
     """Batches in a random order in which every run of thumbnails is decoded once an epoch, by one worker.
 
     How far it mixes: each worker shuffles its images anew in each epoch. Those that are files of their own (above 4,096
-    pixels; JPEG files; those that are smaller as WebP) are shuffled over all of its share, and decoded when their batch
+    pixels, and JPEG files) are shuffled over all of its share, and decoded when their batch
     needs them. Runs are shuffled, too, and then the images of as many runs together as the dataset's `kept_blocks`: by
     default 64, which are 8,192 images of 32 x 32 pixels, or 2,048 of 64 x 64, but fewer of mixed sizes. Where
     `kept_blocks` are as many as the runs, up to 400 kB each, all images are shuffled, and only the first epoch decodes

@@ -25,7 +25,6 @@ from ddpmcodec.archive.blocks import (
     encode_block,
     have_repeats,
 )
-from ddpmcodec.codec.graphics import find_graphics
 from ddpmcodec.codec.model_selection import selected_model
 from ddpmcodec.content import FileView, Part
 from ddpmcodec.errors import ChecksumError, FormatError, OutputError, reason_of
@@ -94,24 +93,20 @@ class Packer:
     levels: int | None
     coder: ContextCoder
     latent: LatentCoder | None
-    webp: bool
     tile: int | None
     verify: bool
 
     def is_stackable(self, entry: Entry) -> bool:
         return entry.pixels <= STACK_PIXELS and (self.latent is None or entry.channels == 3)
 
-    def sorted_out(self, images: Sequence[QueuedImage]) -> tuple[list[QueuedImage], Job]:
-        """Of thumbnails those that are smaller as WebP, which become files, and the block of the others."""
+    def stacked(self, images: list[QueuedImage]) -> Job:
+        """The block of thumbnails."""
         planes = [waiting.planes for waiting in images]
         coder = self.coder
         if not isinstance(self.model, ContextModel) and self.latent is None:
             coder = coder._replace(model=selected_model([own.colour for own in planes], coder.coding))
-        coder = coder._replace(coding=coder.coding._replace(repeats=self._are_repeats(planes, coder)))
-        is_tried = self.webp and not coder.coding.repeats  # in a run, graphics learn from each other
-        graphic = find_graphics(planes, coder.model, coder.coding) if is_tried else [False] * len(images)
-        files = [waiting for waiting, webp in zip(images, graphic, strict=True) if webp]
-        return files, Job([waiting for waiting, webp in zip(images, graphic, strict=True) if not webp], coder)
+        coding = coder.coding._replace(repeats=self._are_repeats(planes, coder))
+        return Job(images, coder._replace(coding=coding))
 
     def _are_repeats(self, planes: Sequence[Planes], coder: ContextCoder) -> bool:
         """Whether runs are coded by repeats."""
@@ -126,7 +121,6 @@ class Packer:
             effort=self.effort,
             levels=self.levels,
             model=self.model,
-            webp=self.webp,
             tile=self.tile,
             verify=self.verify,
             progress=self.coder.progress,

@@ -137,7 +137,7 @@ def _coding_of_file(file: Part) -> dict[str, Any]:
     except FormatError:
         return {"bits": None, **_coding(None, None)}
     name = KEPT_WHOLE if header.kept_length else CODINGS[header.kind]
-    return {"bits": header.source_bits, **_coding(name, None if header.is_stored else header)}
+    return {"bits": header.source_bits, **_coding(name, header)}
 
 
 def _coding(name: str | None, coding: BlockCoding | _native.FileHeader | None) -> dict[str, Any]:
@@ -195,7 +195,7 @@ def extract(
         data: a .ddpma file, as `ddpmcodec.decode` takes a file.
         names: those of the images that are wanted; None: all. Only runs of images that hold one are decoded.
         reduce: as in `ddpmcodec.decode`: images of 1/2, 1/4, 1/8 or 1/16 of the size.
-        original: JPEG files that are stored as such, and files that are kept whole, come as their bytes, in place of
+        original: JPEG files, and files that are kept whole, come as their bytes, in place of
             images.
         model: for archives of models that are not embedded: by name, path or object.
         max_pixels: refuse an archive where a wanted image claims more, as `ddpmcodec.decode` does; None: no limit.
@@ -228,7 +228,7 @@ def extract(
         raise TypeError(f"extract() takes a list of names: [{names!r}]")
     scale = scale_of(reduce)
     if scale > 1 and original:
-        raise ValueError("stored files come as they are: give reduce or original")
+        raise ValueError("files come as they are: give reduce or original")
     archive = split(data)
     wanted = find_images(archive.index, None if names is None else list(names))
     for entry in wanted:

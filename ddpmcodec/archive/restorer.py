@@ -214,7 +214,7 @@ class WholeFile(NamedTuple):
     @property
     def holds_a_file(self) -> bool:
         """Whether a JPEG file can be restored, or one that was kept whole."""
-        return bool(self.header.is_jpeg or self.header.kept_length)
+        return bool(self.header.has_coefficients or self.header.kept_length)
 
 
 def _small_image(file: WholeFile, options: DecodeOptions) -> Image.Image:

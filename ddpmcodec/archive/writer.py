@@ -45,7 +45,7 @@ class Writer:
 
     Parameters:
         spool: the folder of the temporary file, on the disk that the archive goes to, say. None: keep all in memory.
-        effort, levels, bits_back, model, strip, any_format, webp, pixels, tile, strict, verify, progress: as in
+        effort, levels, bits_back, model, strip, any_format, pixels, tile, strict, verify, progress: as in
             `create`.
 
     Raises:
@@ -73,7 +73,6 @@ class Writer:
         model: Source = None,
         strip: bool = False,
         any_format: bool = False,
-        webp: bool = True,
         pixels: bool = False,
         tile: int | None = None,
         strict: bool = False,
@@ -86,7 +85,7 @@ class Writer:
         latent = latent_coder(given.latent, bits_back, progress) if by_latents else None
         coder = ContextCoder(given.context or registry.default(STACK_PIXELS), stacked, progress)
         self._packer = Packer(
-            model=given.files, effort=stacked.effort, levels=levels, coder=coder, latent=latent, webp=webp,
+            model=given.files, effort=stacked.effort, levels=levels, coder=coder, latent=latent,
             tile=tile_side(tile), verify=verify,
         )  # fmt: skip
         self._reading = Reading(strip, any_format, pixels, strict=strict)
@@ -254,10 +253,8 @@ class Writer:
             self._start(Job(self._files.take()))
 
     def _close_thumbnails(self) -> None:
-        files, block = self._packer.sorted_out(self._thumbnails.take())
-        for waiting in files:
-            self._add_file(waiting)
-        self._start(block)
+        if images := self._thumbnails.take():
+            self._start(self._packer.stacked(images))
 
     def _start(self, job: Job) -> None:
         if job.images:
@@ -293,7 +290,7 @@ def _coded_again(archive: Archive, coding: BlockCoding, entries: Sequence[Entry]
     if model is None and not coding.latent_levels:
         model = registry.name_of_number(coding.model_number)
     latent_levels = [level / LEVEL_UNIT for level in coding.latent_levels] or None
-    again = Writer(effort=coding.effort, levels=coding.levels, bits_back=latent_levels, model=model, webp=False)
+    again = Writer(effort=coding.effort, levels=coding.levels, bits_back=latent_levels, model=model)
     for name, image in images:
         again.add(name, image)
     again._finish()
@@ -309,7 +306,6 @@ def create(
     model: Source = None,
     strip: bool = False,
     any_format: bool = False,
-    webp: bool = True,
     pixels: bool = False,
     tile: int | None = None,
     strict: bool = False,
@@ -332,7 +328,7 @@ def create(
             `cifar10` beside bits back), a context model, or for bits back a Gaussian model or a checkpoint of the
             paper's network; by name, path or object.
         strip: leave out ICC profiles, XMP, and EXIF but for orientations.
-        any_format, webp, pixels: as in `ddpmcodec.encode`, for each image.
+        any_format, pixels: as in `ddpmcodec.encode`, for each image.
         tile: as in `ddpmcodec.encode`, for images that are files of their own: all of more than 4,096 pixels.
         verify: decode everything and compare.
         progress: called with the number of pixels done since the last call, from several threads at a time. Where they
@@ -357,7 +353,7 @@ def create(
     ['0.png', '1.png', '2.png']
     """
     writer = Writer(
-        effort=effort, levels=levels, bits_back=bits_back, model=model, strip=strip, any_format=any_format, webp=webp,
+        effort=effort, levels=levels, bits_back=bits_back, model=model, strip=strip, any_format=any_format,
         pixels=pixels, tile=tile, strict=strict, verify=verify, progress=progress,
     )  # fmt: skip
     for pair in images.items() if isinstance(images, Mapping) else images:

@@ -15,7 +15,6 @@ from PIL import Image
 from ddpmcodec import _native
 from ddpmcodec._native import REDUCTIONS, Event
 from ddpmcodec.arguments import whole_number
-from ddpmcodec.codec import graphics
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.jpeg import planes_of_jpeg
 from ddpmcodec.codec.passes import BATCH_PIXELS, CALL_SECONDS, Progress, Report, SegmentCost, batches, reporting
@@ -120,7 +119,7 @@ class Decoding:
             box=options.region, scale=options.scale, step=options.step, partial=options.partial,
             max_pixels=options.max_pixels, each_segment=options.each_segment,
         )  # fmt: skip
-        self._inside: Planes | None = None  # of a file of another format
+        self._inside: Planes | None = None  # of a JPEG file
 
     def until(self, *events: Event) -> Event:
         """Decode until one of these events, or until more bytes or a model are needed. Raises as `decode`."""
@@ -168,16 +167,14 @@ class Decoding:
             self.core.set_networks(self.model.networks(self.header.effort, self.header.levels))
 
     def _set_pixels_inside(self) -> None:
-        """Decode a WebP or JPEG file for the core. Raises FormatError, unless damage is accepted."""
+        """Decode a JPEG file for the core. Raises FormatError, unless damage is accepted."""
         try:
             self._inside = planes_inside(self.core.file_inside(), self.core.box_inside, self.header)
-            self.core.set_pixels(self._inside.colour, self._inside.alpha)
+            self.core.set_pixels(self._inside.colour)
         except FormatError:
             self._inside = None
             if not self.options.partial:
                 raise
-        if self.options.progress is not None and self.header.is_stored:
-            self.options.progress(self.header.width * self.header.height)
 
     def result(self) -> Decoded:
         """Return what is known now."""
@@ -211,7 +208,7 @@ class Decoding:
     def original(self) -> bytes:
         """Return the JPEG file that was encoded. Raises as `decode_original`."""
         event = self.until(Event.NEED_MODEL, Event.NEED_PIXELS)
-        if not self.header.is_jpeg:
+        if not self.header.has_coefficients:
             raise OutputError("the file holds no JPEG, but the pixels of an image: decode them")
         if event == Event.NEED_MODEL:
             self._set_networks()
@@ -223,18 +220,15 @@ class Decoding:
 
     def _beside(self) -> tuple[Metadata, bytes]:
         """Return the metadata, and the JPEG file, which holds its own."""
-        if self._inside is None or not self.header.is_jpeg:
+        if self._inside is None:
             return Metadata(*self.core.metadata), b""
         return self._inside.metadata, self._inside.original if self.core.verdict.colours_exact else b""
 
 
 def planes_inside(file: bytes, box: tuple[int, int, int, int], header: _native.FileHeader) -> Planes:
-    """Decode a file of another format, whose pixels are those of a box of the image. Raises FormatError."""
+    """Decode a JPEG file, whose pixels are those of a box of the image. Raises FormatError."""
     left, top, right, bottom = box
-    if header.is_jpeg:
-        return replace(planes_of_jpeg(file, (header.mode, right - left, bottom - top)), original=file)
-    colour, alpha = graphics.unpack(file, header)
-    return Planes(header.mode, colour, alpha)
+    return replace(planes_of_jpeg(file, (header.mode, right - left, bottom - top)), original=file)
 
 
 def decode_file(file: Content | Part, options: DecodeOptions) -> Decoded:

@@ -70,10 +70,9 @@ def noise_level(header: _native.FileHeader, step: int) -> float | None:
 
 
 def segments_of_steps(header: _native.FileHeader, step: int) -> int:
-    """Return how many segments the first `step` steps have. Stored files of other formats have none, and a step of JPEG
-    coefficients is a segment."""
+    """Return how many segments the first `step` steps have. A step of JPEG coefficients is a segment."""
     if header.kind != PIXELS:
-        return 0 if header.is_stored else min(step, header.segments)
+        return min(step, header.segments)
     return sum(part.step < step for part in segments(header.levels, header.height, header.width))
 
 

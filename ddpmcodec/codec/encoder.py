@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ddpmcodec._native import CoefficientModel, encode_low_bits, parse_header
+from ddpmcodec._native import CoefficientModel, encode_low_bits
 from ddpmcodec.arguments import whole_number
 from ddpmcodec.codec import graphics, known_answer
 from ddpmcodec.codec.decoding import decode_files
 from ddpmcodec.codec.efforts import Coding, check_coding, parts_of_segments, segments
-from ddpmcodec.codec.jpeg import JpegFacts, encode_jpeg, pack_stored
+from ddpmcodec.codec.jpeg import JpegFacts, encode_jpeg
 from ddpmcodec.codec.model_selection import selected_models
 from ddpmcodec.codec.passes import BATCH_PIXELS, Progress, Report, Tile, batches, encode_tiles, reporting
 from ddpmcodec.codec.reading import Picture, Reading, numbered, planes_of
@@ -23,11 +23,9 @@ from ddpmcodec.format.ddpm import assemble, covered_by_stream, pack_coded_alpha
 from ddpmcodec.format.header import (
     DEFAULT_EFFORT,
     DEFAULT_LEVELS,
-    JPEG,
     LEAST_SIDE,
     MOST_SIDE,
     SIDE_STEP,
-    WEBP,
     Box,
     Header,
 )
@@ -50,7 +48,6 @@ def encode(
     model: ModelSource = None,
     strip: bool = False,
     any_format: bool = False,
-    webp: bool = True,
     pixels: bool = False,
     tile: int | None = None,
     strict: bool = False,
@@ -71,10 +68,9 @@ def encode(
             files and by models without a network of effort 0 it is as 1.
         levels: noise levels before exact pixels. 0: none, the smallest file, whose prefixes show the upper part of the
             image; 1: the first tenth of the file shows all of it; 2: longer prefixes are better everywhere; 5: the best
-            previews. None: 1, but 0 at effort 0, for graphics that repeat themselves, for smooth drawings, and for
-            other graphics of which WebP is smaller than 1, and 0 smaller than WebP. A JPEG file has at most so many
-            levels of cells, three, nine or 27 steps wide, as its steps are small; with 0, prefixes become sharp
-            frequency after frequency.
+            previews. None: 1, but 0 at effort 0, for graphics that repeat themselves and for smooth drawings. A
+            JPEG file has at most so many levels of cells, three, nine or 27 steps wide, as its steps are small; with 0,
+            prefixes become sharp frequency after frequency.
         model: None (an embedded one: `photo`, or for a thumbnail of up to 4,096 pixels `cifar10`, or `photo`
             where that clearly takes fewer bytes; it is not tried at effort 2 with noise levels, where its networks are
             much smaller), the name of an embedded one, the path of a model file, or a loaded one. A model of JPEG
@@ -82,25 +78,24 @@ def encode(
         strip: leave out ICC profile, XMP, and EXIF but for its orientation; of a JPEG file, code its pixels without
             them.
         any_format: take files of all formats that Pillow reads, even where it may leave out some of what they hold.
-        webp: store an image as lossless WebP where that is smaller, with noise levels by 3% or more, as its prefixes
-            show one colour. False: the model codes every image.
         pixels: code the pixels of a JPEG file or a lossy WebP, which takes several times its bytes; every prefix is a
             preview then. False: of a path or binary file that is a JPEG, networks code the coefficients, and a lossy
             WebP is kept whole with a small preview; `decode_original` gives them back byte for byte.
         tile: cut an image into square tiles of so many pixels a side, a multiple of 16 from 64 to 1,024, of which
-            `decode(..., box=)` reads and decodes those that it touches. Small tiles make larger files. The model codes
-            them: no WebP is stored. None: tiles of up to 2^19 pixels.
+            `decode(..., box=)` reads and decodes those that it touches. Small tiles make larger files. None: tiles of
+            up to 2^19 pixels.
         strict: refuse image files whose pixels cannot be coded. False: a path or binary file of several frames, more
-            than 16 bits a sample, CMYK, a format that is not read or read in part, or one that is damaged, is kept
-            whole with a small preview; `decode_original` gives it back. With `strip` they are refused, too.
+            than 16 bits a sample, CMYK, a JPEG that its coefficients do not rebuild, a format that is not read or read
+            in part, or one that is damaged, is kept whole with a small preview; `decode_original` gives it back. With
+            `strip` they are refused, too.
         verify: decode the result and compare it with the image.
         progress: called with the number of pixels done since the last call, from several threads at a time. Where they
             are verified, all are counted twice: coded, and decoded.
-        report: called with a `codec.SegmentCost` (bits, seconds) after every segment of the first trial.
+        report: called with a `codec.SegmentCost` (bits, seconds) after every segment.
 
     Returns:
-        The bytes of a .ddpm file. The same image, effort, levels and model give the same bytes on every machine; alpha,
-        metadata, graphics and JPEG files also need the same zlib and libwebp for that.
+        The bytes of a .ddpm file. The same image, effort, levels and model give the same bytes on every machine; alpha
+        and metadata also need the same zlib for that, and files that are kept whole the same libwebp.
 
     Raises:
         ImageError: the image cannot be coded (32 bits a sample, CMYK, several frames, too large, unreadable), and no
@@ -122,7 +117,7 @@ def encode(
     >>> data[:2]
     b'\\xdd\\n'
     """
-    wanted = _wanted(effort, levels, model, webp, tile, verify, progress, report)
+    wanted = _wanted(effort, levels, model, tile, verify, progress, report)
     return _encode([planes_of(image, Reading(strip, any_format, pixels, strict=strict))], wanted)[0]
 
 
@@ -134,7 +129,6 @@ def encode_many(
     model: ModelSource = None,
     strip: bool = False,
     any_format: bool = False,
-    webp: bool = True,
     pixels: bool = False,
     tile: int | None = None,
     strict: bool = False,
@@ -146,7 +140,7 @@ def encode_many(
 
     Parameters:
         images: as `encode` takes them, of any sizes; all of them are held in memory.
-        effort, levels, model, strip, any_format, webp, pixels, tile, strict, verify, progress, report: as in `encode`.
+        effort, levels, model, strip, any_format, pixels, tile, strict, verify, progress, report: as in `encode`.
 
     Returns:
         The bytes of a .ddpm file for each image, in order: the same as one by one.
@@ -162,7 +156,7 @@ def encode_many(
     >>> files == [ddpmcodec.encode(image) for image in images]
     True
     """
-    wanted = _wanted(effort, levels, model, webp, tile, verify, progress, report)
+    wanted = _wanted(effort, levels, model, tile, verify, progress, report)
     return _encode(list(numbered(images, Reading(strip, any_format, pixels, strict=strict))), wanted)
 
 
@@ -185,7 +179,6 @@ class _EncodeOptions(NamedTuple):
     coding: Coding
     may_leave_levels: bool
     given: Model | None
-    webp: bool
     tile: int | None
     verify: bool
     progress: Progress | None
@@ -203,14 +196,13 @@ class _EncodeOptions(NamedTuple):
 
 
 def _wanted(
-    effort: int, levels: int | None, model: ModelSource, webp: bool, tile: int | None, verify: bool,
+    effort: int, levels: int | None, model: ModelSource, tile: int | None, verify: bool,
     progress: Progress | None, report: Report | None,
 ) -> _EncodeOptions:  # fmt: skip
     """Raises ModelError, TypeError or ValueError, as `encode`."""
     default = DEFAULT_LEVELS if effort else 0  # effort 0 is fast without levels only
     coding, side = check_coding(effort, default if levels is None else levels), tile_side(tile)
-    webp = webp and side is None  # which has no tiles
-    return _EncodeOptions(coding, levels is None, find(model), webp, side, verify, progress, report)
+    return _EncodeOptions(coding, levels is None, find(model), side, verify, progress, report)
 
 
 class _Part(NamedTuple):
@@ -227,17 +219,7 @@ class _Part(NamedTuple):
 def _encode(pictures: Sequence[Planes], wanted: _EncodeOptions) -> list[bytes]:
     models = [wanted.context] * len(pictures) if wanted.context else _models_of(pictures, wanted.coding)
     codings = run_all(lambda n: _coding(pictures[n], models[n], wanted), range(len(pictures)))
-    stored = run_all(lambda n: _is_stored(pictures[n], models[n], codings[n], wanted.webp), range(len(pictures)))
-    files = _files(pictures, models, codings, stored, wanted)
-    if wanted.may_leave_levels and wanted.webp:
-        coded = (n for n, coding in enumerate(codings) if coding.levels and not stored[n])
-        beaten = [n for n in coded if parse_header(files[n]).is_stored]
-        others = _without_levels([pictures[n] for n in beaten], [models[n] for n in beaten], wanted)
-        for n, other in zip(beaten, others, strict=True):
-            files[n] = min(other, files[n], key=len)
-    if wanted.progress is not None:
-        kept = (n for n, skip in enumerate(stored) if skip and parse_header(files[n]).is_stored)
-        wanted.progress(sum(_pixels(pictures[n]) for n in kept))
+    files = _files(pictures, models, codings, wanted)
     if wanted.verify:
         known_answer.require()
         _verify(files, pictures, wanted.given, wanted.progress)
@@ -256,24 +238,22 @@ def _coding(planes: Planes, model: ContextModel, wanted: _EncodeOptions) -> Codi
 
 
 def _files(
-    pictures: Sequence[Planes], models: Sequence[ContextModel], codings: Sequence[Coding], stored: Sequence[bool],
-    wanted: _EncodeOptions,
-) -> list[bytes]:  # fmt: skip
+    pictures: Sequence[Planes], models: Sequence[ContextModel], codings: Sequence[Coding], wanted: _EncodeOptions
+) -> list[bytes]:
     headers = [
         _header(planes, coding, model, wanted.tile)
         for planes, coding, model in zip(pictures, codings, models, strict=True)
     ]
-    tiles = _tiles(pictures, headers, models, stored, wanted)
-    alphas = _alphas(pictures, headers, models, stored, wanted)
+    tiles = _tiles(pictures, headers, models, wanted)
+    alphas = _alphas(pictures, headers, models, wanted)
     return run_all(lambda n: _file(pictures[n], headers[n], tiles[n], alphas[n], wanted), range(len(pictures)))
 
 
 def _tiles(
-    pictures: Sequence[Planes], headers: Sequence[Header], models: Sequence[ContextModel], stored: Sequence[bool],
-    wanted: _EncodeOptions,
-) -> list[list[Tile]]:  # fmt: skip
-    """The tiles of each picture, in coding order; none of one that is stored."""
-    coded = (n for n, skip in enumerate(stored) if not skip)
+    pictures: Sequence[Planes], headers: Sequence[Header], models: Sequence[ContextModel], wanted: _EncodeOptions
+) -> list[list[Tile]]:
+    """The tiles of each picture, in coding order; none of a JPEG file."""
+    coded = (n for n, planes in enumerate(pictures) if not planes.original)
     parts = [part for n in coded for part in _parts(n, headers[n], models[n])]
     tiles: list[list[Tile]] = [[] for _ in pictures]
     for part, tile in zip(parts, _encode_parts(parts, pictures, wanted), strict=True):
@@ -282,12 +262,11 @@ def _tiles(
 
 
 def _alphas(
-    pictures: Sequence[Planes], headers: Sequence[Header], models: Sequence[ContextModel], stored: Sequence[bool],
-    wanted: _EncodeOptions,
-) -> list[bytes]:  # fmt: skip
-    """The alpha section of each picture that is not stored: deflated, or coded if that is smaller. A plane of one value
-    is always deflated: decoders make small images of coarse bands then."""
-    planes_of_alpha = [None if skip else planes.alpha for planes, skip in zip(pictures, stored, strict=True)]
+    pictures: Sequence[Planes], headers: Sequence[Header], models: Sequence[ContextModel], wanted: _EncodeOptions
+) -> list[bytes]:
+    """The alpha section of each picture: deflated, or coded if that is smaller. A plane of one value is always
+    deflated: decoders make small images of coarse bands then."""
+    planes_of_alpha = [planes.alpha for planes in pictures]
     sections = run_all(lambda plane: b"" if plane is None else pack_alpha(plane), planes_of_alpha)
     varying = [n for n, plane in enumerate(planes_of_alpha) if plane is not None and plane.min() != plane.max()]
     greys = [Planes("L", np.ascontiguousarray(pictures[n].alpha)[..., None], None) for n in varying]
@@ -295,7 +274,7 @@ def _alphas(
     repeats = run_all(lambda k: graphics.has_repeats(greys[k].colour, chosen[k]), range(len(varying)))
     heads = [_header_of_alpha(headers[n], repeats=by) for n, by in zip(varying, repeats, strict=True)]
     quiet = wanted._replace(progress=None, report=None)
-    tiles = _tiles(greys, heads, chosen, [False] * len(greys), quiet)
+    tiles = _tiles(greys, heads, chosen, quiet)
     for n, head, of_plane in zip(varying, heads, tiles, strict=True):
         sections[n] = min(sections[n], pack_coded_alpha(head, _assembled(head, of_plane)), key=len)
     return sections
@@ -309,13 +288,6 @@ def _header_of_alpha(header: Header, *, repeats: bool) -> Header:
     )  # fmt: skip
 
 
-def _without_levels(pictures: Sequence[Planes], models: Sequence[ContextModel], wanted: _EncodeOptions) -> list[bytes]:
-    """The files of graphics without noise levels, by the model."""
-    coding = wanted.coding._replace(levels=0)
-    wanted = wanted._replace(webp=False, progress=None, report=None)
-    return _files(pictures, models, [coding] * len(pictures), [False] * len(pictures), wanted)
-
-
 def _models_of(pictures: Sequence[Planes], coding: Coding) -> list[ContextModel]:
     """The embedded model for each picture."""
     thumbnails = [planes.colour for planes in pictures if _is_tried(planes)]
@@ -327,22 +299,12 @@ def _is_tried(planes: Planes) -> bool:
     return _pixels(planes) <= THUMBNAIL_PIXELS and not planes.original
 
 
-def _is_stored(planes: Planes, model: ContextModel, coding: Coding, webp: bool) -> bool:
-    """Whether an image is stored as JPEG or WebP, and not even tried with the model; a trial at effort 0 is quick."""
-    may_be_webp = webp and coding.effort and planes.samples is None and not coding.repeats
-    return bool(planes.original or (may_be_webp and graphics.is_clearly_graphics(planes, model)))
-
-
 def _file(planes: Planes, header: Header, tiles: Sequence[Tile], alpha: bytes, wanted: _EncodeOptions) -> bytes:
     if planes.original:
         return _file_of_jpeg(planes, header, wanted)
     beside = TrailingSections(pack_metadata(planes.metadata), b"" if planes.kept is None else pack_kept(planes.kept))
     beside = beside._replace(low_bits=_low_bits(planes, header))
-    return (
-        _smallest(planes, header, tiles, alpha, beside)
-        if wanted.webp and planes.samples is None
-        else _assembled(header, tiles, alpha, beside)
-    )
+    return _assembled(header, tiles, alpha, beside)
 
 
 class TrailingSections(NamedTuple):
@@ -369,31 +331,8 @@ def _low_bits(planes: Planes, header: Header) -> bytes:
 
 
 def _file_of_jpeg(planes: Planes, header: Header, wanted: _EncodeOptions) -> bytes:
-    """The smaller one of a file of coefficients, if there is one, and of the JPEG as it was."""
-    kept = assemble(_stored_header(JPEG, planes, header), b"", pack_stored(planes.original), b"")
     facts = JpegFacts(planes.mode, header.width, header.height, header.orientation)
-    coded = encode_jpeg(planes.original, facts, wanted.coefficients, wanted.coding, wanted.tile, wanted.progress)
-    return kept if coded is None or len(kept) <= len(coded) else coded
-
-
-def _stored_header(kind: str, planes: Planes, header: Header) -> Header:
-    return Header(
-        planes.mode, header.width, header.height, kind=kind, mean_colour=graphics.mean_colour(planes),
-        orientation=header.orientation,
-    )  # fmt: skip
-
-
-def _smallest(planes: Planes, header: Header, tiles: Sequence[Tile], alpha: bytes, beside: TrailingSections) -> bytes:
-    """The file of these tiles; or of a lossless WebP, where that is smaller by more than previews are worth, or there
-    are no tiles."""
-    coded, others = _assembled(header, tiles, alpha, beside) if tiles else b"", sum(map(len, beside))
-    most = graphics.most_bytes(len(coded) - others, header.levels)
-    if coded and not (header.effort or header.repeats) and graphics.is_photograph(planes, most):
-        return coded
-    if coded and graphics.is_clearly_larger(planes, most, quick=header.effort <= 1):
-        return coded
-    stored = assemble(_stored_header(WEBP, planes, header), b"", graphics.pack(planes), *beside)
-    return stored if not coded or len(stored) - others < most else coded
+    return encode_jpeg(planes.original, facts, wanted.coefficients, wanted.coding, wanted.tile, wanted.progress)
 
 
 def _pixels(planes: Planes) -> int:

@@ -22,9 +22,8 @@ def info(data: File) -> dict[str, Any]:
 
     Returns:
         Facts by name, all of them JSON values. Sizes are bytes, `bpp` is bits per pixel, `bits_per_dim` bits per
-        sample. `coding` is "context model", "JPEG coefficients", "lossless WebP" or "JPEG as it was"; for the last two,
-        `effort`, `levels`, `steps`, `model_number`, `model` and `model_id` are None. `levels` counts noise levels, and
-        of JPEG coefficients those of cells. `noise` (after each step, standard deviations in grey levels) and `repeats`
+        sample. `coding` is "context model" or "JPEG coefficients". `levels` counts noise levels, and of JPEG
+        coefficients those of cells. `noise` (after each step, standard deviations in grey levels) and `repeats`
         (whether exact pixels are first sought among repeats, as of graphics) are facts of the context model, else None.
         `alpha_coding` is "deflate" or "context model", and None without an alpha section. `segment_bytes` lists the
         segments of JPEG coefficients, and `recipe_bytes` counts what else rebuilds the JPEG. `original_bytes` counts
@@ -63,7 +62,7 @@ def info(data: File) -> dict[str, Any]:
         "ending": kept.ending if kept else None,
         "reason": kept.reason if kept else None,
         "original_bytes": kept.length if kept else file.jpeg_length,
-        "effort": None if header.is_stored else header.effort,
+        "effort": header.effort,
         **_steps(header),
         **_model(header),
         "tiles": header.tile_count,
@@ -99,15 +98,12 @@ def _alpha_coding(file: _native.Container) -> str | None:
 
 
 def _steps(header: _native.FileHeader) -> dict[str, Any]:
-    if header.is_stored:
-        return {"levels": None, "steps": None, "noise": None, "repeats": None}
     noise = [round(noise_level(header, step) or 0.0, 2) for step in range(1, header.steps + 1)]
-    is_jpeg = header.kind != PIXELS
     return {
         "levels": header.levels,
         "steps": header.steps,
-        "noise": None if is_jpeg else noise,
-        "repeats": None if is_jpeg else header.repeats,
+        "noise": None if header.has_coefficients else noise,
+        "repeats": None if header.has_coefficients else header.repeats,
     }
 
 
@@ -136,8 +132,6 @@ def _metadata_sizes(file: _native.Container) -> dict[str, int] | None:
 def _model(header: _native.FileHeader) -> dict[str, Any]:
     """Number, name and id of the model: all of them where it is embedded in this version, otherwise what the header
     has."""
-    if header.is_stored:
-        return {"model_number": None, "model": None, "model_id": None}
     name = registry.name_of_number(header.model_number)
     model_id = models.ids().get(name, b"")[:MODEL_ID_BYTES] if name else header.model_id
     return {"model_number": header.model_number, "model": name, "model_id": model_id.hex() or None}

@@ -1,26 +1,16 @@
 """JPEG files, which come back byte for byte: networks code their quantised coefficients, from low to high frequencies.
 
-The recipe rebuilds the rest of the file. Tiles of whole MCUs do not depend on each other, and run on all threads. A
-file that these networks do not take, as one with arithmetic coding, is stored as it is: the payload is the CRC-32 of
-the JPEG file, its length (varint), and the file.
+The recipe rebuilds the rest of the file. Tiles of whole MCUs do not depend on each other, and run on all threads.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from io import BytesIO
 from typing import NamedTuple
 
 from ddpmcodec import _native
-from ddpmcodec._native import (
-    BLOCK_SIDE,
-    CRC16_BYTES,
-    CRC32_BYTES,
-    MAX_JPEG_BYTES,
-    CoefficientModel,
-    CoefficientTile,
-)
+from ddpmcodec._native import BLOCK_SIDE, CRC16_BYTES, CRC32_BYTES, CoefficientModel, CoefficientTile
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.passes import CALL_SECONDS, Progress
 from ddpmcodec.errors import CorruptError, FormatError, ImageError
@@ -46,20 +36,18 @@ class JpegFacts(NamedTuple):
 
 def encode_jpeg(
     jpeg: bytes, facts: JpegFacts, model: CoefficientModel, coding: Coding, side: int | None, progress: Progress | None
-) -> bytes | None:
-    """Return the .ddpm file of a JPEG file, or None if it cannot be rebuilt from coefficients.
+) -> bytes:
+    """Return the .ddpm file of a JPEG file.
 
     Parameters:
         coding: of its levels, as many are taken as suit the JPEG's steps.
         side: of square tiles, if the caller chose it.
         progress: called with the pixels' worth of work done since the last call.
+
+    Raises:
+        FormatError: it cannot be rebuilt from coefficients (see `can_rebuild`).
     """
-    try:
-        image, frame, recipe = interruptible(_native.parse_jpeg, jpeg)
-    except FormatError:
-        return None
-    if (image.width, image.height) != (facts.width, facts.height):
-        return None
+    image, frame, recipe = interruptible(_native.parse_jpeg, jpeg)
     header = _header(facts, image, model, coding, side)
     chunks = _encoded(image, header, model, progress)
     return assemble(header, crc16(frame).to_bytes(CRC16_BYTES, "little") + frame, chunks, _deflated(recipe))
@@ -116,17 +104,17 @@ def _deflated(recipe: bytes) -> bytes:
     return min(recipe, pack_varint(size | 1) + check + deflate(items), key=len)
 
 
-# --- files that are stored as they are
+def can_rebuild(jpeg: bytes, size: tuple[int, int]) -> bool:
+    """Return whether coefficients and a recipe give a JPEG file back, byte for byte. Arithmetic coding is not read.
 
-
-def can_store(jpeg: bytes) -> bool:
-    """Return whether a JPEG file is stored as such: of a larger one, pixels are coded."""
-    return len(jpeg) <= MAX_JPEG_BYTES
-
-
-def pack_stored(jpeg: bytes) -> bytes:
-    """Return the payload of a JPEG file that is stored as it is."""
-    return zlib.crc32(jpeg).to_bytes(CRC32_BYTES, "little") + pack_varint(len(jpeg)) + jpeg
+    Parameters:
+        size: width and height of its pixels, as they are decoded.
+    """
+    try:
+        image, _, _ = interruptible(_native.parse_jpeg, jpeg)
+    except FormatError:
+        return False
+    return (image.width, image.height) == size
 
 
 # --- pixels

@@ -16,7 +16,7 @@ from PIL import Image
 
 from ddpmcodec._native import ARCHIVE_MAGIC, MAGIC
 from ddpmcodec.codec import kept
-from ddpmcodec.codec.jpeg import can_store
+from ddpmcodec.codec.jpeg import can_rebuild
 from ddpmcodec.errors import FormatError, ImageError, LimitError, unreadable
 from ddpmcodec.format.sections import metadata_entries
 from ddpmcodec.formats import png
@@ -35,7 +35,7 @@ class Reading(NamedTuple):
     """What is taken of a picture, and how.
 
     strip: no ICC profile, no XMP, and of EXIF the orientation alone. any_format: files of formats whose readers may
-    leave something out, too. pixels: those of a JPEG file or a lossy WebP; otherwise the file itself is stored.
+    leave something out, too. pixels: those of a JPEG file or a lossy WebP; otherwise the file itself comes back.
     max_pixels: of `load_image`. warns: of what a file has and no file of ours keeps, where a caller names a file.
     strict: refuse files whose pixels cannot be coded, which are kept whole otherwise.
     """
@@ -47,9 +47,10 @@ class Reading(NamedTuple):
     warns: bool = True
     strict: bool = False
 
-    def stores(self, data: bytes) -> bool:
-        """Whether a file is stored as such: a JPEG that this machine can store."""
-        return not (self.pixels or self.strip) and can_store(data)
+    @property
+    def takes_coefficients(self) -> bool:
+        """Whether the coefficients of a JPEG file are coded, or the file is kept whole."""
+        return not (self.pixels or self.strip)
 
     def keeps(self, data: bytes, name: str) -> bool:
         """Whether a file whose pixels are not coded is kept whole, with all metadata."""
@@ -157,11 +158,14 @@ def refuse_own_files(data: bytes, name: str) -> None:
 
 
 def planes_of_image(image: Image.Image, data: bytes, reading: Reading) -> Planes:
-    """The planes of an image that Pillow has read from these bytes of a file; with the bytes, where they are stored,
-    and with what rebuilds a PNG. Raises ImageError for a PNG of which something would be lost, if it can be kept
-    whole."""
-    if image.format in JPEG_FORMATS and reading.stores(data):
-        return replace(shown_planes(image), original=data)
+    """The planes of an image that Pillow has read from these bytes of a file; with the bytes of a JPEG, and with what
+    rebuilds a PNG. Raises ImageError for a JPEG that its coefficients do not rebuild, and for a PNG of which something
+    would be lost, if it can be kept whole."""
+    if image.format in JPEG_FORMATS and reading.takes_coefficients:
+        if can_rebuild(data, image.size):
+            return replace(shown_planes(image), original=data)
+        if not reading.strict:
+            raise ImageError("a JPEG file that its coefficients do not rebuild: only its pixels are coded, pixels=True")
     planes = to_planes(image, strip=reading.strip)
     if image.format != "PNG" or reading.strip:
         return planes

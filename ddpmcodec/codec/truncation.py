@@ -54,8 +54,7 @@ def truncate(
 
     Returns:
         The prefix, which `decode(..., partial=True)` takes; with a mark a file, which `decode` takes. A whole or marked
-        file that is shorter than a limit in bytes comes back as it is. Of a stored JPEG or WebP no prefix shows more
-        than its header does: the mean colour, to which it is cut.
+        file that is shorter than a limit in bytes comes back as it is.
 
     Raises:
         OutputError: the header alone is longer than the limit, or all of the data does not show that quality.
@@ -115,7 +114,7 @@ def cut(data: bytes, size: int, mark: bool) -> bytes:
         return data
     if mark and file.missing:  # what is as long as the whole is taken for it
         size = min(size, file.size + file.missing - MARK_BYTES - 1)
-    kept = data[: file.header.size if file.header.is_stored else size]  # a part of a JPEG or a WebP shows nothing more
+    kept = data[:size]
     if not mark:
         return kept
     Container(kept).require_undamaged()
@@ -209,7 +208,7 @@ def _end_of_step(data: bytes, file: Container, step: int, given: Model | None, m
     if step >= header.steps or file.size < end:
         file.require_whole()
         return file.size
-    if header.is_stored or header.is_tiled:
+    if header.is_tiled:
         return end
     return decode_details(data, step=step, model=given, max_pixels=max_pixels).bytes_used
 

@@ -2,31 +2,28 @@ r"""The .ddpm container, version 1: a small header, then sections cut by the len
 
     header   2      magic DD 0A: a text-mode transfer changes its line end, a 7-bit one its first byte
              1      version << 6 | colour mode (index into MODES) | flags: 8 SQUARE, 16 TILED, 32 SECTIONS
-             1      effort << 4 (0 to 3; 0 of a stored file) | number of noise levels (0, 1, 2, 5) | flags: 8 EXTENDED,
+             1      effort << 4 (0 to 3) | number of noise levels (0, 1, 2, 5) | flags: 8 EXTENDED,
                     64 REPEATS
-             1      bits of a coded value less 1 << 4 (7) | kind of the payload: 1 WebP, 2 JPEG, 3 JPEG coefficients, if
-                    EXTENDED; without it the payload is of kind 0, pixels
+             1      bits of a coded value less 1 << 4 (7) | kind of the payload: 1 JPEG coefficients, if EXTENDED;
+                    without it the payload is of kind 0, pixels
              1      scaling << 4 | bits of a sample less 1, if EXTENDED and of kind 0
-             1      number of an embedded model; 0: the first 4 bytes of the sha256 of another one follow; in kinds 0
-                    and 3
+             1      number of an embedded model; 0: the first 4 bytes of the sha256 of another one follow
              varint width, and, unless SQUARE, height (pixels)
-             1, 3   mean colour, one byte per colour channel: the preview of a file cut early, in kinds 1
-                    and 2
              1      orientation, where SECTIONS
              list   per section a tag (1 byte: type, 64 where it follows the payload, 128 where a reader must know it)
                     and its length (varint); then a byte 0; where SECTIONS
              varint tile width, tile height, if TILED
-             varint length of the index, if TILED or of kind 3; otherwise size of the payload: of a stream
-                    5 * words + bytes of its state less 4, of a stored file bytes
+             varint length of the index, if TILED or of kind 1; otherwise size of the stream: 5 * words + bytes of its
+                    state less 4
              2      CRC-16/CCITT of all of the above, little endian, unless plain
-    index    if TILED or of kind 3: per chunk its length (varint) and CRC-16 (2 bytes); then the CRC-16 of these entries
-    sections that precede the payload: alpha (sections.py), or the frame of a JPEG; a stored file carries its own
-    payload  one rANS stream, or a file of another format, or the chunks of the index (tiles.py)
+    index    if TILED or of kind 1: per chunk its length (varint) and CRC-16 (2 bytes); then the CRC-16 of these entries
+    sections that precede the payload: alpha (sections.py), or the frame of a JPEG
+    payload  one rANS stream, or the chunks of the index (tiles.py)
     sections that follow the payload: metadata, a file that is kept whole and low bits (sections.py), or the recipe of a
              JPEG
 
-The header states the length of every file. A plain file, which is neither tiled nor stored and has no sections, has no
-CRC: the check of its stream covers the header. So a thumbnail takes at most 12 bytes and one bit beyond its ideal code
+The header states the length of every file. A plain file, which is one stream of pixels and has no sections, has no CRC:
+the check of its stream covers the header. So a thumbnail takes at most 12 bytes and one bit beyond its ideal code
 length.
 
 A file that was made lossy on purpose is a prefix of one, and an end mark: what is there is all, and as it was written.
@@ -89,7 +86,7 @@ from ddpmcodec.format.varint import pack_varint
 
 # Of a header that was read: what it must have in common with the one that was written.
 COMPARED = (
-    "mode", "width", "height", "effort", "levels", "model_number", "model_id", "kind", "repeats", "mean_colour",
+    "mode", "width", "height", "effort", "levels", "model_number", "model_id", "kind", "repeats",
     "orientation", "alpha_length", "metadata_length", "frame_length", "recipe_length", "kept_length",
     "low_bits_length", "bits", "source_bits", "scaling", "state_bytes",
     "is_plain", "tile_size",
@@ -118,8 +115,7 @@ def _packed(header: Header) -> bytes:
         numbers = [*(header.tile_size if header.has_grid else ()), len(index)]
         return _with_crc(_start(header) + b"".join(map(pack_varint, numbers))) + _with_crc(index)
     words = (header.payload_length - header.state_bytes) // WORD_BYTES
-    size = header.payload_length if header.is_stored else pack_stream_size(header.state_bytes, words)
-    packed = _start(header) + pack_varint(size)
+    packed = _start(header) + pack_varint(pack_stream_size(header.state_bytes, words))
     return packed if header.is_plain else _with_crc(packed)
 
 
@@ -166,10 +162,9 @@ def _start(header: Header) -> bytes:
         fields.append(bytes([header.bits - 1 << DEPTH_SHIFT | KINDS.index(header.kind)]))
     if header.is_extended and header.kind == PIXELS:
         fields.append(bytes([SCALINGS.index(header.scaling) << SCALING_SHIFT | header.source_bits - 1]))
-    if not header.is_stored:
-        fields.append(bytes([header.model_number]) + header.model_id)
+    fields.append(bytes([header.model_number]) + header.model_id)
     sides = (header.width,) if header.width == header.height else (header.width, header.height)
-    return b"".join([*fields, *map(pack_varint, sides), header.mean_colour, _pack_sections(header)])
+    return b"".join([*fields, *map(pack_varint, sides), _pack_sections(header)])
 
 
 def _pack_sections(header: Header) -> bytes:
@@ -203,7 +198,7 @@ def assemble(
     header: Header, before: bytes, payload: bytes | Sequence[bytes], after: bytes, kept: bytes = b"",
     low_bits: bytes = b"",
 ) -> bytes:  # fmt: skip
-    """The whole file. `payload`: a single stream or a file, or for a header with an index all chunks, segment-major.
+    """The whole file. `payload`: a single stream, or for a header with an index all chunks, segment-major.
 
     before: the section before the payload, alpha or the frame of a JPEG; after: metadata, or its recipe; or nothing.
     kept: the section of a file that is kept whole. low_bits: that of low bits.

@@ -19,16 +19,11 @@ from ddpmcodec._native import (
     UPRIGHT,
 )
 
-PIXELS, WEBP, JPEG, COEFFICIENTS = KINDS  # of payloads
+PIXELS, COEFFICIENTS = KINDS  # of payloads
 DEFAULT_EFFORT, DEFAULT_LEVELS = 2, 1  # of encoders
 LEAST_SIDE, MOST_SIDE, SIDE_STEP = 64, 1024, 16  # pixels, of square tiles that a caller asks for
 # What information calls payloads, for people.
-CODINGS = {
-    PIXELS: "context model",
-    WEBP: "lossless WebP",
-    JPEG: "JPEG as it was",
-    COEFFICIENTS: "JPEG coefficients",
-}
+CODINGS = {PIXELS: "context model", COEFFICIENTS: "JPEG coefficients"}
 KEPT_WHOLE = "kept whole"  # of files whose payload is a preview
 
 Box = tuple[slice, slice]  # rows, columns
@@ -54,10 +49,9 @@ class Header:
     """The facts that precede the pixels of a file.
 
     Attributes:
-        effort, levels: of the streams, 0 in a stored file; levels is one of LEVELS.
-        model_number: of an embedded model; 0: `model_id` names another one. A stored file has neither.
+        effort, levels: of the streams; levels is one of LEVELS.
+        model_number: of an embedded model; 0: `model_id` names another one.
         kind: of the payload, one of KINDS.
-        mean_colour: of a stored file, one byte a colour channel.
         orientation: as EXIF counts them, 1 unless the file has sections or is a JPEG.
         bits: of a coded value. source_bits: of a sample. scaling: one of SCALINGS, of values to samples.
         alpha_length, metadata_length, frame_length, recipe_length, kept_length, low_bits_length: bytes of these
@@ -76,7 +70,6 @@ class Header:
     model_number: int = 0
     model_id: bytes = b""
     kind: str = PIXELS
-    mean_colour: bytes = b""
     orientation: int = UPRIGHT
     alpha_length: int = 0
     metadata_length: int = 0
@@ -101,16 +94,6 @@ class Header:
         return self.has_alpha and self.kind == PIXELS
 
     @property
-    def is_stored(self) -> bool:
-        """Whether the payload is a file of another format."""
-        return self.kind in (WEBP, JPEG)
-
-    @property
-    def is_jpeg(self) -> bool:
-        """Whether the payload is a JPEG file, or is made of one."""
-        return self.kind in (JPEG, COEFFICIENTS)
-
-    @property
     def is_extended(self) -> bool:
         """Whether it states the kind of the payload, or the bits of samples."""
         return self.kind != PIXELS or self.source_bits != SAMPLE_BITS
@@ -123,13 +106,13 @@ class Header:
     @property
     def has_sections(self) -> bool:
         """Whether the header lists sections, or states how a JPEG is turned."""
-        turned = self.is_jpeg and self.orientation != UPRIGHT
+        turned = self.kind == COEFFICIENTS and self.orientation != UPRIGHT
         listed = self.metadata_length or self.frame_length or self.kept_length or self.low_bits_length
         return bool(self.has_alpha_section or listed or turned)
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is neither tiled nor stored and has no sections: the check of its stream covers the header."""
+        """Whether it is one stream of pixels and has no sections: the check of its stream covers the header."""
         return self.kind == PIXELS and not (self.index or self.has_sections)
 
     @property

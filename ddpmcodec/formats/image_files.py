@@ -34,7 +34,7 @@ CODED_MODES = ("1", "L", "LA", "RGB", "RGBA")
 # MPO is what many cameras call JPEG: a photograph, then other views of the same scene. The photograph is the image.
 MAIN_IMAGE_FORMATS = ("MPO",)
 JPEG_FORMATS = ("JPEG", *MAIN_IMAGE_FORMATS)
-INKS = "CMYK"  # a mode of JPEG files, which are stored as such; other images of it are refused
+INKS = "CMYK"  # a mode of JPEG files, whose coefficients are coded; other images of it are refused
 ARRAY_SUFFIXES = (".npy", ".npz")  # of NumPy's files, as `load_array` reads them
 LOSSLESS: dict[str, dict[str, object]] = {"WEBP": {"lossless": True, "exact": True}}  # Pillow's defaults lose
 LOADED_BY_ONE_CALL = ("TIFF", "WEBP")  # of another library; Pillow itself decodes the other formats in pieces

@@ -39,9 +39,9 @@ ARRAY_MODES: dict[tuple[int, ...], str] = {(): "L", (1,): "L", (2,): "LA", (3,):
 
 @dataclass(frozen=True)
 class Planes:
-    """An image as it is coded. Mode "1" is coded as grey levels 0 and 255. original: the JPEG file that is stored in
-    place of the pixels, which are what a decoder makes of it. kept: the file that is kept whole, of which the pixels
-    are a preview. samples: if they have more than 8 bits; colour and alpha are the high bits of their coded values."""
+    """An image as it is coded. Mode "1" is coded as grey levels 0 and 255. original: the JPEG file whose coefficients
+    are coded; the pixels are what a decoder makes of it. kept: the file that is kept whole, of which the pixels are a
+    preview. samples: if they have more than 8 bits; colour and alpha are the high bits of their coded values."""
 
     mode: str
     colour: NDArray[np.uint8]  # (H, W, C), C 1 or 3

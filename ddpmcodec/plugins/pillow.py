@@ -44,7 +44,7 @@ from ddpmcodec.formats.metadata import exif_of
 if TYPE_CHECKING:
     from ddpmcodec.models.registry import ModelSource
 
-OPTIONS = "effort", "levels", "model", "webp", "tile", "verify", "progress"
+OPTIONS = "effort", "levels", "model", "tile", "verify", "progress"
 EXTENSION, MIME_TYPE = ".ddpm", "image/x-ddpm"
 HEAD_BYTES = 64  # enough for the header of a file that is not tiled
 SMALLEST_SCALE = 8  # of a draft: 1/8, as for a JPEG
@@ -98,8 +98,8 @@ class DdpmImageFile(ImageFile.ImageFile):
         return super().load()
 
     def getexif(self) -> Image.Exif:
-        """The EXIF. That of a stored JPEG is inside of it: then this decodes the pixels."""
-        if self._undecoded and self._header.is_jpeg:
+        """The EXIF. That of a JPEG is inside of it: then this decodes the pixels."""
+        if self._undecoded and self._header.has_coefficients:
             self.load()
         return super().getexif()
 
@@ -128,7 +128,7 @@ class DdpmImageFile(ImageFile.ImageFile):
         """ICC profile, EXIF and XMP; nothing where their section is cut or damaged, which `load` reports."""
         self._file.seek(self._header.section(METADATA_TAG)[0])
         section = self._file.read(self._header.metadata_length)
-        if self._header.is_jpeg:
+        if self._header.has_coefficients:
             return {"exif": exif} if (exif := exif_of(self._header.orientation)) else {}
         try:
             whole = section and len(section) == self._header.metadata_length

@@ -233,8 +233,6 @@ function drawAbout() {
 
 /** How the image is coded. JPEG coefficients have levels of cells in place of noise levels. */
 function coding() {
-  if (current.levels === null)
-    return current.effort ? `${current.coding}, effort ${current.effort}` : `stored as ${current.coding}: a prefix shows its mean colour`;
   const count = `${current.levels || "no"}`, ending = current.levels === 1 ? "" : "s";
   const isJpeg = current.coding === "JPEG coefficients";
   const levels = isJpeg ? `${current.coding}, ${count} level${ending} of cells` : `${count} noise level${ending}`;

@@ -24,11 +24,11 @@ KINDS = ("preview", "original", *CODECS)
 POSITIONS = 121  # of the slider, at most
 MOST_PIXELS = 1 << 26  # of an image that a browser shows beside others
 # Pixels that a file may claim, as time and memory go with them. Drawings take hardly any bytes.
-FREE_PIXELS, PIXELS_A_BYTE, PIXELS_A_BYTE_STORED = 1 << 22, 1 << 7, 1 << 10
+FREE_PIXELS, PIXELS_A_BYTE, PIXELS_A_BYTE_OF_JPEG = 1 << 22, 1 << 7, 1 << 10
 
 
 class Stripe(NamedTuple):
-    """Bytes of the file that belong together. part: "alpha", "pixels", "WebP", "JPEG", "metadata" or "end mark"; of
+    """Bytes of the file that belong together. part: "alpha", "pixels", "JPEG", "metadata" or "end mark"; of
     pixels the step, from 1 on, the number of the finest band, and the share of all the decoder's work."""
 
     part: str
@@ -66,11 +66,11 @@ class ViewedFile:
         self.name = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
         self.facts = codec.info(data)
         self.data, self.original, self.stripes, self.damaged = data, original, list[Stripe](), False
-        self.is_stored = self.facts["noise"] is None  # or the coefficients of a JPEG
+        self.is_jpeg = self.facts["noise"] is None
         self._model = model if self.facts["model"] is None else None
         self.sizes = slider_sizes(self.facts["header_bytes"], len(data))
         self._check_sizes()
-        if not self.is_stored:
+        if not self.is_jpeg:
             header = Container(data).header
             written_with(header.model_number, header.model_id, find(self._model))  # is it there?
 
@@ -85,7 +85,7 @@ class ViewedFile:
                 f"{width} x {height} pixels are too many to view, at most {MOST_PIXELS} are shown:"
                 " decode previews with `ddpmcodec decode --max-bytes`"
             )
-        a_byte = PIXELS_A_BYTE_STORED if self.is_stored else PIXELS_A_BYTE
+        a_byte = PIXELS_A_BYTE_OF_JPEG if self.is_jpeg else PIXELS_A_BYTE
         if self.pixels > max(FREE_PIXELS, a_byte * len(self.data)):
             raise ImageError(
                 f"{len(self.data)} bytes are too few of an image that claims {width} x {height} pixels: give more of it"
@@ -181,8 +181,7 @@ def _stripes(facts: dict[str, Any], costs: list[SegmentCost]) -> list[Stripe]:
         return [stripe for stripe in stripes if stripe.start < stripe.end]
     stripes = [Stripe("alpha", start, alpha), *_segments(alpha, pixels, facts["tiles"], costs)]
     if not costs:
-        part = next((name for name in ("WebP", "JPEG") if name in facts["coding"]), "pixels")
-        stripes.append(Stripe(part, alpha, pixels))
+        stripes.append(Stripe("pixels", alpha, pixels))
     stripes += [Stripe("metadata", pixels, mark), Stripe("end mark", mark, facts["bytes"])]
     return [stripe for stripe in stripes if stripe.start < stripe.end]
 

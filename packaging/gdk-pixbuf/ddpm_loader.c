@@ -158,9 +158,9 @@ static gboolean show_preview(Loading* loading, GError** error) {
     return is_early || show(loading, error);
 }
 
-/* --- A stored JPEG or WebP file, which another loader decodes */
+/* --- A JPEG file, which another loader decodes */
 
-static GdkPixbuf* decode_stored(const guint8* data, size_t size, GError** error) {
+static GdkPixbuf* decode_jpeg(const guint8* data, size_t size, GError** error) {
     g_autoptr(GdkPixbufLoader) loader = gdk_pixbuf_loader_new();
     const gboolean is_written = gdk_pixbuf_loader_write(loader, data, size, error);
     if (!gdk_pixbuf_loader_close(loader, is_written ? error : NULL) || !is_written) return NULL;
@@ -168,24 +168,24 @@ static GdkPixbuf* decode_stored(const guint8* data, size_t size, GError** error)
     return found ? g_object_ref(found) : NULL;
 }
 
-static gboolean set_stored_pixels(Loading* loading, GError** error) {
+static gboolean set_jpeg_pixels(Loading* loading, GError** error) {
     const ddpm_info info = info_of(loading);
     const guint8* data = NULL;
     size_t size = 0;
     if (!is_ok(loading, ddpm_decoder_section(loading->decoder, DDPM_SECTION_PAYLOAD, &data, &size), error)) return FALSE;
-    g_autoptr(GdkPixbuf) stored = decode_stored(data, size, error);
-    if (!stored) return FALSE;
-    const size_t channels = (size_t)gdk_pixbuf_get_n_channels(stored), stride = (size_t)gdk_pixbuf_get_rowstride(stored);
-    if (gdk_pixbuf_get_width(stored) != (int)info.width || gdk_pixbuf_get_height(stored) != (int)info.height || channels < MIN(info.channels, 3))
-        return fail(error, GDK_PIXBUF_ERROR_CORRUPT_IMAGE, "The image that the file stores has another size than the file states");
+    g_autoptr(GdkPixbuf) jpeg = decode_jpeg(data, size, error);
+    if (!jpeg) return FALSE;
+    const size_t channels = (size_t)gdk_pixbuf_get_n_channels(jpeg), stride = (size_t)gdk_pixbuf_get_rowstride(jpeg);
+    if (gdk_pixbuf_get_width(jpeg) != (int)info.width || gdk_pixbuf_get_height(jpeg) != (int)info.height || channels < info.channels)
+        return fail(error, GDK_PIXBUF_ERROR_CORRUPT_IMAGE, "The JPEG inside the file has another size than the file states");
     const size_t length = (size_t)info.width * info.height * info.channels;
     g_autofree guint8* pixels = g_try_malloc(length);
     if (!pixels) return fail(error, GDK_PIXBUF_ERROR_INSUFFICIENT_MEMORY, "Memory is exhausted");
     guint8* to = pixels;
     for (uint32_t y = 0; y < info.height; y++) {
-        const guint8* from = gdk_pixbuf_read_pixels(stored) + y * stride;
+        const guint8* from = gdk_pixbuf_read_pixels(jpeg) + y * stride;
         for (uint32_t x = 0; x < info.width; x++, from += channels)
-            for (uint32_t c = 0; c < info.channels; c++) *to++ = c < channels ? from[c] : 0xFF;
+            for (uint32_t c = 0; c < info.channels; c++) *to++ = from[c];
     }
     return is_ok(loading, ddpm_decoder_set_pixels(loading->decoder, pixels, length), error);
 }
@@ -198,7 +198,7 @@ static gboolean meet(Loading* loading, ddpm_event event, GError** error) {
     case DDPM_NEED_MODEL:
         model = find_model(info_of(loading).model_number, error);
         return model && is_ok(loading, ddpm_decoder_set_model(loading->decoder, model), error);
-    case DDPM_NEED_PIXELS: return set_stored_pixels(loading, error);
+    case DDPM_NEED_PIXELS: return set_jpeg_pixels(loading, error);
     case DDPM_PREVIEW: return show_preview(loading, error);
     case DDPM_DONE: return show(loading, error);
     default: return TRUE;

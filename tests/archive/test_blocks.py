@@ -165,7 +165,7 @@ def test_everything_but_the_streams_takes_few_bytes(model: ContextModel) -> None
     assert len(found) - streams < 60 * 4 + 60  # names of 8 x 8 pixels, and headers, all twice
 
 
-def test_a_single_image_costs_little_more_than_its_file(model: ContextModel, no_webp: None) -> None:
+def test_a_single_image_costs_little_more_than_its_file(model: ContextModel) -> None:
     pictures = crops(1)
     alone = len(codec.encode(pictures["photo-000.png"], effort=1, levels=0, model=model))
     assert len(create(pictures, model)) < alone + 130

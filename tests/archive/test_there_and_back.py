@@ -29,7 +29,7 @@ def test_everything_comes_back(pictures: Pictures, data: bytes, model: ContextMo
 
 @pytest.mark.parametrize(("effort", "levels"), [(2, 0), (3, 0), (1, 2), (1, 5)])
 def test_every_effort_and_all_levels_come_back(
-    pictures: Pictures, data: bytes, model: ContextModel, effort: int, levels: int, no_webp: None
+    pictures: Pictures, data: bytes, model: ContextModel, effort: int, levels: int
 ) -> None:
     found = create(pictures, model, effort=effort, levels=levels)
     assert found != data
@@ -38,9 +38,7 @@ def test_every_effort_and_all_levels_come_back(
     assert whole(pictures, archive.extract(found, model=model))
 
 
-def test_thumbnails_which_have_no_previews_are_coded_without_noise_levels_by_default(
-    model: ContextModel, no_webp: None
-) -> None:
+def test_thumbnails_which_have_no_previews_are_coded_without_noise_levels_by_default(model: ContextModel) -> None:
     small, large = crops(3), crops(1, 70, 60)
     assert create(small, model, levels=None) == create(small, model, levels=0) != create(small, model, levels=2)
     assert create(large, model, levels=None) == create(large, model, levels=1) != create(large, model, levels=0)

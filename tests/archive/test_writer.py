@@ -45,10 +45,10 @@ def test_it_is_what_create_makes(tmp_path: Path) -> None:
 
 def test_images_that_are_files_are_tiled() -> None:
     (photo,) = crops(1, 150, 140).values()
-    made = split(archive.create({"large.png": photo}, effort=1, webp=False, tile=64))
+    made = split(archive.create({"large.png": photo}, effort=1, tile=64))
     (file,) = made.parts[0].sections
     assert parse_header(bytes(file)).tile_count == 9
-    assert bytes(file) == codec.encode(photo, effort=1, webp=False, tile=64)
+    assert bytes(file) == codec.encode(photo, effort=1, tile=64)
     for tile in (7, 72, 2048):
         with pytest.raises(ValueError, match=r"tile.*64 to 1024"):
             archive.Writer(tile=tile)
@@ -103,7 +103,7 @@ def most_memory(spool: Path | None, count: int) -> int:
     """Bytes that Python's objects took at most, while so many images were coded, of which each has some 100 kB."""
     tracemalloc.start()
     try:
-        with archive.Writer(spool=spool, effort=1, levels=0, webp=False, verify=False) as writer:
+        with archive.Writer(spool=spool, effort=1, levels=0, verify=False) as writer:
             add_all(writer, noise(count))
             assert sum(map(len, writer.pieces())) > 98_000 * count
             return tracemalloc.get_traced_memory()[1]
@@ -133,7 +133,7 @@ def test_a_writer_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
         import os, signal, sys
         import numpy as np
         from ddpmcodec import archive
-        writer = archive.Writer(spool=sys.argv[1], effort=1, levels=0, webp=False)
+        writer = archive.Writer(spool=sys.argv[1], effort=1, levels=0)
         for number in range(24):
             noise = np.random.default_rng(number).integers(0, 256, (128, 256, 3), np.uint8)
             writer.add(f"{number}.png", noise)
@@ -158,7 +158,7 @@ def test_threads_make_the_same_archive(tmp_path: Path, threads: int) -> None:
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     with (
         largest_file(50_000),
-        archive.Writer(spool=tmp_path, effort=1, levels=0, webp=False) as writer,
+        archive.Writer(spool=tmp_path, effort=1, levels=0) as writer,
         pytest.raises(OutputError, match=f"{tmp_path}: .*File too large"),
     ):
         add_all(writer, noise(16))
@@ -173,7 +173,7 @@ def test_a_full_disk_is_named_for_a_few_bytes_too(tmp_path: Path) -> None:
 
 
 def test_what_an_error_lost_is_not_missing_in_silence(tmp_path: Path) -> None:
-    with archive.Writer(spool=tmp_path, effort=1, levels=0, webp=False) as writer:
+    with archive.Writer(spool=tmp_path, effort=1, levels=0) as writer:
         with largest_file(50_000), pytest.raises(OutputError):
             add_all(writer, noise(16))
         for again in (lambda: writer.save(tmp_path / "a.ddpma"), lambda: writer.add("a.png", drawing())):
@@ -194,7 +194,7 @@ def test_an_archive_that_is_damaged_half_way_is_not_half_there(tmp_path: Path) -
 
 
 def test_threads_read_pieces(tmp_path: Path) -> None:
-    with archive.Writer(spool=tmp_path, effort=1, levels=0, webp=False, verify=False) as writer:
+    with archive.Writer(spool=tmp_path, effort=1, levels=0, verify=False) as writer:
         add_all(writer, noise(6))
         pieces = writer.pieces()
         whole_file = b"".join(map(bytes, pieces))
@@ -232,7 +232,7 @@ def test_names_come_as_a_list() -> None:
 
 def test_images_that_are_coded_again_stay_coded(tmp_path: Path) -> None:
     pictures = {f"{number}.png": drawing() for number in range(3)}
-    data = archive.create(pictures, webp=False)
+    data = archive.create(pictures)
     left = archive.describe(archive.remove(data, ["1.png"]))["images"]
     assert [image["coding"] for image in left] == ["context model"] * 2
 

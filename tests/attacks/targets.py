@@ -16,7 +16,6 @@ import torch
 from PIL import Image
 
 from ddpmcodec import archive, codec
-from ddpmcodec.codec import graphics
 from ddpmcodec.codec.known_answer import COMPONENTS, tensors
 from ddpmcodec.format import tiles
 from ddpmcodec.models.context import EFFORTS, ROLES, ContextModel, contract_role, pack, parse
@@ -96,18 +95,15 @@ def opened(data: bytes) -> Image.Image:
 
 
 @contextmanager
-def settings(tile_pixels: int, webp: bool = False, single: int | None = None) -> Iterator[None]:
-    """Tiles have so many pixels at most, and images of more (or more than `single`) are cut into them; lossless WebP is
-    used where it is smaller, or never."""
-    before = tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, tiles.REPEATS_TILE_PIXELS, graphics.fits_webp
+def settings(tile_pixels: int, single: int | None = None) -> Iterator[None]:
+    """Tiles have so many pixels at most, and images of more (or more than `single`) are cut into them."""
+    before = tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, tiles.REPEATS_TILE_PIXELS
     tiles.SINGLE_STREAM_PIXELS = tile_pixels if single is None else single
     tiles.TILE_PIXELS = tiles.REPEATS_TILE_PIXELS = tile_pixels
-    if not webp:
-        graphics.fits_webp = lambda planes: False
     try:
         yield
     finally:
-        tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, tiles.REPEATS_TILE_PIXELS, graphics.fits_webp = before
+        tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, tiles.REPEATS_TILE_PIXELS = before
 
 
 @cache

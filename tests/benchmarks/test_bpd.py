@@ -25,7 +25,6 @@ ALONE = "--no-baselines"
 QUICK = Coding(1, 0)
 
 
-@pytest.mark.usefixtures("no_webp")
 def test_files_have_the_sizes_that_encode_gives_them(
     bench: Any, array: Path, pictures: np.ndarray, context_model: ContextModel
 ) -> None:
@@ -41,7 +40,6 @@ def test_files_have_the_sizes_that_encode_gives_them(
     assert ended.stdout.count("| ddpmcodec e") == 2
 
 
-@pytest.mark.usefixtures("no_webp")
 def test_beside_a_file_stand_its_ideal_code_length_and_its_overhead(
     bench: Any, array: Path, pictures: np.ndarray, context_model: ContextModel
 ) -> None:
@@ -56,7 +54,7 @@ def test_beside_a_file_stand_its_ideal_code_length_and_its_overhead(
 
 
 def test_files_of_a_named_model_hold_no_webp(context_model: ContextModel) -> None:
-    assert bpd.measure_files([np.asarray(pattern(40, 40))], context_model, QUICK, webp=False)["webp"] == [False]
+    assert bpd.measure_files([np.asarray(pattern(40, 40))], context_model, QUICK)["webp"] == [False]
 
 
 def test_of_images_that_are_stored_as_webp_the_ideal_is_the_file(context_model: ContextModel) -> None:

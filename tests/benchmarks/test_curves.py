@@ -28,7 +28,7 @@ from ddpmcodec.errors import DdpmError
 from ddpmcodec.format import tiles
 from ddpmcodec.models.context import ContextModel
 
-pytestmark = pytest.mark.usefixtures("one_thread", "no_webp")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def decibel(shown: Any, image: np.ndarray) -> float:

@@ -16,7 +16,7 @@ from ddpmcodec.errors import ChecksumError
 
 # WebDataset leaves files open.
 OPEN = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
-pytestmark = [pytest.mark.usefixtures("one_thread", "no_webp"), OPEN]
+pytestmark = [pytest.mark.usefixtures("one_thread"), OPEN]
 
 PLAN = Plan([Coding(1, 0)], (0,), 1)
 

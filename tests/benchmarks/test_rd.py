@@ -15,11 +15,10 @@ from ddpmcodec.benchmarks._bound import DenoiserChoice, bound_of
 from ddpmcodec.benchmarks._codecs import SWEEPS, Baseline, Sweep, is_ours
 from ddpmcodec.benchmarks._curves import operating_points, prefixes
 from ddpmcodec.benchmarks._results import read
-from ddpmcodec.codec import graphics
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.models.context import ContextModel
 
-pytestmark = pytest.mark.usefixtures("one_thread", "no_webp")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
@@ -35,7 +34,6 @@ def whole(bench_into: Bench, pictures: np.ndarray, one_thread: None, tmp_path_fa
     folder = tmp_path_factory.mktemp("rd")
     np.save(folder / "pictures.npy", pictures)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(graphics, "fits_webp", lambda planes: False)
         patch.setattr(_curves, "which", lambda program: None)
         return bench_into(folder / "out", "rd", f"--data={folder / 'pictures.npy'}", *WHOLE)
 
@@ -74,20 +72,6 @@ def test_psnr_at_rates_lies_between_points_and_a_whole_file_has_none(whole: Any)
     (similarity,) = (row["ssim"] for row in found["codecs"])
     assert similarity[0] is similarity[2] is None
     assert 0 < similarity[1]["mean"] < 1
-
-
-def test_images_that_are_stored_as_webp_are_left_out(
-    bench: Bench, array: Path, pictures: np.ndarray, context_model: ContextModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = codec.encode(pictures[0], effort=1, levels=2, model=context_model)
-    monkeypatch.setattr("ddpmcodec.benchmarks._curves.is_webp", lambda data: data == first)
-    ended = bench("rd", "--data", array, "--limit", 2, "--no-baselines", *QUICK)
-    assert ended.found["results"]["images"] == [False, True]
-    second = codec.encode(pictures[1], effort=1, levels=2, model=context_model)
-    assert ended.found["results"]["curves"][0]["points"][-1]["bpp"] == pytest.approx(8 * len(second) / SIZE)
-    again = bench("rd", "--data", array, "--limit", 1, "--no-baselines", "-f", *QUICK)
-    assert again.code == 1
-    assert "all images are stored as lossless WebP" in again.stderr
 
 
 def test_points_are_the_same_when_they_come_back_from_an_interrupted_run(

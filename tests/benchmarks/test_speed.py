@@ -13,7 +13,6 @@ from ddpmcodec.benchmarks import _timing, speed
 from ddpmcodec.benchmarks._codecs import BASELINES
 from ddpmcodec.benchmarks._data import Dataset
 from ddpmcodec.benchmarks._results import read
-from ddpmcodec.codec import graphics
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.models.context import ContextModel
 
@@ -28,7 +27,6 @@ def folder(context_path: Path, pictures: np.ndarray, tmp_path_factory: pytest.Te
     plan = speed.Plan(settings=(Coding(1, 2),), megapixels=(0.0024,), repeats=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")  # of the processes that it starts
-        patch.setattr(graphics, "fits_webp", lambda planes: False)
         patch.setattr(_timing, "THUMBNAILS", 20)
         speed.run(dataset, out, str(context_path), plan, command="ddpmcodec bench speed", quiet=True)
     return out
@@ -84,14 +82,14 @@ def test_a_preview_is_a_share_of_the_whole(measured: dict[str, Any]) -> None:
 
 
 def test_the_size_of_the_files_is_that_of_the_codec(
-    measured: dict[str, Any], pictures: np.ndarray, context_model: ContextModel, no_webp: None
+    measured: dict[str, Any], pictures: np.ndarray, context_model: ContextModel
 ) -> None:
     files = codec.encode_many(list(pictures[:2]), effort=1, levels=2, model=context_model)
     assert measured["results"]["throughput"][0]["bytes"] == sum(map(len, files))
 
 
 def test_bits_and_time_are_reported_for_every_step(
-    measured: dict[str, Any], pictures: np.ndarray, context_model: ContextModel, no_webp: None
+    measured: dict[str, Any], pictures: np.ndarray, context_model: ContextModel
 ) -> None:
     (row,) = measured["results"]["steps"]
     assert [step["level"] for step in row["steps"]] == [32, 8, 0]

@@ -17,7 +17,7 @@ from ddpmcodec.benchmarks._results import read
 from ddpmcodec.benchmarks.strips import COLUMNS, GAP, LINE, TILE, Cell, Strip, picture
 from ddpmcodec.models.context import ContextModel
 
-pytestmark = pytest.mark.usefixtures("one_thread", "no_webp")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 Bench = Any
 

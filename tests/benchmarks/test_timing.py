@@ -72,7 +72,7 @@ def test_a_command_that_fails_ends_the_benchmark_with_its_words(tmp_path: Path) 
 
 
 def test_a_preview_is_timed_beside_the_whole_file(
-    pictures: np.ndarray, context_model: ContextModel, no_webp: None, monkeypatch: pytest.MonkeyPatch
+    pictures: np.ndarray, context_model: ContextModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = _timing.preview(context_model, Coding(1, 2), pictures[0], 1, 1)
     assert small["skipped"] == "the file is too small, or a lossless WebP"

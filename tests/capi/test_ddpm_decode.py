@@ -256,7 +256,7 @@ def test_a_file_that_is_kept_whole(installed: Installed, tmp_path: Path) -> None
     stream = BytesIO()
     with Image.open(PHOTO) as photo:
         photo.convert("CMYK").save(stream, "TIFF")
-    data = codec.encode(BytesIO(stream.getvalue()), effort=1, webp=False)
+    data = codec.encode(BytesIO(stream.getvalue()), effort=1)
     assert installed.run("-", "-", "--original", data=data).stdout == stream.getvalue()
     shown = installed.run("-", "-", data=data)
     assert (shown.code, "--original" in shown.stderr) == (0, True)

@@ -94,7 +94,7 @@ def test_a_program_gets_the_pixels(opened: Callable[..., Opened], mode: str) -> 
     image = photograph()
     image.putalpha(image.getchannel("R"))
     image = image.convert(mode)
-    found = opened(encoded(image, webp=False))
+    found = opened(encoded(image))
     assert found.error == ""
     assert np.array_equal(found.pixels, image.convert("RGBA" if mode.endswith("A") else "RGB"))
 

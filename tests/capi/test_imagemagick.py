@@ -35,7 +35,7 @@ def photograph() -> Image.Image:
 def test_imagemagick_gets_the_pixels(installed: Installed, photograph: Image.Image, tmp_path: Path, mode: str) -> None:
     photograph.putalpha(photograph.getchannel("R"))
     image = photograph.convert(mode)
-    (tmp_path / "a.ddpm").write_bytes(ddpmcodec.encode(image, effort=1, webp=False))
+    (tmp_path / "a.ddpm").write_bytes(ddpmcodec.encode(image, effort=1))
     assert magick(installed, tmp_path / "a.ddpm", tmp_path / "a.png").returncode == 0
     with Image.open(tmp_path / "a.png") as found:
         assert np.array_equal(found.convert(mode), image)

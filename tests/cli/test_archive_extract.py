@@ -176,7 +176,7 @@ def test_images_come_smaller(ddpm: Callable, tmp_path: Path) -> None:
     """Those of a run, and those that are files."""
     with Image.open(PHOTO) as photo:
         crops = {"small.png": photo.crop((0, 0, 30, 20)), "large.png": photo.crop((0, 0, 130, 90))}
-        data = archive.create(crops, effort=1, webp=False)
+        data = archive.create(crops, effort=1)
     (tmp_path / "a.ddpma").write_bytes(data)
     assert [block.coding is None for block in split(data).index.blocks] == [False, True]
     assert ddpm("archive", "extract", tmp_path / "a.ddpma", "--reduce", 4, "-o", tmp_path / "out").code == 0

@@ -170,14 +170,14 @@ def test_verbose_prints_what_the_steps_cost(decode: Any, file: Path, webp: bytes
     assert decode(file, "-fv").stderr.splitlines()[1:] == ["ddpmcodec:   lossless WebP"]
 
 
-def test_a_damaged_file_is_not_called_a_preview(decode: Any, pixels: np.ndarray, no_webp: None) -> None:
+def test_a_damaged_file_is_not_called_a_preview(decode: Any, pixels: np.ndarray) -> None:
     coded = codec.encode(pixels)
     ended = decode("-", "--partial", stdin=coded[:-1] + bytes([coded[-1] ^ 1]))
     assert "not the image that was encoded" in ended.stderr
 
 
 def test_a_preview_says_where_all_pixels_are_exact_but_metadata_or_alpha_damaged(
-    ddpm: Any, tmp_path: Path, pixels: np.ndarray, no_webp: None
+    ddpm: Any, tmp_path: Path, pixels: np.ndarray
 ) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Artist] = "nobody"

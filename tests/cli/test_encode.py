@@ -91,9 +91,7 @@ def test_verbose_says_where_graphics_have_no_levels_unless_asked(encode: Any, ph
 
 
 @pytest.mark.parametrize("levels", LEVELS)
-def test_efforts_and_levels_are_those_of_the_codec(
-    encode: Any, photo: Path, pixels: np.ndarray, no_webp: None, levels: int
-) -> None:
+def test_efforts_and_levels_are_those_of_the_codec(encode: Any, photo: Path, pixels: np.ndarray, levels: int) -> None:
     for effort, option in zip(EFFORTS, ("-e", "--effort", "-e"), strict=True):
         assert encode(photo, "-f", option, effort, "--levels", levels).code == 0
         file = photo.with_suffix(".ddpm").read_bytes()
@@ -193,7 +191,7 @@ def test_an_image_that_cannot_be_coded_is_named_on_standard_input_too(encode: An
 
 
 def test_a_result_that_does_not_decode_is_3_and_writes_nothing(
-    encode: Any, photo: Path, names: Any, no_webp: None, monkeypatch: pytest.MonkeyPatch
+    encode: Any, photo: Path, names: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = encoder.encode_tiles
     monkeypatch.setattr(encoder, "encode_tiles", lambda pixels, *a, **k: original(pixels ^ 1, *a, **k))

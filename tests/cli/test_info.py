@@ -36,7 +36,7 @@ def test_text_for_people(ddpm: Any, file: Path, coded: bytes) -> None:
         assert words in text
 
 
-def test_without_noise_levels_there_is_one_step(ddpm: Any, pixels: np.ndarray, no_webp: None) -> None:
+def test_without_noise_levels_there_is_one_step(ddpm: Any, pixels: np.ndarray) -> None:
     text = ddpm("info", "-", stdin=codec.encode(pixels, effort=3, levels=0)).stdout.decode()
     assert "  effort    3\n  levels    0, 1 step to exact pixels\n" in text
 

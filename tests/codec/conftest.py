@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 from ddpmcodec import codec
-from ddpmcodec.codec import graphics
 from ddpmcodec.format import tiles
 from ddpmcodec.models.context import ContextModel
 
@@ -39,13 +38,6 @@ def small_tiles_of(pixels: int) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def without_webp() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(graphics, "fits_webp", lambda planes: False)
-        yield
-
-
 @pytest.fixture(scope="session")
 def picture() -> Picture:
     return make_picture
@@ -67,33 +59,20 @@ def small(model: ContextModel) -> bytes:
     """A file of one stream: 6 x 5 pixels with alpha and metadata."""
     image = make_picture("RGBA", 5, 6)
     image.info.update(icc_profile=b"profile", exif=b"Exif\0\0MM")
-    with without_webp():
-        return codec.encode(image, model=model)
+    return codec.encode(image, model=model)
 
 
 @pytest.fixture(scope="session")
 def bare(model: ContextModel) -> bytes:
     """A file of a header and one stream, nothing else."""
-    with without_webp():
-        return codec.encode(make_picture("RGB", 5, 6), model=model)
+    return codec.encode(make_picture("RGB", 5, 6), model=model)
 
 
 @pytest.fixture(scope="session")
 def tiled(model: ContextModel) -> bytes:
     """A file of chunks: 12 x 8 pixels in two tiles."""
-    with without_webp(), small_tiles_of(64):
+    with small_tiles_of(64):
         return codec.encode(make_picture("RGB", 8, 12), model=model)
-
-
-@pytest.fixture(scope="session")
-def webp() -> bytes:
-    """A file of lossless WebP, with alpha and metadata."""
-    image = Image.new("RGBA", (30, 20), (250, 120, 7, 255))
-    image.paste((0, 0, 0, 128), (4, 5, 20, 9))
-    image.info.update(icc_profile=b"profile", exif=b"Exif\0\0MM")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(codec.graphics, "has_repeats", lambda *_: False)
-        return codec.encode(image)
 
 
 @pytest.fixture(params=["small", "bare", "tiled"])
@@ -106,5 +85,4 @@ def file(request: pytest.FixtureRequest) -> bytes:
 def learned(model: ContextModel, request: pytest.FixtureRequest) -> bytes:
     """A file of 64 x 48 pixels, whose coder learned colours: every third level, as where levels were stretched."""
     pixels = np.asarray(make_picture("RGB", 48, 64)) // 3 * 3
-    with without_webp():
-        return codec.encode(pixels, levels=request.param, model=model)
+    return codec.encode(pixels, levels=request.param, model=model)

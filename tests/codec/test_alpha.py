@@ -55,7 +55,7 @@ def data(request: pytest.FixtureRequest) -> bytes:
         if request.param == "tiles":
             patch.setattr(tiles, "SINGLE_STREAM_PIXELS", 1 << 12)
             patch.setattr(tiles, "TILE_PIXELS", 1 << 12)
-        data = codec.encode(cutout(), effort=1, levels=2, webp=False)
+        data = codec.encode(cutout(), effort=1, levels=2)
     facts = codec.info(data)
     assert (facts["alpha_coding"], facts["tiles"]) == ("context model", 1 + (request.param == "tiles"))
     return data
@@ -65,25 +65,25 @@ def data(request: pytest.FixtureRequest) -> bytes:
 @pytest.mark.parametrize(("effort", "levels"), [(0, 0), (1, 1), (2, 0), (3, 5)])
 def test_coded_alpha_comes_back(mode: str, effort: int, levels: int) -> None:
     image = cutout(40, mode)
-    data = codec.encode(image, effort=effort, levels=levels, webp=False)
+    data = codec.encode(image, effort=effort, levels=levels)
     assert alpha_section(data)[0] == CODED_ALPHA
     assert codec.decode(data) == image
 
 
 def test_repeats_are_found_in_alpha_too() -> None:
-    data = codec.encode(page(), effort=1, webp=False)
+    data = codec.encode(page(), effort=1)
     assert (alpha_section(data)[0], codec.decode(data)) == (14, page())
 
 
 def test_a_plane_of_one_value_is_deflated_however_large() -> None:
     image = Image.new("RGBA", (600, 500), (1, 2, 3, 77))
-    data = codec.encode(image, effort=1, webp=False)
+    data = codec.encode(image, effort=1)
     assert (codec.info(data)["alpha_coding"], codec.decode(data)) == ("deflate", image)
 
 
 def test_small_files_are_decoded_together() -> None:
     images = [cutout(24).rotate(90 * turn) for turn in range(4)]
-    files = codec.encode_many(images, effort=1, webp=False)
+    files = codec.encode_many(images, effort=1)
     assert {codec.info(data)["alpha_coding"] for data in files} == {"context model"}
     assert codec.decode_many(files) == images
 

@@ -36,5 +36,5 @@ def crop(name: str) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("name", CROPS)
 def test_files_take_as_many_bytes_as_before(name: str) -> None:
-    sizes = [len(ddpmcodec.encode(crop(name), effort=e, levels=n, webp=False, verify=False)) for e, n in CODINGS]
+    sizes = [len(ddpmcodec.encode(crop(name), effort=e, levels=n, verify=False)) for e, n in CODINGS]
     assert sizes == BYTES[name], f"by (effort, levels) {CODINGS}: {sizes}"

@@ -58,7 +58,7 @@ def test_work_of_a_pixel_grows_with_the_levels(context_model: ContextModel) -> N
 def test_effort_0_gives_photographs_back_in_few_bytes() -> None:
     image = Image.open(PHOTO).convert("RGB").crop((40, 40, 340, 300))
     for picture in (image, image.convert("L"), image.crop((0, 0, 5, 300))):
-        data = codec.encode(picture, effort=0, levels=0, webp=False)
+        data = codec.encode(picture, effort=0, levels=0)
         assert codec.info(data)["effort"] == 0
         assert np.array_equal(np.asarray(codec.decode(data)), np.asarray(picture))
         assert len(data) < 0.6 * np.asarray(picture).size or min(picture.size) < 8
@@ -73,13 +73,13 @@ def test_effort_0_has_no_noise_levels_unless_asked() -> None:
 @pytest.mark.parametrize("shape", [(1, 1, 3), (60, 50, 3), (9, 300)])
 def test_effort_0_gives_any_values_back(values: tuple[int, int], shape: tuple[int, ...]) -> None:
     pixels = np.random.default_rng(0).integers(*values, shape, np.uint8)
-    data = codec.encode(pixels, effort=0, webp=False, model="photo")
+    data = codec.encode(pixels, effort=0, model="photo")
     assert np.array_equal(codec.decode(data, as_array=True), pixels)
 
 
 def test_damage_of_a_file_of_effort_0_never_gives_other_pixels() -> None:
     image = Image.open(PHOTO).convert("RGB").crop((40, 40, 76, 64))
-    data = codec.encode(image, effort=0, webp=False, model="photo")
+    data = codec.encode(image, effort=0, model="photo")
     for place in range(len(data)):
         flipped = data[:place] + bytes([data[place] ^ 1 << place % 8]) + data[place + 1 :]
         with pytest.raises(DdpmError):
@@ -93,7 +93,7 @@ def test_effort_0_codes_alike_on_any_number_of_threads() -> None:
     found = []
     for threads in (1, 2, 4):
         with threads_of(threads):
-            found.append(codec.encode(image, effort=0, levels=0, webp=False))
+            found.append(codec.encode(image, effort=0, levels=0))
     assert found[0] == found[1] == found[2]
 
 

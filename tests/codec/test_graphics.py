@@ -123,7 +123,7 @@ def grainy(picture: Picture) -> Image.Image:
 
 
 def by_the_model(image: Image.Image, levels: int) -> int:
-    return len(codec.encode(image, effort=1, levels=levels, webp=False))
+    return len(codec.encode(image, effort=1, levels=levels))
 
 
 def test_graphics_whose_levels_cost_more_than_webp_have_none() -> None:
@@ -356,11 +356,11 @@ def test_no_orientation_hides_what_webp_makes_smaller(turned: bool) -> None:
 
 def test_all_is_left_to_the_model_on_request(model: ContextModel) -> None:
     for image in (icon(), few_colours()):
-        data = codec.encode(image, model=model, webp=False, effort=1)
+        data = codec.encode(image, model=model, effort=1)
         assert codec.info(data)["coding"] == "context model"
         assert np.array_equal(codec.decode(data, model=model, as_array=True), np.asarray(image))
-        assert codec.encode_many([image], model=model, webp=False, effort=1) == [data]
-    together = archive.create([("icon.png", icon()), ("text.png", text())], model=model, webp=False)
+        assert codec.encode_many([image], model=model, effort=1) == [data]
+    together = archive.create([("icon.png", icon()), ("text.png", text())], model=model)
     facts = archive.describe(together)
     assert facts["images_on_stacks"] == 1, "the larger one is a file of its own"
     assert len(together) > len(archive.create([("icon.png", icon()), ("text.png", text())], model=model))

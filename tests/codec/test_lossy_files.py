@@ -14,7 +14,7 @@ from ddpmcodec.errors import ChecksumError, FormatError, OutputError, TruncatedE
 from ddpmcodec.format.ddpm import end_mark
 from ddpmcodec.models.context import ContextModel
 
-pytestmark = pytest.mark.usefixtures("no_webp", "one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def lossy(file: bytes, share: float = 0.7) -> bytes:

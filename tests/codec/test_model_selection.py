@@ -42,19 +42,19 @@ CASES += [(*case, {"effort": 1}) for case in SUITED[1:]]
 
 @pytest.mark.parametrize(("image", "name", "coding"), CASES)
 def test_it_is_the_model_that_takes_clearly_fewer_bytes(image: Pixels, name: str, coding: dict[str, int]) -> None:
-    data = ddpmcodec.encode(image, **coding, webp=False)
+    data = ddpmcodec.encode(image, **coding)
     assert ddpmcodec.info(data)["model"] == selected_models([image], Coding(**coding))[0].name == name
-    assert data == ddpmcodec.encode(image, **coding, webp=False, model=name)
-    assert len(data) < len(ddpmcodec.encode(image, **coding, webp=False, model=other(name)))
+    assert data == ddpmcodec.encode(image, **coding, model=name)
+    assert len(data) < len(ddpmcodec.encode(image, **coding, model=other(name)))
     assert np.array_equal(ddpmcodec.decode(data, as_array=True), image)
 
 
 @pytest.mark.parametrize("levels", [2, 5])
 @pytest.mark.parametrize("image", [smooth(), reduced(), reduced(64)])
 def test_by_default_it_is_the_one_with_larger_networks(image: Pixels, levels: int) -> None:
-    data = ddpmcodec.encode(image, levels=levels, webp=False)
+    data = ddpmcodec.encode(image, levels=levels)
     assert ddpmcodec.info(data)["model"] == "cifar10"
-    assert CLEARLY_LESS * len(data) < len(ddpmcodec.encode(image, levels=levels, webp=False, model=other("cifar10")))
+    assert CLEARLY_LESS * len(data) < len(ddpmcodec.encode(image, levels=levels, model=other("cifar10")))
 
 
 def other(name: str) -> str:
@@ -63,9 +63,9 @@ def other(name: str) -> str:
 
 def test_images_that_are_coded_together_have_models_of_their_own() -> None:
     images = [smooth(), reduced(), smooth()]
-    files = ddpmcodec.encode_many(images, **TRIED, webp=False)
+    files = ddpmcodec.encode_many(images, **TRIED)
     assert [ddpmcodec.info(data)["model"] for data in files] == ["cifar10", "photo", "cifar10"]
-    assert files == [ddpmcodec.encode(image, **TRIED, webp=False) for image in images]
+    assert files == [ddpmcodec.encode(image, **TRIED) for image in images]
 
 
 def test_one_model_for_several_images_is_by_the_sum_of_their_bytes() -> None:
@@ -74,7 +74,7 @@ def test_one_model_for_several_images_is_by_the_sum_of_their_bytes() -> None:
 
 
 def test_larger_images_are_photographs() -> None:
-    assert ddpmcodec.info(ddpmcodec.encode(smooth(65), webp=False))["model"] == "photo"
+    assert ddpmcodec.info(ddpmcodec.encode(smooth(65)))["model"] == "photo"
 
 
 def test_without_the_model_of_photographs_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:

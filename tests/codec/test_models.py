@@ -43,9 +43,7 @@ def test_a_model_that_is_not_embedded_is_asked_for_by_id(model: ContextModel, ba
         assert f"{models.ids()[name][:4].hex()} ({name})" in str(found.value)
 
 
-def test_two_models_in_one_call_are_distinguished(
-    picture: Picture, model: ContextModel, other_model: Path, no_webp: None
-) -> None:
+def test_two_models_in_one_call_are_distinguished(picture: Picture, model: ContextModel, other_model: Path) -> None:
     files = [codec.encode(picture("L", 4, 4), model=chosen) for chosen in (model, other_model)]
     with pytest.raises(ModelError, match="'tiny'"):
         codec.decode_many(files, model=model)
@@ -66,7 +64,7 @@ def embedded(context_path: Path, other_model: Path, tmp_path: Path, monkeypatch:
         cached.cache_clear()
 
 
-@pytest.mark.usefixtures("embedded", "no_webp")
+@pytest.mark.usefixtures("embedded")
 def test_images_larger_than_thumbnails_have_the_model_for_photographs() -> None:
     """Flat ones that are not larger suit none better."""
     images = [Image.new("RGB", size, "red") for size in ((64, 64), (65, 64), (9, 9))]
@@ -99,7 +97,7 @@ def test_a_pickle_is_not_loaded(tmp_path: Path, bare: bytes) -> None:
 
 
 def test_neither_coding_nor_loading_opens_a_connection(
-    picture: Picture, context_path: Path, bare: bytes, monkeypatch: pytest.MonkeyPatch, no_webp: None
+    picture: Picture, context_path: Path, bare: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def blocked(*_: Any, **__: Any) -> Any:
         raise AssertionError("a socket was opened")

@@ -23,7 +23,7 @@ from pictures import nearly_flat
 Picture = Callable[..., Image.Image]
 Planes = NDArray[np.float64]
 
-pytestmark = pytest.mark.usefixtures("no_webp", "one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def steps_of(file: bytes) -> int:
@@ -121,7 +121,7 @@ PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
 def photograph() -> tuple[Planes, bytes]:
     """Float64 [256, 320, 3], and its file by the embedded model."""
     image = np.asarray(Image.open(PHOTO).convert("RGB"))[:256, :320]
-    return image.astype(np.float64), codec.encode(image, webp=False, verify=False)
+    return image.astype(np.float64), codec.encode(image, verify=False)
 
 
 def after_segment(data: bytes, segment: int) -> Planes:

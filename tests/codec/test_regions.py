@@ -43,7 +43,7 @@ def tiled(image: Image.Image, model: ContextModel) -> bytes:
     exif[0x112] = 6
     image = image.copy()
     image.info["exif"] = exif.tobytes()
-    data = codec.encode(image, model=model, effort=1, tile=TILE, webp=False)
+    data = codec.encode(image, model=model, effort=1, tile=TILE)
     assert codec.info(data)["tiles"] == 6
     return data
 
@@ -79,7 +79,7 @@ def test_a_part_is_that_of_the_whole(tiled: bytes, image: Image.Image, model: Co
 @pytest.mark.parametrize(("mode", "tile"), [("1", None), ("L", TILE), ("LA", TILE), ("RGB", None)])
 def test_of_all_modes_tiled_or_not(picture: Picture, model: ContextModel, mode: str, tile: int | None) -> None:
     image = picture(mode, 70, 90)
-    data = codec.encode(image, model=model, effort=1, tile=tile, webp=False)
+    data = codec.encode(image, model=model, effort=1, tile=tile)
     for box in ((3, 4, 80, 66), (65, 1, 90, 70)):
         found = codec.decode(data, box=box, model=model)
         assert (found.mode, found.size) == (mode, (box[2] - box[0], box[3] - box[1]))
@@ -183,7 +183,7 @@ def test_a_small_image_is_about_the_mean_of_the_large_one(
     picture: Picture, model: ContextModel, levels: int, tile: int | None
 ) -> None:
     image = picture("RGB", 101, 150)
-    data = codec.encode(image, model=model, effort=1, levels=levels, tile=tile, webp=False)
+    data = codec.encode(image, model=model, effort=1, levels=levels, tile=tile)
     for scale in (2, 4, 8, 16):
         found, real = decode_details(data, reduce=scale, model=model), image.reduce(scale)
         assert (found.image.size, found.exact) == (real.size, False)
@@ -196,7 +196,7 @@ def test_a_small_image_is_about_the_mean_of_the_large_one(
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "RGBA"])
 def test_small_images_of_all_modes(picture: Picture, model: ContextModel, mode: str) -> None:
     image = picture(mode, 40, 50)
-    found = codec.decode(codec.encode(image, model=model, effort=1, webp=False), reduce=4, model=model)
+    found = codec.decode(codec.encode(image, model=model, effort=1), reduce=4, model=model)
     assert (found.mode, found.size) == ("L" if mode == "1" else mode, (13, 10))
     if "A" in mode:
         assert np.array_equal(found.getchannel("A"), image.getchannel("A").reduce(4))
@@ -205,7 +205,7 @@ def test_small_images_of_all_modes(picture: Picture, model: ContextModel, mode: 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (3, 200), (9, 7), (130, 2)])
 def test_small_images_of_any_shape(picture: Picture, model: ContextModel, size: tuple[int, int]) -> None:
     image = picture("RGB", *size)
-    data = codec.encode(image, model=model, effort=1, webp=False, tile=TILE)
+    data = codec.encode(image, model=model, effort=1, tile=TILE)
     for scale, most in ((2, 5), (16, 20)):  # halving odd sides does not weigh all pixels alike
         found = codec.decode(data, reduce=scale, model=model)
         assert found.size == image.reduce(scale).size
@@ -224,7 +224,7 @@ def test_parts_of_small_images_are_those_of_the_whole(tiled: bytes, model: Conte
 def test_data_may_end_behind_the_bands_of_a_small_image(tiled: bytes, model: ContextModel) -> None:
     image = codec.decode(tiled, model=model).convert("RGB")
     image.info.clear()
-    bare = codec.encode(image, model=model, effort=1, tile=TILE, webp=False)
+    bare = codec.encode(image, model=model, effort=1, tile=TILE)
     used = decode_details(bare, reduce=8, model=model).bytes_used
     assert used < len(bare) / 4
     assert codec.decode(bare[:used], reduce=8, model=model) == codec.decode(bare, reduce=8, model=model)
@@ -257,7 +257,7 @@ def test_previews_of_a_part_while_bytes_arrive(tiled: bytes, model: ContextModel
 
 
 def test_previews_of_a_part_of_a_single_stream(picture: Picture, model: ContextModel) -> None:
-    data = codec.encode(picture("RGB", 40, 30), model=model, effort=1, webp=False)
+    data = codec.encode(picture("RGB", 40, 30), model=model, effort=1)
     decoder = ProgressiveDecoder(model=model, box=(3, 4, 20, 30))
     shown = [decoder.feed(data[start : start + 200]) for start in range(0, len(data), 200)]
     assert {image.size for image in shown if image is not None} == {(17, 26)}
@@ -290,14 +290,14 @@ def test_sides_of_tiles_that_are_none_are_refused(picture: Picture, side: int) -
 
 def test_an_image_that_one_tile_holds_is_coded_as_without(picture: Picture, model: ContextModel) -> None:
     image = picture("RGB", 60, 64)
-    options: dict[str, Any] = {"model": model, "webp": False}
+    options: dict[str, Any] = {"model": model}
     assert codec.encode(image, tile=64, **options) == codec.encode(image, **options)
 
 
 @pytest.mark.parametrize("levels", [1, 2, 5])
 def test_segments_that_need_no_words_are_whole(levels: int) -> None:
     """Their streams end alike, cut or whole: the index states that all of these segments are there."""
-    data = codec.encode(np.full((128, 64, 3), 255, np.uint8), levels=levels, tile=64, webp=False, verify=False)
+    data = codec.encode(np.full((128, 64, 3), 255, np.uint8), levels=levels, tile=64, verify=False)
     assert codec.decode(data, reduce=2, as_array=True).min() >= 254
     assert codec.info(data)["tiles"] == 2
 
@@ -306,7 +306,7 @@ def test_segments_that_need_no_words_are_whole(levels: int) -> None:
 def test_a_small_file_that_needs_no_more_words_is_whole(side: int) -> None:
     """Its first segments come without a word."""
     image = np.full((side, side, 3), 255, np.uint8)
-    data = codec.encode(image, webp=False)
+    data = codec.encode(image)
     assert np.abs(codec.decode(data, reduce=2, as_array=True).astype(int) - image[::2, ::2]).max() <= 1
     assert decode_details(data, step=1).steps_done == 1
     assert codec.truncate(data, step=1) == data[: len(codec.truncate(data, step=1))]

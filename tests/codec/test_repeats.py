@@ -40,7 +40,7 @@ def icons(count: int) -> list[Image.Image]:
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_graphics_are_coded_by_repeats_without_levels(mode: str) -> None:
     image = page(mode=mode)
-    data = codec.encode(image, effort=1, webp=False)
+    data = codec.encode(image, effort=1)
     header = parse_header(data)
     assert (header.repeats, header.levels) == (True, 0)
     assert (codec.info(data)["repeats"], codec.info(data)["levels"]) == (True, 0)
@@ -49,7 +49,7 @@ def test_graphics_are_coded_by_repeats_without_levels(mode: str) -> None:
 
 @pytest.mark.parametrize("options", [{"levels": 2}, {"tile": 64}, {"levels": 5, "tile": 64}])
 def test_the_caller_may_choose_levels_and_tiles(options: dict[str, int]) -> None:
-    data = codec.encode(page(), effort=1, webp=False, **options)  # type: ignore[arg-type]
+    data = codec.encode(page(), effort=1, **options)  # type: ignore[arg-type]
     assert (parse_header(data).repeats, parse_header(data).levels) == (True, options.get("levels", 0))
     assert codec.decode(data) == page()
     assert codec.decode(data[: len(data) // 2], partial=True).size == page().size
@@ -74,7 +74,7 @@ def slope(side: int, right: float, down: float, mode: str = "RGB") -> Image.Imag
 def test_slopes_are_coded_by_repeats(right: float, down: float, mode: str) -> None:
     """Whose neighbours to the left differ."""
     image = slope(48, right, down, mode)
-    data = codec.encode(image, effort=1, webp=False)
+    data = codec.encode(image, effort=1)
     assert (parse_header(data).repeats, parse_header(data).levels) == (True, 0)
     assert len(data) < 200
     assert codec.decode(data) == image
@@ -83,7 +83,7 @@ def test_slopes_are_coded_by_repeats(right: float, down: float, mode: str) -> No
 def test_slopes_of_channels_that_no_neighbour_has_are_found() -> None:
     """Red rises to the right, and green downwards: no two pixels are alike."""
     pixels = np.dstack([*np.mgrid[:96, :96].astype(np.uint8)[::-1], np.full((96, 96), 128, np.uint8)])
-    data = codec.encode(pixels, effort=1, webp=False)
+    data = codec.encode(pixels, effort=1)
     assert parse_header(data).repeats
     assert len(data) < 200
     assert np.array_equal(codec.decode(data, as_array=True), pixels)
@@ -93,7 +93,7 @@ def test_smooth_drawings_have_no_levels_without_repeats() -> None:
     """Which repeats do not win, but levels would cost half of the bytes."""
     y, x = np.mgrid[:96, :96]
     pixels = (2 * np.hypot(y - 38, x - 29) % 256).astype(np.uint8)
-    header, asked = (parse_header(codec.encode(pixels, effort=1, webp=False, levels=levels)) for levels in (None, 1))
+    header, asked = (parse_header(codec.encode(pixels, effort=1, levels=levels)) for levels in (None, 1))
     assert (header.repeats, header.levels, asked.levels) == (False, 0, 1)
 
 
@@ -109,7 +109,7 @@ def test_shares_of_bands_add_up(shape: tuple[int, int], monkeypatch: pytest.Monk
 
 def test_small_ones_are_decoded_together_with_others() -> None:
     images = [*icons(3), Image.effect_noise((16, 16), 60).convert("RGB")]
-    files = codec.encode_many(images, effort=1, webp=False)
+    files = codec.encode_many(images, effort=1)
     assert [parse_header(file).repeats for file in files] == [True, True, True, False]
     assert codec.decode_many(files) == images
 
@@ -124,7 +124,7 @@ def test_icons_of_an_archive_repeat_each_other() -> None:
 
 
 def test_a_file_of_another_kind_has_no_repeats() -> None:
-    data = bytearray(codec.encode(page(), effort=1, webp=False))
+    data = bytearray(codec.encode(page(), effort=1))
     data[3] ^= REPEATS_FLAG
     with pytest.raises(FormatError):
         codec.decode(bytes(data))

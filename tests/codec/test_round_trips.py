@@ -25,7 +25,6 @@ from ddpmcodec.parallel import thread_count, threads_of
 Picture = Callable[..., Image.Image]
 
 MODES = ("1", "L", "LA", "RGB", "RGBA")
-pytestmark = pytest.mark.usefixtures("no_webp")
 
 
 @pytest.fixture(autouse=True)

@@ -37,7 +37,7 @@ def difference(a: Image.Image, b: Image.Image) -> float:
 def test_it_stands_upright(picture: Picture, model: ContextModel, orientation: int) -> None:
     """Of whole files and of files that are cut."""
     image, cut = turned(picture("RGB", 60, 100), orientation), orientation % 3 == 0
-    data = codec.encode(image, model=model, effort=1, webp=False, tile=64)
+    data = codec.encode(image, model=model, effort=1, tile=64)
     found = codec.thumbnail(data[: len(data) * 3 // 4] if cut else data, 40, model=model)
     upright = ImageOps.exif_transpose(image)
     upright.thumbnail((40, 40))
@@ -52,7 +52,7 @@ def test_hidden_colours_have_no_say(model: ContextModel, levels: int) -> None:
     """A white disc on what is transparent, and black beneath."""
     image = Image.new("RGBA", (128, 128))
     ImageDraw.Draw(image).ellipse((16, 16, 112, 112), fill="white")
-    data = codec.encode(image, model=model, effort=1, levels=levels, webp=False)
+    data = codec.encode(image, model=model, effort=1, levels=levels)
     for small in codec.decode(data, reduce=8, model=model), codec.thumbnail(data, 16, model=model):
         assert small.size == (16, 16)
         assert np.array_equal(np.asarray(small), np.asarray(image.reduce(8)))
@@ -61,7 +61,7 @@ def test_hidden_colours_have_no_say(model: ContextModel, levels: int) -> None:
 def test_alpha_that_does_not_vary_costs_no_whole_decode(model: ContextModel) -> None:
     image = Image.open(PHOTO).convert("RGB").crop((0, 0, 256, 256))
     image.putalpha(200)
-    data = codec.encode(image, model=model, effort=1, webp=False, tile=256)
+    data = codec.encode(image, model=model, effort=1, tile=256)
     costs: list[codec.SegmentCost] = []
     small = codec.decode_details(data, reduce=8, model=model, report=costs.append).image
     assert {cost.level for cost in costs} == {32}
@@ -86,20 +86,20 @@ def test_damaged_exif_is_no_obstacle(picture: Picture, model: ContextModel, exif
     image = picture("RGB", 30, 40)
     image.info["exif"] = exif
     assert image.size == (40, 30)
-    assert codec.thumbnail(codec.encode(image, model=model, effort=1, webp=False), model=model).size == size
+    assert codec.thumbnail(codec.encode(image, model=model, effort=1), model=model).size == size
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "RGB", "RGBA"])
 @pytest.mark.parametrize("size", [5, 30, 500])
 def test_of_all_modes_and_no_larger_than_the_image(picture: Picture, model: ContextModel, mode: str, size: int) -> None:
-    data = codec.encode(picture(mode, 30, 40), model=model, effort=1, webp=False)
+    data = codec.encode(picture(mode, 30, 40), model=model, effort=1)
     found = codec.thumbnail(data, size, model=model)
     assert (found.mode, max(found.size)) == ("L" if mode == "1" else mode, min(size, 40))
 
 
 def test_a_prefix_is_enough_of_a_large_file(picture: Picture, model: ContextModel) -> None:
     image = picture("RGB", 200, 200)
-    data = codec.encode(image, model=model, effort=1, webp=False, tile=96)
+    data = codec.encode(image, model=model, effort=1, tile=96)
     assert codec.thumbnail(data[: len(data) // 10], 12, model=model) == codec.thumbnail(data, 12, model=model)
     image.thumbnail((12, 12))
     assert difference(codec.thumbnail(data, 12, model=model), image) < 6
@@ -158,6 +158,6 @@ def test_what_is_no_file_or_size_is_refused(picture: Picture) -> None:
 def test_a_thumbnail_has_the_profile_where_the_data_reaches_so_far(picture: Picture, model: ContextModel) -> None:
     image = picture("RGB", 60, 100)
     image.info["icc_profile"] = b"a profile"
-    data = codec.encode(image, model=model, effort=1, webp=False)
+    data = codec.encode(image, model=model, effort=1)
     assert codec.thumbnail(data, 40, model=model).info == {"icc_profile": b"a profile"}
     assert codec.thumbnail(data[:-5], 40, model=model).info == {}

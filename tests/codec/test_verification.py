@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_a_result_that_does_not_decode_is_not_returned(
-    picture: Picture, model: ContextModel, monkeypatch: pytest.MonkeyPatch, no_webp: None
+    picture: Picture, model: ContextModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encode_tiles = encoder.encode_tiles
 
@@ -35,7 +35,7 @@ def test_a_result_that_does_not_decode_is_not_returned(
 
 
 def test_a_coder_whose_states_are_off_by_one_is_found(
-    picture: Picture, model: ContextModel, monkeypatch: pytest.MonkeyPatch, no_webp: None
+    picture: Picture, model: ContextModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a decoder with the right ones finds is something else."""
     encode_tiles = encoder.encode_tiles
@@ -49,7 +49,7 @@ def test_a_coder_whose_states_are_off_by_one_is_found(
 
 
 def test_a_result_that_cannot_be_read_is_not_returned(
-    picture: Picture, model: ContextModel, monkeypatch: pytest.MonkeyPatch, no_webp: None
+    picture: Picture, model: ContextModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encode_tiles = encoder.encode_tiles
 
@@ -68,6 +68,6 @@ def test_the_decoders_state_must_end_as_the_encoders_began(
     """With all pixels right, but a check that is one off."""
     check = passes.stream_check
     monkeypatch.setattr(passes, "stream_check", lambda *arguments: check(*arguments) ^ 1)
-    data = codec.encode(picture(), model=model, verify=False, webp=False)
+    data = codec.encode(picture(), model=model, verify=False)
     with pytest.raises(ChecksumError, match="another image"):
         codec.decode(data, model=model)

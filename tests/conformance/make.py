@@ -48,8 +48,7 @@ def images() -> Iterator[Case]:
         for entry in json.loads((folder / "manifest.json").read_text())["streams"]:
             with Image.open(folder / entry["picture"]) as image:
                 pixels = np.asarray(image.convert("L") if image.mode == "1" else image)
-            needs = "webp" if entry["file"].startswith("graphics") else None
-            yield image_case(folder / entry["file"], named(folder / "model.safetensors"), pixels, needs)
+            yield image_case(folder / entry["file"], named(folder / "model.safetensors"), pixels)
     deep = GOLDEN / "v1" / "deep.ddpm"
     data = deep.read_bytes()
     model = f"{EMBEDDED}/{codec.info(data)['model']}.safetensors"

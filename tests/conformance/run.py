@@ -126,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--original", type=shlex.split, help="restores the encoded file; default: not checked")
     parser.add_argument("--damaged-code", type=int, help="exit code for cut and damaged files; default: any but 0")
     parser.add_argument("--only", default="*", help="pattern of names of cases")
-    parser.add_argument("--skip", nargs="+", default=[], help="leave out cases that need webp, or bits (more than 8)")
+    parser.add_argument("--skip", nargs="+", default=[], help="leave out cases that need bits (more than 8)")
     parser.add_argument("--seconds", type=float, default=60, help="limit of one command")
     given = parser.parse_args(arguments)
     decoder = Decoder(given.command, given.partial, given.original, given.damaged_code, given.seconds)

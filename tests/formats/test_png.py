@@ -212,7 +212,7 @@ def test_what_cannot_be_had_chunk_for_chunk_is_kept_whole() -> None:
 
 def test_archives_give_png_files_back_chunk_for_chunk() -> None:
     files = {f"{n}.png": stored_as(8, 2, chunks=[*TEXTS, (b"prVt", bytes([n]))]) for n in range(3)}
-    data = archive.create({name: BytesIO(file) for name, file in files.items()}, effort=1, webp=False)
+    data = archive.create({name: BytesIO(file) for name, file in files.items()}, effort=1)
     for name, back in archive.extract(data, original=True):
         assert all_but_data(back) == all_but_data(files[name])
     assert {image.mode for _, image in archive.extract(data)} == {"RGB"}

@@ -4,7 +4,7 @@
     python tests/golden/make.py v3 fast      tests/golden/v3 with a tiny model that knows effort 0, and its streams
     python tests/golden/make.py v1 photo     adds streams of the embedded model `photo`
     python tests/golden/make.py v2 repeats   adds streams of one more picture
-    python tests/golden/make.py v1 jpegs     adds files that store a JPEG file, with a list of their own
+    python tests/golden/make.py v1 jpegs     adds files of JPEG files, with a list of their own
     python tests/golden/make.py v1 files     adds files of more than 8 bits and those that are kept whole, likewise
 
 A folder, a picture or a stream that exists is never touched. (Until 0.1.0 is released, a commit that changes the format
@@ -29,7 +29,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec import _native, codec
-from ddpmcodec.codec import graphics
 from ddpmcodec.format import tiles
 from ddpmcodec.formats import deep
 from ddpmcodec.models import context, registry
@@ -94,9 +93,9 @@ def page() -> Image.Image:
 
 def pictures() -> dict[str, Image.Image]:
     """By name: every mode, small; `tiles` is cut into tiles, `lanes` is one whose waves have parts; weights learn from
-    `learning`; colours of `colourful` save nothing and rest, those of `lattice` save much; `graphics` is stored as
-    WebP, `repeats` is a page of words that are coded by repeats, and so are `slopes`, of which no two pixels are alike.
-    Alpha of `cutout` is coded in tiles, that of `stencil` by repeats."""
+    `learning`; colours of `colourful` save nothing and rest, those of `lattice` save much; `repeats` is a page of words
+    that are coded by repeats, and so are `slopes`, of which no two pixels are alike. Alpha of `cutout` is coded in
+    tiles, that of `stencil` by repeats."""
     y, x = np.mgrid[:64, :64]
     planes = [3 * x + y, 250 - 4 * y, np.where(x > y, 60, 190), np.where(x + y > 12, 255, 9 * y)]
     whole = Image.fromarray(np.stack(planes, -1).astype(np.uint8))
@@ -119,7 +118,6 @@ def pictures() -> dict[str, Image.Image]:
         "tiles": photo.crop((100, 80, 140, 104)),
         "lanes": photo.crop((200, 100, 328, 196)),
         "learning": photo.crop((40, 40, 168, 168)),
-        "graphics": whole.crop((4, 4, 40, 28)),
         "colourful": Image.fromarray((ramps + rough).astype(np.uint8)),
         "lattice": photo.crop((40, 60, 136, 156)).convert("YCbCr").convert("RGB"),
         "repeats": page(),
@@ -133,7 +131,6 @@ def pictures() -> dict[str, Image.Image]:
 CODINGS_OF = {
     "cutout": [(2, 1)],
     "stencil": [(1, 0), (2, 1)],
-    "graphics": [(2, 2)],
     "lanes": [(2, 2)],
     "colourful": [(2, 0)],
     "lattice": [(2, 0), (3, 2)],
@@ -144,16 +141,14 @@ CODINGS_OF = {
 
 @contextmanager
 def settings(name: str) -> Iterator[None]:
-    """Those of a picture: into tiles of at most TILE_PIXELS, where it has any; WebP for `graphics` alone."""
-    before = tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, graphics.fits_webp
+    """Those of a picture: into tiles of at most TILE_PIXELS, where it has any."""
+    before = tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS
     if name in TILE_PIXELS:
         tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS = 320, TILE_PIXELS[name]
-    if name != "graphics":
-        graphics.fits_webp = lambda planes: False
     try:
         yield
     finally:
-        tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, graphics.fits_webp = before
+        tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS = before
 
 
 def write(folder: Path, name: str, data: bytes) -> str:
@@ -181,7 +176,7 @@ def write_streams(
     for effort, levels in codings or CODINGS_OF.get(name, CODINGS):
         with settings(name):
             data = codec.encode(image, effort=effort, levels=levels, model=model)
-        assert codec.info(data)["coding"] == ("lossless WebP" if name == "graphics" else "context model")
+        assert codec.info(data)["coding"] == "context model"
         file = f"{prefix}{name}-{effort}.ddpm"
         entry = {
             "file": file, "picture": f"{name}.png", "effort": effort, "levels": levels,
@@ -245,8 +240,7 @@ def add_picture(folder: Path, name: str) -> None:
 
 
 def jpegs() -> dict[str, bytes]:
-    """JPEG files by name. Networks code all but one with arithmetic coding, which stays as it was; `jpeg-levels` has
-    levels."""
+    """JPEG files by name. `jpeg-levels` has levels."""
     photo = Image.open(GOLDEN.parents[1] / "docs" / "photo.png").convert("RGB")
     exif = Image.Exif()
     exif[0x112] = 6  # the camera was turned
@@ -258,7 +252,7 @@ def jpegs() -> dict[str, bytes]:
         "jpeg-grey": (photo.convert("L").crop((20, 30, 133, 117)), {"quality": 92}),
         "jpeg-levels": (photo.crop((60, 20, 211, 131)), {"quality": 94}),
     }  # fmt: skip
-    found = {"jpeg-as-it-was": (GOLDEN.parent / "fixtures" / "jpegs" / "arithmetic.jpg").read_bytes()}
+    found: dict[str, bytes] = {}
     for name, (image, options) in made.items():
         stream = io.BytesIO()
         image.save(stream, "JPEG", **options)
@@ -267,25 +261,24 @@ def jpegs() -> dict[str, bytes]:
 
 
 def write_jpeg(folder: Path, name: str, jpeg: bytes) -> dict[str, str]:
-    """The JPEG file, the file that stores it, and its pixels as they were decoded; the entry of the list."""
+    """The JPEG file, the file of it, and its pixels as they were decoded; the entry of the list."""
     data = codec.encode(io.BytesIO(jpeg), levels=2 if name == "jpeg-levels" else None)
-    coding = codec.info(data)["coding"]
-    assert coding == ("JPEG as it was" if name == "jpeg-as-it-was" else "JPEG coefficients"), (name, coding)
+    assert codec.info(data)["coding"] == "JPEG coefficients", name
     with Image.open(io.BytesIO(jpeg)) as image, (folder / f"{name}.png").open("xb") as picture:
         Image.fromarray(np.asarray(image)).save(picture, "PNG")
-    entry = {"file": f"{name}.ddpm", "jpeg": f"{name}.jpg", "picture": f"{name}.png", "coding": coding}
+    entry = {"file": f"{name}.ddpm", "jpeg": f"{name}.jpg", "picture": f"{name}.png"}
     digests = {"sha256": write(folder, f"{name}.ddpm", data), "jpeg_sha256": write(folder, f"{name}.jpg", jpeg)}
     return entry | digests
 
 
 def add_jpegs(folder: Path) -> None:
-    """Writes files that store a JPEG file and that the folder lacks, and their list; the manifest stays as it is."""
+    """Writes files of JPEG files that the folder lacks, and their list; the manifest stays as it is."""
     listed = folder / JPEGS
     entries: list[dict[str, str]] = json.loads(listed.read_text()) if listed.exists() else []
     known = {entry["file"] for entry in entries}
     entries += [write_jpeg(folder, name, jpeg) for name, jpeg in jpegs().items() if f"{name}.ddpm" not in known]
     listed.write_text(json.dumps(entries, indent=1) + "\n")
-    print(f"{folder}: {len(entries)} files that store a JPEG file; commit them, and never change them")
+    print(f"{folder}: {len(entries)} files of JPEG files; commit them, and never change them")
 
 
 def sources() -> dict[str, bytes]:

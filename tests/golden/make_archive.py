@@ -23,7 +23,15 @@ from ddpmcodec.models.registry import find
 
 EFFORT, LEVELS = 2, 2
 ARCHIVE, ICONS = "images.ddpma", "icons"
-LEFT_OUT = ("tiles", "lanes", "slopes", "cutout", "stencil")  # large, later, or of alpha that is coded alone
+LEFT_OUT = (
+    "tiles",
+    "lanes",
+    "learning",
+    "colourful",
+    "slopes",
+    "cutout",
+    "stencil",
+)  # large, or later
 
 
 def pictures() -> dict[str, Image.Image]:

@@ -66,7 +66,6 @@ def tiled(context_model: ContextModel) -> bytes:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tiles, "SINGLE_STREAM_PIXELS", 400)
         patch.setattr(tiles, "TILE_PIXELS", 400)
-        patch.setattr(graphics, "fits_webp", lambda planes: False)
         data = ddpmcodec.encode(image, effort=3, levels=5, model=context_model)
     assert ddpmcodec.info(data)["tiles"] > 4
     return data
@@ -206,7 +205,7 @@ def test_a_coded_alpha_plane_is_a_file_of_grey_levels(pixels: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tiles, "SINGLE_STREAM_PIXELS", pixels)
         patch.setattr(tiles, "TILE_PIXELS", pixels)
-        data = ddpmcodec.encode(image, effort=1, levels=1, webp=False)
+        data = ddpmcodec.encode(image, effort=1, levels=1)
     found = read_image(data)
     plane = read_image(alpha_file(found))
     assert (plane.mode, plane.levels, plane.effort, plane.tiles) == ("L", 0, 1, 1 + (pixels < 3600))

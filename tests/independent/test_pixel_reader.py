@@ -84,7 +84,7 @@ def repeated_file(effort: int, levels: int) -> tuple[bytes, NDArray[np.uint8]]:
 
 def encoded(pixels: NDArray[np.uint8], effort: int, levels: int) -> bytes:
     model = GOLDEN / "v3" / "model.safetensors"
-    return ddpmcodec.encode(pixels, model=model, effort=effort, levels=levels, webp=False)
+    return ddpmcodec.encode(pixels, model=model, effort=effort, levels=levels)
 
 
 @pytest.mark.parametrize(("effort", "levels"), [(0, 0), (1, 0), (2, 1)])

@@ -50,22 +50,22 @@ def test_images_are_coded_by_networks_of_another_architecture(
     levels: int, size: tuple[int, int], model: ContextModel
 ) -> None:
     image = picture(*size)
-    data = ddpmcodec.encode(image, effort=1, levels=levels, model=model, webp=False)
+    data = ddpmcodec.encode(image, effort=1, levels=levels, model=model)
     assert np.array_equal(ddpmcodec.decode(data, model=model, as_array=True), image)
     assert ddpmcodec.decode(data[:-1], model=model, partial=True, as_array=True).shape == image.shape
 
 
 def test_a_large_image_has_previews_and_lanes(model: ContextModel) -> None:
     image = picture(80, 96)
-    data = ddpmcodec.encode(image, effort=1, model=model, webp=False, tile=64)
+    data = ddpmcodec.encode(image, effort=1, model=model, tile=64)
     assert np.array_equal(ddpmcodec.decode(data, model=model, as_array=True), image)
     assert ddpmcodec.decode(data, model=model, max_bytes=len(data) // 3, as_array=True).shape == image.shape
 
 
 def test_other_efforts_are_those_of_the_core(model: ContextModel) -> None:
     image = picture(20, 33)
-    of_photo = ddpmcodec.encode(image, effort=2, levels=0, model="photo", webp=False)
-    other = ddpmcodec.encode(image, effort=2, levels=0, model=model, webp=False)
+    of_photo = ddpmcodec.encode(image, effort=2, levels=0, model="photo")
+    other = ddpmcodec.encode(image, effort=2, levels=0, model=model)
     assert len(other) == len(of_photo) + len(short_id(model))
     assert np.array_equal(ddpmcodec.decode(other, model=model, as_array=True), image)
 
@@ -151,7 +151,7 @@ def test_an_error_of_a_network_ends_the_coding(model: ContextModel, monkeypatch:
     _ = model.networks(1, 0)  # which answered as they must
     monkeypatch.setattr(find("linear"), "outputs", lambda *_: 1 // 0)
     with pytest.raises(ZeroDivisionError):
-        ddpmcodec.encode(picture(9, 9), effort=1, levels=0, model=model, webp=False)
+        ddpmcodec.encode(picture(9, 9), effort=1, levels=0, model=model)
 
 
 def test_a_network_that_answers_otherwise_is_refused(linear_file: bytes, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,8 +65,8 @@ def test_a_file_says_the_same_with_and_without_them(shared: bytes) -> None:
     assert all(whole.facts[key].stored == key for key in NETWORKS)
     image = np.random.default_rng(1).integers(0, 256, (9, 11, 3), dtype=np.uint8)
     for effort in EFFORTS:
-        data = ddpmcodec.encode(image, effort=effort, model=whole, webp=False)
-        again = ddpmcodec.encode(image, effort=effort, model=parse(shared, "shared"), webp=False)
+        data = ddpmcodec.encode(image, effort=effort, model=whole)
+        again = ddpmcodec.encode(image, effort=effort, model=parse(shared, "shared"))
         assert len(data) == len(again)
         assert np.array_equal(ddpmcodec.decode(data, model=whole, as_array=True), image)
 

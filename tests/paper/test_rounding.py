@@ -27,7 +27,6 @@ LIBRARY = ctypes.util.find_library("m")
 MODES = ROUNDING.get(platform.machine(), ()) if LIBRARY else ()
 REFUSED = "fesetround"
 
-pytestmark = pytest.mark.usefixtures("no_webp")
 scene = (
     np.add.outer(3 * np.arange(48), np.arange(64))[..., None] + np.random.default_rng(0).integers(0, 40, (48, 64, 3))
 ).astype(np.uint8)

@@ -74,7 +74,7 @@ def test_every_chunk_is_restored(photos: Chunk, name: str) -> None:
     assert np.array_equal(out, chunk)
 
 
-def test_a_chunk_is_a_file_or_an_archive(photos: Chunk, no_webp: None) -> None:
+def test_a_chunk_is_a_file_or_an_archive(photos: Chunk) -> None:
     codec = Ddpm(effort=3, levels=5)
     facts = info(codec.encode(photos[0]))
     assert (facts["effort"], facts["levels"]) == (3, 5)
@@ -106,7 +106,7 @@ def test_archives_of_something_else_are_refused(names: list[str]) -> None:
 
 
 @pytest.mark.parametrize("levels", [0, 2])
-def test_lossy_chunks_are_refused_unless_they_are_allowed(photos: Chunk, no_webp: None, levels: int) -> None:
+def test_lossy_chunks_are_refused_unless_they_are_allowed(photos: Chunk, levels: int) -> None:
     data = Ddpm(levels=levels).encode(photos[0])
     lossy = truncate(data, bytes=len(data) // 2, mark=True)
     with pytest.raises(FormatError, match="lossy=True"):

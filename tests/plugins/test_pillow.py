@@ -18,7 +18,6 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 import ddpmcodec
 import ddpmcodec.plugins.pillow
 from ddpmcodec._native import parse_header
-from ddpmcodec.codec import graphics
 from ddpmcodec.format.ddpm import pack_header
 from ddpmcodec.format.header import Header
 from ddpmcodec.models.context import ContextModel
@@ -56,9 +55,7 @@ def data() -> bytes:
     """A file of one stream with alpha, ICC profile and EXIF."""
     image, exif = picture("RGBA"), Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(graphics, "fits_webp", lambda planes: False)
-        return saved(image, exif=exif, icc_profile=b"a profile")
+    return saved(image, exif=exif, icc_profile=b"a profile")
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -164,7 +161,7 @@ def test_saving_keeps_metadata_unless_others_are_given_or_none_are_wanted(data: 
     assert replaced.info == {"exif": b"Exif\0\0others"}
 
 
-def test_saving_takes_effort_levels_and_model(context_path: Path, context_model: ContextModel, no_webp: None) -> None:
+def test_saving_takes_effort_levels_and_model(context_path: Path, context_model: ContextModel) -> None:
     facts = ddpmcodec.info(saved(picture(), effort=3, levels=5, model=context_path))
     assert (facts["effort"], facts["levels"], facts["model_id"]) == (3, 5, context_model.id[:4].hex())
     with pytest.raises(ValueError, match=r"effort.* 9"):
@@ -182,7 +179,7 @@ def test_saving_takes_other_options_of_encode() -> None:
     assert codings == ["lossless WebP", "context model"]
 
 
-def test_a_model_that_is_not_embedded_is_named_before_loading(context_path: Path, no_webp: None) -> None:
+def test_a_model_that_is_not_embedded_is_named_before_loading(context_path: Path) -> None:
     image = picture()
     with opened(saved(image, model=context_path)) as found:
         with pytest.raises(OSError, match="embedded models"):
@@ -308,7 +305,7 @@ def test_a_file_is_verified_without_decoding_it(data: bytes) -> None:
 
 @pytest.mark.parametrize("mode", ["L", "RGBA"])
 @pytest.mark.parametrize("width", [24, 120], ids=["plain", "with lengths"])
-def test_a_lossy_file_says_so_and_loads_as_what_it_shows(mode: str, width: int, no_webp: None) -> None:
+def test_a_lossy_file_says_so_and_loads_as_what_it_shows(mode: str, width: int) -> None:
     data = saved(picture(mode, width, 100), levels=2, icc_profile=b"a profile")
     lossy = ddpmcodec.truncate(data, bytes=2 * len(data) // 3, mark=True)
     opened(lossy).verify()
@@ -321,7 +318,7 @@ def test_a_lossy_file_says_so_and_loads_as_what_it_shows(mode: str, width: int, 
     assert same(again, found)
 
 
-def test_only_lossy_files_say_so(no_webp: None) -> None:
+def test_only_lossy_files_say_so() -> None:
     data = saved(picture())
     lossy = ddpmcodec.truncate(data, bytes=len(data) // 2, mark=True)
     for other in (data, lossy[:-1], lossy[:-6], data + lossy[-6:]):
@@ -341,7 +338,7 @@ def error(a: Image.Image, b: Image.Image) -> float:
 
 @pytest.mark.parametrize("levels", [2, 5])
 @pytest.mark.parametrize(("scale", "asked"), [(2, (47, 32)), (4, (20, 16)), (8, (1, 1))])
-def test_a_draft_takes_the_first_steps_only(scale: int, asked: tuple[int, int], levels: int, no_webp: None) -> None:
+def test_a_draft_takes_the_first_steps_only(scale: int, asked: tuple[int, int], levels: int) -> None:
     image = picture(width=95, height=65)
     with opened(saved(image, levels=levels)) as found:
         assert found.draft(None, asked) == ("RGB", (0, 0, 95 / scale, 65 / scale))
@@ -349,7 +346,7 @@ def test_a_draft_takes_the_first_steps_only(scale: int, asked: tuple[int, int], 
         assert 0 < error(found, image.reduce(scale)) < 4
 
 
-def test_without_noise_levels_a_draft_is_the_image_at_that_size(no_webp: None) -> None:
+def test_without_noise_levels_a_draft_is_the_image_at_that_size() -> None:
     image = picture(width=95, height=65)
     with opened(saved(image)) as found:
         found.draft(None, (20, 16))
@@ -363,7 +360,7 @@ def test_a_draft_of_the_whole_size_or_of_a_bilevel_image_is_the_image() -> None:
             assert same(found, image)
 
 
-def test_thumbnails_are_made_of_drafts(no_webp: None) -> None:
+def test_thumbnails_are_made_of_drafts() -> None:
     image = picture(width=95, height=65)
     with opened(saved(image, levels=2)) as found:
         found.thumbnail((15, 15))

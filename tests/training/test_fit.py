@@ -29,7 +29,7 @@ def by_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def size(image: np.ndarray, model: object) -> int:
-    data = ddpmcodec.encode(image, effort=1, levels=0, model=model, webp=False)  # type: ignore[arg-type]
+    data = ddpmcodec.encode(image, effort=1, levels=0, model=model)  # type: ignore[arg-type]
     assert np.array_equal(ddpmcodec.decode(data, model=model, as_array=True), image)  # type: ignore[arg-type]
     return len(data)
 

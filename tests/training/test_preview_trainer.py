@@ -286,7 +286,7 @@ def test_files_are_the_same_and_previews_are_not(model: ContextModel, model_path
     assert before_words == words
 
     def preview(model: ContextModel) -> Any:
-        data = ddpmcodec.encode(pixels, model=model, levels=5, webp=False)
+        data = ddpmcodec.encode(pixels, model=model, levels=5)
         assert (np.asarray(ddpmcodec.decode(data, model=model)) == pixels).all()
         return np.asarray(ddpmcodec.decode(data[: len(data) // 4], model=model, partial=True))
 
@@ -297,7 +297,7 @@ def test_files_are_the_same_and_previews_are_not(model: ContextModel, model_path
 def test_previews_of_other_images_are_corrected(model: ContextModel, shape: tuple[int, int, int]) -> None:
     """Narrow ones, and grey ones, whose channels stay equal."""
     pixels = np.resize(picture(64, 72), shape)
-    data = ddpmcodec.encode(pixels.squeeze(2) if shape[2] == 1 else pixels, model=model, levels=2, webp=False)
+    data = ddpmcodec.encode(pixels.squeeze(2) if shape[2] == 1 else pixels, model=model, levels=2)
     shown = np.asarray(ddpmcodec.decode(data[: len(data) // 2], model=model, partial=True))
     assert shown.shape[:2] == shape[:2]
     assert (np.asarray(ddpmcodec.decode(data, model=model)) == pixels.squeeze()).all()

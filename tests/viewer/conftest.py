@@ -21,9 +21,7 @@ TRIES = 6000  # each after a hundredth of a second
 
 @pytest.fixture(scope="session")
 def coded(picture: np.ndarray) -> bytes:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(codec.graphics, "fits_webp", lambda planes: False)
-        return codec.encode(picture)
+    return codec.encode(picture)
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +41,7 @@ def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def foreign(picture: np.ndarray, other_model: Path, no_webp: None) -> bytes:
+def foreign(picture: np.ndarray, other_model: Path) -> bytes:
     """A file that needs it."""
     return codec.encode(picture, model=other_model, effort=1)
 

@@ -49,7 +49,7 @@ def test_stripes_are_the_steps_and_bands_of_the_schedule_and_leave_no_gap(file: 
     assert 0.8 < sum(stripe.work for stripe in stripes) <= 1  # bands that are exact early take none
 
 
-def test_without_noise_levels_there_is_one_step(picture: np.ndarray, no_webp: None) -> None:
+def test_without_noise_levels_there_is_one_step(picture: np.ndarray) -> None:
     data = codec.encode(picture, levels=0)
     made = ViewedFile("photo.ddpm", data)
     (stripe,) = made.decode_whole(ignore)
@@ -141,7 +141,7 @@ def test_a_stored_jpeg_is_one_stripe() -> None:
     assert file.decode_whole(ignore) == [Stripe("JPEG", file.facts["header_bytes"], len(data))]
 
 
-def test_alpha_and_metadata_are_stripes_of_their_own(picture: np.ndarray, no_webp: None) -> None:
+def test_alpha_and_metadata_are_stripes_of_their_own(picture: np.ndarray) -> None:
     image = Image.fromarray(np.dstack([picture, picture[..., 0]]))
     image.info["icc_profile"] = bytes(range(256))
     data = codec.encode(image)

@@ -107,7 +107,7 @@ def test_reduced_images_are_what_they_are_natively(node: Node, photo: bytes, red
 
 def test_a_reduced_bilevel_image_is_grey(node: Node) -> None:
     image = Image.open(ROOT / "docs" / "photo.png").convert("1").crop((0, 0, 40, 40))
-    data = ddpmcodec.encode(image, effort=1, webp=False)
+    data = ddpmcodec.encode(image, effort=1)
     assert (node.ask("decode", data)["mode"], node.ask("decode", data, reduce=2)["mode"]) == ("1", "L")
 
 
@@ -333,7 +333,7 @@ def test_webp_that_decodes_to_other_pixels_is_refused(node: Node) -> None:
 def test_a_tiny_lossy_file_arrives_in_pieces_wherever_it_was_cut(node: Node) -> None:
     """The first bytes of the mark complete the stream of some, as if they were its last words."""
     for image in np.random.default_rng(0).integers(0, 256, (6, 1, 1, 3), dtype=np.uint8):
-        file = ddpmcodec.encode(image, effort=1, levels=0, webp=False)
+        file = ddpmcodec.encode(image, effort=1, levels=0)
         for size in range(ddpmcodec.info(file)["header_bytes"] + MARK_BYTES, len(file)):
             pictures = node.ask("stream", ddpmcodec.truncate(file, bytes=size, mark=True), chunk=1)["pictures"]
             assert pictures[-1]["lossy"]
@@ -351,7 +351,7 @@ def test_networks_that_only_python_computes_have_a_name(node: Node, linear_file:
     path = tmp_path / "others.safetensors"
     path.write_bytes(linear_file)
     image = np.random.default_rng(1).integers(0, 256, (9, 9, 3), dtype=np.uint8)
-    data = ddpmcodec.encode(image, effort=1, levels=0, model=path, webp=False)
+    data = ddpmcodec.encode(image, effort=1, levels=0, model=path)
     answer = node.ask("decode", data, model=str(path))
     assert error_of(answer) == "ModelError"
     assert "architecture 'linear'" in answer["message"]
@@ -373,7 +373,7 @@ def test_networks_that_are_stored_once_decode(node: Node, context_model: Context
     path = same_networks(context_model, tmp_path / "same.safetensors", {})
     image = np.random.default_rng(1).integers(0, 256, (9, 9, 3), dtype=np.uint8)
     for effort in (1, 2, 3):
-        data = ddpmcodec.encode(image, effort=effort, model=path, webp=False)
+        data = ddpmcodec.encode(image, effort=effort, model=path)
         assert np.array_equal(pixels_of(node.ask("decode", data, model=str(path))), image)
 
 
@@ -389,7 +389,7 @@ def test_a_model_that_is_older_than_a_schedule_decodes_the_others(
     components = {key: facts.components for key, facts in context_model.facts.items()}
     path.write_bytes(context.pack(tensors, components, "older"))
     image = np.random.default_rng(1).integers(0, 256, (9, 9, 3), dtype=np.uint8)
-    data = ddpmcodec.encode(image, levels=2, model=path, webp=False)
+    data = ddpmcodec.encode(image, levels=2, model=path)
     assert np.array_equal(pixels_of(node.ask("decode", data, model=str(path))), image)
 
 
@@ -399,8 +399,13 @@ def test_four_models_are_kept(node: Node, context_model: ContextModel, tmp_path:
     image = np.random.default_rng(1).integers(0, 256, (9, 9, 3), dtype=np.uint8)
     for k in range(6):
         path = tmp_path / f"{k}.safetensors"
+<<<<<<< HEAD
         path.write_bytes(context.pack(context.tensors_of(context_model), components, f"model {k}"))
         data = ddpmcodec.encode(image, effort=1, levels=0, model=path, webp=False)
+=======
+        path.write_bytes(context.pack(context_model.tensors, components, f"model {k}"))
+        data = ddpmcodec.encode(image, effort=1, levels=0, model=path)
+>>>>>>> kinds
         for _ in range(3):
             assert np.array_equal(pixels_of(node.ask("decode", data, model=str(path))), image)
     assert node.ask("models", b"") == {"models": 4}

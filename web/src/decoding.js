@@ -2,7 +2,7 @@
 
 import { FormatError, ModelError } from "./errors.js";
 import { coreOf, modelOf, wrongModel } from "./folder.js";
-import { rgbaOf } from "./inside.js";
+import { rgbaOf } from "./jpeg.js";
 import { bytesOf, rest, unlessAborted } from "./sources.js";
 
 const SLICE = 0.05; // seconds after which the page gets its turn
@@ -62,11 +62,11 @@ export class Decoding {
     await rest();
   }
 
-  /** In a preview, a file inside that does not decode is left out. */
+  /** In a preview, a JPEG file that does not decode is left out. */
   async #setPixels() {
     const { partial, signal } = this.#options;
     try {
-      this.call("web_set_rgba", await unlessAborted(rgbaOf(this.call("web_inside"), this.#options), signal));
+      this.call("web_set_rgba", await unlessAborted(rgbaOf(this.call("web_jpeg"), this.#options.jpeg), signal));
     } catch (error) {
       if (!(error instanceof FormatError && partial)) throw error;
     }

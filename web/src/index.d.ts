@@ -21,7 +21,7 @@ export interface Picture {
   /** As Pillow calls them; "1" is bilevel, as grey levels 0 and 255. Previews and reduced images of it are "L". */
   mode: "L" | "RGB" | "LA" | "RGBA" | "1";
   /**
-   * The pixels are what was encoded: all that they need was there, and its checks passed. Of a stored JPEG file, the file is
+   * The pixels are what was encoded: all that they need was there, and its checks passed. Of a JPEG file, the file is
    * what was encoded, and decoders of JPEG may differ.
    */
   exact: boolean;
@@ -62,13 +62,11 @@ export interface Options {
    * `decodeStream` cancels its source.
    */
   signal?: AbortSignal;
-  /** Decodes a WebP file inside a file; default: the browser. Node.js has no decoder. */
-  webp?: ImageFunction;
   /** Decodes a JPEG file, which has no EXIF that turns it; default: the browser. Node.js has no decoder. */
   jpeg?: ImageFunction;
 }
 
-/** Decodes an image to RGBA that is not premultiplied, 4 bytes a pixel, without colour management. */
+/** Decodes a JPEG file to RGBA, 4 bytes a pixel, without colour management. */
 export type ImageFunction = (data: Uint8Array, width: number, height: number) => Promise<Uint8Array> | Uint8Array;
 
 export interface DecodeOptions extends Options {
@@ -118,10 +116,10 @@ export interface Info {
   steps: number;
   orientation: number;
   tiles: number;
-  /** The number of a model, or the first four bytes of its id in hexadecimal digits; null of WebP and JPEG files as they were. */
-  model: number | string | null;
-  /** What the payload is: coded pixels, a lossless WebP, a JPEG file as it was, or the coefficients of one. */
-  kind: "pixels" | "webp" | "jpeg" | "coefficients";
+  /** The number of a model, or the first four bytes of its id in hexadecimal digits. */
+  model: number | string;
+  /** What is coded: pixels, or the coefficients of a JPEG file. */
+  kind: "pixels" | "coefficients";
   lossy: boolean;
   headerBytes: number;
   /** Bytes that the header declares and the data does not have. */

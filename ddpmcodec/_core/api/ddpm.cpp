@@ -100,7 +100,7 @@ size_t row_in(const ddpm_decoder& decoder, const void* buffer, size_t size, size
 
 std::vector<uint8_t> payload_of(const ddpm_decoder& decoder) {
     require(header_of(decoder).kind != Kind::PIXELS, "the file holds pixels, and no other file");
-    require(decoder.event == DDPM_NEED_PIXELS || decoder.event == DDPM_DONE, "the payload is not complete yet: wait for DDPM_NEED_PIXELS");
+    require(decoder.event == DDPM_NEED_PIXELS || decoder.event == DDPM_DONE, "the JPEG file is not complete yet: wait for DDPM_NEED_PIXELS");
     return decoder.file->file_inside();
 }
 
@@ -213,16 +213,9 @@ ddpm_error ddpm_decoder_set_pixels(ddpm_decoder* decoder, const uint8_t* pixels,
     return guarded(decoder, [&] {
         require(pixels, "the pixels are NULL");
         require(decoder->event == DDPM_NEED_PIXELS, "no pixels are needed now: wait for DDPM_NEED_PIXELS");
-        const Header& header = header_of(*decoder);
-        const size_t count = decoder->file->box_inside().pixels(), colours = size_t(header.channels());
-        const size_t channels = channels_with_alpha(header.mode);
-        require(size == count * channels, "the image has " + std::to_string(count * channels) + " bytes of pixels, not " + std::to_string(size));
-        std::vector<uint8_t> colour(count * colours), alpha(channels > colours ? count : 0);
-        for (size_t pixel = 0; pixel < count; pixel++) {
-            std::memcpy(&colour[pixel * colours], pixels + pixel * channels, colours);
-            if (channels > colours) alpha[pixel] = pixels[pixel * channels + colours];
-        }
-        decoder->file->set_pixels(std::move(colour), std::move(alpha));
+        const uint64_t needed = decoder->file->box_inside().pixels() * uint64_t(header_of(*decoder).channels());
+        require(size == needed, "the image has " + std::to_string(needed) + " bytes of pixels, not " + std::to_string(size));
+        decoder->file->set_pixels({pixels, pixels + size});
     });
 }
 

@@ -165,8 +165,8 @@ typedef enum ddpm_event {
     DDPM_ERROR = 1,       /* ddpm_decoder_error has the reason. The decoder does not go on: free it */
     DDPM_NEED_BYTES = 2,  /* feed more, or call ddpm_decoder_finish */
     DDPM_NEED_MODEL = 3,  /* set the model that ddpm_decoder_info names by ddpm_decoder_set_model */
-    DDPM_NEED_PIXELS = 4, /* the file stores a WebP or JPEG file, DDPM_SECTION_PAYLOAD. Decode it and set its pixels by
-                             ddpm_decoder_set_pixels, or call ddpm_decoder_advance again to go on without */
+    DDPM_NEED_PIXELS = 4, /* coefficients of a JPEG file were decoded, which DDPM_SECTION_PAYLOAD now is. Decode it and set its
+                             pixels by ddpm_decoder_set_pixels, or call ddpm_decoder_advance again to go on without */
     DDPM_MORE = 5,        /* the time is over: call again */
     DDPM_PREVIEW = 6      /* ddpm_decoder_pixels gives a better picture than before. Then call again */
 } ddpm_event;
@@ -185,13 +185,12 @@ DDPM_API ddpm_event ddpm_decoder_advance(ddpm_decoder* decoder, double seconds);
  * Returns DDPM_OK, DDPM_ERROR_MODEL if the file was written with another model, DDPM_ERROR_MEMORY or DDPM_ERROR_ARGUMENT. */
 DDPM_API ddpm_error ddpm_decoder_set_model(ddpm_decoder* decoder, const ddpm_model* model);
 
-/* Sets the pixels of a stored file. Needs a decoder that returned DDPM_NEED_PIXELS.
+/* Sets the pixels of the JPEG file that DDPM_SECTION_PAYLOAD is. Needs a decoder that returned DDPM_NEED_PIXELS.
  *
- * pixels: the whole image, `height` rows of `width` pixels of `channels` bytes without gaps, with the three numbers of ddpm_info, whatever
- *     the plan asks for. Colours and alpha are not premultiplied.
+ * pixels: the whole image, `height` rows of `width` pixels of `channels` bytes without gaps, with the three numbers of ddpm_info; if the
+ *     plan has a box, of the JPEG file.
  * size: width * height * channels.
- * Returns DDPM_OK, DDPM_ERROR_CHECKSUM if the pixels are not those that were encoded (of a WebP; JPEG decoders may differ),
- * DDPM_ERROR_MEMORY or DDPM_ERROR_ARGUMENT. */
+ * Returns DDPM_OK, DDPM_ERROR_MEMORY or DDPM_ERROR_ARGUMENT. */
 DDPM_API ddpm_error ddpm_decoder_set_pixels(ddpm_decoder* decoder, const uint8_t* pixels, size_t size);
 
 /* --- Results ---------------------------------------------------------------------------------------------------------------------- */
@@ -206,9 +205,7 @@ typedef enum ddpm_mode {
 
 typedef enum ddpm_kind {
     DDPM_KIND_PIXELS = 0,
-    DDPM_KIND_WEBP = 1,   /* a lossless WebP file */
-    DDPM_KIND_JPEG = 2,   /* a JPEG file as it was */
-    DDPM_KIND_COEFFICIENTS = 3 /* the coefficients of a JPEG file, which restore it */
+    DDPM_KIND_COEFFICIENTS = 1 /* of a JPEG file, which they restore */
 } ddpm_kind;
 
 /* What the header states. */
@@ -225,7 +222,7 @@ typedef struct ddpm_info {
     uint32_t steps;                   /* of the schedule: `levels` and 1 */
     uint32_t tile_width, tile_height; /* pixels; those of the image if it is not tiled */
     uint32_t tiles;                   /* number of tiles */
-    uint32_t model_number;            /* of an embedded model (see ddpm_model_name); 0: model_id names it, or none is needed */
+    uint32_t model_number;            /* of an embedded model (see ddpm_model_name); 0: model_id names it */
     uint8_t model_id[4];              /* the first bytes of the SHA-256 of the model's file; zeros with a number */
     uint32_t sample_bits;             /* per sample of the image, 8 to 16: see ddpm_decoder_samples */
     uint64_t header_length;           /* bytes, with the index of tiles */
@@ -275,7 +272,7 @@ typedef enum ddpm_section {
     DDPM_SECTION_ICC = 0,    /* ICC profile */
     DDPM_SECTION_EXIF = 1,   /* as the encoder received it: a TIFF structure, mostly after "Exif\0\0" */
     DDPM_SECTION_XMP = 2,    /* XML */
-    DDPM_SECTION_PAYLOAD = 3, /* the file that a stored kind holds: WebP or JPEG */
+    DDPM_SECTION_PAYLOAD = 3, /* the JPEG file of all coefficients that are known */
     DDPM_SECTION_KEPT = 4     /* the file that is kept whole, of which the image is a preview, such as an animation */
 } ddpm_section;
 
@@ -284,7 +281,7 @@ typedef enum ddpm_section {
  *
  * data, size: receive the bytes and their number. A section that the file does not have, or that is damaged (see ddpm_verdict), has size 0.
  *     The decoder owns the bytes, which are valid until it is freed.
- * Returns DDPM_OK; DDPM_ERROR_CHECKSUM if the payload is a damaged JPEG file, or the kept file is damaged; DDPM_ERROR_READ, DDPM_ERROR_MEMORY or DDPM_ERROR_ARGUMENT. */
+ * Returns DDPM_OK; DDPM_ERROR_CHECKSUM if the kept file is damaged; DDPM_ERROR_READ, DDPM_ERROR_MEMORY or DDPM_ERROR_ARGUMENT. */
 DDPM_API ddpm_error ddpm_decoder_section(ddpm_decoder* decoder, ddpm_section section, const uint8_t** data, size_t* size);
 
 /* What a file turned out to be. */

@@ -70,23 +70,19 @@ void set_model(const Decoder& decoder, const Options& options) {
 
 void print_info(const ddpm_info& info) {
     static constexpr const char* MODES[] = {"grey", "RGB", "grey and alpha", "RGB and alpha", "bilevel"};
-    static constexpr const char* KINDS[] = {"pixels", "a WebP file", "a JPEG file", "the coefficients of a JPEG file"};
+    static constexpr const char* KINDS[] = {"pixels", "the coefficients of a JPEG file"};
     std::printf("size: %u x %u\nmode: %s\nbits: %u\nholds: %s\norientation: %u\n", info.width, info.height, info.mode < 5 ? MODES[info.mode] : "unknown",
-                info.sample_bits, info.kind < 4 ? KINDS[info.kind] : "unknown", info.orientation);
-    if (info.kind == DDPM_KIND_PIXELS || info.kind == DDPM_KIND_COEFFICIENTS) {
-        const char* name = ddpm_model_name(info.model_number);
-        const std::string model = name ? name : info.model_number ? "number " + std::to_string(info.model_number) : hex(info.model_id);
-        std::printf("effort: %u\nlevels: %u\nmodel: %s\ntiles: %u of up to %u x %u\n", info.effort, info.levels, model.c_str(), info.tiles, info.tile_width, info.tile_height);
-    }
+                info.sample_bits, info.kind < 2 ? KINDS[info.kind] : "unknown", info.orientation);
+    const char* name = ddpm_model_name(info.model_number);
+    const std::string model = name ? name : info.model_number ? "number " + std::to_string(info.model_number) : hex(info.model_id);
+    std::printf("effort: %u\nlevels: %u\nmodel: %s\ntiles: %u of up to %u x %u\n", info.effort, info.levels, model.c_str(), info.tiles, info.tile_width, info.tile_height);
     if (!info.file_length) return void(std::printf("bytes: shared with other images\n"));
     std::printf("bytes: %llu, of which header %llu and payload %llu\n", (unsigned long long)info.file_length, (unsigned long long)info.header_length, (unsigned long long)info.payload_length);
 }
 
-// What is written in place of pixels that this command cannot decode.
-Data stored_file(const Decoder& decoder, const Options& options) {
-    static constexpr const char* NAMES[] = {"pixels", "a WebP file", "a JPEG file", "a JPEG file"};
-    const ddpm_info info = info_of(decoder);
-    if (!options.is_original) fail(FAILED, "holds " + std::string(NAMES[info.kind]) + ", which ddpm-decode does not decode: --original writes that file");
+// The JPEG file in place of its pixels, which this command does not decode.
+Data jpeg_file(const Decoder& decoder, const Options& options) {
+    if (!options.is_original) fail(FAILED, "holds a JPEG file, which ddpm-decode does not decode: --original writes that file");
     const uint8_t* data = nullptr;
     size_t size = 0;
     check(decoder, ddpm_decoder_section(decoder.get(), DDPM_SECTION_PAYLOAD, &data, &size));
@@ -161,7 +157,7 @@ void decode(const Options& options) {
         const ddpm_event event = ddpm_decoder_advance(decoder.get(), DDPM_FOREVER);
         const bool may_be_kept = options.is_original && (event == DDPM_NEED_PIXELS || event == DDPM_NEED_MODEL);
         if (const Data kept = may_be_kept ? kept_file(decoder) : Data(); !kept.empty()) return write_output(options, kept);
-        if (event == DDPM_NEED_PIXELS) return write_output(options, stored_file(decoder, options));
+        if (event == DDPM_NEED_PIXELS) return write_output(options, jpeg_file(decoder, options));
         if (event == DDPM_NEED_MODEL && options.is_original && info_of(decoder).kind == DDPM_KIND_PIXELS) fail(FAILED, "holds pixels, and no other file: leave out --original");
         if (event == DDPM_NEED_MODEL) set_model(decoder, options);
         if (event == DDPM_DONE) break;

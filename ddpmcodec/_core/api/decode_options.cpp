@@ -34,7 +34,7 @@ Samples of 9 to 16 bits are written with all of their bits.
   --box X,Y,W,H    W x H pixels from column X and row Y, as they are stored
   --reduce N       a picture of 1/N of the size: )" + reductions() + R"(
   --member NAME    the image NAME of IN, an archive (.ddpma)
-  --original       write the WebP or JPEG file that is stored in IN
+  --original       write the JPEG file that IN holds, or the file that it keeps whole
   --model FILE     the model that IN was written with; embedded models are found in $DDPM_MODELS, or where they are installed
   --max-pixels N   refuse a larger image, default )" + std::to_string(DDPM_DEFAULT_MAX_PIXELS) + R"(
   --threads N      default: as many as there are processors

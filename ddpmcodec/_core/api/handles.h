@@ -24,7 +24,7 @@ struct ddpm_decoder {
     ddpm::Decoder* file = nullptr;                // the same; null: it decodes an image that is coded with others
     ddpm_event event = DDPM_NEED_BYTES;
     bool has_payload = false;
-    std::vector<uint8_t> payload;                 // of a stored file, once it was asked for
+    std::vector<uint8_t> payload;                 // a JPEG file, once it was asked for
 
     ddpm::LastError last_error;
 

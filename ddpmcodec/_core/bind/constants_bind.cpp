@@ -53,7 +53,6 @@ void bind_header_constants(nb::module_& m) {
     m.attr("MAX_METADATA") = MAX_METADATA;
     m.attr("MAX_KEPT") = MAX_KEPT, m.attr("MAX_ENDING") = MAX_ENDING;
     m.attr("MAX_JPEG_BYTES") = MAX_JPEG_BYTES;
-    m.attr("MAX_WEBP_SIDE") = MAX_WEBP_SIDE;
     m.attr("END_MARK") = bytes_of(END_MARK), m.attr("MARK_BYTES") = MARK_BYTES;
 }
 

@@ -52,11 +52,8 @@ nb::tuple picture_of(Decoder& decoder, int threads) {
     return nb::make_tuple(MODE_NAMES[int(picture.mode)], array_of(std::move(picture.colour), {height, width, channels}), alpha, samples);
 }
 
-void set_pixels(Decoder& decoder, const nb::ndarray<const uint8_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>& colour,
-                const std::optional<nb::ndarray<const uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>>& alpha) {
-    std::vector<uint8_t> plane;
-    if (alpha) plane.assign(alpha->data(), alpha->data() + alpha->size());
-    decoder.set_pixels({colour.data(), colour.data() + colour.size()}, std::move(plane));
+void set_pixels(Decoder& decoder, const nb::ndarray<const uint8_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>& colour) {
+    decoder.set_pixels({colour.data(), colour.data() + colour.size()});
 }
 
 void set_tile(Decoder& decoder, const std::optional<nb::ndarray<const uint8_t, nb::c_contig, nb::device::cpu>>& pixels) {
@@ -109,8 +106,7 @@ void bind_header(nb::module_& m) {
         .def_prop_ro("scaling", [](const Header& h) { return SCALING_NAMES[int(h.scaling)]; })
         .def_prop_ro("low_bits_length", length_of(LOW_BITS))
         .def_prop_ro("kind", [](const Header& h) { return KIND_NAMES[int(h.kind)]; })
-        .def_prop_ro("is_stored", &Header::is_stored)
-        .def_prop_ro("is_jpeg", &Header::is_jpeg)
+        .def_prop_ro("has_coefficients", &Header::has_coefficients)
         .def_prop_ro("has_alpha", [](const Header& h) { return has_alpha(h.mode); })
         .def_ro("width", &Header::width)
         .def_ro("height", &Header::height)
@@ -118,8 +114,7 @@ void bind_header(nb::module_& m) {
         .def_ro("levels", &Header::levels)
         .def_ro("repeats", &Header::repeats)
         .def_ro("model_number", &Header::model_number)
-        .def_prop_ro("model_id", [](const Header& h) { return nb::bytes(h.model_id.data(), h.model_number || h.is_stored() ? 0 : h.model_id.size()); })
-        .def_prop_ro("mean_colour", [](const Header& h) { return nb::bytes(h.mean_colour.data(), h.is_stored() ? size_t(h.channels()) : 0); })
+        .def_prop_ro("model_id", [](const Header& h) { return nb::bytes(h.model_id.data(), h.model_number ? 0 : h.model_id.size()); })
         .def_ro("orientation", &Header::orientation)
         .def_ro("is_tiled", &Header::is_tiled)
         .def_prop_ro("is_plain", &Header::is_plain)
@@ -256,7 +251,7 @@ void bind_decoder(nb::module_& m) {
         .def_prop_ro("needs_alpha_networks", &Decoder::needs_alpha_networks)
         .def("set_alpha_networks",
              [](Decoder& d, const std::vector<std::shared_ptr<Trained>>& networks) { d.set_alpha_networks({networks.begin(), networks.end()}); }, "networks"_a)
-        .def("set_pixels", &set_pixels, "colour"_a, "alpha"_a = nb::none())
+        .def("set_pixels", &set_pixels, "colour"_a)
         .def_prop_ro("is_batchable", &Decoder::is_batchable)
         .def("set_tile", &set_tile, "pixels"_a, "Takes over pixels that a Batch found, uint8 [H, W, C]; None: the file is damaged.")
         .def("advance", &Decoder::advance, "seconds"_a, "threads"_a, nb::call_guard<nb::gil_scoped_release>())

@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <climits>
 
-#include "checksums.h"
 #include "learning_rules.h"
-#include "original.h"
 
 namespace ddpm {
 
@@ -35,37 +33,12 @@ void Decoder::set_networks(const std::vector<std::shared_ptr<const Trained>>& ne
     model_ = model_of(networks, container_->header().levels);
 }
 
-std::vector<uint8_t> Decoder::file_inside() const {
+void Decoder::set_pixels(const std::vector<uint8_t>& colour) {
     const Header& header = planned_header();
-    if (header.has_coefficients()) return jpeg_file_;
-    if (!header.is_stored() || !container_->has(header.payload())) return {};
-    return unpack_stored(container_->bytes(header.payload()), header.is_jpeg());
-}
-
-PixelBox Decoder::box_inside() const {
-    const Header& header = planned_header();
-    return header.has_coefficients() ? jpeg_box_ : PixelBox{0, 0, header.width, header.height};
-}
-
-void Decoder::set_pixels(std::vector<uint8_t> colour, std::vector<uint8_t> alpha) {
-    const Header& header = planned_header();
-    if (header.kind == Kind::PIXELS) throw Error(Fault::ARGUMENT, "only pixels of files inside are set");
-    const PixelBox box = box_inside();
-    if (colour.size() != box.pixels() * uint64_t(header.channels()) || alpha.size() != (has_alpha(header.mode) ? box.pixels() : 0))
-        throw Error(Fault::CORRUPT, "the file inside has another size than the header says");
-    if (header.kind == Kind::WEBP) {
-        const std::vector<uint8_t> start = container_->bytes({header.payload().begin, header.payload().begin + CRC32_BYTES});
-        ByteReader reader(start, "the payload");
-        if (!holds(crc32(alpha, crc32(colour)), uint32_t(reader.integer(CRC32_BYTES))))
-            throw Error(Fault::CHECKSUM, "the WebP inside the file decodes to another image than was encoded");
-    }
-    shown_ = std::make_unique<PictureBuffer>(header.mode, region_, plan_.scale, false);
-    shown_->place(box, colour);
-    if (!alpha.empty()) {
-        Canvas plane(region_, 1);
-        plane.place(box, alpha);
-        alpha_.plane = plane.pixels();
-    }
+    if (!header.has_coefficients()) throw Error(Fault::ARGUMENT, "only pixels of JPEG files are set");
+    if (colour.size() != jpeg_box_.pixels() * uint64_t(header.channels())) throw Error(Fault::CORRUPT, "the JPEG inside has another size than the header says");
+    clear();
+    shown_->place(jpeg_box_, colour);
     has_pixels_ = true;
 }
 
@@ -117,7 +90,6 @@ Event Decoder::next_event(double seconds, int threads) {
     if (container_->following() && !plan_.is_partial)
         throw Error(Fault::FORMAT, std::to_string(container_->following()) + (container_->following() == 1 ? " byte follows" : " bytes follow") +
                                        " the end of the image: keep what precedes it, `head -c " + std::to_string(container_->size()) + "`, or decode with partial=True");
-    if (container_->header().is_stored()) return advance_stored();
     if (container_->header().has_coefficients()) return advance_jpeg(seconds, threads);
     if (!has_read_alpha_ && container_->is_final() && !is_preview() && plan_.scale == 1) container_->require_length();
     if (!has_read_alpha_)
@@ -212,27 +184,6 @@ void Decoder::read_kept() {
     }
 }
 
-// A stored file shows its mean colour until all of it is there.
-Event Decoder::advance_stored() {
-    const ByteRange payload = container_->header().payload();
-    if (container_->is_final() && !accepts_damage()) container_->require_length();
-    if (!container_->has(payload) && !container_->is_final()) {
-        if (has_shown_) return Event::NEED_BYTES;
-        has_shown_ = true;
-        return Event::PREVIEW;
-    }
-    if (!container_->is_final()) return Event::NEED_BYTES;
-    read_metadata();
-    read_kept();
-    if (container_->has(payload) && !has_asked_) {
-        has_asked_ = true;
-        return Event::NEED_PIXELS;
-    }
-    judge_stored();
-    is_done_ = true;
-    return Event::DONE;
-}
-
 // Throws Error where less is there than is wanted, before any network runs. Small images from bands are judged by tile.
 void Decoder::require_wanted() {
     if (from_bands_) return;
@@ -299,7 +250,6 @@ const Header& Decoder::planned_header() const {
 
 Picture Decoder::picture(int threads) {
     const Header& header = planned_header();
-    if (header.is_stored() && !has_pixels_) return flat_picture(header, region_, plan_.scale);
     if (!is_done_ && !in_round_ && has_read_alpha_) {
         clear();
         for (const std::unique_ptr<Tile>& tile : tiles_.tiles()) shown_->place(*tile, threads);
@@ -362,14 +312,6 @@ uint64_t Decoder::bytes_used(bool is_exact) const {
         }
     const uint64_t metadata = container_->size() > header.payload().end ? container_->size() - header.payload().end : 0;
     return std::min(container_->size(), header.payload().begin) + chunks + metadata;
-}
-
-void Decoder::judge_stored() {
-    verdict_.colours_exact = has_pixels_;
-    verdict_.is_damaged = verdict_.metadata_damaged || verdict_.kept_damaged || (!has_pixels_ && container_->has(container_->header().payload()));
-    verdict_.is_exact = has_pixels_ && !verdict_.is_damaged && plan_.scale == 1 && !container_->missing();
-    verdict_.steps_done = has_pixels_;
-    verdict_.bytes_used = container_->size();
 }
 
 Verdict Decoder::verdict() const {

@@ -30,18 +30,16 @@ class Decoder : public ImageDecoder {
     bool needs_alpha_networks() const override { return alpha_tiles_ && !alpha_model_; }
     void set_alpha_networks(const std::vector<std::shared_ptr<const Trained>>& networks) override { alpha_model_ = model_of(networks, 0); }
     void set_jpeg_networks(CoefficientNetworks networks);  // if the file holds the coefficients of a JPEG
-    // The file of another format whose pixels are needed: the payload of a stored file, or a JPEG of the coefficients that are known.
-    // It is the original, once all of a file is decoded.
-    std::vector<uint8_t> file_inside() const;
+    // The JPEG file of the coefficients that are known, whose pixels are needed. It is the original, once all of a file is decoded.
+    const std::vector<uint8_t>& file_inside() const { return jpeg_file_; }
     // The file that is kept whole, once it was read and checked; empty before, and if there is none.
     const KeptFile& kept() const { return kept_; }
     // Reads it now, if all of it is there. Throws Error as `parse_kept`, unless damage is accepted.
     void read_kept();
     // Where the pixels of that file lie in the image.
-    PixelBox box_inside() const;
-    // These pixels, [height, width, channels], and their alpha or nothing. Throws Error: CORRUPT where they are of another size,
-    // CHECKSUM where they are not those that were encoded.
-    void set_pixels(std::vector<uint8_t> colour, std::vector<uint8_t> alpha);
+    PixelBox box_inside() const { return jpeg_box_; }
+    // These pixels, [height, width, channels]. Throws Error (CORRUPT) where they are of another size.
+    void set_pixels(const std::vector<uint8_t>& colour);
 
     // Whether all that is left is a stream that may be decoded with those of other files, as a `Batch`: a whole file of one small
     // stream. What that finds, or nothing, is then the only tile.
@@ -83,7 +81,6 @@ class Decoder : public ImageDecoder {
     void read_metadata();
     void make_tiles();
     void clear();  // what is shown
-    Event advance_stored();
     Event advance_jpeg(double seconds, int threads);
     bool read_jpeg_frame();
     bool begin_jpeg_round();
@@ -97,7 +94,6 @@ class Decoder : public ImageDecoder {
     bool advance_tiles(double seconds, int threads);
     bool end_round();
     void judge();
-    void judge_stored();
     int steps_of_tiles() const;  // that every pixel has been through
     uint64_t bytes_used(bool is_exact) const;
 
@@ -117,7 +113,7 @@ class Decoder : public ImageDecoder {
     std::unique_ptr<AlphaTiles> alpha_tiles_;  // of a coded plane, until it was decoded
     Metadata metadata_;
     KeptFile kept_;
-    bool has_shown_ = false, has_asked_ = false, has_pixels_ = false;  // of a file inside
+    bool has_asked_ = false, has_pixels_ = false;  // of a JPEG
 
     std::optional<CoefficientNetworks> jpeg_networks_;
     std::unique_ptr<JpegTiles> jpeg_;

@@ -11,7 +11,7 @@ namespace ddpm {
 enum class Event {
     NEED_BYTES,   // feed more, or say that nothing follows
     NEED_MODEL,   // set the networks of the model that the header names
-    NEED_PIXELS,  // decode the payload, a file of another format, and set its pixels; or go on without
+    NEED_PIXELS,  // decode the JPEG file of the coefficients that are known, and set its pixels; or go on without
     MORE,         // the time is over: call again
     PREVIEW,      // the picture is better than before
     DONE,

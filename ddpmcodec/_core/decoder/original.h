@@ -1,4 +1,4 @@
-// The file that was encoded, of those that come back byte for byte: its length, and a payload that holds it.
+// What is known of the file that was encoded, of those that come back byte for byte.
 #pragma once
 #include <optional>
 
@@ -6,9 +6,6 @@
 #include "sections.h"
 
 namespace ddpm {
-
-// The file of another format in a whole payload. Throws Error: CORRUPT if the payload contradicts itself, CHECKSUM if a JPEG file is damaged.
-std::vector<uint8_t> unpack_stored(Bytes payload, bool is_jpeg);
 
 // Bytes of the JPEG file that was encoded; nothing if there is none, or if its length was not received.
 std::optional<uint64_t> jpeg_length(const Container& container);

@@ -52,14 +52,4 @@ Picture PictureBuffer::picture(std::vector<uint8_t> alpha) const {
     return shrunk(std::move(picture), scale_);
 }
 
-// Made in no more than the size that is wanted.
-Picture flat_picture(const Header& header, const PixelBox& region, int scale) {
-    Picture picture = shrunk({header.mode, region.width(), region.height(), {}, {}, {}}, scale);
-    Canvas canvas({0, 0, picture.width, picture.height}, header.channels());
-    canvas.fill(header.mean_colour.data());
-    picture.colour = canvas.pixels();
-    if (has_alpha(header.mode)) picture.alpha.assign(size_t(picture.width) * size_t(picture.height), OPAQUE);
-    return picture;
-}
-
 }  // namespace ddpm

@@ -28,7 +28,4 @@ class PictureBuffer {
     std::optional<ReducedCanvas> reduced_;  // from bands
 };
 
-// The mean colour that the header of a stored file has, as a picture of a region in 1/scale of its size.
-Picture flat_picture(const Header& header, const PixelBox& region, int scale);
-
 }  // namespace ddpm

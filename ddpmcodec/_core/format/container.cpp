@@ -87,7 +87,7 @@ std::string Container::last_part() const {
 }
 
 std::string Container::chunk_name(int number) const {
-    if (!header_.is_tiled) return std::string("the ") + PAYLOAD_NAMES[int(header_.kind)];
+    if (!header_.is_tiled) return "the pixel stream";
     const PixelBox box = header_.tile(number % header_.tile_count());
     return "segment " + std::to_string(number / header_.tile_count() + 1) + " of " + std::to_string(header_.segments()) + " of the tile at columns " +
            std::to_string(box.left) + " to " + std::to_string(box.right - 1) + ", rows " + std::to_string(box.top) + " to " + std::to_string(box.bottom - 1);

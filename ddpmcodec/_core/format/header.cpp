@@ -52,25 +52,22 @@ Flags parse_coding(ByteReader& reader, Header& header) {
     header.kind = Kind(third & KIND_BITS);
     header.bits = (third >> DEPTH_SHIFT) + 1;
     if (header.kind == Kind::PIXELS) parse_samples(reader, header);
-    else if (header.bits != SAMPLE_BITS) refuse(number(header.bits) + " bits a sample of a file inside: the data is damaged");
-    if (flags.tiled && header.is_stored()) refuse("a " + std::string(PAYLOAD_NAMES[int(header.kind)]) + " in tiles: the data is damaged");
+    else if (header.bits != SAMPLE_BITS) refuse(number(header.bits) + " bits a sample of a JPEG: the data is damaged");
     return flags;
 }
 
 void check_coding(const Header& header) {
-    const int least = header.has_coefficients() ? 1 : MIN_EFFORT, most = header.is_stored() ? 0 : MAX_EFFORT;
-    if (header.effort < least || header.effort > most)
-        refuse("the header claims effort " + number(header.effort) + " (" + number(least) + " to " + number(most) + " are possible)");
-    if (header.is_stored() && header.levels) refuse("the header claims levels of what has none: the data is damaged");
-    if (header.kind != Kind::PIXELS && header.repeats) refuse("the header claims repeats of what has none: the data is damaged");
+    const int least = header.has_coefficients() ? 1 : MIN_EFFORT;
+    if (header.effort < least || header.effort > MAX_EFFORT)
+        refuse("the header claims effort " + number(header.effort) + " (" + number(least) + " to " + number(MAX_EFFORT) + " are possible)");
+    if (header.has_coefficients() && header.repeats) refuse("the header claims repeats of a JPEG: the data is damaged");
     if (!header.has_coefficients()) require_levels(uint64_t(header.levels));
     else if (header.levels > MOST_JPEG_LEVELS) refuse("the header claims " + number(header.levels) + " levels of a JPEG: the data is damaged, or a newer ddpmcodec is needed");
-    if (header.is_jpeg() && header.mode != Mode::L && header.mode != Mode::RGB)
+    if (header.has_coefficients() && header.mode != Mode::L && header.mode != Mode::RGB)
         refuse("the header claims a JPEG of mode " + std::string(MODE_NAMES[int(header.mode)]) + ": the data is damaged");
 }
 
 void parse_model(ByteReader& reader, Header& header) {
-    if (header.is_stored()) return;
     header.model_number = reader.byte();
     if (!header.model_number) std::ranges::copy(reader.take(MODEL_ID_BYTES), header.model_id.begin());
 }
@@ -78,13 +75,12 @@ void parse_model(ByteReader& reader, Header& header) {
 void parse_size(ByteReader& reader, Header& header, bool is_square) {
     const uint64_t width = reader.varint(), height = is_square ? width : reader.varint();
     if (width == height && !is_square) refuse("the header says twice that a side has " + number(width) + " pixels: the data is damaged");
-    const uint64_t side = header.kind == Kind::WEBP ? MAX_WEBP_SIDE : header.is_jpeg() ? MAX_JPEG_SIDE : MAX_PIXELS;
+    const uint64_t side = header.has_coefficients() ? MAX_JPEG_SIDE : MAX_PIXELS;
     if (!width || !height || std::max(width, height) > side || width * height > MAX_PIXELS)
         refuse("the header claims " + number(width) + " x " + number(height) + " pixels (1 to " + number(MAX_PIXELS) + " pixels are possible, and sides of " +
                number(side) + ")");
     header.width = header.tile_width = int(width);
     header.height = header.tile_height = int(height);
-    if (header.is_stored()) std::ranges::copy(reader.take(size_t(header.channels())), header.mean_colour.begin());
 }
 
 void check_section(const Header& header, const SectionEntry& entry) {
@@ -98,9 +94,9 @@ void check_section(const Header& header, const SectionEntry& entry) {
     if (entry.tag == ALPHA && (header.kind != Kind::PIXELS || !has_alpha(header.mode))) refuse("an alpha section where the image has none: the data is damaged");
     if ((entry.tag == FRAME || entry.tag == RECIPE) && !header.has_coefficients()) refuse("a section of a JPEG where there is none: the data is damaged");
     if (entry.tag == LOW_BITS && !header.low_bits()) refuse("a section of low bits where there are none: the data is damaged");
-    if (entry.tag == KEPT && header.is_jpeg()) refuse("a kept file besides a JPEG: the data is damaged");
+    if (entry.tag == KEPT && header.has_coefficients()) refuse("a kept file besides a JPEG: the data is damaged");
     if (entry.tag != METADATA) return;
-    if (header.is_jpeg()) refuse("metadata besides those of a JPEG: the data is damaged");
+    if (header.has_coefficients()) refuse("metadata besides those of a JPEG: the data is damaged");
     if (entry.length > MAX_METADATA) refuse("the header claims " + number(entry.length) + " bytes of metadata (at most " + number(MAX_METADATA) + " are possible)");
 }
 
@@ -113,7 +109,7 @@ void parse_sections(ByteReader& reader, Header& header) {
         check_section(header, entry);
         header.sections.push_back(entry);
     }
-    if (header.sections.empty() && !(header.is_jpeg() && header.orientation != UPRIGHT)) refuse("a list of no sections: the data is damaged");
+    if (header.sections.empty() && !(header.has_coefficients() && header.orientation != UPRIGHT)) refuse("a list of no sections: the data is damaged");
 }
 
 // The grid of tiles, unless the only one is the image.
@@ -159,13 +155,9 @@ void require_one_tile(const Header& header) {
                " pixels are possible)");
 }
 
-// The length of the payload; of a stream, how many words it has and how long its state is.
+// The length of a stream: how many words it has and how long its state is.
 void parse_length(ByteReader& reader, Header& header) {
     const uint64_t length = reader.varint();
-    if (header.is_stored()) {
-        header.payload_length = length;
-        return;
-    }
     header.state_bytes = LEAST_STATE_BYTES + int(length % STATE_SIZES);
     header.payload_length = uint64_t(header.state_bytes) + length / STATE_SIZES * WORD_BYTES;
 }
@@ -201,7 +193,7 @@ Header parse_header(Bytes data) {
     if (header.has_coefficients() && !(header.section(FRAME) && header.section(RECIPE))) refuse("a JPEG without its frame or recipe: the data is damaged");
     header.is_tiled = flags.tiled || header.has_coefficients();
     if (flags.tiled) parse_grid(reader, header);
-    else if (!header.is_stored()) require_one_tile(header);
+    else require_one_tile(header);
     if (header.is_tiled) {
         parse_index(reader, header);
     } else {

@@ -33,7 +33,7 @@ inline constexpr uint64_t MAX_TILE_PIXELS = 1u << 21;      // pixels of one tile
 inline constexpr uint64_t MAX_CHUNKS = 1u << 20;
 inline constexpr uint64_t MAX_METADATA = 1u << 24;         // bytes, before and after compression
 inline constexpr uint64_t MAX_KEPT = 1u << 30;             // bytes of a file that is kept whole
-inline constexpr uint64_t MAX_WEBP_SIDE = 16383, MAX_JPEG_SIDE = 65535;  // pixels
+inline constexpr uint64_t MAX_JPEG_SIDE = 65535;           // pixels
 
 // Colour modes, in the order of their numbers in files.
 enum class Mode : uint8_t { L, RGB, LA, RGBA, BILEVEL };
@@ -46,10 +46,9 @@ inline int channels_of(Mode mode) { return mode == Mode::RGB || mode == Mode::RG
 inline bool has_alpha(Mode mode) { return mode == Mode::LA || mode == Mode::RGBA; }
 
 // Kinds of payloads, in the order of their numbers in files.
-enum class Kind : uint8_t { PIXELS, WEBP, JPEG, COEFFICIENTS };
-inline constexpr const char* KIND_NAMES[] = {"pixels", "webp", "jpeg", "coefficients"};
-inline constexpr const char* PAYLOAD_NAMES[] = {"pixel stream", "WebP payload", "JPEG payload", "coefficients"};  // in messages
-inline constexpr int KINDS = 4;
+enum class Kind : uint8_t { PIXELS, COEFFICIENTS };
+inline constexpr const char* KIND_NAMES[] = {"pixels", "coefficients"};
+inline constexpr int KINDS = 2;
 
 // How a sample of the image is made of the value that is coded, in the order of their numbers in files.
 enum class Scaling : uint8_t {
@@ -100,7 +99,6 @@ struct Header {
     bool repeats = false;                              // exact pixels are first sought among repeats (repeats.h)
     int model_number = 0;                              // of an embedded model; 0: `model_id` names it
     std::array<uint8_t, MODEL_ID_BYTES> model_id{};
-    std::array<uint8_t, 3> mean_colour{};              // of a stored file: its preview
     int orientation = UPRIGHT;
     std::vector<SectionEntry> sections;
     bool is_tiled = false;                             // the payload is chunks, which an index lists
@@ -117,12 +115,10 @@ struct Header {
         const int more = source_bits - bits, shifted = value << more;
         return uint16_t(scaling == Scaling::NONE ? value : scaling == Scaling::SHIFTED ? shifted : shifted | value >> (bits - more));
     }
-    bool is_stored() const { return kind == Kind::WEBP || kind == Kind::JPEG; }        // a file of another format
-    bool is_jpeg() const { return kind == Kind::JPEG || kind == Kind::COEFFICIENTS; }  // made from a JPEG file
-    bool has_coefficients() const { return kind == Kind::COEFFICIENTS; }
+    bool has_coefficients() const { return kind == Kind::COEFFICIENTS; }  // of a JPEG file
     // A single stream and nothing besides: the check of the stream covers the header, which has no CRC.
     bool is_plain() const { return kind == Kind::PIXELS && !is_tiled && sections.empty() && orientation == UPRIGHT; }
-    int steps() const { return is_stored() ? 1 : has_coefficients() ? segments() : levels + 1; }  // of coefficients each segment is one
+    int steps() const { return has_coefficients() ? segments() : levels + 1; }  // of coefficients each segment is one
     int segments() const;  // of a tile
 
     int tile_columns() const { return (width + tile_width - 1) / tile_width; }
