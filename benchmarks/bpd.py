@@ -112,13 +112,8 @@ def _ours(model: ContextModel, plan: Plan) -> Iterator[Contender]:
 
 def _files(model: ContextModel, coding: Coding) -> Contender:
     name = name_of(coding)
-<<<<<<< HEAD
-    task = Task(name, 2 * cost(model, coding), lambda group, _: measure_files(group, model, coding, webp))
-    return Contender(name, model.macs_per_pixel(coding.effort, coding.levels), 1, [task])
-=======
     task = Task(name, 2 * cost(model, coding), lambda group, _: measure_files(group, model, coding))
-    return Contender(name, macs_per_pixel(model, coding), 1, [task])
->>>>>>> kinds
+    return Contender(name, model.macs_per_pixel(coding.effort, coding.levels), 1, [task])
 
 
 def _archive(model: ContextModel, coding: Coding) -> Contender:

@@ -14,12 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-<<<<<<< HEAD
 from ddpmcodec.codec.efforts import Coding
-from ddpmcodec.errors import ImageError
-=======
-from ddpmcodec.codec.efforts import Coding, macs_per_pixel
->>>>>>> kinds
 from ddpmcodec.formats.files import write_file
 from ddpmcodec.models.context import ContextModel
 

@@ -17,8 +17,7 @@ def seen(header: FileHeader, decoded: Decoded) -> str:
     level = noise_level(header, decoded.steps_done)
     known = f", noise level {level:.2f}" if level else ""
     done, steps = decoded.steps_done, decoded.steps
-    where = "the mean colour alone" if header.is_stored and done < steps else f"{done} of {steps} steps"
-    return f"{where}, {decoded.bytes_used} bytes, {rate:.3f} bpp{known}"
+    return f"{done} of {steps} steps, {decoded.bytes_used} bytes, {rate:.3f} bpp{known}"
 
 
 def account(decoded: Decoded) -> str:

@@ -25,14 +25,8 @@ from hypothesis import settings
 from torch import Tensor
 
 from ddpmcodec import _native, models
-<<<<<<< HEAD
-from ddpmcodec.codec import graphics
-from ddpmcodec.models import architectures, context
+from ddpmcodec.models import architectures, context, registry
 from ddpmcodec.models.context import EFFORTS, ROLES, ContextModel, contract_role, pack, tensors_of
-=======
-from ddpmcodec.models import architectures, registry
-from ddpmcodec.models.context import EFFORTS, ROLES, ContextModel, contract_role, pack
->>>>>>> kinds
 from ddpmcodec.models.registry import find
 from ddpmcodec.paper import denoisers
 from ddpmcodec.paper.denoisers import find_denoiser

@@ -234,37 +234,20 @@ DDPM_API const char* web_picture(ddpm_decoder* decoder) {
 
 DDPM_API const char* web_jpeg(ddpm_decoder* decoder) {
     return answered([&] {
-<<<<<<< HEAD
-        const ddpm_info info = info_of(decoder);
         const PixelBox box = box_of_pixels(*decoder);
         const Bytes payload = section_of(decoder, DDPM_SECTION_PAYLOAD);
-        file_inside.assign(payload.begin(), payload.end());
-        if (info.kind != DDPM_KIND_WEBP) hide_exif(file_inside);
-        return Object().text("format", FORMATS[info.kind]).text("type", MIME_TYPES[info.kind]).number("width", uint32_t(box.width())).number("height", uint32_t(box.height()))
-            .bytes("data", file_inside);
-=======
-        const PixelBox box = decoder->file->box_inside();
-        jpeg = decoder->file->file_inside();
+        jpeg.assign(payload.begin(), payload.end());
         hide_exif(jpeg);
         return Object().number("width", uint32_t(box.width())).number("height", uint32_t(box.height())).bytes("data", jpeg);
->>>>>>> kinds
     });
 }
 
 DDPM_API const char* web_set_rgba(ddpm_decoder* decoder, const uint8_t* rgba, size_t size) {
     return answered([&] {
-<<<<<<< HEAD
-        const uint32_t kind = info_of(decoder).kind;
         if (size != 4 * box_of_pixels(*decoder).pixels())
-            throw Error(Fault::CORRUPT, std::string("the ") + FORMATS[kind] + " file inside has another size than the header states: get the file again");
-        const std::vector<uint8_t> samples = samples_of({rgba, size}, info_of(decoder).channels);
-        if (const ddpm_error error = ddpm_decoder_set_pixels(decoder, samples.data(), samples.size())) throw Error(error == DDPM_ERROR_CHECKSUM ? Fault::CHECKSUM : Fault::ARGUMENT, ddpm_decoder_error(decoder, nullptr));
-=======
-        if (size != 4 * decoder->file->box_inside().pixels())
             throw Error(Fault::CORRUPT, "the JPEG file inside has another size than the header states: get the file again");
         const std::vector<uint8_t> samples = samples_of({rgba, size}, info_of(decoder).channels);
-        if (ddpm_decoder_set_pixels(decoder, samples.data(), samples.size())) throw Error(Fault::ARGUMENT, decoder->message);
->>>>>>> kinds
+        if (ddpm_decoder_set_pixels(decoder, samples.data(), samples.size())) throw Error(Fault::ARGUMENT, ddpm_decoder_error(decoder, nullptr));
         return Object();
     });
 }

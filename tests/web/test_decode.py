@@ -399,13 +399,8 @@ def test_four_models_are_kept(node: Node, context_model: ContextModel, tmp_path:
     image = np.random.default_rng(1).integers(0, 256, (9, 9, 3), dtype=np.uint8)
     for k in range(6):
         path = tmp_path / f"{k}.safetensors"
-<<<<<<< HEAD
         path.write_bytes(context.pack(context.tensors_of(context_model), components, f"model {k}"))
-        data = ddpmcodec.encode(image, effort=1, levels=0, model=path, webp=False)
-=======
-        path.write_bytes(context.pack(context_model.tensors, components, f"model {k}"))
         data = ddpmcodec.encode(image, effort=1, levels=0, model=path)
->>>>>>> kinds
         for _ in range(3):
             assert np.array_equal(pixels_of(node.ask("decode", data, model=str(path))), image)
     assert node.ask("models", b"") == {"models": 4}
