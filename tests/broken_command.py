@@ -1,4 +1,4 @@
-"""Breaks one thing, then runs the command line, which stores nothing as WebP; test_verification runs it in processes of
+"""Breaks one thing, then runs the command line; test_verification runs it in processes of
 its own.
 
 Arguments: what to break, then those of the command.

@@ -53,14 +53,13 @@ class Stream(NamedTuple):
         return image
 
 
-class Stored(NamedTuple):
-    """One golden file that stores a JPEG file. picture: its pixels, as they were decoded when it was made."""
+class OfJpeg(NamedTuple):
+    """A golden file of a JPEG file. picture: its pixels, as they were decoded when it was made."""
 
     folder: Path
     file: str
     jpeg: str
     picture: str
-    coding: str
     sha256: str
     jpeg_sha256: str
 
@@ -73,9 +72,9 @@ class Stored(NamedTuple):
         return (self.folder / self.jpeg).read_bytes()
 
 
-def stored(folders: list[Path]) -> list[Stored]:
+def of_jpegs(folders: list[Path]) -> list[OfJpeg]:
     found = [folder / "jpegs.json" for folder in folders]
-    return [Stored(path.parent, **entry) for path in found if path.exists() for entry in json.loads(path.read_text())]
+    return [OfJpeg(path.parent, **entry) for path in found if path.exists() for entry in json.loads(path.read_text())]
 
 
 def sources(folders: list[Path]) -> list[Any]:
@@ -103,10 +102,6 @@ def model(stream_model: str, folder: Path) -> ContextModel:
     return registry.find(stream_model or folder / "model.safetensors")
 
 
-def is_webp(stream: Stream) -> bool:
-    return codec.info(stream.data)["coding"] == "lossless WebP"
-
-
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
@@ -120,7 +115,7 @@ def test_nothing_was_changed_or_taken_away(folder: Path) -> None:
     for name, digest in manifest(folder)["models"].items():
         assert model(name, folder).id.hex() == digest
     assert [hashlib.sha256(entry.data).hexdigest() for entry in entries] == [entry.sha256 for entry in entries]
-    jpegs = stored([folder])
+    jpegs = of_jpegs([folder])
     assert [hashlib.sha256(entry.data).hexdigest() for entry in jpegs] == [entry.sha256 for entry in jpegs]
     assert [hashlib.sha256(entry.original).hexdigest() for entry in jpegs] == [entry.jpeg_sha256 for entry in jpegs]
     named = {name for entry in entries for name in (entry.file, entry.picture)} | {"manifest.json", "model.safetensors"}
@@ -164,14 +159,14 @@ def test_its_prefixes_are_previews(stream: Stream) -> None:
         assert not found.damaged
 
 
-@pytest.mark.parametrize("file", stored(VERSIONS), ids=lambda file: f"{file.folder.name}/{file.file}")
-def test_a_stored_jpeg_comes_back_byte_for_byte(file: Stored) -> None:
-    assert codec.info(file.data)["coding"] == file.coding
+@pytest.mark.parametrize("file", of_jpegs(VERSIONS), ids=lambda file: f"{file.folder.name}/{file.file}")
+def test_a_jpeg_comes_back_byte_for_byte(file: OfJpeg) -> None:
+    assert codec.info(file.data)["coding"] == "JPEG coefficients"
     assert codec.decode_original(file.data) == file.original
 
 
-@pytest.mark.parametrize("file", stored(VERSIONS), ids=lambda file: f"{file.folder.name}/{file.file}")
-def test_a_stored_jpeg_decodes_to_its_pixels(file: Stored) -> None:
+@pytest.mark.parametrize("file", of_jpegs(VERSIONS), ids=lambda file: f"{file.folder.name}/{file.file}")
+def test_a_jpeg_decodes_to_its_pixels(file: OfJpeg) -> None:
     """Those of this Pillow's decoder, which are those of any other to a grey level or two (docs/format.md)."""
     found = codec.decode(file.data)
     with Image.open(io.BytesIO(file.original)) as jpeg, Image.open(file.folder / file.picture) as picture:
@@ -181,8 +176,8 @@ def test_a_stored_jpeg_decodes_to_its_pixels(file: Stored) -> None:
         assert np.abs(np.asarray(found, np.int16) - np.asarray(picture, np.int16)).max() <= MOST_APART
 
 
-@pytest.mark.parametrize("file", stored(VERSIONS), ids=lambda file: f"{file.folder.name}/{file.file}")
-def test_prefixes_of_a_stored_jpeg_are_previews(file: Stored) -> None:
+@pytest.mark.parametrize("file", of_jpegs(VERSIONS), ids=lambda file: f"{file.folder.name}/{file.file}")
+def test_prefixes_of_a_jpeg_are_previews(file: OfJpeg) -> None:
     for size in (codec.info(file.data)["header_bytes"], len(file.data) - 1):
         assert codec.decode(file.data[:size], partial=True).size == codec.decode(file.data).size
 
@@ -235,13 +230,13 @@ def test_streams_of_an_embedded_model_are_added_once(
         make.main("v9", models.THUMBNAIL)
 
 
-def test_files_that_store_a_jpeg_are_added_once(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_of_jpegs_are_added_once(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(make, "GOLDEN", tmp_path)
-    (jpeg,) = (entry.original for entry in stored(VERSIONS[:1]) if entry.file == "jpeg-grey.ddpm")
+    (jpeg,) = (entry.original for entry in of_jpegs(VERSIONS[:1]) if entry.file == "jpeg-grey.ddpm")
     monkeypatch.setattr(make, "jpegs", lambda: {"jpeg-grey": jpeg})
     (tmp_path / "v9").mkdir()
     make.main("v9", "jpegs")
-    (entry,) = stored([tmp_path / "v9"])
+    (entry,) = of_jpegs([tmp_path / "v9"])
     assert codec.decode_original(entry.data) == entry.original == jpeg
     before = {path.name: path.read_bytes() for path in (tmp_path / "v9").iterdir()}
     make.main("v9", "jpegs")

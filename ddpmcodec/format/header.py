@@ -105,10 +105,9 @@ class Header:
 
     @property
     def has_sections(self) -> bool:
-        """Whether the header lists sections, or states how a JPEG is turned."""
-        turned = self.kind == COEFFICIENTS and self.orientation != UPRIGHT
+        """Whether the header lists sections."""
         listed = self.metadata_length or self.frame_length or self.kept_length or self.low_bits_length
-        return bool(self.has_alpha_section or listed or turned)
+        return bool(self.has_alpha_section or listed)
 
     @property
     def is_plain(self) -> bool:

@@ -49,8 +49,8 @@ def mixed() -> Pictures:
     return small
 
 
-def drawing(side: int = 40) -> Image.Image:
-    """A few colours, again and again."""
+def drawing(side: int = 66) -> Image.Image:
+    """A few colours, again and again: large enough for a file of its own."""
     y, x = np.mgrid[:side, :side]
     colours = np.array([[250, 250, 250], [20, 90, 200], [0, 0, 0]], np.uint8)
     return Image.fromarray(colours[(x % 2) + (y // 5 % 2)])

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ddpmcodec import archive
 from ddpmcodec.archive import access, blocks
@@ -82,8 +83,12 @@ def test_small_images_that_are_files_are_kept_apart_from_runs(monkeypatch: pytes
     decoded: list[str] = []
     restored = access.restored
     monkeypatch.setattr(access, "restored", lambda *rest: decoded.append(rest[1][0].name) or restored(*rest))
-    pictures = {"drawing.png": drawing(), "large.png": drawing().resize((80, 80)), **crops(1)}
-    with archive.open(archive.create(pictures), kept_blocks=1) as images:
+    jpeg = io.BytesIO()
+    drawing(40).save(jpeg, "JPEG")
+    pictures = {"drawing.jpg": Image.open(jpeg), "large.png": drawing(80), **crops(1)}
+    with archive.open(
+        archive.create({**pictures, "drawing.jpg": io.BytesIO(jpeg.getvalue())}), kept_blocks=1
+    ) as images:
         assert [images.is_file(name) for name in images] == [True, True, False]
         for _ in range(2):
             assert all(same(images[name], picture) for name, picture in pictures.items())
@@ -175,7 +180,7 @@ def test_names_that_are_not_there_are_as_in_any_mapping(path: Path, model: Conte
 
 def test_sizes_are_known_without_decoding(path: Path, decoded: list[int]) -> None:
     with archive.open(path) as images:
-        assert [(entry.width, entry.height) for entry in images.index.entries] == [(8, 8)] * 24 + [(40, 40)]
+        assert [(entry.width, entry.height) for entry in images.index.entries] == [(8, 8)] * 24 + [(66, 66)]
     assert decoded == []
 
 
@@ -219,7 +224,7 @@ def test_errors_name_the_archive(path: Path, model: ContextModel) -> None:
             nameless["drawing.png"]
     with (
         archive.open(path, model=model, max_pixels=100) as images,
-        pytest.raises(ImageError, match=rf"{place}drawing.*40 x 40"),
+        pytest.raises(ImageError, match=rf"{place}drawing.*66 x 66"),
     ):
         images["drawing.png"]
     path.write_bytes(b"none")

@@ -54,7 +54,7 @@ def test_its_file_is_closed_as_soon_as_nobody_has_it(
 ) -> None:
     images = archive.open(path, model=model)
     images.prefetch(list(images))
-    assert images.region("drawing.png", reduce=2).size == (20, 20)
+    assert images.region("drawing.png", reduce=2).size == (33, 33)
     assert all(image.size for image in images.values())
     assert opened() == 1
     del images

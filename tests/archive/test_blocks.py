@@ -171,7 +171,7 @@ def test_a_single_image_costs_little_more_than_its_file(model: ContextModel) -> 
     assert len(create(pictures, model)) < alone + 130
 
 
-def test_large_images_and_graphics_are_files_of_their_own(model: ContextModel) -> None:
+def test_large_images_are_files_of_their_own(model: ContextModel) -> None:
     pictures = crops(8) | {"large.png": crops(1, 70, 60)["photo-000.png"], "drawing.png": drawing()}
     pictures["grey.png"] = pictures["photo-001.png"].convert("L")
     found = split(create(pictures, model))
@@ -185,15 +185,6 @@ def test_large_images_and_graphics_are_files_of_their_own(model: ContextModel) -
     assert codec.info(files["drawing.png"])["repeats"]
     assert all(same(codec.decode(file, model=model), pictures[name]) for name, file in files.items())
     assert whole(pictures, archive.extract(create(pictures, model), model=model))
-
-
-def test_an_archive_of_graphics_is_not_larger_than_their_webp(model: ContextModel) -> None:
-    pictures = {f"{i}.png": drawing(20 + i) for i in range(12)}
-    pictures["alpha.png"] = drawing().convert("RGBA")
-    files = sum(len(codec.encode(image, levels=0, model=model)) for image in pictures.values())
-    found = create(pictures, model)
-    assert len(found) < files + 20 * len(pictures)
-    assert archive.describe(found)["images_on_stacks"] == 0
 
 
 def test_blocks_and_runs_are_independent(model: ContextModel, monkeypatch: pytest.MonkeyPatch) -> None:

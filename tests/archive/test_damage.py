@@ -161,7 +161,7 @@ def test_bytes_after_the_end_are_reported_when_all_is_extracted(
 
 def test_a_file_is_the_one_that_the_archive_speaks_of(model: ContextModel) -> None:
     """Two files that change their places."""
-    pictures = {"a": drawing(41), "b": drawing(42)}
+    pictures = {"a": drawing(71), "b": drawing(72)}
     data = create(pictures, model)
     first, second = (split(data).parts[0].sections[i] for i in range(2))
     swapped = data.replace(first + second, second + first)

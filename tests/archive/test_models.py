@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -63,19 +62,6 @@ def test_a_block_is_coded_by_the_embedded_model_that_suits_it(pictures: Pictures
 def test_a_block_of_few_images_is_tried_too() -> None:
     pictures = crops(3, 24, 20)
     assert create(pictures, None) == create(pictures, models.PHOTO)
-
-
-def test_graphics_are_told_by_the_model_of_their_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = list[str]()
-    find_graphics = packing.find_graphics
-
-    def told(planes: Any, model: ContextModel, coding: Any) -> Any:
-        asked.append(model.name)
-        return find_graphics(planes, model, coding)
-
-    monkeypatch.setattr(packing, "find_graphics", told)
-    create(crops(12, 24, 20), None)
-    assert asked == [models.PHOTO]
 
 
 def test_without_the_model_for_photographs_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from io import BytesIO
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from safetensors.numpy import save
 
 from ddpmcodec._native import BLOCK_MARK, EXTENDED_FLAG, LANES, LEAST_STATE_BYTES, SECTIONS_FLAG
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.format import ddpma
 from ddpmcodec.format.block import FILES, pack_block
-from ddpmcodec.format.header import COEFFICIENTS, JPEG, WEBP
+from ddpmcodec.format.header import COEFFICIENTS, PIXELS
 from ddpmcodec.format.model_file import KEY
 from ddpmcodec.format.tiles import pack_chunk, pack_state, state_size
 from ddpmcodec.format.varint import Reader, pack_varint
@@ -26,14 +24,12 @@ from repairs import (
     ArchiveParts,
     FileParts,
     archive_parts,
-    crc32,
     file_parts,
     model_header,
     pack_model,
     sealed,
     varint,
 )
-from targets import jpeg, picture
 
 POWERS = (7, 8, 12, 14, 15, 16, 17, 20, 21, 22, 24, 26, 28, 31, 32, 35)
 NAMES = (b"../x", b"/x", b"..", b"", b"a/./b", b"C:/x", b"a\\b", b"\x1b[2J", b"a\nb", b"\xff\xfe", b"x" * 5000)
@@ -90,7 +86,7 @@ def _a_chunk(rng: Random, parts: FileParts, other: FileParts) -> None:
     """Another payload of the right length, or with the length that the header says."""
     place = int(rng.integers(len(parts.chunks)))
     chunk = mutate(rng, parts.chunks[place], other.chunks[rng.integers(len(other.chunks))])[1]
-    parts.fit(place, checked_payload(chunk, parts))
+    parts.fit(place, chunk)
 
 
 def _a_lane(rng: Random, parts: FileParts, other: FileParts) -> None:
@@ -124,73 +120,10 @@ def parse_lanes(chunk: bytes, is_first: bool) -> list[tuple[int, bytes]]:
     return [(state, np.array(words, "<u4").tobytes()) for state, words in lanes]
 
 
-def checked_payload(payload: bytes, parts: FileParts) -> bytes:
-    """In place of that of a file; of a stored file with checksums of what it stands for, where it decodes."""
-    if parts.kind == JPEG:
-        return _checked_jpeg(_jpeg(parts.chunks[0])[1], payload)
-    return _checked_webp(payload, parts) if parts.kind == WEBP else payload
-
-
-def _checked_webp(payload: bytes, parts: FileParts) -> bytes:
-    """With the checksum of what it decodes to, where it decodes."""
-    try:
-        image = Image.open(BytesIO(payload[4:]), formats=["WEBP"])
-        planes = np.asarray(image.convert("RGBA"))
-    except Exception:
-        return payload
-    colours = np.ascontiguousarray(planes[..., : 3 if parts.mode in (1, 3) else 1]).tobytes()
-    return crc32(colours + np.ascontiguousarray(planes[..., 3]).tobytes() * (parts.mode in (2, 3))) + payload[4:]
-
-
-def _jpeg(payload: bytes) -> tuple[int, int]:
-    """The length that a payload claims of its JPEG file, and where what is stored begins."""
-    reader = Reader(payload)
-    try:
-        reader.take(len(crc32(b"")))
-        return reader.varint(), reader.position
-    except DdpmError:
-        return 0, 0
-
-
-def _checked_jpeg(start: int, payload: bytes) -> bytes:
-    """A payload that was changed, with the length and the checksum of the file in it. start: of the file that was."""
-    stored = payload[start:]
-    return crc32(stored) + varint(len(stored)) + stored
-
-
-def _a_jpeg(rng: Random, parts: FileParts, other: FileParts) -> None:
-    """A JPEG file that claims another length, is of the other kind, of another size or format, or is damaged."""
-    if parts.kind != JPEG:
-        return
-    which, payload = rng.integers(6), parts.chunks[0]
-    length, start = _jpeg(payload)
-    if which == 0:
-        parts.chunks[0] = payload[:4] + varint(number(rng, length)) + payload[start:]
-    elif which == 1:
-        parts.set_kind(COEFFICIENTS)
-    elif which < 5:
-        file = _of_another_size(rng) if which < 4 else _of_another_format(rng)
-        parts.set_kind(JPEG)
-        parts.chunks[0] = crc32(file) + varint(len(file)) + file
-    else:
-        changed = mutate(rng, payload[start:], other.chunks[0])[1]
-        parts.chunks[0] = _checked_jpeg(start, payload[:start] + changed)
-    parts.numbers[-1] = len(parts.chunks[0])
-
-
-def _of_another_size(rng: Random) -> bytes:
-    """A JPEG whose frame claims any size."""
-    file = jpeg(picture("RGB", 9, 7), progressive=bool(rng.integers(2)))
-    place = max(file.find(b"\xff\xc0"), file.find(b"\xff\xc2")) + 5
-    height, width = (number(rng, side) & 0xFFFF for side in (7, 9))
-    return file[:place] + height.to_bytes(2, "big") + width.to_bytes(2, "big") + file[place + 4 :]
-
-
-def _of_another_format(rng: Random) -> bytes:
-    """An image file that is no JPEG, and may be huge."""
-    stream, side = BytesIO(), 1 << int(rng.integers(14))
-    Image.new("1", (side, side)).save(stream, ("PNG", "GIF", "TIFF", "BMP")[rng.integers(4)])
-    return stream.getvalue()
+def _a_kind(rng: Random, parts: FileParts, other: FileParts) -> None:
+    """Coefficients that are said to be pixels."""
+    if parts.kind == COEFFICIENTS:
+        parts.set_kind(PIXELS)
 
 
 def _rows(rng: Random, parts: FileParts, other: FileParts) -> None:
@@ -212,7 +145,7 @@ def _junk(rng: Random, parts: FileParts, other: FileParts) -> None:
 
 
 FILE_FORGERIES: tuple[Forge, ...] = (
-    _a_number, _a_number, _a_length, _a_flag, _a_section, _identity, _a_chunk, _a_lane, _a_jpeg, _rows, _metadata,
+    _a_number, _a_number, _a_length, _a_flag, _a_section, _identity, _a_chunk, _a_lane, _a_kind, _rows, _metadata,
     _junk,
 )  # fmt: skip
 

@@ -85,7 +85,7 @@ class FileParts:
     coding: int
     extension: int
     numbers: list[int]
-    identity: bytes  # the model's number, and id, or mean colour
+    identity: bytes  # the model's number, and id
     chunks: list[bytes]
     lengths: list[int] | None = None  # in the index; None: not tiled
     rows: bytes | None = None
@@ -144,12 +144,10 @@ class FileParts:
         return [*alpha, *metadata, *self.others]
 
     def _start(self) -> bytes:
-        """Up to the sides, or the mean colour behind them."""
+        """Up to the sides."""
         sides = b"".join(map(varint, self.numbers[:1] if self.version & SQUARE_FLAG else self.numbers[:2]))
-        is_stored = self.coding & EXTENDED_FLAG and self.kind != COEFFICIENTS
-        fields = [sides, self.identity] if is_stored else [self.identity, sides]
         extension = bytes([self.extension & 255]) if self.coding & EXTENDED_FLAG else b""
-        return b"".join([MAGIC, bytes([self.version & 255, self.coding & 255]), extension, *fields])
+        return b"".join([MAGIC, bytes([self.version & 255, self.coding & 255]), extension, self.identity, sides])
 
     def _index(self) -> bytes:
         checks = [crc16(chunk).to_bytes(CRC16_BYTES, "little") for chunk in self.chunks]
@@ -166,13 +164,12 @@ def file_parts(data: bytes) -> FileParts:
     sections = split(data)
     header = sections.header
     words = (header.payload_length - header.state_bytes) // WORD_BYTES
-    size = header.payload_length if header.is_stored else pack_stream_size(header.state_bytes, words)
-    tail = [] if header.is_tiled else [size]
+    tail = [] if header.is_tiled else [pack_stream_size(header.state_bytes, words)]
     if data[2] & TILED_FLAG:
         tail = [*header.tile_size]
     jpeg = [(tag, data[slice(*header.section(tag))]) for tag in (FRAME_TAG, RECIPE_TAG)]
     is_coded = bool(sections.alpha) and sections.alpha[0] & CODED_ALPHA == CODED_ALPHA
-    identity = header.mean_colour if header.is_stored else bytes([header.model_number]) + header.model_id
+    identity = bytes([header.model_number]) + header.model_id
     return FileParts(
         data[2], data[3], data[4] if data[3] & EXTENDED_FLAG else 0x70, [header.width, header.height, *tail], identity,
         list(sections.chunks), list(header.chunk_lengths) if header.is_tiled else None,
@@ -195,22 +192,23 @@ def _repaired_header(data: bytes) -> tuple[bytes, Reader, int]:
     """And a reader behind the header, and the length of the index."""
     reader = Reader(data)
     version, coding = reader.take(4)[2:]
-    stored = bool(coding & EXTENDED_FLAG)
-    if not reader.take(1)[0] and not stored:
+    kind = reader.take(1)[0] & KIND_BITS if coding & EXTENDED_FLAG else 0
+    if coding & EXTENDED_FLAG and not kind:
+        reader.take(1)
+    if not reader.take(1)[0]:
         reader.take(MODEL_ID_BYTES)
     for _ in range(1 if version & SQUARE_FLAG else 2):
         reader.varint()
-    reader.take((3 if version & MODE_BITS in (1, 3) else 1) * stored)
     if version & SECTIONS_FLAG:
         reader.take(1)
         while reader.take(1)[0]:
             reader.varint()
     last = [reader.varint() for _ in range(3 if version & TILED_FLAG else 1)][-1]
-    if not (stored or version & (SECTIONS_FLAG | TILED_FLAG)):
+    if not (kind or version & (SECTIONS_FLAG | TILED_FLAG)):
         return data, reader, 0
     covered = data[: reader.position]
     reader.take(CRC16_BYTES)
-    return with_crc16(covered) + data[reader.position :], reader, last if version & TILED_FLAG else 0
+    return with_crc16(covered) + data[reader.position :], reader, last if kind or version & TILED_FLAG else 0
 
 
 def _repaired_index(data: bytes, reader: Reader, length: int) -> bytes:

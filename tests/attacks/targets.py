@@ -67,7 +67,7 @@ def picture(mode: str = "RGB", width: int = 11, height: int = 9, noise: int = 24
 
 
 def woven_picture(mode: str = "RGBA") -> Image.Image:
-    """One that WebP makes smaller: it repeats itself, but not from pixel to pixel."""
+    """One that repeats itself, but not from pixel to pixel."""
     colours = np.random.Generator(np.random.Philox(6)).integers(0, 256, (5, 6, len(mode)), dtype=np.uint8)
     return Image.fromarray(np.tile(colours, (4, 5, 1)).squeeze())
 
@@ -158,20 +158,18 @@ def file_seeds() -> Iterator[Seed]:
         yield Seed(name, FILE, data, {"": facts(image)})
     for mode in ("RGBA", "L"):
         image = with_metadata(woven_picture(mode))
-        with settings(1 << 20, webp=True):
-            yield Seed(f"WebP {mode}", FILE, codec.encode(image, model=context_model()), {"": facts(image)})
+        yield Seed(f"woven {mode}", FILE, codec.encode(image, model=context_model()), {"": facts(image)})
 
 
 @cache
 def jpegs() -> dict[str, bytes]:
-    """JPEG files by the names of their seeds. Networks code all but those with arithmetic coding."""
+    """JPEG files by the names of their seeds."""
     turned = Image.Exif()
     turned[0x112] = 6
     return {
         "JPEG": jpeg(picture("RGB", 120, 90), quality=60),
         "JPEG progressive": jpeg(picture("RGB", 97, 96), progressive=True, quality=75, subsampling=0, exif=turned),
         "JPEG grey": jpeg(picture("L", 113, 87), quality=70),
-        "JPEG as it was": (GOLDEN.parent / "fixtures" / "jpegs" / "arithmetic.jpg").read_bytes(),
     }
 
 
@@ -192,7 +190,7 @@ def archive_seeds(folder: str) -> Iterator[Seed]:
     small = {f"{n:02}.png": picture("RGB", 6, 5, 24 + n) for n in range(5)}
     kinds = {f"modes/{mode}.png": picture(mode, 7, 6) for mode in ("L", "RGB", "LA", "RGBA", "1")}
     kinds["modes/RGBA.png"] = with_metadata(kinds["modes/RGBA.png"])
-    files = {"flat.png": with_metadata(woven_picture("RGBA")), "large.png": picture("RGB", 70, 68)}
+    files = {"large.png": with_metadata(picture("RGB", 70, 68))}
     made: dict[str, tuple[dict[str, Image.Image], dict[str, Any]]] = {
         "runs": (small | kinds, {"model": context_model()}),
         "runs with levels": (small | kinds, {"model": context_model(), "levels": 5, "effort": 3}),
@@ -200,7 +198,7 @@ def archive_seeds(folder: str) -> Iterator[Seed]:
         "bits back": (small, {"model": gaussian_model(folder), "bits_back": LEVELS, "effort": 1}),
     }
     for name, (images, options) in made.items():
-        with settings(1 << 20, webp=name == "files"):
+        with settings(1 << 20):
             data = archive.create(images.items(), **options)
         yield Seed(name, ARCHIVE, data, {name: facts(image) for name, image in images.items()})
 
@@ -216,7 +214,7 @@ def seeds(folder: str) -> tuple[Seed, ...]:
 
 @cache
 def golden_seeds() -> tuple[Seed, ...]:
-    """The files of tests/golden, which are larger than the others; of stored JPEG files those that can be decoded."""
+    """The files of tests/golden, which are larger than the others; of JPEG files those that can be decoded."""
     return (*_golden_files(), *_golden_jpegs(), *_golden_archives())
 
 

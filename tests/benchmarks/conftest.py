@@ -107,7 +107,6 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "images_a_file": 1,
         "bits_per_dim": {"mean": 4.125, "standard_error": 0.05},
         "ideal": 4.0625,
-        "webp": 0,
         "overhead_bytes": 21.0,
         "bytes": [1600, 1568],
     }

@@ -1,4 +1,4 @@
-"""bench jpeg: stored JPEG files beside JPEG XL and Lepton, and prefixes beside progressive scans."""
+"""bench jpeg: JPEG files beside JPEG XL and Lepton, and prefixes beside progressive scans."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 import ddpmcodec
-from ddpmcodec import codec
+from ddpmcodec import codec, models
 from ddpmcodec.models import NUMBERS
 from installed import (
     GOLDEN,
@@ -242,25 +242,26 @@ def test_metadata(installed: Installed, photo_model: c_void_p) -> None:
     assert failure(lambda: decoder.section(9)) == Fault.ARGUMENT
 
 
-def test_pixels_of_a_stored_file(installed: Installed) -> None:
-    decoder = Decoder(installed)
-    decoder.feed(golden("graphics-2"))
+def test_pixels_of_a_jpeg_file(installed: Installed) -> None:
+    decoder, file = Decoder(installed), GOLDEN / "v1" / "jpeg-progressive.ddpm"
+    decoder.feed(file.read_bytes())
     decoder.call("finish")
+    assert decoder.advance() == Event.NEED_MODEL
+    decoder.call("set_model", installed.model(models.read(models.JPEG)))
     while decoder.advance() != Event.NEED_PIXELS:
         pass
-    info, exact = decoder.filled("info", Info), golden_pixels("v2/graphics.png")
-    with Image.open(io.BytesIO(decoder.section(Section.PAYLOAD))) as webp:
-        pixels = np.asarray(webp)
+    info, jpeg = decoder.filled("info", Info), decoder.section(Section.PAYLOAD)
+    assert jpeg == file.with_suffix(".jpg").read_bytes()
+    pixels = np.asarray(Image.open(io.BytesIO(jpeg)))
     assert (info.height, info.width, info.channels) == pixels.shape
 
     def set_pixels(content: bytes) -> None:
         decoder.call("set_pixels", content, c_size_t(len(content)))
 
     assert failure(lambda: set_pixels(pixels.tobytes()[1:])) == Fault.ARGUMENT
-    assert failure(lambda: set_pixels((pixels ^ 1).tobytes())) == Fault.CHECKSUM
     set_pixels(pixels.tobytes())
     assert decoder.advance() == Event.DONE
-    assert np.array_equal(decoder.pixels().reshape(exact.shape), exact)
+    assert np.array_equal(decoder.pixels(), pixels)
     assert decoder.filled("verdict", Verdict).is_exact
 
 

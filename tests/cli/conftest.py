@@ -106,7 +106,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def pixels() -> np.ndarray:
-    """20 x 24 pixels that the context model codes in fewer bytes than WebP does."""
+    """20 x 24 pixels of noisy slopes."""
     y, x = np.mgrid[:20, :24]
     smooth = np.stack([40 + 5 * x + y, 200 - 4 * y, 60 + 3 * x + 2 * y], axis=2)
     noise = np.random.Generator(np.random.Philox(5)).normal(0, 6, smooth.shape)
@@ -123,18 +123,6 @@ def step_names() -> list[str]:
     """What `-v` calls the steps of a file, unless something else is said."""
     reached = [f"to noise level {cell / 12**0.5:.2f}" for cell in CELLS[DEFAULT_LEVELS][:-1]] + ["to exact pixels"]
     return [f"   step {k}, {to}" for k, to in enumerate(reached, start=1)]
-
-
-@pytest.fixture(scope="session")
-def drawing() -> np.ndarray:
-    """30 x 40 pixels that repeat themselves, as WebP likes it."""
-    return np.tile(np.random.Generator(np.random.Philox(6)).integers(0, 256, (5, 8, 3), dtype=np.uint8), (6, 5, 1))
-
-
-@pytest.fixture(scope="session")
-def webp(drawing: np.ndarray) -> bytes:
-    """A file that is stored as lossless WebP."""
-    return codec.encode(drawing)
 
 
 def renamed(name: str) -> bytes:

@@ -37,7 +37,7 @@ def test_a_list_says_what_model_every_image_needs(
     """Also those that are whole files, as images over 4,096 pixels are."""
     out = tmp_path / "a.ddpma"
     Image.fromarray(np.tile(pixels, (14, 12, 1))).save(photo.with_name("large.png"))
-    given = (photo, photo.with_name("large.png"), "--model", tiny_model, "--no-webp", *FAST)
+    given = (photo, photo.with_name("large.png"), "--model", tiny_model, *FAST)
     assert ddpm("archive", "create", out, *given).code == 0
     facts = json.loads(ddpm("archive", "list", "--json", out).stdout)
     small, large = facts["images"]
@@ -47,12 +47,12 @@ def test_a_list_says_what_model_every_image_needs(
 
 
 def test_a_list_without_stacks_names_no_model_that_coded_none(ddpm: Callable, tiny_model: Path, tmp_path: Path) -> None:
-    data = archive.create([("pattern.png", pattern(30, 40))], model=tiny_model, effort=1)  # as WebP
+    data = archive.create([("pattern.png", pattern(70, 60))], model=tiny_model, effort=1)
     (tmp_path / "a.ddpma").write_bytes(data)
     ended = ddpm("archive", "list", tmp_path / "a.ddpma")
     assert "1 of 1 images" in ended.stderr
     length = split(data).index.entries[0].length
-    assert ended.stdout.decode().split() == ["40", "x", "30", "RGB", str(length), "lossless", "WebP", "pattern.png"]
+    assert ended.stdout.decode().split() == ["60", "x", "70", "RGB", str(length), "context", "model", "pattern.png"]
 
 
 def test_a_list_for_programs(ddpm: Callable, photos_ddpma: Path) -> None:

@@ -1,4 +1,4 @@
-"""JPEG files through the command line: stored as such, given back, and what a run over a folder saved of each kind."""
+"""JPEG files through the command line: coded, given back, and what a run over a folder saved of each kind."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ddpmcodec.format.header import Header, Index
 PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
 
 
-def test_a_jpeg_is_stored_and_given_back(ddpm: Any, jpeg: Path) -> None:
+def test_a_jpeg_is_coded_and_given_back(ddpm: Any, jpeg: Path) -> None:
     ended, file = ddpm("encode", jpeg), jpeg.with_suffix(".ddpm")
     assert (ended.code, "grows" in ended.stderr) == (0, False)
     assert file.stat().st_size < jpeg.stat().st_size

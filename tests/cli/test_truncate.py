@@ -53,15 +53,6 @@ def test_a_step_of_a_file_of_another_model_needs_that_model(ddpm: Any, foreign: 
     assert (ended.code, ended.stdout) == (0, codec.truncate(foreign.read_bytes(), step=1, model=other_model))
 
 
-def test_a_webp_has_one_step(ddpm: Any, webp: bytes) -> None:
-    assert ddpm("truncate", "-", "--step", 1, "-o", "-", stdin=webp).stdout == webp
-    header = codec.info(webp)["header_bytes"]
-    least = ddpm("truncate", "-", "--step", 0, "--no-mark", "-o", "-", stdin=webp)
-    assert least.stdout == webp[:header]
-    assert "--no-webp" in least.stderr
-    assert ddpm("truncate", "-", "--bytes", len(webp) - 1, "--no-mark", "-o", "-", stdin=webp).stdout == least.stdout
-
-
 def preview_psnr(data: bytes, original: np.ndarray) -> float:
     error = np.subtract(codec.decode(data, partial=True, as_array=True), original, dtype=float)
     return float(10 * np.log10(255**2 / np.square(error).mean()))
@@ -116,14 +107,6 @@ def test_the_highest_quality_is_every_pixel(ddpm: Any, coded: bytes, pixels: np.
     assert ended.stderr.endswith(" bpp, no error\n")
 
 
-def test_a_webp_is_kept_whole_unless_its_mean_colour_will_do(ddpm: Any, webp: bytes) -> None:
-    assert ddpm("truncate", "-", "--psnr", 20, "-o", "-", stdin=webp).stdout == webp
-    assert (
-        ddpm("truncate", "-", "--psnr", 5, "--no-mark", "-o", "-", stdin=webp).stdout
-        == webp[: codec.info(webp)["header_bytes"]]
-    )
-
-
 def test_pixels_are_limited_where_previews_are_decoded(ddpm: Any, coded: bytes) -> None:
     for limit in (["--psnr", 20], ["--step", 1]):
         ended = ddpm("truncate", "-", *limit, "--max-pixels", 479, "-o", "-", stdin=coded)
@@ -146,7 +129,7 @@ def test_too_few_bytes_are_an_error_with_the_least_number(ddpm: Any, file: Path,
 def test_bytes_have_the_units_of_head(ddpm: Any, photo: Path) -> None:
     large = photo.with_name("large.ddpm")
     Image.effect_noise((80, 64), 50).save(photo)
-    assert ddpm("encode", photo, "--no-webp", "-o", large).code == 0
+    assert ddpm("encode", photo, "-o", large).code == 0
     given = ("truncate", large, "--no-mark", "-o", "-", "--bytes")
     for unit, size in (("2k", 2048), ("3K", 3072), ("1M", large.stat().st_size), ("300", 300)):
         assert len(ddpm(*given, unit).stdout) == size
@@ -173,7 +156,7 @@ def test_a_damaged_file_is_3(ddpm: Any, file: Path, tmp_path: Path) -> None:
 def test_damaged_tiles_are_not_marked(ddpm: Any, photo: Path, names: Any) -> None:
     tiled = photo.with_name("tiled.ddpm")
     Image.effect_noise((80, 64), 50).save(photo)
-    assert ddpm("encode", photo, "--tile", 64, "--no-webp", "-o", tiled).code == 0
+    assert ddpm("encode", photo, "--tile", 64, "-o", tiled).code == 0
     damaged = bytearray(tiled.read_bytes())
     damaged[200] ^= 1
     tiled.write_bytes(damaged)

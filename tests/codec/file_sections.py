@@ -47,7 +47,7 @@ def header_of(data: bytes) -> Header:
     index = Index(*found.tile_size, tuple(map(len, chunks)), tuple(map(crc16, chunks))) if found.is_tiled else None
     return Header(
         found.mode, found.width, found.height, found.effort, found.levels, found.model_number, found.model_id,
-        found.kind, found.mean_colour, found.orientation, found.alpha_length, found.metadata_length,
-        found.frame_length, found.recipe_length, found.kept_length,
+        found.kind, found.orientation, found.alpha_length, found.metadata_length, found.frame_length,
+        found.recipe_length, found.kept_length,
         0 if index else found.payload_length, found.state_bytes, found.repeats, index,
     )  # fmt: skip

@@ -23,8 +23,7 @@ BARE = assemble(Header("RGB", 10, 8, 1, 2, 0, MODEL_ID), b"", bytes(44), b"")
 ALPHA = pack_alpha(np.full((8, 10), 255, np.uint8))
 FULL = assemble(Header("LA", 10, 8, 2, 2, 0, MODEL_ID), ALPHA, bytes(44), pack_metadata(Metadata(b"profile")))
 TILED = assemble(Header("L", 20, 8, 2, 0, 1, index=Index(10, 8)), b"", [bytes(n) for n in range(16)], b"")
-WEBP = assemble(Header("RGBA", 10, 8, kind="webp", mean_colour=b"abc"), b"", bytes(30), b"")
-FILES = [BARE, FULL, TILED, WEBP]
+FILES = [BARE, FULL, TILED]
 
 
 def test_facts_of_one_stream() -> None:
@@ -100,15 +99,6 @@ def test_metadata_are_found_before_a_section_of_an_unknown_type() -> None:
 def test_facts_of_tiles() -> None:
     facts = info(TILED)
     assert (facts["tiles"], facts["segments"], facts["pixel_bytes"]) == (2, 8, 120)
-
-
-def test_facts_of_a_webp() -> None:
-    facts = info(WEBP)
-    assert facts["coding"] == "lossless WebP"
-    assert [facts[key] for key in ("effort", "levels", "steps", "noise", "model_number", "model", "model_id")] == [
-        None
-    ] * 7
-    assert (facts["pixel_bytes"], facts["bits_per_dim"]) == (30, facts["bpp"] / 4)
 
 
 @pytest.mark.parametrize("data", FILES)

@@ -67,14 +67,6 @@ def test_prefixes_are_marked_however_much_may_be_kept(model: ContextModel, file:
             assert decode_details(made, model=model).lossy
 
 
-def test_the_header_of_a_stored_file_is_all_that_is_cut_from_it(webp: bytes) -> None:
-    """A part of a JPEG or a WebP shows nothing more than the mean colour, which the header has."""
-    header = webp[: codec.info(webp)["header_bytes"]]
-    assert codec.truncate(webp, bytes=len(webp) - 1) == header
-    assert codec.truncate(webp, bytes=len(webp) - 1, mark=True) == header + end_mark(header)
-    assert codec.truncate(webp[:-1], bytes=len(webp), mark=True) == header + end_mark(header)
-
-
 def test_damage_is_not_marked(tiled: bytes) -> None:
     place = codec.info(tiled)["header_bytes"] + 20
     flipped = bytearray(tiled)

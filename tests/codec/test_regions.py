@@ -6,14 +6,12 @@ import mmap
 import os
 import tracemalloc
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from file_sections import split
-from jpegs import ARITHMETIC
 from PIL import Image
 
 from ddpmcodec import archive, codec
@@ -84,16 +82,6 @@ def test_of_all_modes_tiled_or_not(picture: Picture, model: ContextModel, mode: 
         found = codec.decode(data, box=box, model=model)
         assert (found.mode, found.size) == (mode, (box[2] - box[0], box[3] - box[1]))
         assert np.array_equal(found, expected(image, box))
-
-
-def test_stored_files_have_parts_and_small_images_too() -> None:
-    drawing = np.tile(np.random.default_rng(6).integers(0, 256, (5, 8, 3), dtype=np.uint8), (6, 5, 1))
-    files = [(codec.encode(drawing), Image.fromarray(drawing))]
-    files.append((codec.encode(BytesIO(ARITHMETIC)), Image.open(BytesIO(ARITHMETIC))))
-    for data, image in files:
-        assert codec.info(data)["effort"] is None
-        assert np.array_equal(codec.decode(data, box=(3, 2, 20, 21)), expected(image, (3, 2, 20, 21)))
-        assert np.array_equal(codec.decode(data, reduce=4), image.reduce(4))
 
 
 def test_no_more_is_read_than_the_tiles_that_a_part_touches(tiled: bytes, model: ContextModel) -> None:

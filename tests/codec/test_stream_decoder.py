@@ -105,14 +105,6 @@ def test_alpha_and_metadata_arrive_as_in_the_file(model: ContextModel, small: by
     assert [sorted(image.info) for image in previews] == [[]] * (len(previews) - 1) + [["exif", "icc_profile"]]
 
 
-def test_a_stored_webp_shows_its_mean_colour_then_itself(webp: bytes) -> None:
-    header = parse_header(webp)
-    (first, flat), (last, image) = fed(ProgressiveDecoder(), webp, 1)
-    assert (first, last) == (header.size, len(webp))
-    assert flat.getextrema() == tuple((level, level) for level in (*header.mean_colour, 255))
-    assert image == codec.decode(webp)
-
-
 def test_the_size_is_known_from_the_header_on(model: ContextModel, file: bytes) -> None:
     header = parse_header(file)
     start = header.size

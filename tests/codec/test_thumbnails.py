@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -12,10 +11,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageOps
 
 from ddpmcodec import codec
-from ddpmcodec._native import MAX_WEBP_SIDE
 from ddpmcodec.errors import FormatError, ImageError
-from ddpmcodec.format.ddpm import assemble
-from ddpmcodec.format.header import Header
 from ddpmcodec.models.context import ContextModel
 
 Picture = Callable[..., Image.Image]
@@ -119,29 +115,6 @@ def test_of_files_of_other_formats() -> None:
     for data in files:
         assert codec.thumbnail(data, 10).size == (8, 10)
         assert codec.thumbnail(data[:-20], 10).size == (8, 10)
-
-
-@pytest.mark.parametrize(
-    ("mode", "pixel"), [("1", (7,)), ("L", (7,)), ("RGB", (7, 240, 32)), ("RGBA", (7, 240, 32, 255))]
-)
-@pytest.mark.parametrize("kept", [0, 60], ids=["cut", "damaged"])
-def test_a_mean_colour_is_shown_without_a_picture_of_full_size(mode: str, pixel: tuple[int, ...], kept: int) -> None:
-    """Fifteen bytes that claim 179 megapixels once took 1.24 GB."""
-    header = Header(mode, MAX_WEBP_SIDE, 10922, kind="webp", mean_colour=bytes(pixel[:3]))
-    data = assemble(header, b"", bytes(60), b"")
-    data = data[: len(data) - 60 + kept]
-    tracemalloc.start()
-    try:
-        found = codec.thumbnail(data, 64)
-        reduced = codec.decode(data, reduce=16, partial=True)
-        crop = codec.decode(data, box=(5, 6, 8, 10), partial=True)
-        assert tracemalloc.get_traced_memory()[1] < 20_000_000
-    finally:
-        tracemalloc.stop()
-    assert (found.size, reduced.size, crop.size) == ((64, 43), (1024, 683), (3, 4))
-    assert (found.mode, reduced.mode, crop.mode) == (*[mode.replace("1", "L")] * 2, mode)
-    for image in found, reduced:
-        assert image.getextrema() == (tuple((value, value) for value in pixel) if len(pixel) > 1 else pixel * 2)
 
 
 def test_what_is_no_file_or_size_is_refused(picture: Picture) -> None:

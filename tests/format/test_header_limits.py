@@ -30,14 +30,10 @@ GREY_ALPHA = Header(
     payload_length=18,
     state_bytes=6,
 )
-GRAPHIC = Header("RGBA", 48, 16, kind="webp", mean_colour=b"\x10\x80\xff", metadata_length=200, payload_length=4000)
-BILEVEL = Header("1", 1, 1, kind="webp", mean_colour=b"\xff", payload_length=60)
-PHOTO = Header("RGB", 48, 16, kind="jpeg", mean_colour=b"\x10\x80\xff", orientation=6, payload_length=4000)
 FROM_JPEG = Header(
     "RGB", 48, 16, 2, 0, 3, kind="coefficients", frame_length=44, recipe_length=5,
     index=Index(48, 16, (1,) * 9, (1,) * 9),
 )  # fmt: skip
-AS_IT_WAS = Header("L", 9, 9, kind="jpeg", mean_colour=b"\x10", payload_length=40)
 INDEX = Index(200, 300, tuple(range(0, 320, 20)), tuple(range(0, 0x10000, 0x1001)[:16]))
 LARGE = Header("RGB", 400, 300, 1, 0, 255, index=INDEX)
 BODY = bytes(range(7, 71))  # what follows a header
@@ -53,7 +49,7 @@ def with_crc(start: bytes) -> bytes:
 def start(flags: int = 0, kind: int = 0, width: int = 32, height: int = 32, rest: bytes = b"") -> bytes:
     """A header in RGB up to its size, then `rest`, and a checksum where one is due. kind: of the payload."""
     sides = (width,) if width == height else (width, height)
-    coding = bytes([0x08, 0x70 | kind]) if kind else b"\x20\1"
+    coding = bytes([0x18, 0x70 | kind, 1]) if kind else b"\x20\1"
     fields = [0xDD, 0x0A, 0x41 | flags | SQUARE_FLAG * (width == height), *coding]
     packed = bytes(fields) + b"".join(map(pack_varint, sides)) + rest
     return with_crc(packed) if flags or kind else packed
@@ -71,15 +67,14 @@ def test_foreign_data_is_refused_with_what_was_found() -> None:
         ({2: 0x09}, "version 0"),
         *(({2: 0x48 + mode}, f"mode {mode}") for mode in (5, 6, 7)),
         *(({3: 0x20 + levels}, f"{levels} noise levels") for levels in (3, 4, 6, 7)),
-        ({3: 0x08, 4: 0x73}, "effort 0"),
+        ({3: 0x08, 4: 0x71}, "effort 0"),
         ({3: 0x42}, "effort 4"),
-        ({3: 0x28, 4: 0x71}, "effort 2"),
-        ({3: 0x0A, 4: 0x71}, "levels"),
+        ({3: 0x1F, 4: 0x71}, "7 levels"),
+        ({3: 0x98, 4: 0x71}, "repeats"),
         ({3: 0x08, 4: 0x70}, "samples of"),
-        *(({3: 0x08, 4: 0x70 + kind}, f"payload {kind}") for kind in (4, 15)),
-        ({3: 0x08, 4: 0xF1}, "16 bits a sample"),
-        *(({2: 0x59, 3: 0x08, 4: 0x70 + kind}, "payload in tiles") for kind in (1, 2)),
-        ({2: 0x4A, 3: 0x08, 4: 0x72}, "mode LA"),
+        *(({3: 0x08, 4: 0x70 + kind}, f"payload {kind}") for kind in (2, 15)),
+        ({3: 0x18, 4: 0xF1}, "16 bits a sample"),
+        ({2: 0x4A, 3: 0x18, 4: 0x71}, "mode LA"),
         ({5: 0}, "0 x 0 pixels"),
     ],
 )
@@ -102,7 +97,7 @@ def test_orientations_are_those_of_exif(orientation: int) -> None:
         with pytest.raises(FormatError, match=f"orientation {orientation}"):
             parse_header(start(SECTIONS_FLAG, rest=bytes([orientation]) + listed + b"\0\0"))
     with pytest.raises(FormatError, match=f"orientation {orientation}"):
-        parse_header(start(SECTIONS_FLAG, 2, rest=b"rgb" + bytes([orientation, 0, 8])))
+        parse_header(start(SECTIONS_FLAG, 1, rest=bytes([orientation, 0, 8])))
 
 
 @pytest.mark.parametrize(
@@ -135,9 +130,9 @@ def test_lists_of_sections_that_a_reader_refuses(listed: bytes, word: str) -> No
 
 def test_an_upright_jpeg_has_no_sections_and_never_metadata() -> None:
     with pytest.raises(FormatError, match="sections"):
-        parse_header(start(SECTIONS_FLAG, 2, rest=b"rgb\1\0\x08"))
+        parse_header(start(SECTIONS_FLAG, 1, rest=b"\1\0\x08"))
     with pytest.raises(FormatError, match="JPEG"):
-        parse_header(start(SECTIONS_FLAG, 2, rest=b"rgb\1\x42\1\0\x08"))
+        parse_header(start(SECTIONS_FLAG, 1, rest=b"\1\x42\1\0\x08"))
 
 
 @pytest.mark.parametrize("mode", [2, 3])
@@ -219,13 +214,6 @@ def test_one_stream_for_a_large_image_is_refused() -> None:
         parse_header(start(0, 0, 1 << 14, 1 << 14, b"\x08"))
 
 
-def test_a_webp_file_may_be_as_large_as_that_format_allows() -> None:
-    header = replace(GRAPHIC, width=16383, height=16383)
-    assert parse_header(pack_header(header)).width == 16383
-    with pytest.raises(FormatError, match="16383"):
-        pack_header(replace(GRAPHIC, width=16384, height=1))
-
-
 # --- writing
 
 FEW = replace(INDEX, lengths=(1, 2))
@@ -239,43 +227,31 @@ FEW = replace(INDEX, lengths=(1, 2))
         replace(PLAIN, mode="CMYK"),
         replace(PLAIN, effort=9),
         replace(PLAIN, levels=3),
-        replace(GRAPHIC, levels=2),
         replace(PLAIN, model_number=256),
         replace(PLAIN, model_number=-1),
         replace(PLAIN, model_id=MODEL_ID),
         replace(OTHER_MODEL, model_id=b"abc"),
-        replace(GRAPHIC, model_number=1),
         replace(PLAIN, state_bytes=3),
         replace(PLAIN, state_bytes=9),
         replace(LARGE, state_bytes=5),
-        replace(GRAPHIC, state_bytes=5),
         replace(PLAIN, orientation=6),
         replace(GREY_ALPHA, alpha_length=0),
         replace(GREY_ALPHA, orientation=9),
         replace(PLAIN, payload_length=9),
         replace(GREY_ALPHA, payload_length=17),
         replace(GREY_ALPHA, payload_length=2),
-        replace(PLAIN, mean_colour=b"abc"),
         replace(PLAIN, alpha_length=1),
-        replace(GRAPHIC, alpha_length=1),
-        replace(GRAPHIC, mean_colour=b"a"),
-        replace(GRAPHIC, effort=1),
-        replace(GRAPHIC, index=Index(0, 0)),
-        replace(PHOTO, mode="1", mean_colour=b"a"),
-        replace(PHOTO, metadata_length=1),
-        replace(PHOTO, orientation=0),
-        replace(PHOTO, width=65536, height=1),
-        replace(PHOTO, kind="gif"),
+        replace(FROM_JPEG, orientation=0),
+        replace(FROM_JPEG, width=65536, height=1),
+        replace(FROM_JPEG, kind="gif"),
         replace(FROM_JPEG, frame_length=0),
         replace(FROM_JPEG, recipe_length=0),
         replace(FROM_JPEG, mode="RGBA", alpha_length=3),
         replace(FROM_JPEG, metadata_length=3),
         replace(FROM_JPEG, levels=2),
         replace(FROM_JPEG, effort=0),
-        replace(FROM_JPEG, mean_colour=b"abc"),
         replace(FROM_JPEG, index=Index(48, 16, (1,) * 8, (1,) * 8)),
         replace(PLAIN, frame_length=3),
-        replace(AS_IT_WAS, recipe_length=3),
         replace(PLAIN, metadata_length=MAX_METADATA + 1),
         replace(LARGE, index=FEW),
         replace(LARGE, payload_length=1),
@@ -286,8 +262,6 @@ def test_a_header_that_cannot_be_read_back_is_not_written(header: Header) -> Non
         pack_header(header)
 
 
-@pytest.mark.parametrize(
-    "header", [PLAIN, OTHER_MODEL, GREY_ALPHA, GRAPHIC, BILEVEL, PHOTO, AS_IT_WAS, FROM_JPEG, LARGE]
-)
+@pytest.mark.parametrize("header", [PLAIN, OTHER_MODEL, GREY_ALPHA, FROM_JPEG, LARGE])
 def test_headers_that_these_are_like_are_written(header: Header) -> None:
     assert parse_header(pack_header(header) + BODY).width == header.width

@@ -1,7 +1,6 @@
 """Reads .ddpm files without ddpmcodec: written from docs/format.md alone, to test that page.
 
-It needs the standard library and numpy. What only a network can check (pixels), or a decoder of WebP or JPEG, is
-left out.
+It needs the standard library and numpy. What only a network can check (pixels), or a decoder of JPEG, is left out.
 """
 
 from __future__ import annotations
@@ -18,11 +17,10 @@ from numpy.typing import NDArray
 MODES = ("L", "RGB", "LA", "RGBA", "1")
 MAGIC = b"\xdd\n"
 SQUARE, TILED, SECTIONS, EXTENDED = 8, 16, 32, 8
-KINDS = ("", "WebP", "JPEG", "coefficients")  # of payloads
 ALPHA, METADATA, FRAME, RECIPE, KEPT, LOW_BITS = KNOWN = 0x81, 0x42, 0x83, 0xC4, 0xC5, 0xC6  # tags of sections
 AFTER, CRITICAL = 64, 128
-MOST_SIDES = {"WebP": 16383, "JPEG": 65535, "coefficients": 65535}
-CODINGS = dict(zip(KINDS, ("context model", "lossless WebP", "JPEG as it was", "JPEG coefficients"), strict=True))
+MOST_SIDE_OF_JPEG = 65535
+CODINGS = ("context model", "JPEG coefficients")  # by kind of the payload
 LEVELS = (0, 1, 2, 5)
 SEGMENTS_OF_JPEG = 9
 SEGMENTS_OF_STEPS = {0: (8,), 1: (7, 8), 2: (7, 7, 8), 5: (7, 7, 7, 7, 7, 8)}  # by noise levels
@@ -101,12 +99,11 @@ class Image(NamedTuple):
     mode: str
     width: int
     height: int
-    stored: str  # one of KINDS
+    is_jpeg: bool  # its coefficients are coded
     effort: int
     levels: int
     model_number: int
     model_id: bytes
-    mean_colour: bytes
     state_bytes: int
     orientation: int
     plain: bool
@@ -132,10 +129,6 @@ class Image(NamedTuple):
     def has_alpha(self) -> bool:
         return self.mode in ("LA", "RGBA")
 
-    @property
-    def is_jpeg(self) -> bool:
-        return self.stored in KINDS[2:]
-
 
 def read_image(data: bytes) -> Image:
     cursor = Cursor(data)
@@ -145,39 +138,36 @@ def read_image(data: bytes) -> Image:
     require(version == 1 and mode < len(MODES), f"version {version}, mode {mode}")
     extension = cursor.integer(1) if coding & EXTENDED else 0x70
     kind, bits = extension & 15, (extension >> 4) + 1
-    require(kind < len(KINDS) and (bits == 8 or not kind), f"kind {kind}, {bits} bits")
+    require(kind < len(CODINGS) and (bits == 8 or not kind), f"kind {kind}, {bits} bits")
     samples = read_samples(cursor, bits, mode) if coding & EXTENDED and not kind else Samples(8, 8, 0)
-    is_file, is_coded = kind in (1, 2), kind == 3  # a file of another format, or coefficients
-    require(effort == 0 if is_file else int(kind == 3) <= effort <= 3, f"effort {effort}")
-    require(levels <= 3 if kind == 3 else levels == 0 if kind else levels in LEVELS, f"{levels} levels")
-    require(repeats <= (kind == 0), "repeats")
-    stored, tiled, has_alpha = KINDS[kind], bool(flags & TILED), mode in (2, 3)
-    require(not (tiled and is_file) and not (kind > 1 and mode > 1), f"flags {flags}, kind {kind}")
-    number = 0 if is_file else cursor.integer(1)
-    model_id = b"" if is_file or number else cursor.take(4)
+    require(kind <= effort <= 3, f"effort {effort}")
+    require(levels <= 3 if kind else levels in LEVELS, f"{levels} levels")
+    require(not (kind and (repeats or mode > 1)), f"coefficients with repeats {repeats} of mode {mode}")
+    is_jpeg, tiled, has_alpha = bool(kind), bool(flags & TILED), mode in (2, 3)
+    number = cursor.integer(1)
+    model_id = b"" if number else cursor.take(4)
     width = cursor.varint()
     height = width if flags & SQUARE else cursor.varint()
     require(0 < width * height <= 1 << 28, f"{width} x {height} pixels")
-    require(not stored or max(width, height) <= MOST_SIDES[stored], f"{width} x {height} pixels of a stored file")
+    require(not is_jpeg or max(width, height) <= MOST_SIDE_OF_JPEG, f"{width} x {height} pixels of a JPEG")
     require(bool(flags & SQUARE) == (width == height), "a height that should be left out")
-    mean = cursor.take(3 if mode in (1, 3) else 1) if is_file else b""
     orientation, sections = read_sections(cursor, kind) if flags & SECTIONS else (1, {})
-    require((ALPHA in sections) == (has_alpha and not stored), "an alpha section that should not be there, or should")
+    require((ALPHA in sections) == (has_alpha and not is_jpeg), "an alpha section that should not be there, or should")
     require((LOW_BITS in sections) == (bits > 8), "low bits that should not be there, or should")
-    require(is_coded == (FRAME in sections) == (RECIPE in sections), "a frame or a recipe too many, or too few")
+    require(is_jpeg == (FRAME in sections) == (RECIPE in sections), "a frame or a recipe too many, or too few")
     tile, tiles, lengths, checks, state = (width, height), 1, (0,), (), 4
-    segments = SEGMENTS_OF_JPEG + levels if is_coded else sum(SEGMENTS_OF_STEPS[levels])
-    require(tiled or is_file or width * height <= 1 << 21, "one tile of too many pixels")
-    if tiled or is_coded:
+    segments = SEGMENTS_OF_JPEG + levels if is_jpeg else sum(SEGMENTS_OF_STEPS[levels])
+    require(tiled or width * height <= 1 << 21, "one tile of too many pixels")
+    if tiled or is_jpeg:
         tile = (cursor.varint(), cursor.varint()) if tiled else (width, height)
-        require(not (is_coded and tiled and tile == (width, height)), "a grid of a single tile")
+        require(not (is_jpeg and tiled and tile == (width, height)), "a grid of a single tile")
         tiles, lengths, checks = read_index(cursor, (width, height), tile, segments)
     else:
         size = cursor.varint()
-        state = 4 if stored else 4 + size % 5
-        lengths = (size,) if stored else (state + 4 * (size // 5),)
-    plain = not (tiled or stored or sections)
-    if not (tiled or is_coded or plain):
+        state = 4 + size % 5
+        lengths = (state + 4 * (size // 5),)
+    plain = not (tiled or is_jpeg or sections)
+    if not (tiled or is_jpeg or plain):
         check_crc16(cursor, data[: cursor.at])
     before, after = tags_of(sections, 0), tags_of(sections, AFTER)
     every = [*(sections[tag] for tag in before), *lengths, *(sections[tag] for tag in after)]
@@ -189,8 +179,8 @@ def read_image(data: bytes) -> Image:
     chunks = parts[len(before) : len(before) + len(lengths)]
     found = dict(zip([*before, *after], [*parts[: len(before)], *parts[len(before) + len(lengths) :]], strict=True))
     return Image(
-        MODES[mode], width, height, stored, effort, levels, number, model_id, mean, state, orientation, plain,
-        segments if tiled or is_coded else None, tile, tiles, cursor.at, sections, tuple(lengths), tuple(checks),
+        MODES[mode], width, height, is_jpeg, effort, levels, number, model_id, state, orientation, plain,
+        segments if tiled or is_jpeg else None, tile, tiles, cursor.at, sections, tuple(lengths), tuple(checks),
         found.get(ALPHA, b""), tuple(chunks), found.get(METADATA, b""), found.get(FRAME, b""),
         found.get(RECIPE, b""), found.get(KEPT, b""), found.get(LOW_BITS, b""), samples, end - len(data), lossy,
     )  # fmt: skip
@@ -226,9 +216,9 @@ def read_sections(cursor: Cursor, kind: int) -> tuple[int, dict[int, int]]:
         require(tag & 63 > types[-1] and sections[tag] > 0, f"section {tag} is empty or out of order")
         require(tag in KNOWN or not (tag & 63 < 7 or tag & CRITICAL), f"unknown section {tag}")
     require(1 <= orientation <= 8, f"orientation {orientation}")
-    require(bool(sections) or (kind == 2 and orientation > 1), "an empty list of sections")
-    require(sections.get(METADATA, 0) <= 1 << 24 and not (kind > 1 and METADATA in sections), "metadata")
-    require(not (kind > 1 and KEPT in sections), "a kept file besides a JPEG")
+    require(bool(sections), "an empty list of sections")
+    require(sections.get(METADATA, 0) <= 1 << 24 and not (kind and METADATA in sections), "metadata")
+    require(not (kind and KEPT in sections), "a kept file besides a JPEG")
     return orientation, sections
 
 
@@ -274,13 +264,13 @@ def describe_image(image: Image, size: int) -> dict[str, Any]:
         "mode": image.mode,
         "bits": image.samples.source_bits,
         "coded_bits": image.samples.bits,
-        "coding": "kept whole" if kept else CODINGS[image.stored],
+        "coding": "kept whole" if kept else CODINGS[image.is_jpeg],
         "format": kept.format if kept else None,
         "ending": kept.ending if kept else None,
         "reason": kept.reason if kept else None,
-        "original_bytes": len(kept.content) if kept else length_of_jpeg(image),
-        "effort": None if image.stored in KINDS[1:3] else image.effort,
-        "levels": None if image.stored in KINDS[1:3] else image.levels,
+        "original_bytes": len(kept.content) if kept else read_recipe(image)[0] if image.is_jpeg else None,
+        "effort": image.effort,
+        "levels": image.levels,
         "steps": steps_of(image),
         "model_number": image.model_number or None,
         "model_id": image.model_id.hex() or None,
@@ -297,10 +287,8 @@ def describe_image(image: Image, size: int) -> dict[str, Any]:
     }
 
 
-def steps_of(image: Image) -> int | None:
-    if image.stored == "coefficients":
-        return SEGMENTS_OF_JPEG + image.levels
-    return None if image.stored else len(SEGMENTS_OF_STEPS[image.levels])
+def steps_of(image: Image) -> int:
+    return SEGMENTS_OF_JPEG + image.levels if image.is_jpeg else len(SEGMENTS_OF_STEPS[image.levels])
 
 
 def streams(image: Image) -> list[tuple[int, list[int]]]:
@@ -327,18 +315,14 @@ def check_image(image: Image) -> Iterator[str]:
     for place, (chunk, check) in enumerate(zip(image.chunks, image.checks, strict=False)):
         if crc_hqx(chunk, 0xFFFF) != check:
             yield f"segment {place // image.tiles} of tile {place % image.tiles} is damaged"
-    if image.stored == "WebP":
-        yield from problems(check_webp, image)
-    elif image.stored == "JPEG":
-        yield from problems(check_jpeg, image)
-    elif image.is_jpeg:
+    if image.is_jpeg:
         yield from problems(check_frame, image)
         yield from problems(read_recipe, image)
     else:
         yield from problems(streams, image)
     if is_coded_alpha(image.alpha):
         yield from problems(check_alpha_file, image)
-    elif image.has_alpha and not image.stored:
+    elif image.has_alpha:
         yield from problems(read_alpha, image.alpha, image.width, image.height)
     yield from problems(read_metadata, image.metadata)
     if image.low_bits:
@@ -354,27 +338,6 @@ def problems(read: Callable[..., object], *arguments: object) -> Iterator[str]:
         yield str(error)
 
 
-def check_webp(image: Image) -> None:
-    """Its container; the pixels need a WebP decoder."""
-    webp = image.chunks[0][4:]
-    require(webp[:4] == b"RIFF" and webp[8:12] == b"WEBP", "the payload is no WebP file")
-    require(int.from_bytes(webp[4:8], "little") + 8 == len(webp), "the WebP has another length")
-
-
-def read_jpeg(image: Image) -> tuple[int, int, bytes]:
-    """CRC-32 and length of the JPEG file, and what is stored of it."""
-    cursor = Cursor(image.chunks[0])
-    check, length = cursor.integer(4), cursor.varint()
-    require(length <= 1 << 30, f"a JPEG of {length} bytes")
-    return check, length, cursor.data[cursor.at :]
-
-
-def check_jpeg(image: Image) -> None:
-    """A file that is stored as it was."""
-    check, length, stored = read_jpeg(image)
-    require(len(stored) == length and zlib.crc32(stored) == check, "the JPEG is damaged")
-
-
 def check_frame(image: Image) -> None:
     require(crc_hqx(image.frame[2:], 0xFFFF) == int.from_bytes(image.frame[:2], "little"), "the frame is damaged")
 
@@ -386,12 +349,6 @@ def read_recipe(image: Image) -> tuple[int, int, bytes]:
     items, length = cursor.data[cursor.at :], first // 2
     require(length <= 1 << 30, f"a JPEG of {length} bytes")
     return length, check, inflate(items, 2 * length + 64) if first % 2 else items
-
-
-def length_of_jpeg(image: Image) -> int | None:
-    if not image.is_jpeg:
-        return None
-    return read_jpeg(image)[1] if image.stored == "JPEG" else read_recipe(image)[0]
 
 
 def read_alpha(section: bytes, width: int, height: int) -> NDArray[np.uint8]:

@@ -478,7 +478,7 @@ class Tile:
 def decode_jpeg(data: bytes, model: Model) -> bytes:
     """The JPEG file that a file of kind 3 holds."""
     image = read_image(data)
-    require(image.stored == "coefficients" and image.tiles == 1, "this reader decodes JPEG coefficients of one tile")
+    require(image.is_jpeg and image.tiles == 1, "this reader decodes JPEG coefficients of one tile")
     frame = jpeg_reader.read_frame(image.frame[2:], image.width, image.height)
     values = decode_coefficients(image, frame, model)
     return jpeg_reader.rebuilt(frame, image.recipe, values)

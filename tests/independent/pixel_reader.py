@@ -145,7 +145,7 @@ def check_of(image: Image, data: bytes, samples: NDArray[np.uint8]) -> int:
 def decode_pixels(data: bytes, model: Model) -> NDArray[np.uint8]:
     """The colour samples of a file of kind 0, (height, width, channels)."""
     image = read_image(data)
-    require(not image.stored and image.mode in MODES, "there are no pixels to decode")
+    require(not image.is_jpeg and image.mode in MODES, "there are no pixels to decode")
     coding = Coding(image.effort, image.levels, bool(data[3] >> 7))
     (width, height), channels = grid_of(image, data), 3 if image.mode.startswith("RGB") else 1
     every, found = streams(image), np.zeros((image.height, image.width, channels), np.uint8)

@@ -17,7 +17,6 @@ from PIL import Image as Pillow
 
 import ddpmcodec
 from ddpmcodec import _native
-from ddpmcodec.codec import graphics
 from ddpmcodec.codec.efforts import Coding, parts_of_segments, segments
 from ddpmcodec.codec.passes import new_pass, run
 from ddpmcodec.errors import FormatError
@@ -41,7 +40,6 @@ from image_reader import (
     pop,
     read_alpha,
     read_image,
-    read_jpeg,
     read_kept,
     read_low_bits,
     read_metadata,
@@ -75,15 +73,12 @@ def tiled(context_model: ContextModel) -> bytes:
 def singles(context_model: ContextModel) -> dict[str, bytes]:
     """Files of one stream: with a CRC, where there is more than the stream; and a plain one."""
     photo = Pillow.open(PHOTO).crop((40, 30, 91, 71))
-    alpha, named, drawing = photo.copy(), photo.convert("L"), Pillow.new("RGBA", (60, 50), (5, 6, 7, 90))
+    alpha, named = photo.copy(), photo.convert("L")
     alpha.putalpha(photo.getchannel("G"))
     named.info["icc_profile"] = b"a profile"
     options = {"effort": 1, "levels": 2, "model": context_model}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(graphics, "fits_webp", lambda planes: False)
-        pictures = {"plain": photo, "alpha": alpha, "metadata": named}
-        found = {name: ddpmcodec.encode(image, **options) for name, image in pictures.items()}
-    return found | {"graphics": ddpmcodec.encode(drawing, **options)}
+    pictures = {"plain": photo, "alpha": alpha, "metadata": named}
+    return {name: ddpmcodec.encode(image, **options) for name, image in pictures.items()}
 
 
 def library_finds(data: bytes) -> bool:
@@ -103,8 +98,6 @@ def lanes_of(data: bytes) -> list[tuple[int, list[int]]]:
     from native_testing import testing
 
     file = split(data)
-    if file.header.is_stored:
-        return []
     if not file.header.is_tiled:
         return [testing.parse_stream(file.payload, file.header.state_bytes)]
     parts, lanes = parts_of_segments(file.header), list[tuple[int, list[int]]]()
@@ -176,12 +169,11 @@ def test_a_golden_file_is_listed_checked_and_cut(path: Path) -> None:
     names = {1: "icc_profile", 2: "exif", 3: "xmp", 4: "png"}
     assert {names[kind]: len(value) for kind, value in metadata.items()} == facts["metadata"]
     for size in range(image.start, len(data), 97):
-        kept = image.start if image.stored in ("WebP", "JPEG") else size  # of another format the header alone is of use
         cut = read_image(ddpmcodec.truncate(data, bytes=size))
-        assert (cut.missing, cut.lossy) == (len(data) - kept, False)
+        assert (cut.missing, cut.lossy) == (len(data) - size, False)
         if size >= image.start + 6:
             marked = read_image(ddpmcodec.truncate(data, bytes=size, mark=True))
-            assert (marked.lossy, marked.chunks) == (True, read_image(data[: min(kept, size - 6)]).chunks)
+            assert (marked.lossy, marked.chunks) == (True, read_image(data[: size - 6]).chunks)
 
 
 def test_a_tiled_file_is_listed_and_checked(tiled: bytes) -> None:
@@ -247,17 +239,17 @@ def test_flipped_bytes_of_a_tiled_file_are_found(tiled: bytes) -> None:
     assert all_found(tiled, [*range(start), *range(start, len(tiled), 97), *range(len(tiled) - 40, len(tiled))])
 
 
-@pytest.mark.parametrize("name", ["plain", "alpha", "metadata", "graphics"])
+@pytest.mark.parametrize("name", ["plain", "alpha", "metadata"])
 def test_single_streams_are_listed_and_checked(singles: dict[str, bytes], name: str) -> None:
     data = singles[name]
     facts, image = ddpmcodec.info(data), read_image(data)
     found = describe_image(image, len(data))
     assert found == listed(facts, found)
-    assert (image.plain, image.stored) == (name == "plain", "WebP" if name == "graphics" else "")
+    assert (image.plain, image.is_jpeg) == (name == "plain", False)
     assert list(check_image(image)) == []
 
 
-@pytest.mark.parametrize("name", ["alpha", "metadata", "graphics"])
+@pytest.mark.parametrize("name", ["alpha", "metadata"])
 def test_single_streams_have_the_same_checks_of_header_and_sections(singles: dict[str, bytes], name: str) -> None:
     data = singles[name]
     image = read_image(data)
@@ -349,27 +341,12 @@ def test_forged_files_are_refused_by_both_or_by_none(singles: dict[str, bytes], 
     assert 12 < refused < 60
 
 
-def test_a_webp_payload_begins_with_the_checksum_of_the_planes(singles: dict[str, bytes]) -> None:
-    data = singles["graphics"]
-    pixels = np.asarray(ddpmcodec.decode(data))
-    check = zlib.crc32(pixels[..., 3].tobytes(), zlib.crc32(pixels[..., :3].tobytes()))
-    assert read_image(data).chunks[0][:4] == check.to_bytes(4, "little")
-
-
-def test_jpeg_files_that_are_stored_are_listed_and_checked() -> None:
-    jpeg = (PHOTO.parents[1] / "tests" / "fixtures" / "jpegs" / "arithmetic.jpg").read_bytes()
-    data = ddpmcodec.encode(BytesIO(jpeg))
-    image = checked_jpeg(data, jpeg)
-    assert read_jpeg(image) == (zlib.crc32(jpeg), len(jpeg), jpeg)
-    assert any(check_image(read_image(data[:-1] + b"?")))
-
-
 def test_jpeg_coefficients_are_listed_and_checked() -> None:
     jpeg = jpeg_file(320)
     for tile, count in ((None, 1), (64, 15)):
         data = ddpmcodec.encode(BytesIO(jpeg), tile=tile)
         image = checked_jpeg(data, jpeg)
-        assert (image.stored, image.orientation, image.tiles) == ("coefficients", 6, count)
+        assert (image.is_jpeg, image.orientation, image.tiles) == (True, 6, count)
         assert image.segments == 9 + image.levels
         assert read_recipe(image)[:2] == (len(jpeg), zlib.crc32(jpeg))
         damaged = bytearray(data)

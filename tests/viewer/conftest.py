@@ -26,7 +26,7 @@ def coded(picture: np.ndarray) -> bytes:
 
 @pytest.fixture(scope="session")
 def drawing() -> bytes:
-    """A file that is stored as lossless WebP."""
+    """A file that repeats itself."""
     pattern = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
     return codec.encode(np.tile(pattern, (8, 8)))
 

@@ -67,7 +67,7 @@ def tiny(folder: Path, picture: np.ndarray) -> bytes:
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory: pytest.TempPathFactory, coded: bytes) -> Path:
-    """A file that was made lossy, a stored JPEG, and a file that is cut off."""
+    """A file that was made lossy, one of a JPEG, and a file that is cut off."""
     found = tmp_path_factory.mktemp("odd")
     jpeg = BytesIO()
     Image.linear_gradient("L").save(jpeg, "JPEG")
@@ -217,15 +217,12 @@ def test_dropped_files_are_shown_and_their_names_are_text(page: object, folder: 
     api.expect(page.get_by_role("button", name="JPEG")).to_be_enabled()
 
 
-def test_chosen_files_are_shown_or_refused_with_words(page: object, folder: Path, drawing: bytes) -> None:
+def test_chosen_files_are_shown_or_refused_with_words(page: object, folder: Path) -> None:
     page.locator("#chooser").set_input_files([folder / "drawing.ddpm", folder / "cat.png"])
     api.expect(page.get_by_role("alert")).to_have_text(
         "cat.png: not a ddpmcodec file: it starts with 89 50, not dd 0a; give a .ddpm file"
     )
     api.expect(page.locator("h1")).to_have_text("drawing.ddpm")
-    rest(page)
-    facts = codec.info(drawing)
-    api.expect(page.locator("#legend li")).to_have_text(f"WebP, {facts['bytes'] - facts['header_bytes']} B")
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ const operations = {
 for await (const line of createInterface({ input: process.stdin })) {
   const { operation, data, model, rgba, ...options } = JSON.parse(line);
   if (model) options.model = await readFile(model);
-  if (rgba) options.webp = options.jpeg = () => Uint8Array.from(Buffer.from(rgba, "base64"));
+  if (rgba) options.jpeg = () => Uint8Array.from(Buffer.from(rgba, "base64"));
   let answer;
   try {
     answer = await operations[operation](Buffer.from(data, "base64"), options);

@@ -5,29 +5,17 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
-
-import ddpmcodec
-from ddpmcodec.codec import encoder
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "v2"
 MODEL = GOLDEN / "model.safetensors"
 WIDTH, HEIGHT = 150, 120  # of the photograph
 CLOSE = 2  # grey levels that pictures may differ by if their arithmetic is not exact
-
-
-def stored_jpeg(jpeg: bytes) -> bytes:
-    """A .ddpm file that stores a JPEG file as it was."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(encoder, "encode_jpeg", lambda *given, **options: None)
-        return ddpmcodec.encode(BytesIO(jpeg))
 
 
 class Node:
@@ -37,7 +25,7 @@ class Node:
         self.program, self.process = program, process
 
     def ask(self, operation: str, data: bytes, **options: Any) -> dict[str, Any]:
-        """What harness.mjs answers. rgba: what a decoder of WebP would give."""
+        """What harness.mjs answers. rgba: what a decoder of JPEG would give."""
         question = {"operation": operation, "data": base64.b64encode(data).decode(), **options}
         assert self.process.stdin is not None
         assert self.process.stdout is not None

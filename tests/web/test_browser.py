@@ -1,4 +1,4 @@
-"""The decoder in a real browser, from a web server: golden files, WebP by the browser, models kept by id.
+"""The decoder in a real browser, from a web server: golden files, JPEG by the browser, models kept by id.
 
 Skipped where there is none: `pip install playwright`, and a Chromium of the system's or Playwright's own."""
 
@@ -9,20 +9,18 @@ import json
 import os
 import shutil
 from functools import cache
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from jpegs import encoded, jpeg_of, turned
-from PIL import Image, ImageCms
+from PIL import ImageCms
 
 import ddpmcodec
-from ddpmcodec._native import Container
 from ddpmcodec.codec import Decoded, decode_details
 from ddpmcodec.formats.images import to_array
-from node_decoder import CLOSE, GOLDEN, ROOT, stored_jpeg
+from node_decoder import CLOSE, GOLDEN, ROOT
 
 STREAMS = json.loads((GOLDEN / "manifest.json").read_text())["streams"]
 DECODE = """async ([file, model, without]) => {
@@ -57,17 +55,9 @@ MISSING = """async (file) => {
 
 
 @cache
-def inside(kind: str) -> bytes:
-    """A file that holds one of another format."""
-    if kind == "webp":
-        photo = Image.open(ROOT / "docs" / "photo.png").convert("RGBA").crop((0, 0, 150, 120))
-        image = photo.quantize(8).convert("RGBA")
-        image.putalpha(image.getchannel("G"))
-        data = ddpmcodec.encode(image, effort=1)
-    else:
-        data = (stored_jpeg if kind == "jpeg" else encoded)(jpeg_of(quality=75, exif=turned(6)))
-    assert Container(data).header.kind == kind
-    return data
+def turned_jpeg() -> bytes:
+    """The file of a JPEG file of a turned camera."""
+    return encoded(jpeg_of(quality=75, exif=turned(6)))
 
 
 @pytest.fixture(scope="module")
@@ -98,22 +88,13 @@ def test_golden_files_decode_to_their_pictures(page: Any, entry: dict[str, Any])
     assert found["exact"]
 
 
-def test_webp_is_exact_without_an_image_decoder(new_page: Any, address: str) -> None:
-    page = new_page()
-    page.goto(f"{address}/empty.html")
-    found = page.evaluate(DECODE, ["graphics-2.ddpm", None, "ImageDecoder"])
-    expected = ddpmcodec.decode((GOLDEN / "graphics-2.ddpm").read_bytes(), as_array=True)
-    assert found["sha256"] == hashlib.sha256(expected.tobytes()).hexdigest()
-
-
-@pytest.mark.parametrize("pack", [stored_jpeg, lambda jpeg: ddpmcodec.encode(BytesIO(jpeg))], ids=["stored", "coded"])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_a_stored_jpeg_has_the_samples_of_its_file(page: Any, folder: Path, mode: str, pack: Any) -> None:
+def test_a_jpeg_has_the_samples_of_its_file(page: Any, folder: Path, mode: str) -> None:
     """Whatever its orientation and its profile: the page turns it, and knows the profile."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     swapped = profile.replace(b"rXYZ", b"....").replace(b"bXYZ", b"rXYZ").replace(b"....", b"bXYZ")  # red and blue
     jpeg = jpeg_of(mode, quality=90, exif=turned(6), **({"icc_profile": swapped} if mode == "RGB" else {}))
-    (folder / "jpeg.ddpm").write_bytes(data := pack(jpeg))
+    (folder / "jpeg.ddpm").write_bytes(data := encoded(jpeg))
     orientation, samples = page.evaluate(SAMPLES, ["jpeg.ddpm", {}])
     expected = ddpmcodec.decode(data, as_array=True)
     assert orientation == 6
@@ -143,26 +124,24 @@ def assert_shown(picture: dict[str, Any], expected: Decoded) -> None:
 
 
 @pytest.mark.parametrize(("options", "native"), PARTS, ids=["whole", "box", "reduced", "reduced box"])
-@pytest.mark.parametrize("kind", ["webp", "jpeg", "coefficients"])
-def test_files_inside_are_shown_in_parts(page: Any, folder: Path, kind: str, options: Any, native: Any) -> None:
-    data = inside(kind)
-    (folder / f"{kind}-inside.ddpm").write_bytes(data)
-    assert_shown(page.evaluate(PICTURE, [f"{kind}-inside.ddpm", options]), decode_details(data, **native))
+def test_a_jpeg_is_shown_in_parts(page: Any, folder: Path, options: Any, native: Any) -> None:
+    (folder / "turned.ddpm").write_bytes(turned_jpeg())
+    assert_shown(page.evaluate(PICTURE, ["turned.ddpm", options]), decode_details(turned_jpeg(), **native))
 
 
 @pytest.mark.parametrize("share", [0.2, 0.6, 0.95])
 def test_a_prefix_of_a_jpeg_is_a_picture(page: Any, folder: Path, share: float) -> None:
-    data = inside("coefficients")
+    data = turned_jpeg()
     size = int(share * len(data))
-    (folder / "coefficients-inside.ddpm").write_bytes(data)
+    (folder / "turned.ddpm").write_bytes(data)
     expected = decode_details(data[:size], partial=True)
     assert expected.steps_done < expected.steps
-    assert_shown(page.evaluate(PICTURE, ["coefficients-inside.ddpm", {"maxBytes": size}]), expected)
+    assert_shown(page.evaluate(PICTURE, ["turned.ddpm", {"maxBytes": size}]), expected)
 
 
 def test_a_jpeg_gets_better_as_it_arrives(page: Any, folder: Path) -> None:
-    (folder / "coefficients-inside.ddpm").write_bytes(inside("coefficients"))
-    assert page.evaluate(STREAM, "coefficients-inside.ddpm")[-1] == [decode_details(inside("coefficients")).steps, True]
+    (folder / "turned.ddpm").write_bytes(turned_jpeg())
+    assert page.evaluate(STREAM, "turned.ddpm")[-1] == [decode_details(turned_jpeg()).steps, True]
 
 
 def test_a_response_streams_to_the_image(page: Any, folder: Path) -> None:

@@ -109,7 +109,7 @@ void parse_sections(ByteReader& reader, Header& header) {
         check_section(header, entry);
         header.sections.push_back(entry);
     }
-    if (header.sections.empty() && !(header.has_coefficients() && header.orientation != UPRIGHT)) refuse("a list of no sections: the data is damaged");
+    if (header.sections.empty()) refuse("a list of no sections: the data is damaged");
 }
 
 // The grid of tiles, unless the only one is the image.
