@@ -5,10 +5,6 @@
 #include "checksums.h"
 #include "handles.h"
 
-#ifndef DDPMCODEC_VERSION
-#define DDPMCODEC_VERSION "unknown"
-#endif
-
 using namespace ddpm;
 
 namespace {
@@ -30,14 +26,8 @@ std::string name_of(uint32_t number, Bytes id) {
 }
 
 template <class Model> bool is_named_by(const Model& model, const Header& header) {
-    const char* name = ddpm_model_name(uint32_t(header.model_number));
-    if (header.model_number) return model.number() == header.model_number || (name && model.name() == name);
+    if (header.model_number) return model.number() == header.model_number;
     return std::equal(header.model_id.begin(), header.model_id.end(), model.id().begin());
-}
-
-ddpm_model loaded(Bytes data) {
-    if (model_kind(data) == COEFFICIENT_KIND) return {nullptr, CoefficientModel::parse(data, "the model")};
-    return {ContextModel::parse(data, "the model"), nullptr};
 }
 
 template <class Model> void require_model(const Model& model, const Header& header) {
@@ -124,21 +114,6 @@ Bytes section_of(ddpm_decoder& decoder, ddpm_section section) {
 }  // namespace
 
 // --- what ddpm.h declares
-
-const char* ddpm_version(void) { return DDPMCODEC_VERSION; }
-
-ddpm_error ddpm_model_load(ddpm_model** model, const void* data, size_t size, char* message, size_t message_size) {
-    return loading(message, message_size, [&] {
-        require(model, "there is nowhere to put the model: its pointer is NULL");
-        *model = nullptr;
-        require(data, "the data of the model is NULL");
-        *model = new ddpm_model(loaded({static_cast<const uint8_t*>(data), size}));
-    });
-}
-
-void ddpm_model_free(ddpm_model* model) { delete model; }
-
-const char* ddpm_model_name(uint32_t number) { return number >= 1 && number <= std::size(EMBEDDED_MODELS) ? EMBEDDED_MODELS[number - 1] : nullptr; }
 
 ddpm_decoder* ddpm_decoder_new(void) {
     ddpm_decoder* decoder = new (std::nothrow) ddpm_decoder();

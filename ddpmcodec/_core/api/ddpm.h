@@ -1,6 +1,7 @@
-/* ddpm.h: decodes .ddpm images, whole or from a prefix, and images of .ddpma archives, from C, C++ and any language that calls C.
+/* ddpm.h: decodes .ddpm images, whole or from a prefix, and images of .ddpma archives, and encodes .ddpm images, from C, C++ and any language
+ * that calls C.
  *
- * --- How it works
+ * --- How decoding works
  *
  * A ddpm_decoder decodes one file. The caller gives it bytes, either as they arrive (ddpm_decoder_feed, ddpm_decoder_finish) or by a
  * function that reads at any position (ddpm_decoder_set_reader). Then the caller calls ddpm_decoder_advance until it returns DDPM_DONE or
@@ -17,23 +18,40 @@
  *     pixels = malloc(layout.size);
  *     ddpm_decoder_pixels(decoder, pixels, layout.size, 0);
  *
- * examples/decode.c is a complete program. docs/c.md describes how to build and install the library.
+ * --- How encoding works
+ *
+ * A ddpm_encoder encodes one image: pixels with their metadata (ddpm_encoder_set_picture), or a JPEG file as it is (ddpm_encoder_set_file).
+ * The caller calls ddpm_encoder_advance as above. DDPM_NEED_MODEL asks for the embedded model with the number ddpm_encoder_model_number:
+ *
+ *     ddpm_encoder* encoder = ddpm_encoder_new();
+ *     ddpm_encoder_set_picture(encoder, &picture);
+ *     while ((event = ddpm_encoder_advance(encoder, 0.1)) != DDPM_DONE) {
+ *         if (event == DDPM_ERROR) fail(ddpm_encoder_error(encoder, NULL));
+ *         if (event == DDPM_NEED_MODEL) ddpm_encoder_set_model(encoder, models[ddpm_encoder_model_number(encoder)]);
+ *     }
+ *     ddpm_encoder_file(encoder, &data, &size);
+ *
+ * examples/decode.c and examples/encode.c are complete programs. docs/c.md describes how to build and install the library.
  *
  * --- Guarantees
  *
- * Exactness: a decoder that returns DDPM_DONE, and whose verdict has is_exact, gives exactly the pixels that were encoded, on every
- *   machine and with any number of threads. Without `partial` in the plan, a file that is damaged or cut ends in DDPM_ERROR. Previews may
- *   differ between machines by a grey level.
- * Hostile input: no bytes of a file or of a model cause undefined behaviour. Nothing of the size of the image is allocated before the
- *   limit `max_pixels` is checked. A decoder needs about 50 bytes per pixel of each tile that is being decoded (a tile has at most 2^21
- *   pixels), and keeps the bytes that it was fed.
+ * Exactness: a decoder that returns DDPM_DONE, and whose verdict has is_exact, gives exactly the pixels and metadata that were encoded, on every
+ *   machine and with any number of threads; of a JPEG file, the bytes. Without `partial` in the plan, a file that is damaged or cut ends in
+ *   DDPM_ERROR. Previews may differ between machines by a grey level.
+ *   An encoder that returns DDPM_DONE has decoded the file by a decoder that sees its bytes alone, and compared everything with what it was
+ *   given, unless `no_verify` asks it not to. It also has computed a known answer, which detects a compiler or a processor that computes
+ *   something else. The same image, options and model give the same file, with any number of threads.
+ * Hostile input: no bytes of a file, of a model, of pixels or of metadata cause undefined behaviour. Nothing of the size of an image is
+ *   allocated before the limit `max_pixels` is checked, or before the caller's buffer is known to hold the image.
+ * Memory: a decoder needs about 50 bytes per pixel of each tile that is being decoded (a tile has at most 2^21 pixels), and keeps the bytes
+ *   that it was fed. An encoder keeps a copy of the image, and needs about MEMORY bytes per pixel of each tile that is being encoded.
  * Arguments: every function checks its arguments. It returns DDPM_ERROR_ARGUMENT for NULL, for an unknown value, and for a call that comes
  *   too early or too late, and changes nothing.
  * Errors: no exception leaves the library. If memory is exhausted, functions return DDPM_ERROR_MEMORY, and functions that return a pointer
  *   return NULL. The library prints nothing and never ends the process.
- * Threads: different decoders may be used by different threads at the same time. One decoder may be used by one thread at a time. A
- *   model and an archive never change: any number of decoders and threads may share them. The library has no global state that callers can change.
- *   Decoding sets the floating-point environment of its threads as it needs it, and restores that of the caller.
+ * Threads: different decoders and encoders may be used by different threads at the same time. Each may be used by one thread at a time. A
+ *   model and an archive never change: any number of decoders, encoders and threads may share them. The library has no global state that
+ *   callers can change. Coding sets the floating-point environment of its threads as it needs it, and restores that of the caller.
  * Ownership: what a ..._new, ..._load or ..._open function returns belongs to the caller, who frees it. Functions copy their inputs, unless their
  *   comment states otherwise. Pointers that the library returns are valid as long as their comment states.
  * Stability: before version 1.0, a new minor version may change functions and structs, and then has another soname. From 1.0 on,
@@ -65,6 +83,7 @@ extern "C" {
 #endif
 
 typedef struct ddpm_decoder ddpm_decoder;
+typedef struct ddpm_encoder ddpm_encoder;
 typedef struct ddpm_model ddpm_model;
 
 /* Returns the version of the library, such as "0.1.0". The text is valid forever. */
@@ -75,12 +94,12 @@ DDPM_API const char* ddpm_version(void);
 typedef enum ddpm_error {
     DDPM_OK = 0,
     DDPM_ERROR_ARGUMENT = 1,  /* an argument is wrong, or the call comes too early or too late */
-    DDPM_ERROR_FORMAT = 2,    /* the data is not a .ddpm file, or its structure contradicts itself */
+    DDPM_ERROR_FORMAT = 2,    /* the data is not a .ddpm file or, to an encoder, a JPEG file; or its structure contradicts itself */
     DDPM_ERROR_TRUNCATED = 3, /* the data ends early: `partial` accepts it */
-    DDPM_ERROR_CHECKSUM = 4,  /* the data decodes to something other than what was encoded: `partial` accepts it */
+    DDPM_ERROR_CHECKSUM = 4,  /* the data decodes to something other than what was encoded: `partial` accepts it. Of an encoder: a defect */
     DDPM_ERROR_CORRUPT = 5,   /* no encoder writes this data */
     DDPM_ERROR_MODEL = 6,     /* the model is damaged, is not the one that the file names, or does not compute exactly here */
-    DDPM_ERROR_IMAGE = 7,     /* the image has more than `max_pixels`, or does not contain the box */
+    DDPM_ERROR_IMAGE = 7,     /* the image has more than `max_pixels`, does not contain the box, or is more than a file can hold */
     DDPM_ERROR_READ = 8,      /* the caller's ddpm_read failed */
     DDPM_ERROR_MEMORY = 9,    /* memory is exhausted */
     DDPM_ERROR_INTERNAL = 10  /* a defect of the library, or threads could not be started */
@@ -88,15 +107,18 @@ typedef enum ddpm_error {
 
 /* --- Models ----------------------------------------------------------------------------------------------------------------------- */
 
-/* Loads a context model from the bytes of its file, <name>.safetensors, which it copies. The networks are made when a decoder first needs
- * them, and are then checked by known answers.
+/* Loads a model, of pixels or of JPEG coefficients, from the bytes of its file, <name>.safetensors, which it copies. The networks are made when
+ * they are first needed, and are then checked by known answers.
  *
  * model: receives the model, or NULL if loading fails. Free it with ddpm_model_free.
  * message, message_size: a buffer of the caller's that receives what is wrong, cut to its size; empty after success. NULL and 0: none.
- * Returns DDPM_OK, DDPM_ERROR_MODEL, DDPM_ERROR_MEMORY or DDPM_ERROR_ARGUMENT. */
+ * Returns DDPM_OK, DDPM_ERROR_MODEL, DDPM_ERROR_MEMORY or DDPM_ERROR_ARGUMENT.
+ *
+ * The library knows the embedded models of its version by the hashes of their files: a file of another content is another model, whatever
+ * its name. */
 DDPM_API ddpm_error ddpm_model_load(ddpm_model** model, const void* data, size_t size, char* message, size_t message_size);
 
-/* Frees a model. Decoders that it was given to keep what they need. NULL is allowed. */
+/* Frees a model. Decoders and encoders that it was given to keep what they need. NULL is allowed. */
 DDPM_API void ddpm_model_free(ddpm_model* model);
 
 /* Returns the name of the embedded model that files call by this number, such as "photo" for 2: the model's file is <name>.safetensors.
@@ -160,11 +182,12 @@ typedef int (*ddpm_read)(void* user, uint64_t offset, void* buffer, size_t size)
  * Returns DDPM_OK, DDPM_ERROR_MEMORY, or DDPM_ERROR_ARGUMENT for a decoder that already has bytes or a reader. */
 DDPM_API ddpm_error ddpm_decoder_set_reader(ddpm_decoder* decoder, uint64_t size, ddpm_read read, void* user);
 
+/* What a decoder or an encoder needs, or has done. Encoders return DDPM_DONE, DDPM_ERROR, DDPM_NEED_MODEL and DDPM_MORE. */
 typedef enum ddpm_event {
-    DDPM_DONE = 0,        /* all that the plan asks for is decoded. Further calls return it again */
-    DDPM_ERROR = 1,       /* ddpm_decoder_error has the reason. The decoder does not go on: free it */
+    DDPM_DONE = 0,        /* all that the plan asks for is decoded, or the file is encoded. Further calls return it again */
+    DDPM_ERROR = 1,       /* ddpm_decoder_error or ddpm_encoder_error has the reason. The decoder or encoder does not go on: free it */
     DDPM_NEED_BYTES = 2,  /* feed more, or call ddpm_decoder_finish */
-    DDPM_NEED_MODEL = 3,  /* set the model that ddpm_decoder_info names by ddpm_decoder_set_model */
+    DDPM_NEED_MODEL = 3,  /* set the model that ddpm_decoder_info or ddpm_encoder_model_number names by ..._set_model */
     DDPM_NEED_PIXELS = 4, /* coefficients of a JPEG file were decoded, which DDPM_SECTION_PAYLOAD now is. Decode it and set its
                              pixels by ddpm_decoder_set_pixels, or call ddpm_decoder_advance again to go on without */
     DDPM_MORE = 5,        /* the time is over: call again */
@@ -305,6 +328,91 @@ typedef struct ddpm_verdict {
  * is_exact is then 0 for a lossy file, a reduced picture and a preview alone.
  * Returns DDPM_OK or DDPM_ERROR_ARGUMENT. */
 DDPM_API ddpm_error ddpm_decoder_verdict(const ddpm_decoder* decoder, ddpm_verdict* verdict);
+
+/* --- Encoders --------------------------------------------------------------------------------------------------------------------- */
+
+/* Returns an encoder, or NULL if memory is exhausted. Free it with ddpm_encoder_free. */
+DDPM_API ddpm_encoder* ddpm_encoder_new(void);
+
+/* Frees an encoder and all that it returned, also in the middle of its work. NULL is allowed. */
+DDPM_API void ddpm_encoder_free(ddpm_encoder* encoder);
+
+/* Returns what was wrong in the last call that failed, as ddpm_decoder_error does. The text is valid until the next call with this encoder.
+ *
+ * kind: receives the kind of error, DDPM_OK if no call failed. NULL: not wanted. */
+DDPM_API const char* ddpm_encoder_error(const ddpm_encoder* encoder, ddpm_error* kind);
+
+/* How an image is encoded. In a struct whose fields are zero but struct_size, each field has its default. */
+typedef struct ddpm_encode_options {
+    uint32_t struct_size;         /* sizeof(ddpm_encode_options) */
+    uint32_t has_effort, effort;  /* if has_effort: 0 (fastest) to 3 (smallest file); otherwise 2 */
+    uint32_t has_levels, levels;  /* if has_levels: noise levels before exact pixels, 0, 1, 2 or 5, of a JPEG file the most levels of its
+                                     cells; otherwise 1, or none for graphics and at effort 0 */
+    uint32_t tile;                /* side of square tiles in pixels, a multiple of 16 from 64 to 1024; 0: tiles of at most 2^19 pixels */
+    uint32_t no_verify;           /* do not decode the file and compare, which takes about half of the time */
+    uint32_t threads;             /* that encode at the same time, at most 1024; 0: 1 */
+} ddpm_encode_options;
+
+/* Sets how the image is encoded. Needs an encoder that has not begun.
+ * Returns DDPM_OK or DDPM_ERROR_ARGUMENT. */
+DDPM_API ddpm_error ddpm_encoder_set_options(ddpm_encoder* encoder, const ddpm_encode_options* options);
+
+/* Pixels, and what belongs to them. Fields that are zero have the default that their comment states. */
+typedef struct ddpm_picture {
+    uint32_t struct_size;         /* sizeof(ddpm_picture) */
+    uint32_t width, height;       /* pixels as they are stored, before orientation; at most 2^28 in all */
+    uint32_t mode;                /* ddpm_mode */
+    uint32_t bits;                /* per sample, 8 to 16; 0: 8. Samples of 8 bits are uint8_t, of more bits uint16_t in the order of the machine,
+                                     and below 2^bits */
+    uint32_t orientation;         /* 1 to 8, as EXIF counts them; 0: that of the EXIF, or 1 */
+    const void* planes[4];        /* the first sample of each channel: grey, or red, green and blue; then alpha, not premultiplied. If all but
+                                     the first are NULL, the channels of a pixel follow each other */
+    uint64_t size;                /* bytes that may be read from each plane on */
+    uint64_t row_stride;          /* bytes from row to row; 0: no gaps */
+    uint64_t pixel_stride;        /* bytes from pixel to pixel; 0: no gaps */
+    const void* icc;              /* ICC profile, EXIF and XMP; NULL and 0: none. They are kept as they are, 8 MB in all at most */
+    uint64_t icc_size;
+    const void* exif;
+    uint64_t exif_size;
+    const void* xmp;
+    uint64_t xmp_size;
+} ddpm_picture;
+
+/* Sets the image to encode, which it copies. Needs an encoder that has no image yet.
+ * Returns DDPM_OK; DDPM_ERROR_IMAGE if a file cannot hold as many pixels or bytes of metadata; DDPM_ERROR_MEMORY; or DDPM_ERROR_ARGUMENT, also if
+ * `size` is too small for the strides, or samples are outside of what mode and bits allow. */
+DDPM_API ddpm_error ddpm_encoder_set_picture(ddpm_encoder* encoder, const ddpm_picture* picture);
+
+/* Sets an image file to encode, which it copies, and which comes back byte for byte (DDPM_SECTION_PAYLOAD of its decoder). This version takes
+ * JPEG files. It reads all of the file, which takes some hundredths of a second per megapixel. Needs an encoder that has no image yet.
+ * Returns DDPM_OK; DDPM_ERROR_FORMAT for any other file, and for a JPEG file that cannot be rebuilt from its coefficients (arithmetic coding,
+ * 12 bits, no baseline or progressive frame); DDPM_ERROR_TRUNCATED or DDPM_ERROR_CORRUPT if the file is damaged; DDPM_ERROR_IMAGE,
+ * DDPM_ERROR_MEMORY or DDPM_ERROR_ARGUMENT. After an error, decode the file by another library, and set its pixels. */
+DDPM_API ddpm_error ddpm_encoder_set_file(ddpm_encoder* encoder, const void* data, size_t size);
+
+/* Sets a model. Before the first ddpm_encoder_advance: a model to code by in place of embedded ones, once for pixels and once for JPEG
+ * coefficients. After DDPM_NEED_MODEL: the embedded model that ddpm_encoder_model_number names. The model may be freed afterwards. If the call
+ * fails, another model may be set.
+ * Returns DDPM_OK, DDPM_ERROR_MODEL if another model is needed, DDPM_ERROR_MEMORY or DDPM_ERROR_ARGUMENT. */
+DDPM_API ddpm_error ddpm_encoder_set_model(ddpm_encoder* encoder, const ddpm_model* model);
+
+/* Returns the number of the embedded model that is needed after DDPM_NEED_MODEL (see ddpm_model_name); 0 if none is. */
+DDPM_API uint32_t ddpm_encoder_model_number(const ddpm_encoder* encoder);
+
+/* Works until a model is needed, the file is done, or about `seconds` have passed, as ddpm_decoder_advance does. Needs an image.
+ * Returns DDPM_DONE, DDPM_NEED_MODEL, DDPM_MORE or DDPM_ERROR. The kinds of error are DDPM_ERROR_ARGUMENT if there is no image, after which the
+ * encoder goes on; DDPM_ERROR_MODEL if no model that was set codes this kind of image, or one does not compute exactly here;
+ * DDPM_ERROR_CHECKSUM if the file does not decode to the image, which is a defect of the library; DDPM_ERROR_MEMORY or DDPM_ERROR_INTERNAL. */
+DDPM_API ddpm_event ddpm_encoder_advance(ddpm_encoder* encoder, double seconds);
+
+/* Returns how much of the work is done, from 0 to 1, which is 1 after DDPM_DONE. */
+DDPM_API double ddpm_encoder_progress(const ddpm_encoder* encoder);
+
+/* Finds the file. Needs an encoder that returned DDPM_DONE.
+ *
+ * data, size: receive its bytes and their number. The encoder owns the bytes, which are valid until it is freed.
+ * Returns DDPM_OK or DDPM_ERROR_ARGUMENT. */
+DDPM_API ddpm_error ddpm_encoder_file(const ddpm_encoder* encoder, const uint8_t** data, size_t* size);
 
 /* --- Archives --------------------------------------------------------------------------------------------------------------------- */
 
