@@ -72,7 +72,9 @@ def decode(
     progress: Progress | None = None,
     as_array: bool = False,
 ) -> Image.Image | NDArray[Any]:
-    """The image exactly as it was encoded, or a preview. A lossy file (`truncate(..., mark=True)`) gives what it shows.
+    """Decode an image, exactly as it was encoded, or a preview of it.
+
+    A lossy file (`truncate(..., mark=True)`) gives its preview.
 
     Parameters:
         data: a .ddpm file: its path, of which `box` and `reduce` read no more than they need, as of a file that is
@@ -80,23 +82,24 @@ def decode(
         partial: accept any prefix of a file that holds its header, and ignore what follows its end. A damaged file is
             shown up to the damage, or without its damaged alpha or metadata.
         max_bytes: a preview from so many bytes only; implies `partial`.
-        step: a preview after so many steps of the schedule, 0 or more. The data may end behind them.
+        step: a preview after so many steps of the schedule, 0 or more. The data may end after them.
         box: (left, top, right, bottom) of a part of the image, as in Pillow's `crop`, in pixels as they are stored,
             before EXIF's orientation. In a tiled file (`encode(..., tile=)`, and all larger images) only the tiles that
             it touches are decoded, and no damage elsewhere matters; `max_pixels` counts their pixels.
-        reduce: 2, 4, 8 or 16: make the image, or its part, 1/2, 1/4, 1/8 or 1/16 of the size, rounded up. Where there
-            are noise levels, only coarse bands are decoded, and the data may end behind them; otherwise all are.
+        reduce: 2, 4, 8 or 16: make the image, or its part, 1/2, 1/4, 1/8 or 1/16 of the size, rounded up. If there are
+            noise levels, only coarse bands are decoded, of a JPEG only low frequencies, and the data may end after
+            them; otherwise all is decoded.
         model: for files of a model that is not embedded: the path of its file, or a loaded one.
         max_pixels: refuse an image that claims more, before anything of its size is made: a few bytes can claim many,
             and decoding takes time and memory accordingly (docs/reliability.md). None: as many as the format allows.
-        progress: called with the number of pixels done since the last call, from several threads at a time.
+        progress: called with the number of pixels done since the last call.
         as_array: return an array in place of a Pillow image.
 
     Returns:
         A Pillow image of the mode that was encoded (palettes: RGB or RGBA), with `icc_profile` and `exif` in its
         `info`; or an array uint8, or uint16 if samples have more than 8 bits, [H, W] (grey, and bilevel as 0 and
         255) or [H, W, C] (LA, RGB, RGBA) that can be written to. Previews are not exact: they may differ between
-        machines. A JPEG file gives what Pillow's decoder makes of it, and a prefix of it only its mean colour;
+        machines. A JPEG file, or a prefix of one, gives what Pillow's decoder makes of its coefficients;
         `decode_original` gives the file. A file that is kept whole gives its first picture if Pillow reads it
         here, otherwise its small preview.
 

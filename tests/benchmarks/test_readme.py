@@ -76,6 +76,12 @@ def test_the_projects_own_figures_are_those_of_its_results(file: Path) -> None:
     assert report.updated(text, (ROOT / file).parent, RESULTS) == text
 
 
+@pytest.mark.skipif(not RESULTS.is_dir(), reason="no results are committed yet")
+def test_the_projects_own_results_name_no_folder_of_a_machine() -> None:
+    commands = [document["command"] for document in _results.read_tree(RESULTS).values()]
+    assert not [command for command in commands if " /" in command]
+
+
 # --- the summary
 
 
