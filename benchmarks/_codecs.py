@@ -15,9 +15,8 @@ import numpy as np
 from PIL import Image
 
 from ddpmcodec import codec
+from ddpmcodec.archive.model_selection import selected_model
 from ddpmcodec.codec.efforts import Coding
-from ddpmcodec.codec.graphics import QUICK
-from ddpmcodec.codec.model_selection import selected_model
 from ddpmcodec.codec.passes import SegmentCost
 from ddpmcodec.comparison import jpeg_options, webp_options
 from ddpmcodec.format.header import DEFAULT_LEVELS
@@ -52,7 +51,11 @@ def find_model(source: str | None, images: Sequence[Pixels]) -> ContextModel:
         return registry.find_context(source)
     pixels = int(np.median([image[..., 0].size for image in images]))
     thumbnails = [image for image in images if image[..., 0].size <= THUMBNAIL_PIXELS]
-    return selected_model(thumbnails, QUICK) if pixels <= THUMBNAIL_PIXELS else registry.default(pixels)
+    return (
+        selected_model(thumbnails, Coding(effort=1, levels=0))
+        if pixels <= THUMBNAIL_PIXELS
+        else registry.default(pixels)
+    )
 
 
 def cost(model: ContextModel, coding: Coding) -> float:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from ddpmcodec import __version__, _native, codec, models
 from ddpmcodec._native import LEVELS, MODEL_ID_BYTES
-from ddpmcodec.codec import known_answer
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.models import jpeg
 from ddpmcodec.models.context import CODING_EFFORTS, EFFORTS
@@ -123,7 +122,7 @@ def checks() -> Iterator[Check]:
     """The core's version, known answers of the coder and of every embedded context model, and the hash of the Gaussian
     one."""
     yield _check("core", require_own_core)
-    yield _check("coder", known_answer.require)
+    yield _check("coder", _native.require_coder_answer)
     for name in sorted({*models.names(), *models.CONTEXT_MODELS} - {models.GAUSSIAN, models.JPEG}):
         yield _check(f"model {name}", lambda name=name: require_answers(name))  # type: ignore[misc]
     yield _check(f"model {models.JPEG}", _require_answers_of_jpeg)

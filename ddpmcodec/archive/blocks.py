@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ddpmcodec import _native
 from ddpmcodec._native import MAX_RUN_PIXELS, WORD_BYTES
-from ddpmcodec.codec import graphics, passes
+from ddpmcodec.codec import passes
 from ddpmcodec.codec.decoding import run_batch
 from ddpmcodec.codec.efforts import Coding
 from ddpmcodec.codec.passes import Progress, reporting
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 Shape = tuple[int, int, int]  # height, width, channels
 LatentSource: TypeAlias = "GaussianModel | PaperDenoiser | str | Path | None"  # of a model for bits back
+QUICK = Coding(effort=1, levels=0)  # of trials
+UNLIKELY_REPEATS = 0.2  # share of pixels that equal the one to the left: of photographs up to 0.41
+CLEARLY_FEWER = 0.95  # share of bytes with repeats: of photographs 0.998 or more
 TRIED_IMAGES = 64  # of a block: coded with and without repeats
 CUT = "the archive ends inside a block"
 DAMAGED = "a block decodes to other images than were encoded: the data is damaged"
@@ -156,14 +159,19 @@ class ContextCoder(NamedTuple):
 def have_repeats(images: Sequence[Pixels], coder: ContextCoder) -> bool:
     """Return whether images uint8 [H, W, C] are to be coded by repeats. A quick trial of some images decides, unless
     they are unlike graphics."""
-    if not images or np.mean([graphics.shares_of(image).left for image in images]) < graphics.UNLIKELY_REPEATS:
+    if not images or np.mean([_equal_to_left(image) for image in images]) < UNLIKELY_REPEATS:
         return False
     pixels = np.stack(alike(images, 0)[:TRIED_IMAGES])
     without, by_repeats = (
-        len(encode_run(pixels, ContextCoder(coder.model, graphics.QUICK._replace(repeats=repeats)))[1])
+        len(encode_run(pixels, ContextCoder(coder.model, QUICK._replace(repeats=repeats)))[1])
         for repeats in (False, True)
     )
-    return by_repeats < graphics.CLEARLY_FEWER * without
+    return by_repeats < CLEARLY_FEWER * without
+
+
+def _equal_to_left(image: Pixels) -> float:
+    left, _ = _native.predicted_shares(np.ascontiguousarray(image))
+    return left
 
 
 def encode_block(images: Sequence[Pixels], coder: ContextCoder) -> EncodedRuns:

@@ -25,7 +25,7 @@ from ddpmcodec.archive.blocks import (
     encode_block,
     have_repeats,
 )
-from ddpmcodec.codec.model_selection import selected_model
+from ddpmcodec.archive.model_selection import selected_model
 from ddpmcodec.content import FileView, Part
 from ddpmcodec.errors import ChecksumError, FormatError, OutputError, reason_of
 from ddpmcodec.format.block import CONTEXT, Block, BlockCoding, Entry

@@ -12,13 +12,11 @@ from typing import TypeAlias
 
 import numpy.typing as npt
 
-from ddpmcodec._native import MAX_IMAGES, MAX_LETTERS
+from ddpmcodec._native import MAX_IMAGES, MAX_LETTERS, require_coder_answer
 from ddpmcodec.archive.blocks import ContextCoder
 from ddpmcodec.archive.packing import STACK_PIXELS, Job, Packer, Queue, QueuedImage, Spool
 from ddpmcodec.archive.restorer import ModelOverrides, Source, latent_coder, restored
-from ddpmcodec.codec import known_answer
 from ddpmcodec.codec.efforts import check_coding
-from ddpmcodec.codec.encoder import tile_side
 from ddpmcodec.codec.passes import Progress
 from ddpmcodec.codec.reading import Picture, Reading, planes_of
 from ddpmcodec.content import File, Part
@@ -79,6 +77,7 @@ class Writer:
         verify: bool = True,
         progress: Progress | None = None,
     ) -> None:
+        encoder_of(EncodeOptions(effort=effort, levels=levels, tile=tile))  # refuses what cannot be
         stacked = check_coding(effort, STACK_LEVELS if levels is None else levels)
         given = ModelOverrides.of(model, bits_back is not None)
         by_latents = bits_back is not None or given.latent is not None
@@ -86,7 +85,7 @@ class Writer:
         coder = ContextCoder(given.context or registry.default(STACK_PIXELS), stacked, progress)
         self._packer = Packer(
             model=given.files, effort=stacked.effort, levels=levels, coder=coder, latent=latent,
-            tile=tile_side(tile), verify=verify,
+            tile=tile, verify=verify,
         )  # fmt: skip
         self._reading = Reading(strip, any_format, pixels, strict=strict)
         self._names: set[str] = set()
@@ -213,7 +212,7 @@ class Writer:
             self._start(Job(self._files.take()))
             self._work()
         if self._packer.verify:
-            known_answer.require()
+            require_coder_answer()
 
     @contextmanager
     def _changing(self) -> Iterator[None]:

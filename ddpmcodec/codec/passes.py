@@ -1,7 +1,4 @@
-"""Tiles of one size that are coded together as rANS streams, and how work is shared out among batches and threads.
-
-The state that a decoder ends with is a checksum of the pixels, so that damage is found.
-"""
+"""Passes over images of one size, and how work is shared out among batches and threads."""
 
 from __future__ import annotations
 
@@ -17,7 +14,6 @@ from ddpmcodec import _native
 from ddpmcodec._native import LANES
 from ddpmcodec.codec.efforts import Coding, learns_in, segments
 from ddpmcodec.errors import FAILURES, Failure
-from ddpmcodec.format.tiles import stream_check
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all, side_by_side, stop_if_abandoned, thread_count
 
@@ -46,13 +42,6 @@ class SegmentCost(NamedTuple):
 
 
 Report = Callable[[SegmentCost], object]  # called after every segment
-
-
-class Tile(NamedTuple):
-    """The encoded streams of a tile: one, or its lanes. words: of each part of each segment, by stream."""
-
-    states: list[int]
-    words: list[list[bytes]]
 
 
 def new_pass(
@@ -96,28 +85,6 @@ def run(coder: _native.Pass, shape: tuple[int, ...], coding: Coding, last: int |
             bits, seconds = coder.bits() - before, time.perf_counter() - started
             share, pixels = segment.size / total, height * width
             report(SegmentCost(segment.level, segment.band, bits, seconds, images, share, pixels))
-
-
-def encode_tiles(
-    pixels: Pixels, model: ContextModel, coding: Coding, *, lanes: bool, covered: Sequence[bytes] = (),
-    report: Report | None = None,
-) -> list[Tile]:  # fmt: skip
-    """The streams of each image, uint8 [N, H, W, C]. The result does not depend on what else is in the batch.
-
-    lanes: use `LANES` streams for each. covered: what the check of each stream covers in front of the pixels.
-    """
-    if len(pixels) > 1 and (lanes or learns_in(*pixels.shape[1:3])):  # each has streams and weights of its own
-        singles = ((pixels[n : n + 1], covered[n : n + 1]) for n in range(len(pixels)))
-        return [encode_tiles(tile, model, coding, lanes=lanes, covered=c, report=report)[0] for tile, c in singles]
-    coder = new_pass(model, coding, pixels.shape, lanes=lanes)
-    coder.encode(np.ascontiguousarray(pixels))
-    run(coder, pixels.shape, coding, None, report)
-    tiles = []
-    for n, image in enumerate(pixels):
-        check = stream_check(image.tobytes(), covered[n] if covered else b"")
-        streams = [coder.stream(s, check) for s in (range(LANES) if lanes else (n,))]
-        tiles.append(Tile([state for state, _ in streams], [words for _, words in streams]))
-    return tiles
 
 
 # --- batches: work that is coded together, as much as shares a wave well, enough for all cores

@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
@@ -14,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpmcodec._native import ARCHIVE_MAGIC, MAGIC
+from ddpmcodec._native import ARCHIVE_MAGIC, MAGIC, JpegImage, read_jpeg
 from ddpmcodec.codec import kept
-from ddpmcodec.codec.jpeg import can_rebuild
 from ddpmcodec.errors import FormatError, ImageError, LimitError, unreadable
 from ddpmcodec.format.sections import metadata_entries
 from ddpmcodec.formats import png
@@ -162,8 +162,8 @@ def planes_of_image(image: Image.Image, data: bytes, reading: Reading) -> Planes
     rebuilds a PNG. Raises ImageError for a JPEG that its coefficients do not rebuild, and for a PNG of which something
     would be lost, if it can be kept whole."""
     if image.format in JPEG_FORMATS and reading.takes_coefficients:
-        if can_rebuild(data, image.size):
-            return replace(shown_planes(image), original=data)
+        if parsed := _parsed_jpeg(data, image.size):
+            return replace(shown_planes(image), original=data, parsed=parsed)
         if not reading.strict:
             raise ImageError("a JPEG file that its coefficients do not rebuild: only its pixels are coded, pixels=True")
     planes = to_planes(image, strip=reading.strip)
@@ -174,6 +174,14 @@ def planes_of_image(image: Image.Image, data: bytes, reading: Reading) -> Planes
     if not reading.strict and (png.has_excess(data) or not _is_restored(planes)):
         raise ImageError("image data after its pixels, or pixels that are stored in an unusual way")
     return planes
+
+
+def _parsed_jpeg(data: bytes, size: tuple[int, int]) -> JpegImage | None:
+    """Return a JPEG file as the core reads it; None if its coefficients do not rebuild it."""
+    with suppress(FormatError):
+        parsed = read_jpeg(data)
+        return parsed if parsed.size == size else None
+    return None
 
 
 def _is_restored(planes: Planes) -> bool:

@@ -4,7 +4,7 @@ coded."""
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ddpmcodec._native import ALPHA_MODES
+from ddpmcodec._native import ALPHA_MODES, JpegImage
 from ddpmcodec.arguments import check_pixels
 from ddpmcodec.errors import ImageError, OutputError
 from ddpmcodec.format.sections import NO_METADATA, KeptFile, Metadata
@@ -39,9 +39,18 @@ ARRAY_MODES: dict[tuple[int, ...], str] = {(): "L", (1,): "L", (2,): "LA", (3,):
 
 @dataclass(frozen=True)
 class Planes:
-    """An image as it is coded. Mode "1" is coded as grey levels 0 and 255. original: the JPEG file whose coefficients
-    are coded; the pixels are what a decoder makes of it. kept: the file that is kept whole, of which the pixels are a
-    preview. samples: if they have more than 8 bits; colour and alpha are the high bits of their coded values."""
+    """An image as it is coded.
+
+    Attributes:
+        mode: "1" is coded as grey levels 0 and 255.
+        colour: (H, W, C), C 1 or 3.
+        alpha: (H, W), or None.
+        metadata: ICC profile, EXIF, XMP, and how a PNG file was made.
+        original: the JPEG file whose coefficients are coded; the pixels are what a decoder makes of it.
+        kept: the file that is kept whole, of which the pixels are a preview.
+        samples: if they have more than 8 bits; colour and alpha are the high bits of their coded values.
+        parsed: what the core has read of `original`, if it has.
+    """
 
     mode: str
     colour: NDArray[np.uint8]  # (H, W, C), C 1 or 3
@@ -50,6 +59,7 @@ class Planes:
     original: bytes = b""
     kept: KeptFile | None = None
     samples: Samples | None = None
+    parsed: JpegImage | None = field(default=None, compare=False)
 
     def equals(self, other: Planes) -> bool:
         """Return whether the other planes are the same in all respects."""
