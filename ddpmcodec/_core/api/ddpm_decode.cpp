@@ -1,31 +1,17 @@
 // ddpm-decode: decodes .ddpm files, and images of archives, to PPM, PGM and PAM. It uses no more of the library than ddpm.h.
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <filesystem>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "decode_input.h"
 #include "decode_output.h"
-
-namespace fs = std::filesystem;
+#include "model_files.h"
+#include "output_file.h"
 
 namespace {
 
 // --- models
-
-using Model = std::unique_ptr<ddpm_model, decltype(&ddpm_model_free)>;
-
-std::vector<char> read_all(const fs::path& path) {
-    const File file(std::fopen(path.string().c_str(), "rb"));
-    if (!file) fail(NO_MODEL, path.string() + ": cannot be read: " + reason());
-    std::vector<char> data, piece(1 << 16);
-    while (const size_t count = std::fread(piece.data(), 1, piece.size(), file.get())) data.insert(data.end(), piece.begin(), piece.begin() + std::ptrdiff_t(count));
-    if (std::ferror(file.get())) fail(NO_MODEL, path.string() + ": cannot be read: " + reason());
-    return data;
-}
 
 std::string hex(const uint8_t (&id)[4]) {
     char text[9];
@@ -33,19 +19,12 @@ std::string hex(const uint8_t (&id)[4]) {
     return text;
 }
 
-// The folder of the embedded models: $DDPM_MODELS, or share/ddpm/models of the installation that this command is of.
-fs::path models_folder() {
-    const char* folder = std::getenv("DDPM_MODELS");
-    return folder ? fs::path(folder) : executable().parent_path().parent_path() / "share" / "ddpm" / "models";
-}
-
-fs::path model_path(const ddpm_info& info) {
+std::filesystem::path model_path(const ddpm_info& info, const Options& options) {
+    if (!options.model.empty()) return options.model;
     if (!info.model_number) fail(NO_MODEL, "was written with model " + hex(info.model_id) + ": name its file with --model");
     const char* name = ddpm_model_name(info.model_number);
     if (!name) fail(NO_MODEL, "was written with the embedded model number " + std::to_string(info.model_number) + " of a newer version: install it");
-    const fs::path path = models_folder() / (std::string(name) + ".safetensors");
-    if (!fs::exists(path)) fail(NO_MODEL, "was written with the embedded model '" + std::string(name) + "', and there is no " + path.string() + ": name its file with --model, or its folder with DDPM_MODELS");
-    return path;
+    return embedded_model(options.models, name, "was written with");
 }
 
 ddpm_info info_of(const Decoder& decoder) {
@@ -56,13 +35,7 @@ ddpm_info info_of(const Decoder& decoder) {
 }
 
 void set_model(const Decoder& decoder, const Options& options) {
-    const fs::path path = options.model.empty() ? model_path(info_of(decoder)) : fs::path(options.model);
-    const std::vector<char> data = read_all(path);
-    ddpm_model* loaded = nullptr;
-    char message[1024];
-    const ddpm_error error = ddpm_model_load(&loaded, data.empty() ? "" : data.data(), data.size(), message, sizeof message);
-    const Model model(loaded, ddpm_model_free);
-    if (error) fail(code_of(error), path.string() + ": " + message);
+    const LoadedModel model = load_model(model_path(info_of(decoder), options));
     check(decoder, ddpm_decoder_set_model(decoder.get(), model.get()));
 }
 
@@ -104,7 +77,7 @@ void report(const Decoder& decoder, const Options& options) {
     check(decoder, ddpm_decoder_verdict(decoder.get(), &verdict));
     if (!options.plan.partial && !options.plan.has_step && !verdict.is_lossy) return;
     const char* account = verdict.is_exact ? "complete and exact" : verdict.is_damaged ? "damaged: not all of it is what was encoded" : verdict.is_lossy ? "a lossy file, cut on purpose" : "a preview";
-    std::fprintf(stderr, "ddpm-decode: %s: %u of %u steps, %llu bytes: %s\n", options.in.c_str(), verdict.steps_done, verdict.steps, (unsigned long long)verdict.bytes_used, account);
+    std::fprintf(stderr, "ddpm-decode: %s: %u of %u steps, %llu bytes: %s\n", options.files.in.c_str(), verdict.steps_done, verdict.steps, (unsigned long long)verdict.bytes_used, account);
 }
 
 // Two bytes a sample, the high one first.
@@ -122,10 +95,10 @@ Data picture(const Decoder& decoder, const Options& options, Format format) {
     layout.struct_size = sizeof layout;
     check(decoder, ddpm_decoder_layout(decoder.get(), &layout));
     const uint32_t bits = info_of(decoder).sample_bits;
-    if (bits > 8) return file_of(layout, bits, wide_samples(decoder, layout), format, options.out);
+    if (bits > 8) return file_of(layout, bits, wide_samples(decoder, layout), format, options.files.out);
     Data pixels(size_t(layout.size));
     check(decoder, ddpm_decoder_pixels(decoder.get(), pixels.data(), pixels.size(), 0));
-    return file_of(layout, bits, std::move(pixels), format, options.out);
+    return file_of(layout, bits, std::move(pixels), format, options.files.out);
 }
 
 Decoder decoder_for(const ddpm_plan& plan) {
@@ -148,16 +121,16 @@ void show_info(Options options) {
 }
 
 void decode(const Options& options) {
-    const Format format = options.is_original ? Format::PNM : format_of(options.out);
-    require_output(options);
+    const Format format = options.is_original ? Format::PNM : format_of(options.files.out);
+    require_output(options.files);
     Input input(options);
     const Decoder decoder = decoder_for(options.plan);
     give_input(input, decoder, options);
     for (;;) {
         const ddpm_event event = ddpm_decoder_advance(decoder.get(), DDPM_FOREVER);
         const bool may_be_kept = options.is_original && (event == DDPM_NEED_PIXELS || event == DDPM_NEED_MODEL);
-        if (const Data kept = may_be_kept ? kept_file(decoder) : Data(); !kept.empty()) return write_output(options, kept);
-        if (event == DDPM_NEED_PIXELS) return write_output(options, jpeg_file(decoder, options));
+        if (const Data kept = may_be_kept ? kept_file(decoder) : Data(); !kept.empty()) return write_output(options.files, kept);
+        if (event == DDPM_NEED_PIXELS) return write_output(options.files, jpeg_file(decoder, options));
         if (event == DDPM_NEED_MODEL && options.is_original && info_of(decoder).kind == DDPM_KIND_PIXELS) fail(FAILED, "holds pixels, and no other file: leave out --original");
         if (event == DDPM_NEED_MODEL) set_model(decoder, options);
         if (event == DDPM_DONE) break;
@@ -168,42 +141,18 @@ void decode(const Options& options) {
         }
     }
     if (options.is_original) fail(DAMAGED, "the file that is stored in it is not complete");
-    write_output(options, picture(decoder, options, format));
+    write_output(options.files, picture(decoder, options, format));
     report(decoder, options);
-    if (!kept_file(decoder).empty()) std::fprintf(stderr, "ddpm-decode: %s: keeps another file whole, of which this is a preview: --original writes that file\n", options.in.c_str());
+    if (!kept_file(decoder).empty()) std::fprintf(stderr, "ddpm-decode: %s: keeps another file whole, of which this is a preview: --original writes that file\n", options.files.in.c_str());
 }
 
-int run(const std::vector<std::string>& arguments) {
-    for (const std::string& argument : arguments) {
-        if (argument == "--") break;
-        if (argument == "--help") return std::fputs(usage().c_str(), stdout), SUCCESS;
-        if (argument == "--version") return std::printf("ddpm-decode %s\n", ddpm_version()), SUCCESS;
-    }
+void run(const std::vector<std::string>& arguments) {
     const Options options = parse(arguments);
-    try {
-        options.is_list ? list_images(options) : options.is_info ? show_info(options) : decode(options);
-    } catch (const Failure& failure) {
-        const bool names_output = !options.out.empty() && failure.message.starts_with(options.out + ": ");
-        throw names_output || failure.code == USED_WRONGLY ? failure : Failure{failure.code, (options.in == "-" ? "standard input" : options.in) + ": " + failure.message};
-    }
-    return SUCCESS;
+    with_names(options.files, [&] { options.is_list ? list_images(options) : options.is_info ? show_info(options) : decode(options); });
 }
 
 }  // namespace
 
 int main(int count, char** arguments) {
-    try {
-        const int code = run({arguments + 1, arguments + count});
-        if (std::fflush(stdout)) fail(FAILED, "standard output: cannot be written: " + reason());
-        return code;
-    } catch (const Failure& failure) {
-        std::fprintf(stderr, "ddpm-decode: %s\n", failure.message.c_str());
-        if (failure.code == USED_WRONGLY) std::fputs("Try ddpm-decode --help.\n", stderr);
-        return failure.code;
-    } catch (const std::bad_alloc&) {
-        std::fputs("ddpm-decode: memory is exhausted: decode a part (--box), or with fewer threads (--threads)\n", stderr);
-    } catch (const std::exception& error) {
-        std::fprintf(stderr, "ddpm-decode: %s\n", error.what());
-    }
-    return FAILED;
+    return run_command({"ddpm-decode", usage, run, "decode a part (--box), or with fewer threads (--threads)"}, count, arguments);
 }

@@ -39,7 +39,7 @@ EncodeOptions options_of(const ddpm_encode_options& given) {
 
 // A file of a kind that comes back byte for byte.
 Image image_of_file(Bytes file) {
-    static constexpr uint8_t JPEG_START[] = {0xFF, SOI, 0xFF};
+    static constexpr uint8_t JPEG_START[] = {0xFF, 0xD8, 0xFF};
     if (file.size() < std::size(JPEG_START) || !std::equal(std::begin(JPEG_START), std::end(JPEG_START), file.begin()))
         throw Error(Fault::FORMAT, "the file is not a JPEG file, and this version encodes no other files: decode it, and set its pixels");
     Image image = image_of_jpeg({file.begin(), file.end()});

@@ -2,15 +2,10 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
 #include <string>
 #include <vector>
 
-namespace fs = std::filesystem;
-
 namespace {
-
-constexpr size_t PIECE = 1 << 16;  // bytes that are read at once
 
 int read_file(void* file, uint64_t offset, void* buffer, size_t size) {
     return !seek(static_cast<std::FILE*>(file), offset) || std::fread(buffer, 1, size, static_cast<std::FILE*>(file)) != size;
@@ -55,49 +50,15 @@ void report(const ddpm_index& index, const std::string& in) {
 
 }  // namespace
 
-int code_of(ddpm_error error) {
-    switch (error) {
-        case DDPM_ERROR_FORMAT:
-        case DDPM_ERROR_TRUNCATED:
-        case DDPM_ERROR_CHECKSUM:
-        case DDPM_ERROR_CORRUPT: return DAMAGED;
-        case DDPM_ERROR_MODEL: return NO_MODEL;
-        default: return FAILED;
-    }
-}
-
 void check(const Decoder& decoder, ddpm_error error) {
     if (error) fail(code_of(error), ddpm_decoder_error(decoder.get(), nullptr));
 }
 
-Input::Input(const Options& options) : size_(options.max_bytes.value_or(UINT64_MAX)) {
-    if (options.in == "-") {
-        set_binary(stdin);
-        return;
-    }
-    std::error_code error;
-    if (fs::is_directory(options.in, error)) fail(FAILED, "is a folder");
-    file_.reset(std::fopen(options.in.c_str(), "rb"));
-    if (!file_) fail(FAILED, "cannot be read: " + reason());
-    has_positions_ = fs::is_regular_file(options.in, error);
-    if (has_positions_) size_ = std::min<uint64_t>(fs::file_size(options.in), size_);
-}
-
-// Gives all that a pipe has, or its first bytes.
-template <class Take> void Input::read_pieces(Take take) {
-    std::vector<uint8_t> piece(PIECE);
-    for (uint64_t left = size_; left;) {
-        const size_t count = std::fread(piece.data(), 1, size_t(std::min<uint64_t>(piece.size(), left)), stream());
-        if (!count) break;
-        take(piece.data(), count);
-        left -= count;
-    }
-    if (std::ferror(stream())) fail(FAILED, "cannot be read: " + reason());
-}
+Input::Input(const Options& options) : file_(options.files.in), size_(std::min(file_.size(), options.max_bytes.value_or(UINT64_MAX))) {}
 
 void Input::give(const Decoder& decoder) {
-    if (has_positions_) return check(decoder, ddpm_decoder_set_reader(decoder.get(), size_, read_file, file_.get()));
-    read_pieces([&](const uint8_t* data, size_t size) { check(decoder, ddpm_decoder_feed(decoder.get(), data, size)); });
+    if (file_.has_positions()) return check(decoder, ddpm_decoder_set_reader(decoder.get(), size_, read_file, file_.stream()));
+    file_.read_pieces(size_, [&](const uint8_t* data, size_t size) { check(decoder, ddpm_decoder_feed(decoder.get(), data, size)); });
     check(decoder, ddpm_decoder_finish(decoder.get()));
 }
 
@@ -105,8 +66,8 @@ Archive Input::archive() {
     ddpm_archive* opened = nullptr;
     char message[1024];
     std::vector<uint8_t> data;
-    if (!has_positions_) read_pieces([&](const uint8_t* piece, size_t size) { data.insert(data.end(), piece, piece + size); });
-    const ddpm_error error = has_positions_ ? ddpm_archive_open_reader(&opened, size_, read_file, file_.get(), message, sizeof message)
+    if (!file_.has_positions()) file_.read_pieces(size_, [&](const uint8_t* piece, size_t size) { data.insert(data.end(), piece, piece + size); });
+    const ddpm_error error = file_.has_positions() ? ddpm_archive_open_reader(&opened, size_, read_file, file_.stream(), message, sizeof message)
                                             : ddpm_archive_open(&opened, data.data(), data.size(), message, sizeof message);
     if (error) fail(code_of(error), message);
     return {opened, ddpm_archive_free};
@@ -125,5 +86,5 @@ void list_images(const Options& options) {
     const Archive archive = input.archive();
     const ddpm_index index = index_of(archive);
     for (uint32_t image = 0; image < index.images; image++) print_image(archive, image);
-    report(index, options.in);
+    report(index, options.files.in);
 }

@@ -5,11 +5,7 @@
 
 #include "ddpm.h"
 #include "decode_options.h"
-#include "failure.h"
-#include "system.h"
-
-// The exit code of an error.
-int code_of(ddpm_error error);
+#include "input_file.h"
 
 using Decoder = std::unique_ptr<ddpm_decoder, decltype(&ddpm_decoder_free)>;
 using Archive = std::unique_ptr<ddpm_archive, decltype(&ddpm_archive_free)>;
@@ -28,12 +24,8 @@ class Input {
     Archive archive();
 
   private:
-    std::FILE* stream() const { return file_ ? file_.get() : stdin; }
-    template <class Take> void read_pieces(Take take);
-
-    File file_{nullptr};            // null: standard input
-    bool has_positions_ = false;    // it can be read at any position
-    uint64_t size_;                 // bytes; of a pipe the most that is read
+    InputFile file_;
+    const uint64_t size_;  // bytes; of a pipe the most that is read
 };
 
 // Gives the decoder what the options name: the file, or an image of the archive.

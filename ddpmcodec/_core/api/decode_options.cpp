@@ -1,12 +1,8 @@
 #include "decode_options.h"
 
 #include <algorithm>
-#include <charconv>
-#include <functional>
 #include <string_view>
-#include <thread>
 
-#include "failure.h"
 #include "structs.h"
 
 namespace {
@@ -35,7 +31,8 @@ Samples of 9 to 16 bits are written with all of their bits.
   --reduce N       a picture of 1/N of the size: )" + reductions() + R"(
   --member NAME    the image NAME of IN, an archive (.ddpma)
   --original       write the JPEG file that IN holds, or the file that it keeps whole
-  --model FILE     the model that IN was written with; embedded models are found in $DDPM_MODELS, or where they are installed
+  --model FILE     the model that IN was written with, if it is not an embedded one
+  --models FOLDER  that has the embedded models, default $DDPM_MODELS, or where they are installed
   --max-pixels N   refuse a larger image, default )" + std::to_string(DDPM_DEFAULT_MAX_PIXELS) + R"(
   --threads N      default: as many as there are processors
   -f               overwrite OUT
@@ -48,14 +45,6 @@ Exit codes: 0 success, 1 error, 2 wrong usage, 3 IN is damaged, cut off, or not 
 }
 
 namespace {
-
-uint64_t number(const std::string& option, std::string_view text, uint64_t least, uint64_t most) {
-    uint64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || value < least || value > most)
-        fail(USED_WRONGLY, option + " takes a whole number from " + std::to_string(least) + " to " + std::to_string(most) + ", not '" + std::string(text) + "'");
-    return value;
-}
 
 void set_box(ddpm_plan& plan, std::string_view text) {
     uint32_t* const edges[] = {&plan.left, &plan.top, &plan.width, &plan.height};
@@ -73,17 +62,8 @@ uint32_t reduction(const std::string& text) {
     fail(USED_WRONGLY, "--reduce takes " + reductions() + ", not '" + text + "'");
 }
 
-using Action = std::function<void(Options&, const std::string&)>;
-
-// An option, and its action; a value is given to those that have one.
-struct Option {
-    const char* name;
-    bool has_value;
-    Action act;
-};
-
-const std::vector<Option>& all_options() {
-    static const std::vector<Option> OPTIONS = {
+const std::vector<Option<Options>>& all_options() {
+    static const std::vector<Option<Options>> OPTIONS = {
         {"--partial", false, [](Options& o, const std::string&) { o.plan.partial = 1; }},
         {"--max-bytes", true, [](Options& o, const std::string& v) { o.max_bytes = number("--max-bytes", v, 0, INT64_MAX), o.plan.partial = 1; }},
         {"--step", true, [](Options& o, const std::string& v) { o.plan.has_step = 1, o.plan.step = uint32_t(number("--step", v, 0, ddpm::MOST_STEPS)); }},
@@ -92,25 +72,14 @@ const std::vector<Option>& all_options() {
         {"--member", true, [](Options& o, const std::string& v) { o.member = v; }},
         {"--original", false, [](Options& o, const std::string&) { o.is_original = true; }},
         {"--model", true, [](Options& o, const std::string& v) { o.model = v; }},
+        {"--models", true, [](Options& o, const std::string& v) { o.models = v; }},
         {"--max-pixels", true, [](Options& o, const std::string& v) { o.plan.max_pixels = number("--max-pixels", v, 1, INT64_MAX); }},
         {"--threads", true, [](Options& o, const std::string& v) { o.plan.threads = uint32_t(number("--threads", v, 1, ddpm::MOST_THREADS)); }},
-        {"-f", false, [](Options& o, const std::string&) { o.overwrites = true; }},
+        {"-f", false, [](Options& o, const std::string&) { o.files.overwrites = true; }},
         {"--info", false, [](Options& o, const std::string&) { o.is_info = true; }},
         {"--list", false, [](Options& o, const std::string&) { o.is_list = true; }},
     };
     return OPTIONS;
-}
-
-// The option `argument`, whose value may follow a "=" or be the next argument.
-void apply_option(Options& options, const std::string& argument, const std::function<std::string()>& next) {
-    const size_t equals = argument.starts_with("--") ? argument.find('=') : argument.npos;
-    const std::string name = argument.substr(0, equals);
-    for (const Option& option : all_options()) {
-        if (name != option.name) continue;
-        if (!option.has_value && equals != argument.npos) fail(USED_WRONGLY, name + " takes no value");
-        return option.act(options, equals != argument.npos ? argument.substr(equals + 1) : option.has_value ? next() : "");
-    }
-    fail(USED_WRONGLY, "there is no option " + name);
 }
 
 }  // namespace
@@ -118,20 +87,10 @@ void apply_option(Options& options, const std::string& argument, const std::func
 Options parse(const std::vector<std::string>& arguments) {
     Options options;
     options.plan.struct_size = sizeof options.plan;
-    options.plan.threads = std::clamp(std::thread::hardware_concurrency(), 1u, unsigned(ddpm::MOST_THREADS));
-    std::vector<std::string> files;
-    bool only_files = false;
-    for (size_t k = 0; k < arguments.size(); k++) {
-        const std::string& argument = arguments[k];
-        if (only_files || argument == "-" || !argument.starts_with('-'))
-            files.push_back(argument);
-        else if (argument == "--")
-            only_files = true;
-        else
-            apply_option(options, argument, [&] { return k + 1 < arguments.size() ? arguments[++k] : (fail(USED_WRONGLY, argument + " needs a value"), ""); });
-    }
-    if (files.size() != size_t(options.files())) fail(USED_WRONGLY, options.files() == 1 ? "--info and --list take one file" : "there must be two files, IN and OUT");
+    options.plan.threads = usual_threads();
+    const std::vector<std::string> files = parse_arguments(arguments, all_options(), options);
+    if (files.size() != size_t(options.named())) fail(USED_WRONGLY, options.named() == 1 ? "--info and --list take one file" : "there must be two files, IN and OUT");
     if (options.plan.scale > 1 && options.plan.has_step) fail(USED_WRONGLY, "a reduced picture has the steps that it needs: give --reduce or --step");
-    options.in = files[0], options.out = files.size() > 1 ? files[1] : "";
+    options.files.in = files[0], options.files.out = files.size() > 1 ? files[1] : "";
     return options;
 }

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "ddpm.h"
+#include "command.h"
 
 std::string usage();
 
@@ -13,10 +13,11 @@ struct Options {
     ddpm_plan plan{};
     std::optional<uint64_t> max_bytes;
     std::optional<std::string> member;  // of an archive
-    std::string model, in, out;
-    bool overwrites = false, is_info = false, is_list = false, is_original = false;
+    std::string model, models;
+    Files files;
+    bool is_info = false, is_list = false, is_original = false;
 
-    int files() const { return is_info || is_list ? 1 : 2; }  // that are named
+    int named() const { return is_info || is_list ? 1 : 2; }  // of files
 };
 
 // Throws Failure (USED_WRONGLY).

@@ -1,61 +1,10 @@
 #include "decode_output.h"
 
-#include <cstdio>
 #include <filesystem>
-#include <memory>
 
 #include "failure.h"
-#include "system.h"
 
 namespace fs = std::filesystem;
-
-namespace {
-
-void write_all(std::FILE* file, const Data& data, const std::string& name) {
-    if (std::fwrite(data.data(), 1, data.size(), file) != data.size() || std::fflush(file)) fail(FAILED, name + ": cannot be written: " + reason());
-}
-
-// Writes a file that is there as a whole or not at all.
-void write_whole(const fs::path& path, const Data& data) {
-    const fs::path temporary = path.string() + "." + std::to_string(process_number()) + ".tmp";
-    try {
-        File file(std::fopen(temporary.string().c_str(), "wbx"));
-        if (!file) fail(FAILED, path.string() + ": cannot be written: " + reason());
-        write_all(file.get(), data, path.string());
-        if (!synchronise(file.get()) || std::fclose(file.release())) fail(FAILED, path.string() + ": cannot be written: " + reason());
-        fs::rename(temporary, path);
-    } catch (...) {
-        std::error_code ignored;
-        fs::remove(temporary, ignored);
-        throw;
-    }
-}
-
-}  // namespace
-
-void require_output(const Options& options) {
-    if (options.out == "-") {
-        if (is_terminal(stdout)) fail(FAILED, "standard output is a terminal, which shows no images: write to a file or a pipe");
-        return;
-    }
-    if (!fs::exists(options.out)) return;
-    if (fs::is_directory(options.out)) fail(FAILED, options.out + ": is a folder");
-    if (fs::is_regular_file(options.out) && !options.overwrites) fail(FAILED, options.out + ": exists: -f overwrites it");
-    if (options.in != "-" && fs::equivalent(options.in, options.out)) fail(FAILED, options.out + ": is the input");
-}
-
-void write_output(const Options& options, const Data& data) {
-    if (options.out == "-") {
-        set_binary(stdout);
-        return write_all(stdout, data, "standard output");
-    }
-    require_output(options);
-    const fs::path path = fs::is_symlink(options.out) ? fs::canonical(options.out) : fs::path(options.out);
-    if (!fs::exists(path) || fs::is_regular_file(path)) return write_whole(path, data);
-    const File device(std::fopen(path.string().c_str(), "wb"));
-    if (!device) fail(FAILED, path.string() + ": cannot be written: " + reason());
-    write_all(device.get(), data, path.string());
-}
 
 Format format_of(const std::string& out) {
     const std::string extension = fs::path(out).extension().string();

@@ -1,19 +1,12 @@
-// Where ddpm-decode writes to, and PPM, PGM and PAM files.
+// PPM, PGM and PAM files of decoded pixels.
 #pragma once
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "ddpm.h"
-#include "decode_options.h"
 
 using Data = std::vector<uint8_t>;
-
-// Throws Failure unless the output may be written.
-void require_output(const Options& options);
-
-// Writes the output as a whole or not at all. Throws Failure.
-void write_output(const Options& options, const Data& data);
 
 // PNM: PGM or PPM, or PAM if there is alpha.
 enum class Format { PNM, PPM, PGM, PAM };

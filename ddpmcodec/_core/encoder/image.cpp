@@ -1,6 +1,7 @@
 #include "image.h"
 
 #include "exif.h"
+#include "sections_writer.h"
 
 namespace ddpm {
 
@@ -50,6 +51,7 @@ void require_sound(const Image& image) {
     }
     require_size(image.picture.width, image.picture.height);
     require_planes(image.picture, image.sample_bits);
+    require_metadata(image.metadata);
     if (image.kept.file.size() > MAX_KEPT) throw Error(Fault::IMAGE, "a file of " + std::to_string(image.kept.file.size()) + " bytes is too large to be kept whole");
 }
 

@@ -15,9 +15,7 @@ std::vector<uint8_t> with_crc32(Bytes data) {
     return writer.take();
 }
 
-}  // namespace
-
-std::vector<uint8_t> pack_metadata(const Metadata& metadata) {
+std::vector<uint8_t> entries_of(const Metadata& metadata) {
     ByteWriter entries;
     for (size_t kind = 0; kind < metadata.size(); kind++) {
         if (metadata[kind].empty()) continue;
@@ -25,9 +23,20 @@ std::vector<uint8_t> pack_metadata(const Metadata& metadata) {
         entries.varint(metadata[kind].size());
         entries.bytes(metadata[kind]);
     }
-    if (entries.bytes().size() > MAX_METADATA / 2)  // deflate can only grow it by far less than that
-        throw Error(Fault::IMAGE, std::to_string(entries.bytes().size()) + " bytes of ICC profile, EXIF and XMP are too many: leave them out");
-    return with_crc32(deflated(entries.bytes()));
+    return entries.take();
+}
+
+}  // namespace
+
+void require_metadata(const Metadata& metadata) {
+    const size_t size = entries_of(metadata).size();
+    if (size > MAX_METADATA / 2)  // deflate can only grow it by far less than that
+        throw Error(Fault::IMAGE, std::to_string(size) + " bytes of ICC profile, EXIF and XMP are too many: leave them out");
+}
+
+std::vector<uint8_t> pack_metadata(const Metadata& metadata) {
+    require_metadata(metadata);
+    return with_crc32(deflated(entries_of(metadata)));
 }
 
 std::vector<uint8_t> pack_alpha(Bytes plane, int height, int width) {
