@@ -7,7 +7,7 @@ Roles: `direct` codes pixels straight to exact, `single` after one noise level, 
 `band3` code noise levels of the finest band, the second, and all coarser ones; `preview`, which a file need not have,
 corrects previews. The metadata hold how many components the mixtures of each network have, and the sha256 of what it
 answers to seeded inputs. A network that is used is asked again: a machine that computes something else must not code.
-The metadata also hold a hash of all bytes (`format.model_file`), which the answers do not cover. Networks of another
+The metadata also hold a hash of all bytes (`models.model_file`), which the answers do not cover. Networks of another
 architecture (`models.architectures`) have tensors of their own, and the metadata name it.
 """
 
@@ -26,8 +26,7 @@ from safetensors.numpy import load, save
 from ddpmcodec import _native, models
 from ddpmcodec._native import MAX_EFFORT, MIN_EFFORT
 from ddpmcodec.errors import ModelError
-from ddpmcodec.format import model_file
-from ddpmcodec.models import architectures
+from ddpmcodec.models import architectures, model_file
 
 KIND = "context"
 EFFORTS = tuple(range(1, MAX_EFFORT + 1))  # whose networks each model has

@@ -16,8 +16,7 @@ from safetensors.numpy import load
 from torch import Tensor
 
 from ddpmcodec.errors import ModelError, TrainingError
-from ddpmcodec.format import model_file
-from ddpmcodec.models import jpeg
+from ddpmcodec.models import jpeg, model_file
 from ddpmcodec.models.context import part
 from ddpmcodec.models.jpeg import KIND
 from ddpmcodec.models.registry import read
