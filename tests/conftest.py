@@ -25,7 +25,7 @@ from hypothesis import settings
 from torch import Tensor
 
 from ddpmcodec import _native, models
-from ddpmcodec.models import architectures, context, registry
+from ddpmcodec.models import architectures, context
 from ddpmcodec.models.context import EFFORTS, ROLES, ContextModel, contract_role, pack, tensors_of
 from ddpmcodec.models.registry import find
 from ddpmcodec.paper import denoisers

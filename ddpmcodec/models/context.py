@@ -20,8 +20,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import save
 
 from ddpmcodec import _native, models
 from ddpmcodec._native import MAX_EFFORT, MIN_EFFORT
@@ -157,10 +156,7 @@ copyreg.pickle(ContextModel, _reduced)  # processes that load images are sent mo
 def tensors_of(model: ContextModel) -> dict[str, NDArray[Any]]:
     """Return the tensors of all networks, by the names that they have in a file. Equal networks share theirs. Raises
     ModelError for types that NumPy lacks."""
-    try:
-        stored = load(model.file)
-    except (SafetensorError, ValueError, LookupError, TypeError) as error:
-        raise ModelError(f"{model.name}: the model file is damaged ({error}); get it again") from error
+    stored = model_file.stored(model.file, model.name)
     return {
         f"{key}.{layer}": tensor
         for key, facts in model.facts.items()

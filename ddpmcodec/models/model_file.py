@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from ddpmcodec import _native
 from ddpmcodec._native import LARGEST_MODEL_HEADER, MODEL_FORMAT
@@ -41,6 +42,14 @@ def metadata(data: bytes, source: str, kind: str) -> dict[str, Any]:
     try:
         return dict(json.loads(text))
     except ValueError as error:  # a number of thousands of digits
+        raise ModelError(f"{source}: the model file is damaged ({error}); get it again") from error
+
+
+def stored(data: bytes, source: str) -> dict[str, NDArray[Any]]:
+    """Return the tensors of a model's file. Raises ModelError for a damaged one, and for types that NumPy lacks."""
+    try:
+        return dict(load(data))
+    except (SafetensorError, ValueError, LookupError, TypeError) as error:
         raise ModelError(f"{source}: the model file is damaged ({error}); get it again") from error
 
 
