@@ -91,7 +91,6 @@ MAX_LETTERS: int  # of all names of an archive
 
 MODEL_FORMAT: int
 LARGEST_MODEL_HEADER: int  # bytes of a safetensors file
-LARGEST_NUMBER: float  # of factors and biases: all that networks predict stays finite
 ZERO: int  # the input that stands for 0
 ONE_INPUT: int  # how far above it an input is that is on
 OUTPUT_LIMIT: int  # the largest output
@@ -398,6 +397,12 @@ class ContextNetwork:
     def components(self) -> int: ...
     @property
     def conditions(self) -> int: ...
+
+def model_kind(data: bytes) -> str:
+    """Return the kind that a model file states, by its header alone; nothing for what is not a model."""
+
+def model_metadata(data: bytes, source: str, kind: str) -> str:
+    """Return the metadata of a model of this kind, as JSON. Raises ModelError."""
 
 class NetworkFacts:
     """What a model file says of a network."""

@@ -5,7 +5,7 @@ a model is added or replaced,
 
     python -c "import ddpmcodec.models as m; m.write_ids()"
 
-seals the files (`format.model_file`) and writes the list down again.
+seals the files (`models.model_file`) and writes the list down again.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def read(name: str) -> bytes:
 
 def write_ids() -> dict[str, str]:
     """Seal all models of the folder and list their ids, which are returned by name."""
-    from ddpmcodec.format.model_file import seal
+    from ddpmcodec.models.model_file import seal
 
     names.cache_clear()
     ids.cache_clear()

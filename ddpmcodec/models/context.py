@@ -7,7 +7,7 @@ Roles: `direct` codes pixels straight to exact, `single` after one noise level, 
 `band3` code noise levels of the finest band, the second, and all coarser ones; `preview`, which a file need not have,
 corrects previews. The metadata hold how many components the mixtures of each network have, and the sha256 of what it
 answers to seeded inputs. A network that is used is asked again: a machine that computes something else must not code.
-The metadata also hold a hash of all bytes (`format.model_file`), which the answers do not cover. Networks of another
+The metadata also hold a hash of all bytes (`models.model_file`), which the answers do not cover. Networks of another
 architecture (`models.architectures`) have tensors of their own, and the metadata name it.
 """
 
@@ -20,14 +20,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import save
 
 from ddpmcodec import _native, models
 from ddpmcodec._native import MAX_EFFORT, MIN_EFFORT
 from ddpmcodec.errors import ModelError
-from ddpmcodec.format import model_file
-from ddpmcodec.models import architectures
+from ddpmcodec.models import architectures, model_file
 
 KIND = "context"
 EFFORTS = tuple(range(1, MAX_EFFORT + 1))  # whose networks each model has
@@ -158,10 +156,7 @@ copyreg.pickle(ContextModel, _reduced)  # processes that load images are sent mo
 def tensors_of(model: ContextModel) -> dict[str, NDArray[Any]]:
     """Return the tensors of all networks, by the names that they have in a file. Equal networks share theirs. Raises
     ModelError for types that NumPy lacks."""
-    try:
-        stored = load(model.file)
-    except (SafetensorError, ValueError, LookupError, TypeError) as error:
-        raise ModelError(f"{model.name}: the model file is damaged ({error}); get it again") from error
+    stored = model_file.stored(model.file, model.name)
     return {
         f"{key}.{layer}": tensor
         for key, facts in model.facts.items()

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ddpmcodec import _native, models
 from ddpmcodec._native import CoefficientModel
-from ddpmcodec.format import model_file
+from ddpmcodec.models import model_file
 
 KIND = "jpeg"
 NETWORKS = tuple(

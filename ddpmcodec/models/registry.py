@@ -10,12 +10,12 @@ import re
 from pathlib import Path
 from typing import overload
 
-from ddpmcodec import models
+from ddpmcodec import _native, models
 from ddpmcodec._native import MODEL_ID_BYTES, CoefficientModel
 from ddpmcodec.errors import ModelError, reason_of
-from ddpmcodec.format.model_file import described, is_unet, kind_of
 from ddpmcodec.models import context, jpeg
 from ddpmcodec.models.context import ContextModel
+from ddpmcodec.models.model_file import kind_of
 
 HUB = "hub:"  # before the name of a repository with a checkpoint of the paper's network
 ID = re.compile(f"[0-9a-f]{{{2 * MODEL_ID_BYTES},64}}")  # as it is printed, or more of it
@@ -71,7 +71,7 @@ def parse(data: bytes, source: str) -> Model:
     for name in (*models.CONTEXT_MODELS, models.JPEG):
         if models.ids().get(name) == model_id:
             return _embedded(name)
-    is_jpeg = described(data, source)["kind"] == jpeg.KIND
+    is_jpeg = _native.model_kind(data) == jpeg.KIND
     return jpeg.parse(data, source) if is_jpeg else context.parse(data, source)
 
 
@@ -80,7 +80,7 @@ def is_denoiser(source: str | Path) -> bool | None:
     name = name_of(source)
     kind = kind_of(Path(source) if name is None else models.path(name))
     if kind is None:
-        return True if str(source).startswith(HUB) or Path(source).is_dir() or is_unet(Path(source)) else None
+        return True if str(source).startswith(HUB) or Path(source).is_dir() else None
     return kind not in (context.KIND, jpeg.KIND)
 
 

@@ -31,8 +31,8 @@ from torch import Tensor
 
 from ddpmcodec import models
 from ddpmcodec.errors import ModelError
-from ddpmcodec.format.model_file import UNET_KEY, kind_of
 from ddpmcodec.models import registry
+from ddpmcodec.models.model_file import kind_of
 from ddpmcodec.models.registry import HUB
 from ddpmcodec.paper import gaussian_model as gaussian
 from ddpmcodec.paper.gaussian_model import GaussianModel
@@ -40,6 +40,8 @@ from ddpmcodec.paper.paper_denoiser import PaperDenoiser, Variance
 from ddpmcodec.paper.schedule import Levels, cosine, ddpm_linear
 from ddpmcodec.paper.unet import UNet, UNetConfig
 
+UNET = "unet"  # the kind that the core calls files with this entry in their metadata
+UNET_KEY = "ddpmcodec.unet"  # a JSON object about the network of a checkpoint of our own
 TRAINED = "gaussian.safetensors"  # in the folder of a run
 
 
@@ -69,7 +71,7 @@ def find_denoiser(source: GaussianModel | PaperDenoiser | str | Path | None) -> 
         return _embedded(name)
     if (trained := Path(source) / TRAINED).is_file():
         source = trained
-    if kind_of(Path(source)) is None:
+    if kind_of(Path(source)) in (None, UNET):
         return load_checkpoint(source)
     return gaussian.parse(registry.read(source), str(source))
 

@@ -20,10 +20,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from torch import Tensor
 
-from ddpmcodec._native import LARGEST_NUMBER, MAX_LATENT_LEVEL
+from ddpmcodec._native import MAX_LATENT_LEVEL
 from ddpmcodec.errors import ModelError
-from ddpmcodec.format import model_file
 from ddpmcodec.format.block import LEVEL_UNIT
+from ddpmcodec.models import model_file
 from ddpmcodec.paper.bits_back import PRIOR_STD
 from ddpmcodec.paper.diffusion import (
     COEFFICIENT_LIMIT,
@@ -355,12 +355,8 @@ def _layout(architecture: Architecture) -> Layout:
 
 
 def _check_tensors(layout: Layout, params: Mapping[str, Tensor]) -> None:
-    """Raise ValueError unless the tensors are those of such a network, and of numbers that it computes exactly with."""
+    """Raise ValueError unless the tensors are those of such a network."""
     actual = {name: (p.dtype, list(p.shape)) for name, p in params.items()}
     for name in sorted(layout.keys() | actual.keys()):
         if layout.get(name) != actual.get(name):
             raise ValueError(f"{name} is {actual.get(name)}, expected {layout.get(name)}")
-        if not params[name].isfinite().all():
-            raise ValueError(f"{name} is not finite")
-        if params[name].dtype == torch.float32 and params[name].abs().max() > LARGEST_NUMBER:
-            raise ValueError(f"{name} has numbers above {LARGEST_NUMBER}")

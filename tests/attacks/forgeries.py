@@ -16,10 +16,10 @@ from ddpmcodec.errors import DdpmError
 from ddpmcodec.format import ddpma
 from ddpmcodec.format.block import FILES, pack_block
 from ddpmcodec.format.header import COEFFICIENTS, PIXELS
-from ddpmcodec.format.model_file import KEY
 from ddpmcodec.format.streams import pack_state, state_size
 from ddpmcodec.format.varint import Reader, pack_varint
 from ddpmcodec.models import context
+from ddpmcodec.models.model_file import KEY
 from mutations import Random, mutate
 from repairs import (
     ArchiveParts,

@@ -38,10 +38,10 @@ from ddpmcodec.errors import DdpmError
 from ddpmcodec.format import ddpma
 from ddpmcodec.format.block import pack_block
 from ddpmcodec.format.header import COEFFICIENTS
-from ddpmcodec.format.model_file import seal
 from ddpmcodec.format.sections import RAW_DEFLATE
 from ddpmcodec.format.streams import pack_stream_size
 from ddpmcodec.format.varint import MAX_VARINT, Reader, pack_varint
+from ddpmcodec.models.model_file import seal
 
 AFTER = 64  # of a tag: the section follows the payload
 MODE_BITS, KIND_BITS = 7, 15

@@ -18,8 +18,8 @@ import pytest
 from PIL import Image
 
 from ddpmcodec import models
-from ddpmcodec.format.model_file import described
 from ddpmcodec.models.context import ROLES
+from ddpmcodec.models.model_file import metadata
 from ddpmcodec.training import context_trainer, state
 from ddpmcodec.training.networks import shape_of
 from ddpmcodec.training.trainable import Shape
@@ -81,8 +81,7 @@ def test_exporting_names_the_model(folder: Path, exported: Any) -> None:
     assert exported.code == 0, exported.stderr
     assert exported.stderr.startswith(f"ddpmcodec: {output}: model 'small', id ")
     assert f"{output.stat().st_size} bytes; " in exported.stderr
-    metadata = described(output.read_bytes(), "small")
-    (made,) = metadata["training"]["runs"]
+    (made,) = metadata(output.read_bytes(), "small", "context")["training"]["runs"]
     assert (made["efforts"], made["roles"]) == ([1], list(ROLES))
     assert made["hours"] == pytest.approx(records(folder / "run")[-1]["seconds"] / 3600, abs=0.001)
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddpmcodec.format.model_file import kind_of
+from ddpmcodec.models.model_file import kind_of
 from ddpmcodec.training.coefficients import coefficient_trainer, jpeg_files
 
 Ddpm = Callable[..., Any]  # conftest.Ddpm

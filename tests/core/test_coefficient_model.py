@@ -12,9 +12,8 @@ from coefficients import drawn, model_bytes, tensors
 from ddpmcodec import models
 from ddpmcodec._native import CoefficientModel
 from ddpmcodec.errors import ModelError
-from ddpmcodec.format import model_file
-from ddpmcodec.format.model_file import seal
-from ddpmcodec.models import jpeg
+from ddpmcodec.models import jpeg, model_file
+from ddpmcodec.models.model_file import seal
 from native_testing import testing
 
 parse = CoefficientModel.parse

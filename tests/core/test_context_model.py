@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from ddpmcodec import _native, models
 from ddpmcodec._native import ContextModel, ContextNetwork
 from ddpmcodec.errors import ModelError
-from ddpmcodec.format.model_file import seal
 from ddpmcodec.models import context
 from ddpmcodec.models.context import EFFORTS
+from ddpmcodec.models.model_file import seal
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MODELS = [*map(models.path, models.CONTEXT_MODELS), *sorted(GOLDEN.glob("*/model.safetensors"))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,7 @@ from safetensors.numpy import load
 
 import ddpmcodec
 from ddpmcodec.errors import ModelError
-from ddpmcodec.format import model_file
-from ddpmcodec.models import architectures, context
+from ddpmcodec.models import architectures, context, model_file
 from ddpmcodec.models.architectures import Contract, contract_of, exact_sums, find, register
 from ddpmcodec.models.context import ContextModel, pack, parse
 from ddpmcodec.models.registry import short_id
@@ -82,6 +82,12 @@ def test_a_model_goes_to_another_process_with_its_classes(model: ContextModel) -
     copy = pickle.loads(pickle.dumps(model))
     assert copy.id == model.id
     assert len(copy.networks(1, 2)) == 5  # that of previews is the core's
+
+
+def test_threads_make_networks_together(model: ContextModel) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: model.networks(1, 2), range(8)))
+    assert all(networks == found[0] for networks in found)
 
 
 def test_weights_are_counted(model: ContextModel) -> None:

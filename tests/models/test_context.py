@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from ddpmcodec.errors import ModelError
-from ddpmcodec.format import model_file
-from ddpmcodec.format.model_file import KEY, seal
-from ddpmcodec.models.context import parse, tensors_of
+from ddpmcodec.models import model_file
+from ddpmcodec.models.context import KIND, parse, tensors_of
+from ddpmcodec.models.model_file import KEY, seal
 from ddpmcodec.models.registry import read
 
 FACTOR, WEIGHT = "1.direct.stem.factor", "1.direct.stem.weight"
@@ -25,7 +25,7 @@ def forged(path: Path, key: str, change: Callable[[NDArray[Any]], NDArray[Any]])
     """The model with another tensor, sealed."""
     data = path.read_bytes()
     tensors = {name: change(tensor) if name == key else tensor for name, tensor in load(data).items()}
-    return seal(save(tensors, {KEY: json.dumps(model_file.described(data, "a model"))}))
+    return seal(save(tensors, {KEY: json.dumps(model_file.metadata(data, "a model", KIND))}))
 
 
 @pytest.mark.parametrize(("key", "kind"), [(FACTOR, np.float64), (FACTOR, np.float16), (WEIGHT, np.float32)])
@@ -53,7 +53,7 @@ def test_tensors_of_types_that_numpy_lacks_are_not_given(context_path: Path) -> 
 def of_photo(change: Callable[[dict[str, Any]], object]) -> bytes:
     """The embedded model with other entries of networks, sealed."""
     data = read("photo")
-    facts = model_file.described(data, "photo")
+    facts = model_file.metadata(data, "photo", KIND)
     change(facts["networks"])
     return seal(save(load(data), {KEY: json.dumps(facts)}))
 

@@ -13,10 +13,9 @@ from safetensors.numpy import load, save
 import ddpmcodec
 from ddpmcodec import models
 from ddpmcodec.errors import ModelError
-from ddpmcodec.format import model_file
-from ddpmcodec.format.model_file import KEY, seal
-from ddpmcodec.models import context
+from ddpmcodec.models import context, model_file
 from ddpmcodec.models.context import EFFORTS, KIND, ROLES, ContextModel, pack, parse, tensors_of
+from ddpmcodec.models.model_file import KEY, seal
 from ddpmcodec.models.registry import find_context
 
 NETWORKS = [f"{effort}.{role}" for effort in EFFORTS for role in ROLES]
@@ -59,7 +58,7 @@ def test_they_are_made_once(shared: bytes) -> None:
 
 
 def test_a_file_says_the_same_with_and_without_them(shared: bytes) -> None:
-    facts = model_file.described(shared, "a model")
+    facts = model_file.metadata(shared, "a model", KIND)
     facts["networks"] |= {f"3.{role}": facts["networks"][f"2.{role}"] for role in ROLES}
     whole = parse(seal(save(tensors_of(parse(shared, "shared")), {KEY: json.dumps(facts)})), "whole")
     assert all(whole.facts[key].stored == key for key in NETWORKS)
@@ -93,7 +92,7 @@ def test_bands_may_equal_each_other(context_model: ContextModel) -> None:
 
 def test_a_network_that_is_not_there_is_missed_by_all_that_equal_it(shared: bytes) -> None:
     tensors = {name: tensor for name, tensor in load(shared).items() if not name.startswith("2.direct.")}
-    facts = json.dumps(model_file.described(shared, "a model"))
+    facts = json.dumps(model_file.metadata(shared, "a model", KIND))
     model = parse(seal(save(tensors, {KEY: facts})), "shared")
     for effort in (2, 3):
         with pytest.raises(ModelError, match="direct"):

@@ -10,8 +10,7 @@ import pytest
 
 from ddpmcodec import models
 from ddpmcodec.errors import ModelError
-from ddpmcodec.format import model_file
-from ddpmcodec.models import registry
+from ddpmcodec.models import model_file, registry
 from ddpmcodec.models.registry import find
 from ddpmcodec.paper.denoisers import find_denoiser, written_with
 from ddpmcodec.paper.gaussian_model import GaussianModel

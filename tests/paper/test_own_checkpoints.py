@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file, save
 
 from ddpmcodec.errors import ModelError
-from ddpmcodec.format.model_file import UNET_KEY
 from ddpmcodec.paper import denoisers, schedule
+from ddpmcodec.paper.denoisers import UNET_KEY
 from ddpmcodec.paper.paper_denoiser import PaperDenoiser, Variance
 from ddpmcodec.paper.unet import UNet, UNetConfig
 

@@ -10,8 +10,8 @@ import pytest
 
 from ddpmcodec import _native
 from ddpmcodec.errors import ModelError, TrainingError
-from ddpmcodec.format.model_file import described
-from ddpmcodec.models.context import parse, tensors_of
+from ddpmcodec.models.context import KIND, parse, tensors_of
+from ddpmcodec.models.model_file import metadata
 from ddpmcodec.training import context_run as context_data
 from ddpmcodec.training import state
 from ddpmcodec.training.context_run import BatchPrefetcher, Source, export, gathered, held_out_batches, train
@@ -177,7 +177,8 @@ def test_networks_of_runs_replace_those_of_the_base(run_folder: Path, model_path
 
 
 def test_an_exported_model_says_how_it_was_made(run_folder: Path, model_path: Path) -> None:
-    (made,) = described(gathered([run_folder], str(model_path)).packed("mine"), "mine")["training"]["runs"]
+    content = gathered([run_folder], str(model_path)).packed("mine")
+    (made,) = metadata(content, "mine", KIND)["training"]["runs"]
     assert (made["efforts"], made["roles"], made["steps"]) == ([1], ["direct", "band1"], 30)
 
 

@@ -20,7 +20,7 @@ from small_ddpm import NETWORK, same, settings_of
 from torch import Tensor
 
 from ddpmcodec.errors import TrainingError
-from ddpmcodec.format.model_file import seal
+from ddpmcodec.models.model_file import seal
 from ddpmcodec.paper import denoisers
 from ddpmcodec.paper.schedule import cosine, ddpm_linear
 from ddpmcodec.paper.unet import UNetConfig

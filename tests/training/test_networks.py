@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ddpmcodec.errors import ModelError, TrainingError
-from ddpmcodec.format import model_file
+from ddpmcodec.models import model_file
 from ddpmcodec.models.context import KIND, ROLES, parse, tensors_of
 from ddpmcodec.training import state
 from ddpmcodec.training.networks import (

@@ -24,12 +24,11 @@ import ddpmcodec
 from ddpmcodec import _native, errors, models
 from ddpmcodec._native import MARK_BYTES
 from ddpmcodec.codec import decode_details
-from ddpmcodec.format import model_file
 from ddpmcodec.format.marks import end_mark
-from ddpmcodec.format.model_file import KEY, seal
 from ddpmcodec.formats.images import to_array
-from ddpmcodec.models import context
+from ddpmcodec.models import context, model_file
 from ddpmcodec.models.context import ContextModel
+from ddpmcodec.models.model_file import KEY, seal
 from node_decoder import CLOSE, GOLDEN, HEIGHT, MODEL, ROOT, WIDTH, Node, error_of, pixels_of
 from pictures import nearly_flat
 
@@ -326,7 +325,7 @@ def same_networks(context_model: ContextModel, path: Path, changes: dict[str, An
     tensors = {name: own[f"1{name[1:]}"] for name in own}
     components = {key: facts.components for key, facts in context_model.facts.items()}
     data = context.pack(tensors, components, "same")
-    facts = model_file.described(data, "same")
+    facts = model_file.metadata(data, "same", context.KIND)
     facts["networks"] |= changes
     path.write_bytes(seal(save(load(data), {KEY: json.dumps(facts)})))
     return path

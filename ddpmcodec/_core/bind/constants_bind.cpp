@@ -86,7 +86,7 @@ void bind_archive_constants(nb::module_& m) {
 
 // Of model files, and of the integers that networks read and write.
 void bind_network_constants(nb::module_& m) {
-    m.attr("MODEL_FORMAT") = MODEL_FORMAT, m.attr("LARGEST_MODEL_HEADER") = LARGEST_MODEL_HEADER, m.attr("LARGEST_NUMBER") = LARGEST_NUMBER;
+    m.attr("MODEL_FORMAT") = MODEL_FORMAT, m.attr("LARGEST_MODEL_HEADER") = LARGEST_MODEL_HEADER;
     m.attr("ZERO") = ZERO, m.attr("ONE_INPUT") = ONE_INPUT, m.attr("OUTPUT_LIMIT") = int(OUTPUT_LIMIT);
     m.attr("MEAN_UNIT") = MEAN_UNIT, m.attr("SCALES") = SCALES, m.attr("CORRECTION_UNIT") = CORRECTION_UNIT;
 }

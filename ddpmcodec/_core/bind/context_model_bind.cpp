@@ -1,4 +1,4 @@
-// Context models: the only reader of their files.
+// Model files, and context models.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
@@ -58,6 +58,10 @@ nb::bytes id_of(const ContextModel& model) {
 }  // namespace
 
 void bind_context_model(nb::module_& m) {
+    m.def("model_kind", [](const PyBytes& data) { return model_kind(view_of(data)); }, "data"_a);
+    m.def("model_metadata", [](const PyBytes& data, const std::string& source, const std::string& kind) {
+        return model_metadata(view_of(data), source, kind);
+    }, "data"_a, "source"_a, "kind"_a, nb::call_guard<nb::gil_scoped_release>());
     nb::class_<NetworkFacts>(m, "NetworkFacts", "What a model file says of a network.")
         .def_ro("stored", &NetworkFacts::stored)
         .def_ro("components", &NetworkFacts::components)

@@ -191,13 +191,20 @@ ModelFile parse_model_file(Bytes data, const std::string& source, const std::str
     return file;
 }
 
+std::string model_metadata(Bytes data, const std::string& source, const std::string& kind) {
+    parse_model_file(data, source, kind, false);
+    size_t size = 0;
+    return *header_of(data, size).find(METADATA_KEY)->find(KEY)->text();
+}
+
 std::string model_kind(Bytes data) {
     size_t size = 0;
     const Json header = header_of(data, size);
     const Json* entries = header.find(METADATA_KEY);
-    const Json metadata = entries ? metadata_in(*entries) : Json{};
-    const Json* kind = metadata.find("kind");
-    return kind ? *kind->text() : "";
+    if (!entries) return "";
+    const Json metadata = metadata_in(*entries);
+    if (const Json* kind = metadata.find("kind")) return *kind->text();
+    return entries->find(UNET_KEY) ? std::string(UNET_KIND) : "";
 }
 
 }  // namespace ddpm

@@ -31,7 +31,12 @@ struct ModelFile {
 // checked. Throws Error (MODEL) for data that is no model, for a model of another kind or format, and for a damaged one.
 ModelFile parse_model_file(Bytes data, const std::string& source, const std::string& kind, bool is_known);
 
-// The kind that a model file states; empty for data that is no model.
+// The metadata of a model of this kind, as JSON. Throws as `parse_model_file` does.
+std::string model_metadata(Bytes data, const std::string& source, const std::string& kind);
+
+inline constexpr std::string_view UNET_KIND = "unet";  // files of the paper's network, which have other metadata
+
+// The kind that a model file states, by its header alone; empty for data that is no model.
 std::string model_kind(Bytes data);
 
 }  // namespace ddpm

@@ -11,13 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load
 from torch import Tensor
 
-from ddpmcodec.errors import ModelError, TrainingError
-from ddpmcodec.format import model_file
-from ddpmcodec.models import jpeg
+from ddpmcodec.errors import TrainingError
+from ddpmcodec.models import jpeg, model_file
 from ddpmcodec.models.context import part
 from ddpmcodec.models.jpeg import KIND
 from ddpmcodec.models.registry import read
@@ -210,10 +207,7 @@ def tensors_of(source: str) -> dict[str, NDArray[np.generic]]:
     """Return the tensors of a model of JPEG coefficients. Raises ModelError."""
     data = read(source)
     model_file.metadata(data, source, KIND)
-    try:
-        return dict(load(data))
-    except (SafetensorError, ValueError, LookupError, TypeError) as error:
-        raise ModelError(f"{source}: the model file is damaged ({error}); get it again") from error
+    return model_file.stored(data, source)
 
 
 @torch.no_grad()

@@ -13,8 +13,8 @@ from coefficient_runs import picture, start
 
 from ddpmcodec._native import CoefficientModel
 from ddpmcodec.errors import ModelError, TrainingError
-from ddpmcodec.format.model_file import described
 from ddpmcodec.models import jpeg
+from ddpmcodec.models.model_file import metadata
 from ddpmcodec.training import state
 from ddpmcodec.training.coefficients import coefficient_trainer, order
 from ddpmcodec.training.coefficients.coefficient_model import (
@@ -205,7 +205,7 @@ def test_a_network_takes_the_place_of_a_deeper_one(
 
 
 def test_a_model_says_how_it_was_made(model_path: Path) -> None:
-    facts = described(model_path.read_bytes(), "both")
+    facts = metadata(model_path.read_bytes(), "both", "jpeg")
     assert (facts["kind"], facts["name"]) == ("jpeg", "both")
     assert [(made["effort"], made["steps"]) for made in facts["training"]["runs"]] == [(1, 60), (2, 60)]
 
