@@ -24,8 +24,8 @@ Pictures = dict[str, Image.Image]
 def context_model(name: str) -> bytes:
     """The file of a model that is not embedded."""
     embedded = find(models.THUMBNAIL)
-    components = {key: facts["components"] for key, facts in embedded.facts.items()}
-    return context.pack(embedded.tensors, components, name)
+    components = {key: facts.components for key, facts in embedded.facts.items()}
+    return context.pack(context.tensors_of(embedded), components, name)
 
 
 def crops(count: int, width: int = 8, height: int = 8) -> Pictures:
