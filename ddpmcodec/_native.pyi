@@ -17,17 +17,9 @@ SCHEDULES: Mapping[int, Sequence[tuple[int, int]]]  # by number of noise levels:
 
 MAGIC: bytes
 VERSION: int
-VERSION_SHIFT: int  # in the third byte of a header, above flags and colour mode
-SQUARE_FLAG: int
-TILED_FLAG: int
-SECTIONS_FLAG: int
 MODES: tuple[str, ...]  # colour modes, by number
 ALPHA_MODES: tuple[str, ...]
-EFFORT_SHIFT: int  # in the fourth byte
-REPEATS_FLAG: int
 REPEATS_UNIT: int  # in the effort of a block
-EXTENDED_FLAG: int
-DEPTH_SHIFT: int  # in the fifth byte, of an extended header
 SAMPLE_BITS: int
 KINDS: tuple[str, ...]  # of payloads, by number
 LEVELS: tuple[int, ...]  # how many noise levels a file can have
@@ -35,20 +27,12 @@ MIN_EFFORT: int
 MAX_EFFORT: int
 MODEL_ID_BYTES: int
 EMBEDDED_MODELS: tuple[str, ...]  # names, by number less 1
-UPRIGHT: int  # as EXIF counts orientations
 ALPHA_TAG: int
 METADATA_TAG: int
-FRAME_TAG: int
-RECIPE_TAG: int
 KEPT_TAG: int
-LOW_BITS_TAG: int
 CODED_ALPHA: int  # in the first byte of an alpha section, as is the next
-CODED_ALPHA_REPEATS: int
 SCALINGS: tuple[str, ...]  # how samples are made of coded values, by number
-SCALING_SHIFT: int  # in the sixth byte, of an extended header of pixels
 MAX_PIXELS: int  # of an image
-MAX_CHUNKS: int
-MAX_TILE_PIXELS: int  # of one tile: bounds the memory of a decoder
 SINGLE_STREAM_PIXELS: int  # images up to this size are one stream
 LEAST_TILE_SIDE: int  # pixels, of square tiles that a caller asks for
 MOST_TILE_SIDE: int
@@ -58,7 +42,6 @@ DEFAULT_LEVELS: int
 MAX_METADATA: int  # bytes, before and after compression
 MAX_KEPT: int  # bytes of a file that is kept whole
 MAX_ENDING: int  # characters of the ending of its name
-MAX_JPEG_BYTES: int  # of a JPEG file
 END_MARK: bytes  # begins the mark of a file that was cut on purpose
 MARK_BYTES: int  # of the whole mark
 LANES: int  # streams of a tile
@@ -68,14 +51,9 @@ MOST_STATE: int
 LEAST_STATE_BYTES: int
 STATE_SIZES: int  # number of sizes that a state can have
 CHECK_BITS: int
-CRC16_BYTES: int
 CRC32_BYTES: int
 MAX_VARINT_BYTES: int
-SEGMENTS_OF_LEVEL: int  # segments of a tile to a noise level
-SEGMENTS_OF_EXACT: int  # segments of a tile from the last level to exact pixels
-SEGMENTS_OF_JPEG: int  # segments of the coarsest level of a tile of JPEG coefficients; each finer one is a segment
 MOST_JPEG_LEVELS: int  # besides the exact one
-BLOCK_SIDE: int  # pixels of a block of JPEG coefficients
 ARCHIVE_MAGIC: bytes
 ARCHIVE_VERSION: int
 BLOCK_MARK: bytes
@@ -163,9 +141,6 @@ def write_preview_jpeg(image: Coefficients) -> bytes:
     """Return a baseline file of these coefficients."""
 
 # --- low bits
-
-def encode_low_bits(high: NDArray[np.uint8], low: NDArray[np.uint8], low_bits: int) -> bytes:
-    """The stream of the low bits of samples [H, W, C], whose high bits are coded before."""
 
 # --- the decoder
 
@@ -472,9 +447,6 @@ def predicted_shares(image: NDArray[np.uint8]) -> tuple[float, float]:
 def trial_bytes(images: Sequence[NDArray[np.uint8]], model: ContextModel, threads: int) -> list[int]:
     """The bytes of the words of each image [H, W, C], by small networks straight to exact."""
 
-def coder_answer() -> str:
-    """SHA-256 of what the whole coder makes of a small picture under small networks."""
-
 def require_coder_answer() -> None:
     """Raises ModelError unless this process codes as every other does."""
 
@@ -569,23 +541,6 @@ class CoefficientModel:
     file: bytes
     def check(self, effort: int) -> None:
         """Make the networks of an effort. Raises ModelError if they do not compute what they must."""
-
-class CoefficientTile:
-    """A tile of the coefficients of a JPEG file that is encoded."""
-
-    def __init__(
-        self,
-        model: CoefficientModel,
-        effort: int,
-        levels: int,
-        image: Coefficients,
-        box: tuple[int, int, int, int],
-    ) -> None:
-        """box: left, top, right, bottom. Raises FormatError unless it is one of whole MCUs."""
-    def advance(self, segment: int, seconds: float) -> bool:
-        """Code on to the end of a segment. Returns whether that is reached."""
-    def chunks(self) -> list[bytes]:
-        """Of all segments, once they are done."""
 
 def jpeg_answers(data: bytes, source: str) -> dict[str, str]:
     """What the networks of a model of JPEG coefficients compute, as hashes by `<effort>.<role>`."""

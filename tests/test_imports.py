@@ -110,7 +110,7 @@ import io, sys
 for name in ("torch", "scipy"):
     sys.modules[name] = None  # importing it is an error
 import numpy as np
-import ddpmcodec, ddpmcodec.archive, ddpmcodec.codec.graphics, ddpmcodec.models.context
+import ddpmcodec, ddpmcodec.archive, ddpmcodec.models.context
 image = np.add.outer(np.arange(20), np.arange(0, 96, 3)).astype(np.uint8)
 noisy = image + np.random.default_rng(0).integers(0, 64, image.shape, np.uint8)
 for levels in (0, 1, 2, 5):

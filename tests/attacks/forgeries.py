@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from format_constants import EXTENDED_FLAG, SECTIONS_FLAG
 from safetensors.numpy import save
 from written_tiles import pack_chunk
 
-from ddpmcodec._native import BLOCK_MARK, EXTENDED_FLAG, LANES, LEAST_STATE_BYTES, SECTIONS_FLAG
+from ddpmcodec._native import BLOCK_MARK, LANES, LEAST_STATE_BYTES
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.format import ddpma
 from ddpmcodec.format.block import FILES, pack_block

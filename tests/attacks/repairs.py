@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from file_sections import split
+from format_constants import CRC16_BYTES, EXTENDED_FLAG, FRAME_TAG, RECIPE_TAG, SECTIONS_FLAG, SQUARE_FLAG, TILED_FLAG
 from written_files import crc16
 
 from ddpmcodec._native import (
@@ -18,20 +19,13 @@ from ddpmcodec._native import (
     ARCHIVE_VERSION,
     BLOCK_MARK,
     CODED_ALPHA,
-    CRC16_BYTES,
     CRC32_BYTES,
-    EXTENDED_FLAG,
-    FRAME_TAG,
     KINDS,
     LEAST_STATE_BYTES,
     MAGIC,
     METADATA_TAG,
     MODEL_ID_BYTES,
-    RECIPE_TAG,
-    SECTIONS_FLAG,
-    SQUARE_FLAG,
     STATE_SIZES,
-    TILED_FLAG,
     WORD_BYTES,
 )
 from ddpmcodec.errors import DdpmError

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from format_constants import REPEATS_FLAG
 from PIL import Image, ImageDraw
 
 from ddpmcodec import archive, codec
-from ddpmcodec._native import REPEATS_FLAG, parse_header
+from ddpmcodec._native import parse_header
 from ddpmcodec.codec import graphics
 from ddpmcodec.errors import FormatError
 from ddpmcodec.models import registry

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,7 @@ def test_one_thread_at_a_time_uses_a_pass(use: Callable[[Any], object]) -> None:
 
 WITHOUT_MEMORY = """
 import resource, sys
+sys.path.append(sys.argv.pop())
 import numpy as np
 from ddpmcodec import _native
 from known_networks import network
@@ -148,7 +150,9 @@ except MemoryError:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited as Linux does it")
 def test_a_pass_whose_memory_ran_out_codes_nothing() -> None:
-    ended = subprocess.run([sys.executable, "-c", WITHOUT_MEMORY], capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", WITHOUT_MEMORY, str(Path(__file__).parent)], capture_output=True, text=True, check=False
+    )
     assert (ended.stdout, ended.stderr, ended.returncode) == ("0 False True\n", "", 0)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 # In a process of its own for each limit: memory that was freed does not count as new.
 PROGRAM = """
 import os, resource, sys
+sys.path.append(sys.argv.pop())
 import numpy as np
 from ddpmcodec import _native
 from known_networks import network
@@ -47,7 +49,7 @@ ROOMS = [1, 2, 4, 6, 8, 10, 12, 14, 18, 22, 26, 100]  # MB; the stack of a threa
 @pytest.mark.skipif(sys.platform != "linux", reason="what a process takes is read from /proc")
 @pytest.mark.parametrize("levels", [0, 2])
 def test_a_process_that_is_short_of_memory_codes_the_same_or_says_so(levels: int) -> None:
-    arguments = [sys.executable, "-c", PROGRAM, *map(str, (levels, *ROOMS))]
+    arguments = [sys.executable, "-c", PROGRAM, *map(str, (levels, *ROOMS, Path(__file__).parent))]
     ended = subprocess.run(arguments, capture_output=True, text=True, check=True)
     codes = list(map(int, ended.stdout.split()))
     assert {*codes} <= {THE_SAME, NO_MEMORY, NOT_A_BYTE}, codes

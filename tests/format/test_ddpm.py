@@ -282,7 +282,7 @@ def test_a_cut_in_a_section_of_an_unknown_type_is_a_short_file() -> None:
 
 def test_the_formats_load_no_torch() -> None:
     modules = ", ".join(
-        f"ddpmcodec.format.{name}" for name in ("varint", "header", "tiles", "ddpm", "sections", "ddpma")
+        f"ddpmcodec.format.{name}" for name in ("varint", "header", "streams", "marks", "sections", "ddpma")
     )
     script = f"import sys, {modules}; print(*sorted({{'torch'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

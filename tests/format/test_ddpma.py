@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import written_files
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from written_headers import Header
@@ -15,7 +16,6 @@ from written_headers import Header
 from ddpmcodec._native import ARCHIVE_MAGIC, BLOCK_MARK, MODES
 from ddpmcodec.archive.reader import describe
 from ddpmcodec.errors import DdpmError, FormatError, TruncatedError
-from ddpmcodec.format import ddpm
 from ddpmcodec.format.block import Block, BlockCoding, Entry, Run, pack_block
 from ddpmcodec.format.ddpma import (
     Archive,
@@ -292,7 +292,7 @@ def test_facts_of_bits_back() -> None:
 
 def test_models_of_whole_files_are_named() -> None:
     headers = [Header("L", 4, 4, 1, 5, model_number=2), Header("L", 4, 4, 3, 0, model_id=b"1234")]
-    files = [ddpm.assemble(header, b"", bytes(8), b"") for header in headers]
+    files = [written_files.assemble(header, b"", bytes(8), b"") for header in headers]
     block = Block(tuple(Entry(f"{n}.png", "L", 4, 4, n) for n in range(2)))
     facts = describe(assembled([packed(block, [], files)]))
     assert (facts["model_numbers"], facts["model_ids"]) == ([2], ["31323334"])

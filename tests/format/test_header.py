@@ -6,22 +6,13 @@ import contextlib
 from dataclasses import replace
 
 import pytest
+from format_constants import EXTENDED_FLAG, SECTIONS_FLAG, TILED_FLAG
 from hypothesis import given
 from hypothesis import strategies as st
 from written_files import COMPARED, covered_by_stream, pack_header
 from written_headers import Header, Index
 
-from ddpmcodec._native import (
-    EXTENDED_FLAG,
-    KINDS,
-    LEVELS,
-    MAX_METADATA,
-    MODES,
-    SECTIONS_FLAG,
-    TILED_FLAG,
-    FileHeader,
-    parse_header,
-)
+from ddpmcodec._native import KINDS, LEVELS, MAX_METADATA, MODES, FileHeader, parse_header
 from ddpmcodec.errors import FormatError, TruncatedError
 from ddpmcodec.format.header import COEFFICIENTS, PIXELS
 from ddpmcodec.format.varint import MAX_VARINT, pack_varint

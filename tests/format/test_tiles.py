@@ -9,21 +9,19 @@ from itertools import chain
 
 import numpy as np
 import pytest
+from format_constants import MAX_CHUNKS
 from hypothesis import example, given
 from hypothesis import strategies as st
 from written_files import pack_header
 from written_headers import Header, Index
 from written_tiles import (
-    LEAST_STATE,
-    MOST_STATE,
-    SINGLE_STREAM_PIXELS,
     TILE_PIXELS,
     pack_chunk,
     plan_index,
     plan_jpeg_index,
 )
 
-from ddpmcodec._native import LANES, MAX_CHUNKS, MAX_PIXELS
+from ddpmcodec._native import LANES, LEAST_STATE, MAX_PIXELS, MOST_STATE, SINGLE_STREAM_PIXELS
 from ddpmcodec.errors import CorruptError, FormatError, ImageError, TruncatedError
 from ddpmcodec.format.header import COEFFICIENTS
 from ddpmcodec.format.streams import pack_state, state_size, stream_check

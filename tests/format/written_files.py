@@ -45,33 +45,35 @@ from binascii import crc_hqx
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from written_headers import COEFFICIENTS, PIXELS, Header, Index
-
-from ddpmcodec import _native
-from ddpmcodec._native import (
-    ALPHA_TAG,
-    CODED_ALPHA,
+from format_constants import (
     CODED_ALPHA_REPEATS,
     CRC16_BYTES,
     DEPTH_SHIFT,
     EFFORT_SHIFT,
     EXTENDED_FLAG,
     FRAME_TAG,
-    KEPT_TAG,
-    KINDS,
     LOW_BITS_TAG,
-    MAGIC,
-    METADATA_TAG,
-    MODES,
     RECIPE_TAG,
     REPEATS_FLAG,
     SCALING_SHIFT,
-    SCALINGS,
     SECTIONS_FLAG,
     SQUARE_FLAG,
     TILED_FLAG,
-    VERSION,
     VERSION_SHIFT,
+)
+from written_headers import COEFFICIENTS, PIXELS, Header, Index
+
+from ddpmcodec import _native
+from ddpmcodec._native import (
+    ALPHA_TAG,
+    CODED_ALPHA,
+    KEPT_TAG,
+    KINDS,
+    MAGIC,
+    METADATA_TAG,
+    MODES,
+    SCALINGS,
+    VERSION,
     WORD_BYTES,
     FileHeader,
 )

@@ -7,17 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ddpmcodec._native import (
-    ALPHA_MODES,
-    KINDS,
-    LEAST_STATE_BYTES,
-    SAMPLE_BITS,
-    SCALINGS,
-    SEGMENTS_OF_EXACT,
-    SEGMENTS_OF_JPEG,
-    SEGMENTS_OF_LEVEL,
-    UPRIGHT,
-)
+from format_constants import SEGMENTS_OF_EXACT, SEGMENTS_OF_JPEG, SEGMENTS_OF_LEVEL, UPRIGHT
+
+from ddpmcodec._native import ALPHA_MODES, KINDS, LEAST_STATE_BYTES, SAMPLE_BITS, SCALINGS
 
 PIXELS, COEFFICIENTS = KINDS  # of payloads
 DEFAULT_EFFORT, DEFAULT_LEVELS = 2, 1  # of encoders

@@ -17,17 +17,11 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 
 import numpy as np
+from format_constants import MAX_CHUNKS, MAX_TILE_PIXELS, SEGMENTS_OF_JPEG
 from numpy.typing import NDArray
 from written_headers import Index
 
-from ddpmcodec._native import (
-    LANES,
-    MAX_CHUNKS,
-    MAX_TILE_PIXELS,
-    MOST_JPEG_LEVELS,
-    SEGMENTS_OF_JPEG,
-    WORD_BYTES,
-)
+from ddpmcodec._native import LANES, MOST_JPEG_LEVELS, WORD_BYTES
 from ddpmcodec.errors import ImageError
 from ddpmcodec.format.streams import pack_state, state_size
 from ddpmcodec.format.varint import pack_varint

@@ -9,8 +9,9 @@ import pytest
 from low_bits_reader import LowBits
 from numpy.typing import NDArray
 
-from ddpmcodec import _native, codec
+from ddpmcodec import codec
 from image_reader import Bad, read_image, read_low_bits
+from native_testing import testing
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "v1" / "deep.ddpm"
 
@@ -37,7 +38,7 @@ def noisy(channels: int, bits: int) -> NDArray[np.int64]:
 def test_streams_of_all_channels_are_decoded(channels: int, bits: int) -> None:
     values = noisy(channels, bits)
     high, low = (values >> bits).astype(np.uint8), (values & (1 << bits) - 1).astype(np.uint8)
-    data = _native.encode_low_bits(high, low, bits)
+    data = testing.encode_low_bits(high, low, bits)
     size, words = data[0], np.frombuffer(data[1 + data[0] :], "<u4").tolist()
     state = int.from_bytes(data[1 : 1 + size], "little")
     assert np.array_equal(LowBits(high, bits, (state, list(words))).decode(), low)

@@ -10,6 +10,7 @@ void bind_coder_parts(nb::module_& m);
 void bind_coefficient_parts(nb::module_& m);
 void bind_format_parts(nb::module_& m);
 void bind_kernel_parts(nb::module_& m);
+void bind_low_bits(nb::module_& m);
 void bind_pass_parts(nb::module_& m);
 void bind_kernels(nb::module_& m);
 }  // namespace ddpm
@@ -23,5 +24,6 @@ NB_MODULE(_testing, m) {
     ddpm::bind_coefficient_parts(m);
     ddpm::bind_format_parts(m);
     ddpm::bind_kernel_parts(m);
+    ddpm::bind_low_bits(m);
     ddpm::bind_pass_parts(m);
 }

@@ -101,7 +101,6 @@ void bind_encoder(nb::module_& m) {
         .def_prop_ro("size", [](const Image& image) { return std::make_tuple(image.picture.width, image.picture.height); });
     m.def("predicted_shares", &shares_of, "image"_a);
     m.def("trial_bytes", &trial_bytes, "images"_a, "model"_a, "threads"_a);
-    m.def("coder_answer", &coder_answer);
     m.def("require_coder_answer", &require_coder_answer);
     m.def("read_jpeg", &read_jpeg, "file"_a);
     nb::class_<Encoder>(m, "Encoder", "An encoder of images to .ddpm files.")

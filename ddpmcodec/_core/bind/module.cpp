@@ -15,7 +15,6 @@ void bind_kernels(nb::module_& m);
 void bind_coder(nb::module_& m);
 void bind_coefficients(nb::module_& m);
 void bind_decoder(nb::module_& m);
-void bind_low_bits(nb::module_& m);
 void bind_previews(nb::module_& m);
 void bind_stack(nb::module_& m);
 }  // namespace ddpm
@@ -34,7 +33,6 @@ NB_MODULE(_native, m) {
     ddpm::bind_decoder(m);
     ddpm::bind_context_model(m);
     ddpm::bind_encoder(m);
-    ddpm::bind_low_bits(m);
     ddpm::bind_previews(m);
     ddpm::bind_stack(m);
 }

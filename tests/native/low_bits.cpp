@@ -1,4 +1,4 @@
-// Low bits of samples, for encoders.
+// Low bits of samples.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
