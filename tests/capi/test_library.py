@@ -37,7 +37,7 @@ from installed import (
     golden_pixels,
 )
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "decode.c"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic"]
 
 
@@ -46,7 +46,7 @@ def golden(name: str) -> bytes:
 
 
 def photograph(width: int, height: int) -> Image.Image:
-    with Image.open(EXAMPLE.parents[1] / "docs" / "photo.png") as photo:
+    with Image.open(EXAMPLES.parent / "docs" / "photo.png") as photo:
         return photo.convert("RGB").crop((0, 0, width, height))
 
 
@@ -86,25 +86,38 @@ def test_the_header_compiles_alone(installed: Installed, language: list[str]) ->
     subprocess.run(command, check=True)
 
 
-@pytest.mark.parametrize("linking", ["shared", "static"])
-def test_the_example_decodes(installed: Installed, tmp_path: Path, linking: str) -> None:
+def program(installed: Installed, folder: Path, name: str, linking: str) -> tuple[Path, dict[str, str]]:
+    """An example, compiled as docs/c.md describes, and the environment that it runs in."""
     if missing := [tool for tool in ("pkg-config", "cc") if shutil.which(tool) is None]:
         pytest.skip(f"no {' and no '.join(missing)} here")
-    folder = installed.shared.parent / "pkgconfig"
     command = ["pkg-config", "--static", "--cflags", "--libs", "ddpm"]
     command = command if linking == "static" else [part for part in command if part != "--static"]
-    environment = {**os.environ, "PKG_CONFIG_PATH": str(folder)}
+    environment = {**os.environ, "PKG_CONFIG_PATH": str(installed.shared.parent / "pkgconfig")}
     options = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
     if linking == "static":
         options = [str(installed.shared.with_suffix(".a")) if option == "-lddpm" else option for option in options]
-    program = tmp_path / "decode"
-    subprocess.run(["cc", *STRICT, EXAMPLE, "-o", program, *options], check=True)
-    assert len(EXAMPLE.read_text().splitlines()) <= 40
-    environment = {"LD_LIBRARY_PATH": str(installed.shared.parent)} if linking == "shared" else {}
+    subprocess.run(["cc", *STRICT, EXAMPLES / f"{name}.c", "-o", folder / name, *options], check=True)
+    return folder / name, {"LD_LIBRARY_PATH": str(installed.shared.parent)} if linking == "shared" else {}
+
+
+@pytest.mark.parametrize("linking", ["shared", "static"])
+def test_the_example_decodes(installed: Installed, tmp_path: Path, linking: str) -> None:
+    command, environment = program(installed, tmp_path, "decode", linking)
+    assert len((EXAMPLES / "decode.c").read_text().splitlines()) <= 40
     with (GOLDEN / "v2" / "photo-2.ddpm").open("rb") as source, (tmp_path / "a.ppm").open("wb") as target:
-        subprocess.run([program, TINY], stdin=source, stdout=target, env=environment, check=True)
+        subprocess.run([command, TINY], stdin=source, stdout=target, env=environment, check=True)
     with Image.open(tmp_path / "a.ppm") as image:
         assert np.array_equal(image, golden_pixels("v2/photo.png"))
+
+
+def test_the_example_encodes(installed: Installed, tmp_path: Path) -> None:
+    command, environment = program(installed, tmp_path, "encode", "shared")
+    models, (jpeg, data) = installed.prefix / "share" / "ddpm" / "models", (tmp_path / "a.jpg", tmp_path / "a.ddpm")
+    photograph(90, 60).save(jpeg)
+    subprocess.run([command, models, jpeg, data], env=environment, check=True, stdout=subprocess.DEVNULL)
+    assert installed.run("--original", data, "-").stdout == jpeg.read_bytes()
+    other = subprocess.run([command, models, EXAMPLES / "encode.c", data], env=environment, capture_output=True)
+    assert (other.returncode, b"JPEG" in other.stderr) == (1, True)
 
 
 # --- decoding

@@ -35,9 +35,10 @@
  *
  * --- Guarantees
  *
- * Exactness: a decoder that returns DDPM_DONE, and whose verdict has is_exact, gives exactly the pixels and metadata that were encoded, on every
- *   machine and with any number of threads; of a JPEG file, the bytes. Without `partial` in the plan, a file that is damaged or cut ends in
- *   DDPM_ERROR. Previews may differ between machines by a grey level.
+ * Exactness: a decoder that returns DDPM_DONE, and whose verdict has is_exact, gives exactly the pixels that were encoded, on every
+ *   machine and with any number of threads. After DDPM_DONE of a whole file of JPEG coefficients, DDPM_SECTION_PAYLOAD is the JPEG file that was
+ *   encoded, byte for byte. Without `partial` in the plan, a file that is damaged or cut ends in DDPM_ERROR. Previews may differ between
+ *   machines by a grey level.
  *   An encoder that returns DDPM_DONE has decoded the file by a decoder that sees its bytes alone, and compared everything with what it was
  *   given, unless `no_verify` asks it not to. It also has computed a known answer, which detects a compiler or a processor that computes
  *   something else. The same image, options and model give the same file, with any number of threads.
