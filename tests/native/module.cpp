@@ -11,6 +11,7 @@ void bind_coefficient_parts(nb::module_& m);
 void bind_format_parts(nb::module_& m);
 void bind_kernel_parts(nb::module_& m);
 void bind_pass_parts(nb::module_& m);
+void bind_writer_parts(nb::module_& m);
 void bind_kernels(nb::module_& m);
 }  // namespace ddpm
 
@@ -24,4 +25,5 @@ NB_MODULE(_testing, m) {
     ddpm::bind_format_parts(m);
     ddpm::bind_kernel_parts(m);
     ddpm::bind_pass_parts(m);
+    ddpm::bind_writer_parts(m);
 }
