@@ -14,6 +14,8 @@ from hypothesis.extra.numpy import arrays
 
 from ddpmcodec._native import parse_alpha
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError
+from ddpmcodec.format.ddpm import pack_coded_alpha, pack_header
+from ddpmcodec.format.header import Header, Index
 from ddpmcodec.format.sections import pack_alpha
 from native_testing import testing
 
@@ -42,11 +44,20 @@ def ramp() -> np.ndarray:
 
 @given(planes)
 def test_alpha_comes_back(plane: np.ndarray) -> None:
-    assert np.array_equal(parse_alpha(pack_alpha(plane), *plane.shape), plane)
+    for section in (pack_alpha(plane), testing.pack_alpha(plane.tobytes(), *plane.shape)):
+        assert np.array_equal(parse_alpha(section, *plane.shape), plane)
 
 
 def test_an_opaque_plane_costs_next_to_nothing() -> None:
     assert len(pack_alpha(np.full((32, 32), 255, np.uint8))) < 24
+
+
+def test_a_coded_plane_is_a_file_without_the_beginning_that_the_image_has_in_common_with_it() -> None:
+    plain = Header("L", 300, 2, 1, 0, 0, b"1234", payload_length=8)
+    tiled = Header("L", 400, 300, 1, 0, 1, index=Index(200, 300, (0,) * 16, (0,) * 16), repeats=True)
+    for header in (plain, tiled):
+        file = pack_header(header) + b"streams"
+        assert testing.pack_coded_alpha(file) == pack_coded_alpha(header, file)
 
 
 def test_every_flipped_bit_of_an_alpha_section_is_found() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from format_constants import EXTENDED_FLAG, SECTIONS_FLAG, TILED_FLAG
@@ -16,6 +17,7 @@ from ddpmcodec._native import KINDS, LEVELS, MAX_METADATA, MODES, FileHeader, pa
 from ddpmcodec.errors import FormatError, TruncatedError
 from ddpmcodec.format.header import COEFFICIENTS, PIXELS
 from ddpmcodec.format.varint import MAX_VARINT, pack_varint
+from native_testing import testing
 
 MODEL_ID = bytes.fromhex("0a1b2c3d")
 PLAIN = Header("RGB", 32, 32, 2, 2, 1, payload_length=1504)
@@ -80,7 +82,7 @@ def assert_same(found: FileHeader, header: Header) -> None:
 @pytest.mark.parametrize("name", GOLDEN)
 def test_golden_headers(name: str) -> None:
     header, golden = GOLDEN[name][0], bytes.fromhex(GOLDEN[name][1])
-    assert pack_header(header) == golden
+    assert pack_header(header) == testing.write_header(golden + BODY) == golden
     found = parse_header(golden + BODY)
     assert_same(found, header)
     assert found.size == len(golden)
@@ -115,7 +117,7 @@ def test_the_check_of_a_stream_covers_a_plain_header_but_for_its_length() -> Non
     """The length is known only when the stream is."""
     packed = pack_header(PLAIN)
     longer = replace(PLAIN, payload_length=99, state_bytes=7)
-    assert covered_by_stream(PLAIN) == covered_by_stream(longer) == packed[:-2]
+    assert covered_by_stream(PLAIN) == covered_by_stream(longer) == packed[:-2] == testing.header_start(packed)
     assert [covered_by_stream(header) for header in CHECKED] == [b""] * len(CHECKED)
 
 
@@ -140,6 +142,37 @@ def test_what_a_mode_has(mode: str, channels: int, has_alpha: bool) -> None:
     header = replace(PLAIN, mode=mode)
     assert (header.channels, header.has_alpha, header.has_alpha_section) == (channels, has_alpha, has_alpha)
     assert not replace(header, kind=COEFFICIENTS).has_alpha_section
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("plain", {"orientation": 6}),
+        ("plain", {"width": 0}),
+        ("plain", {"width": 1 << 29, "height": 1 << 29}),
+        ("plain", {"effort": 4}),
+        ("plain", {"levels": 3}),
+        ("plain", {"levels": 9}),
+        ("plain", {"model_number": 257}),
+        ("plain", {"bits": 12}),
+        ("plain", {"payload_length": 3}),
+        ("plain", {"payload_length": 6}),
+        ("plain", {"state_bytes": 9}),
+        ("plain", {"sections": [(0x81, 5)]}),
+        ("grey alpha", {"sections": []}),
+        ("grey alpha", {"sections": [(0x42, 5), (0x81, 9)]}),
+        ("grey alpha", {"sections": [(0x81, 0)]}),
+        ("grey alpha", {"sections": [(0x81, 9), (0x42, 1 << 35)]}),
+        ("grey alpha", {"orientation": 257}),
+        ("large", {"chunks": 15}),
+        ("large", {"tile_width": 100}),
+        ("large", {"payload_length": 1}),
+        ("coefficients", {"sections": [(0x83, 44)]}),
+    ],
+)
+def test_no_header_is_written_that_is_read_otherwise(name: str, changes: dict[str, Any]) -> None:
+    with pytest.raises(FormatError):
+        testing.write_header(bytes.fromhex(GOLDEN[name][1]), **changes)
 
 
 # --- damage
@@ -271,3 +304,4 @@ def test_headers_are_read_back(header: Header, body: bytes) -> None:
     found = parse_header(packed + body)
     assert_same(found, header)
     assert found.size == len(packed)
+    assert testing.write_header(packed + body) == packed

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from ddpmcodec._native import MAX_METADATA, parse_metadata
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, ImageError
-from ddpmcodec.format.sections import NO_METADATA, Metadata, pack_metadata
+from ddpmcodec.format.sections import (
+    NO_METADATA,
+    KeptFile,
+    Metadata,
+    pack_kept,
+    pack_low_bits,
+    pack_metadata,
+    unpack_kept,
+)
 from native_testing import testing
 
 
@@ -29,11 +37,12 @@ def raw_deflate(data: bytes) -> bytes:
     ],
 )
 def test_metadata_comes_back(metadata: Metadata) -> None:
-    assert Metadata(*parse_metadata(pack_metadata(metadata))) == metadata
+    for section in (pack_metadata(metadata), testing.pack_metadata(list(metadata))):
+        assert Metadata(*parse_metadata(section)) == metadata
 
 
 def test_no_metadata_takes_no_bytes() -> None:
-    assert pack_metadata(NO_METADATA) == b""
+    assert pack_metadata(NO_METADATA) == testing.pack_metadata([]) == b""
 
 
 def test_every_flipped_bit_of_metadata_is_found() -> None:
@@ -79,6 +88,8 @@ def test_no_other_error_comes_out(section: bytes) -> None:
 def test_too_much_metadata_is_refused_with_a_remedy() -> None:
     with pytest.raises(ImageError, match="strip"):
         pack_metadata(Metadata(bytes(MAX_METADATA)))
+    with pytest.raises(ImageError, match="too many"):
+        testing.pack_metadata([bytes(MAX_METADATA)])
 
 
 @given(st.binary(max_size=300), st.integers(0, 300))
@@ -89,3 +100,36 @@ def test_no_more_is_inflated_than_asked_for(data: bytes, most: int) -> None:
     for other in [deflated + b"x", deflated[:-1], *([] if len(data) <= most else [deflated])]:
         with pytest.raises(FormatError):
             testing.inflated(other, most)
+
+
+# --- other sections
+
+
+@pytest.mark.parametrize("content", [b"", b"GIF89a", b"GIF89a" * 99, bytes(range(256))])
+def test_a_kept_file_comes_back(content: bytes) -> None:
+    kept = KeptFile("GIF", "gif", "an animation of 2 pictures é", 300, 0, content)
+    section = testing.pack_kept(*kept)
+    assert unpack_kept(section) == kept
+    assert len(section) <= len(pack_kept(kept))
+
+
+def test_golden_bytes_of_a_kept_file() -> None:
+    golden = bytes.fromhex("88119495 ac02 00 03474946 03676966 00 04 6869")
+    assert testing.pack_kept("GIF", "gif", "", 300, 0, b"hi") == golden
+
+
+@given(st.lists(st.binary(max_size=300), min_size=1, max_size=5))
+def test_low_bits_of_tiles_follow_their_lengths(streams: list[bytes]) -> None:
+    section = testing.pack_low_bits(streams)
+    ranges = testing.parse_low_bits_index(section, len(section), len(streams))
+    assert [section[begin:end] for begin, end in ranges] == streams
+    assert section == pack_low_bits(streams)
+
+
+def test_the_items_of_a_recipe_are_deflated_if_that_is_shorter() -> None:
+    start, check = b"\xa0\x1f", b"1234"  # twice the length of the file
+    for items in (b"", b"items", bytes(range(256))):
+        assert testing.pack_recipe(start + check + items) == start + check + items
+    packed = testing.pack_recipe(start + check + bytes(300))
+    assert packed[:6] == b"\xa1\x1f" + check
+    assert testing.inflated(packed[6:], 300) == bytes(300)

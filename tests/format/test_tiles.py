@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import zlib
 from dataclasses import replace
-from itertools import chain
+from itertools import accumulate, chain
 
 import numpy as np
 import pytest
@@ -64,7 +64,7 @@ def test_a_state_has_four_to_eight_bytes(state: int, size: int) -> None:
 
 
 def test_golden_states() -> None:
-    assert pack_state(0x01234567) == bytes.fromhex("67452301")
+    assert pack_state(0x01234567) == testing.pack_stream(0x01234567, []) == bytes.fromhex("67452301")
     assert pack_state(0x0102030405) == bytes.fromhex("0504030201")
 
 
@@ -117,7 +117,29 @@ def test_golden_chunks() -> None:
     assert pack_chunk([[b""] * LANES]) == bytes(3)
     two = b"\3\1\0\2" + b"\0\1\0" + mixed + b"b2.."
     assert pack_chunk([words, [b"", b"b2..", b"", b""]]) == two
+    assert packed_natively([words, words, [b"", b"b2..", b"", b""]], states, [1, 2]) == [first + mixed, two]
     assert [own for _, own in parse_chunk(two, False, 2)] == [words[0], b"b1..b2..", *words[2:]]
+
+
+def packed_natively(parts: list[list[bytes]], states: list[int], counts: list[int]) -> list[bytes]:
+    """Chunks of so many parts each."""
+    numbers = [[np.frombuffer(lane, "<u4").tolist() for lane in words] for words in parts]
+    firsts = accumulate(counts, initial=0)
+    return [testing.pack_chunk(numbers, states, start, count) for start, count in zip(firsts, counts, strict=False)]
+
+
+@given(states_of_lanes, words_of_parts, words_of_parts)
+def test_the_core_writes_the_same_chunks(
+    states: list[int], parts: list[list[bytes]], others: list[list[bytes]]
+) -> None:
+    expected = [pack_chunk(parts, states), pack_chunk(others)]
+    assert packed_natively(parts + others, states, [len(parts), len(others)]) == expected
+
+
+@given(states, st.lists(words, max_size=3))
+def test_a_stream_is_its_state_and_its_words(state: int, parts: list[bytes]) -> None:
+    packed = testing.pack_stream(state, [np.frombuffer(part, "<u4").tolist() for part in parts])
+    assert parse_stream(packed, state_size(state)) == (state, b"".join(parts))
 
 
 def joined(parts: list[list[bytes]]) -> list[bytes]:
@@ -296,6 +318,33 @@ def test_every_plan_of_the_largest_images_is_within_the_limits(width: int, heigh
 
 def test_tiles_that_are_too_many_are_the_callers_mistake() -> None:
     """Not that of a file: the exit code is 1, not 3."""
-    with pytest.raises(ImageError, match=r"^1078140 chunks"):
-        plan_index(2_300_000, 1, 30, 64)
+    for plan in (plan_index, testing.plan_grid):
+        with pytest.raises(ImageError, match=r"^1078140 chunks"):
+            plan(2_300_000, 1, 30, 64)
     assert plan_index(2_200_000, 1, 30, 64) == Index(64, 1)
+    assert testing.plan_grid(2_200_000, 1, 30, 64) == (64, 1)
+    with pytest.raises(ImageError, match="chunks"):
+        testing.plan_jpeg_grid(65535, 65535, 8, 8, 64)
+
+
+def size_of(index: Index | None) -> tuple[int, int] | None:
+    return None if index is None else (index.tile_width, index.tile_height)
+
+
+@given(st.integers(1, 20000), st.integers(1, 13000), st.sampled_from([None, 64, 80, 1024]), st.booleans())
+@example(MAX_PIXELS, 1, None, False)
+@example(1 << 14, 1 << 14, None, True)
+def test_the_core_plans_the_same_tiles(width: int, height: int, side: int | None, repeats: bool) -> None:
+    planned = size_of(plan_index(width, height, 8, side, repeats=repeats))
+    assert testing.plan_grid(width, height, 8, side or 0, repeats) == planned
+
+
+@given(
+    st.integers(1, 20000), st.integers(1, 13000), st.sampled_from([8, 16, 32]), st.sampled_from([8, 16, 24, 32]),
+    st.sampled_from([None, 1024]),
+)  # fmt: skip
+def test_the_core_plans_the_same_tiles_of_jpeg_files(
+    width: int, height: int, mcu_width: int, mcu_height: int, side: int | None
+) -> None:
+    planned = size_of(plan_jpeg_index(width, height, (mcu_width, mcu_height), side))
+    assert testing.plan_jpeg_grid(width, height, mcu_width, mcu_height, side or 0) == planned

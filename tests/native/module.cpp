@@ -12,6 +12,7 @@ void bind_format_parts(nb::module_& m);
 void bind_kernel_parts(nb::module_& m);
 void bind_low_bits(nb::module_& m);
 void bind_pass_parts(nb::module_& m);
+void bind_writer_parts(nb::module_& m);
 void bind_kernels(nb::module_& m);
 }  // namespace ddpm
 
@@ -26,4 +27,5 @@ NB_MODULE(_testing, m) {
     ddpm::bind_kernel_parts(m);
     ddpm::bind_low_bits(m);
     ddpm::bind_pass_parts(m);
+    ddpm::bind_writer_parts(m);
 }

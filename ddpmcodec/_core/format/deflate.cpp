@@ -10,10 +10,10 @@ namespace ddpm {
 
 namespace {
 
-constexpr size_t REGION = 1 << 18;  // bytes whose matches are kept at a time
-constexpr size_t PART = 1 << 10;    // tokens; blocks are made of such parts
-constexpr int LONG_MATCH = 64;      // bytes: inside of such a match no other one is sought
-constexpr int ROUNDS = 2;           // of finding tokens for a code, and a code for these
+constexpr size_t REGION = 4 * MOST_STORED;  // bytes whose matches are kept at a time
+constexpr size_t PART = 1 << 10;            // tokens; blocks are made of such parts
+constexpr int LONG_MATCH = 64;              // bytes: inside of such a match no other one is sought
+constexpr int ROUNDS = 2;                   // of finding tokens for a code, and a code for these
 
 // Bits of literals and matches by a code. Symbols that it lacks are dear.
 struct Costs {

@@ -8,8 +8,7 @@ namespace ddpm {
 
 namespace {
 
-constexpr size_t MOST_STORED = 65535;  // bytes of a stored block
-constexpr int KIND_BITS = 3;           // whether a block is the last one, and its kind
+constexpr int KIND_BITS = 3;  // whether a block is the last one, and its kind
 constexpr int COUNT_BITS = 5 + 5 + 4, RUN_LENGTH_BITS = 3, LEAST_LENGTH_CODES = 4;
 enum BlockKind { STORED, FIXED, SUITED };
 
@@ -63,7 +62,7 @@ Block::Block(const SymbolCounts& counts, size_t bytes) : bytes_(bytes), suited_(
     suited_bits_ = KIND_BITS + COUNT_BITS + uint64_t(RUN_LENGTH_BITS * length_count_) + suited_.bits(counts);
     for (const Run& run : runs_) suited_bits_ += uint64_t(run_lengths_[run.symbol] + run_bits(run.symbol));
     fixed_bits_ = KIND_BITS + BlockCode::fixed().bits(counts);
-    stored_bits_ = 8 * (bytes + 5 * std::max<size_t>(1, (bytes + MOST_STORED - 1) / MOST_STORED));
+    stored_bits_ = 8 * (bytes + STORED_HEAD * std::max<size_t>(1, (bytes + MOST_STORED - 1) / MOST_STORED));
 }
 
 uint64_t Block::bits() const { return std::min({suited_bits_, fixed_bits_, stored_bits_}); }

@@ -51,6 +51,9 @@ struct BlockCode {
     uint64_t bits(const SymbolCounts& counts) const;  // of tokens, and of the end of the block
 };
 
+inline constexpr size_t MOST_STORED = 65535;  // bytes of a stored block
+inline constexpr size_t STORED_HEAD = 5;      // bytes before them
+
 // A block in the shortest form: stored, by the fixed codes, or by codes that suit it.
 class Block {
   public:

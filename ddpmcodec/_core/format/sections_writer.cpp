@@ -36,7 +36,8 @@ void require_metadata(const Metadata& metadata) {
 
 std::vector<uint8_t> pack_metadata(const Metadata& metadata) {
     require_metadata(metadata);
-    return with_crc32(deflated(entries_of(metadata)));
+    const std::vector<uint8_t> entries = entries_of(metadata);
+    return entries.empty() ? entries : with_crc32(deflated(entries));
 }
 
 std::vector<uint8_t> pack_alpha(Bytes plane, int height, int width) {
