@@ -23,6 +23,7 @@ FOREVER = 1e9
 Event = IntEnum("Event", "DONE ERROR NEED_BYTES NEED_MODEL NEED_PIXELS MORE PREVIEW", start=0)
 Fault = IntEnum("Fault", "OK ARGUMENT FORMAT TRUNCATED CHECKSUM CORRUPT MODEL IMAGE READ MEMORY INTERNAL", start=0)
 Section = IntEnum("Section", "ICC EXIF XMP PAYLOAD", start=0)
+Mode = IntEnum("Mode", "GREY RGB GREY_ALPHA RGBA BILEVEL", start=0)
 
 READ_FUNCTION = ctypes.CFUNCTYPE(c_int, c_void_p, c_uint64, c_void_p, c_size_t)
 
@@ -75,6 +76,16 @@ Verdict = struct(
 )  # fmt: skip
 Index = struct("images", "total", "is_damaged", "missing*", "following*")
 Entry = struct("width", "height", "mode", "channels", "has_alpha", "coding", "reserved", "file_length*")
+EncodeOptions = struct("has_effort", "effort", "has_levels", "levels", "tile", "no_verify", "threads")
+
+
+class Picture(ctypes.Structure):
+    _fields_ = (
+        *((name, c_uint32) for name in ("struct_size", "width", "height", "mode", "bits", "orientation")),
+        ("planes", c_void_p * 4),
+        *((name, c_uint64) for name in ("size", "row_stride", "pixel_stride")),
+        ("icc", c_char_p), ("icc_size", c_uint64), ("exif", c_char_p), ("exif_size", c_uint64), ("xmp", c_char_p), ("xmp_size", c_uint64),
+    )  # fmt: skip
 
 
 class Failed(Exception):
@@ -93,15 +104,20 @@ class Installed:
         self.header = prefix / "include" / "ddpm.h"
         (self.shared,) = prefix.glob("lib*/libddpm.so")
         self.library = ctypes.CDLL(str(self.shared))
-        for name in ("ddpm_version", "ddpm_decoder_error", "ddpm_model_name", "ddpm_archive_name"):
-            getattr(self.library, name).restype = c_char_p
-        self.library.ddpm_decoder_new.restype = c_void_p
-        self.library.ddpm_decoder_advance.argtypes = [c_void_p, c_double]
+        for name in ("version", "decoder_error", "encoder_error", "model_name", "archive_name"):
+            getattr(self.library, f"ddpm_{name}").restype = c_char_p
+        for kind in ("decoder", "encoder"):
+            getattr(self.library, f"ddpm_{kind}_new").restype = c_void_p
+            getattr(self.library, f"ddpm_{kind}_advance").argtypes = [c_void_p, c_double]
+        self.library.ddpm_encoder_progress.restype = c_double
 
-    def run(self, *arguments: object, data: bytes = b"", **environment: str) -> Ended:
-        command = [self.prefix / "bin" / "ddpm-decode", *map(str, arguments)]
-        ended = subprocess.run(command, input=data, capture_output=True, env=environment, timeout=100)
+    def run(self, *arguments: object, data: bytes = b"", command: str = "ddpm-decode", **environment: str) -> Ended:
+        line = [self.prefix / "bin" / command, *map(str, arguments)]
+        ended = subprocess.run(line, input=data, capture_output=True, env=environment, timeout=100)
         return Ended(ended.returncode, ended.stdout, ended.stderr.decode())
+
+    def encode(self, *arguments: object, data: bytes = b"", **environment: str) -> Ended:
+        return self.run(*arguments, data=data, command="ddpm-encode", **environment)
 
     def model(self, data: bytes) -> c_void_p:
         model, message = c_void_p(), ctypes.create_string_buffer(500)
@@ -111,39 +127,50 @@ class Installed:
         return model
 
 
-class Decoder:
-    """A ddpm_decoder, whose failures are raised."""
+class Handle:
+    """A ddpm_decoder or ddpm_encoder, whose failures are raised."""
+
+    kind: str
+
+    def __init__(self, installed: Installed) -> None:
+        self.installed, self.library = installed, installed.library
+        self.pointer = c_void_p(self.function("new")())
+
+    def __del__(self) -> None:
+        self.function("free")(self.pointer)
+
+    def function(self, name: str) -> Any:
+        return getattr(self.library, f"ddpm_{self.kind}_{name}")
+
+    def call(self, name: str, *arguments: Any) -> None:
+        if kind := self.function(name)(self.pointer, *arguments):
+            error = self.failed()
+            assert error.kind == kind
+            raise error
+
+    def failed(self) -> Failed:
+        kind = c_int()
+        message = self.function("error")(self.pointer, byref(kind))
+        assert message
+        return Failed(kind.value, message.decode())
+
+    def advance(self, seconds: float = FOREVER) -> int:
+        event: int = self.function("advance")(self.pointer, seconds)
+        if event == Event.ERROR:
+            raise self.failed()
+        return event
+
+
+class Decoder(Handle):
+    kind = "decoder"
 
     def __init__(self, installed: Installed, **plan: int) -> None:
-        self.installed, self.library = installed, installed.library
-        self.pointer = c_void_p(self.library.ddpm_decoder_new())
+        super().__init__(installed)
         if plan:
             self.call("set_plan", byref(Plan(ctypes.sizeof(Plan), **plan)))
 
-    def __del__(self) -> None:
-        self.library.ddpm_decoder_free(self.pointer)
-
-    def call(self, name: str, *arguments: Any) -> None:
-        self.check(getattr(self.library, f"ddpm_decoder_{name}")(self.pointer, *arguments))
-
-    def check(self, kind: int) -> None:
-        if not kind:
-            return
-        told = c_int()
-        message = self.library.ddpm_decoder_error(self.pointer, byref(told))
-        assert (told.value, bool(message)) == (kind, True)
-        raise Failed(kind, message.decode())
-
     def feed(self, data: bytes) -> None:
         self.call("feed", data, c_size_t(len(data)))
-
-    def advance(self, seconds: float = FOREVER) -> int:
-        event: int = self.library.ddpm_decoder_advance(self.pointer, seconds)
-        if event == Event.ERROR:
-            kind = c_int()
-            message = self.library.ddpm_decoder_error(self.pointer, byref(kind))
-            raise Failed(kind.value, message.decode())
-        return event
 
     def filled(self, name: str, kind: type[Any]) -> Any:
         out = kind(ctypes.sizeof(kind))
@@ -183,6 +210,36 @@ class Decoder:
             if event == Event.NEED_MODEL:
                 self.call("set_model", model)
         return self.filled("verdict", Verdict)
+
+
+class Encoder(Handle):
+    kind = "encoder"
+
+    def __init__(self, installed: Installed, **options: int) -> None:
+        super().__init__(installed)
+        if options:
+            self.call("set_options", byref(EncodeOptions(ctypes.sizeof(EncodeOptions), **options)))
+
+    def set_picture(self, values: NDArray[Any], mode: Mode, **fields: Any) -> None:
+        """values: [H, W, C]."""
+        height, width, _ = values.shape
+        given = {"width": width, "height": height, "mode": mode, "size": values.nbytes} | fields
+        planes = given.pop("planes", [values])
+        picture = Picture(ctypes.sizeof(Picture), **given)
+        picture.planes[:] = [plane.ctypes.data for plane in planes] + [None] * (4 - len(planes))
+        for name in ("icc", "exif", "xmp"):
+            if name in fields:
+                setattr(picture, f"{name}_size", len(fields[name]))
+        self.call("set_picture", byref(picture))
+
+    def set_file(self, data: bytes) -> None:
+        self.call("set_file", data, c_size_t(len(data)))
+
+    @property
+    def file(self) -> bytes:
+        data, size = POINTER(c_uint8)(), c_size_t()
+        self.call("file", byref(data), byref(size))
+        return ctypes.string_at(data, size.value)
 
 
 class Archive:
