@@ -14,9 +14,19 @@ from typing import Any, NamedTuple
 import click
 from click.core import ParameterSource
 
-from ddpmcodec._native import DEFAULT_MAX_PIXELS, LEVELS, MAX_EFFORT, MIN_EFFORT, MOST_THREADS
+from ddpmcodec._native import (
+    DEFAULT_EFFORT,
+    DEFAULT_LEVELS,
+    DEFAULT_MAX_PIXELS,
+    LEAST_TILE_SIDE,
+    LEVELS,
+    MAX_EFFORT,
+    MIN_EFFORT,
+    MOST_THREADS,
+    MOST_TILE_SIDE,
+    TILE_SIDE_STEP,
+)
 from ddpmcodec.errors import DdpmError
-from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, LEAST_SIDE, MOST_SIDE, SIDE_STEP
 
 UNITS = {"k": 1 << 10, "K": 1 << 10, "M": 1 << 20}  # of bytes
 
@@ -143,7 +153,7 @@ archive_levels_option = _levels_option(
 )
 tile_option = click.option(
     "--tile",
-    type=click.IntRange(LEAST_SIDE, MOST_SIDE),
+    type=click.IntRange(LEAST_TILE_SIDE, MOST_TILE_SIDE),
     metavar="SIZE",
     callback=lambda _context, _option, given: _multiple(given),
     help="Cut images into square tiles of SIZE pixels, a multiple of 16 from 64 to 1024, of which `decode --crop` reads"
@@ -206,8 +216,8 @@ def most_levels(T: int, denoiser: object) -> int:
 
 
 def _multiple(size: int | None) -> int | None:
-    if size is not None and size % SIDE_STEP:
-        raise click.BadParameter(f"{size} is not a multiple of {SIDE_STEP}.")
+    if size is not None and size % TILE_SIDE_STEP:
+        raise click.BadParameter(f"{size} is not a multiple of {TILE_SIDE_STEP}.")
     return size
 
 

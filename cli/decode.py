@@ -332,7 +332,7 @@ def _header_of(name: str) -> FileHeader | None:
 
 def _is_lossy(name: str) -> bool:
     from ddpmcodec._native import MARK_BYTES
-    from ddpmcodec.format.ddpm import is_marked
+    from ddpmcodec.format.marks import is_marked
 
     try:
         with open(name, "rb") as file:

@@ -49,6 +49,12 @@ SCALING_SHIFT: int  # in the sixth byte, of an extended header of pixels
 MAX_PIXELS: int  # of an image
 MAX_CHUNKS: int
 MAX_TILE_PIXELS: int  # of one tile: bounds the memory of a decoder
+SINGLE_STREAM_PIXELS: int  # images up to this size are one stream
+LEAST_TILE_SIDE: int  # pixels, of square tiles that a caller asks for
+MOST_TILE_SIDE: int
+TILE_SIDE_STEP: int
+DEFAULT_EFFORT: int  # of encoders
+DEFAULT_LEVELS: int
 MAX_METADATA: int  # bytes, before and after compression
 MAX_KEPT: int  # bytes of a file that is kept whole
 MAX_ENDING: int  # characters of the ending of its name

@@ -52,7 +52,7 @@ FIRST = (
     *TOGETHER,
     "tests/plugins/test_cluster.py",
     "tests/test_exactness.py",
-    "tests/paper/test_gaussian_exactness.py",
+    "tests/paper/gaussian/test_gaussian_exactness.py",
     "tests/training/",
     "tests/benchmarks/",
 )

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from written_files import pack_header
+from written_headers import Header, Index
 
 import ddpmcodec
 from ddpmcodec import archive, codec
 from ddpmcodec._native import DEFAULT_MAX_PIXELS
 from ddpmcodec.arguments import check_limits
 from ddpmcodec.errors import ImageError
-from ddpmcodec.format.ddpm import pack_header
 from ddpmcodec.format.ddpma import PackedBlock, assemble, split
-from ddpmcodec.format.header import Header, Index
 from pictures import drawing
 
 CHUNKS = 16 * 8 * 8  # tiles, and segments of each

@@ -153,11 +153,23 @@ def test_figures_show_the_middles_of_the_cells_of_the_format() -> None:
     assert np.array_equal(figures.to_rgb(figures.to_ycocg(photo)), photo)
 
 
-def test_the_table_of_files_names_files_that_exist() -> None:
-    text = (ROOT / "docs" / "architecture.md").read_text().split("## Where to change what")[1]
-    named = [name for name in re.findall(r"`([\w/]+\.(?:py|h|cpp))`", text) if "/" in name]
+def folders_of(place: str) -> set[str]:
+    files = [path.relative_to(ROOT / place) for path in (ROOT / place).rglob("*.*") if path.suffix != ".pyc"]
+    return {file.parts[0] for file in files if file.parts[1:]} - {"__pycache__"}
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_pages_about_the_code_name_every_folder_and_no_file_that_does_not_exist(page: str) -> None:
+    text = (ROOT / page).read_text()
+    folders = folders_of("ddpmcodec") | folders_of("ddpmcodec/_core")
+    if page == "CONTRIBUTING.md":
+        folders |= folders_of("tests")
+    assert {folder for folder in folders if not re.search(rf"(?<![\w.-]){folder}/", text)} == set()
+    named = set(re.findall(r"`((?!build/)[\w./*-]*(?:/|\w\.(?:py|pyi|h|cpp|txt|md|cfg)))`", text))
     assert len(named) > 10
-    assert [name for name in named if not (ROOT / name).is_file()] == []
+    core = ROOT / "ddpmcodec" / "_core"
+    places = ROOT, ROOT / "benchmarks", ROOT / "ddpmcodec", core, *core.iterdir()
+    assert {name for name in named if not any([*place.glob(name)] for place in places)} == set()
 
 
 @pytest.mark.parametrize("name", models.CONTEXT_MODELS)

@@ -12,10 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+import known_networks as known_answer
 import pytest
 from PIL import Image
-
-from ddpmcodec.codec import known_answer
 
 HERE = Path(__file__).parent
 # What the command says of each fault.

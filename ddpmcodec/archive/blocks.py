@@ -25,7 +25,7 @@ from ddpmcodec.content import Part
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError, without_traceback
 from ddpmcodec.format.block import Block, BlockCoding, Run
 from ddpmcodec.format.sections import pack_alpha
-from ddpmcodec.format.tiles import pack_state, stream_check
+from ddpmcodec.format.streams import pack_state, stream_check
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import run_all, thread_count
 

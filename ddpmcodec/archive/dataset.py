@@ -12,14 +12,13 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ddpmcodec._native import DEFAULT_MAX_PIXELS
+from ddpmcodec._native import DEFAULT_MAX_PIXELS, SINGLE_STREAM_PIXELS
 from ddpmcodec.archive.access import KEPT_BLOCKS
 from ddpmcodec.archive.access import open as open_archive
 from ddpmcodec.archive.restorer import Source
 from ddpmcodec.codec.decoding import scale_of
 from ddpmcodec.content import File
 from ddpmcodec.errors import FormatError, ImageError
-from ddpmcodec.format.tiles import SINGLE_STREAM_PIXELS
 from ddpmcodec.parallel import WORK_PIXELS, portions, run_all, thread_count
 
 Item = TypeVar("Item", covariant=True)

@@ -17,6 +17,7 @@ from ddpmcodec.archive.blocks import ContextCoder
 from ddpmcodec.archive.packing import STACK_PIXELS, Job, Packer, Queue, QueuedImage, Spool
 from ddpmcodec.archive.restorer import ModelOverrides, Source, latent_coder, restored
 from ddpmcodec.codec.efforts import check_coding
+from ddpmcodec.codec.encoder import EncodeOptions, encoder_of
 from ddpmcodec.codec.passes import Progress
 from ddpmcodec.codec.reading import Picture, Reading, planes_of
 from ddpmcodec.content import File, Part

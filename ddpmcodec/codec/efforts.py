@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ddpmcodec import _native
 from ddpmcodec._native import LEVELS
 from ddpmcodec.arguments import whole_number
-from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, PIXELS, Header
+from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, PIXELS
 from ddpmcodec.models.context import CODING_EFFORTS
 
 LEARNING_PIXELS = _native.LEARNING_PIXELS
@@ -25,7 +25,7 @@ class Coding(NamedTuple):
     repeats: bool = False
 
     @classmethod
-    def of(cls, header: Header | _native.FileHeader) -> Coding:
+    def of(cls, header: _native.FileHeader) -> Coding:
         return cls(header.effort, header.levels, header.repeats)
 
     @property
@@ -74,11 +74,6 @@ def segments_of_steps(header: _native.FileHeader, step: int) -> int:
     if header.kind != PIXELS:
         return min(step, header.segments)
     return sum(part.step < step for part in segments(header.levels, header.height, header.width))
-
-
-def parts_of_segments(header: Header | _native.FileHeader) -> list[int]:
-    """Into how many parts each segment of a file is cut."""
-    return [segment.parts for segment in segments(header.levels, header.height, header.width)]
 
 
 def check_coding(effort: int, levels: int) -> Coding:

@@ -18,7 +18,7 @@ from ddpmcodec.codec.efforts import segments_of_steps
 from ddpmcodec.codec.reading import Picture, Reading, planes_of
 from ddpmcodec.content import File, bytes_of
 from ddpmcodec.errors import FormatError, ImageError, OutputError, TruncatedError, bytes_follow
-from ddpmcodec.format.ddpm import end_mark
+from ddpmcodec.format.marks import end_mark
 from ddpmcodec.models.registry import Model, ModelSource, find
 
 FINENESS = 1.01  # between sizes that are tried: a prefix for a quality is at most so much longer than needed

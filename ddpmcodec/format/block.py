@@ -33,7 +33,7 @@ from ddpmcodec import _native
 from ddpmcodec._native import ALPHA_MODES, CRC32_BYTES, LEAST_STATE_BYTES, MODES, REPEATS_UNIT, WORD_BYTES
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format.header import channels_of
-from ddpmcodec.format.tiles import pack_stream_size
+from ddpmcodec.format.streams import pack_stream_size
 from ddpmcodec.format.varint import pack_varint
 
 FILES, CONTEXT, BITS_BACK = range(3)  # kinds of blocks

@@ -8,14 +8,12 @@ of the plane; `ddpm.pack_coded_alpha` has the other kind. docs/format.md has the
 from __future__ import annotations
 
 import zlib
-from binascii import crc_hqx
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ddpmcodec._native import CRC16_BYTES, CRC32_BYTES, MAX_METADATA, Container, parse_kept
+from ddpmcodec._native import CRC32_BYTES, MAX_METADATA, Container, parse_kept
 from ddpmcodec.errors import ImageError
 from ddpmcodec.format.varint import pack_varint
 from ddpmcodec.parallel import interruptible
@@ -74,12 +72,6 @@ def pack_alpha(plane: NDArray[np.uint8]) -> bytes:
     return deflated + zlib.crc32(plane.tobytes()).to_bytes(CRC32_BYTES, "little")
 
 
-def pack_low_bits(streams: Sequence[bytes]) -> bytes:
-    """The section of low bits: the lengths of the streams of all tiles, a CRC-16 of them, and the streams."""
-    lengths = b"".join(pack_varint(len(stream)) for stream in streams)
-    return b"".join([lengths, crc_hqx(lengths, 0xFFFF).to_bytes(CRC16_BYTES, "little"), *streams])
-
-
 # --- files that are kept whole
 
 
@@ -111,22 +103,6 @@ class KeptFacts(NamedTuple):
     width: int
     height: int
     length: int
-
-
-def pack_kept(kept: KeptFile) -> bytes:
-    """Return the section of a file that is kept whole."""
-    deflated = interruptible(deflate, kept.content)
-    is_deflated = len(deflated) < len(kept.content)
-    texts = [text.encode() for text in (kept.format, kept.ending, kept.reason)]
-    rest = b"".join(
-        [
-            *map(pack_varint, (kept.width, kept.height)),
-            *(pack_varint(len(text)) + text for text in texts),
-            pack_varint(len(kept.content) << 1 | is_deflated),
-            deflated if is_deflated else kept.content,
-        ]
-    )
-    return zlib.crc32(rest).to_bytes(CRC32_BYTES, "little") + rest
 
 
 def unpack_kept(section: bytes) -> KeptFile:

@@ -35,7 +35,7 @@ from PIL import Image, ImageFile
 from ddpmcodec._native import MAGIC, MARK_BYTES, METADATA_TAG, Container, FileHeader, parse_header, parse_metadata
 from ddpmcodec.content import FileView
 from ddpmcodec.errors import DdpmError, FormatError, ImageError, TruncatedError, bytes_follow
-from ddpmcodec.format.ddpm import is_marked
+from ddpmcodec.format.marks import is_marked
 from ddpmcodec.format.sections import Metadata
 from ddpmcodec.formats.image_files import OWN_FORMAT
 from ddpmcodec.formats.images import Planes, to_planes

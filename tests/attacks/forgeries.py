@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from safetensors.numpy import save
+from written_tiles import pack_chunk
 
 from ddpmcodec._native import BLOCK_MARK, EXTENDED_FLAG, LANES, LEAST_STATE_BYTES, SECTIONS_FLAG
 from ddpmcodec.errors import DdpmError
@@ -16,7 +17,7 @@ from ddpmcodec.format import ddpma
 from ddpmcodec.format.block import FILES, pack_block
 from ddpmcodec.format.header import COEFFICIENTS, PIXELS
 from ddpmcodec.format.model_file import KEY
-from ddpmcodec.format.tiles import pack_chunk, pack_state, state_size
+from ddpmcodec.format.streams import pack_state, state_size
 from ddpmcodec.format.varint import Reader, pack_varint
 from ddpmcodec.models import context
 from mutations import Random, mutate

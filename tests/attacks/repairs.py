@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from file_sections import split
+from written_files import crc16
 
 from ddpmcodec._native import (
     ALPHA_TAG,
@@ -36,11 +37,10 @@ from ddpmcodec._native import (
 from ddpmcodec.errors import DdpmError
 from ddpmcodec.format import ddpma
 from ddpmcodec.format.block import pack_block
-from ddpmcodec.format.ddpm import crc16
 from ddpmcodec.format.header import COEFFICIENTS
 from ddpmcodec.format.model_file import seal
 from ddpmcodec.format.sections import RAW_DEFLATE
-from ddpmcodec.format.tiles import pack_stream_size
+from ddpmcodec.format.streams import pack_stream_size
 from ddpmcodec.format.varint import MAX_VARINT, Reader, pack_varint
 
 AFTER = 64  # of a tag: the section follows the payload

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from known_networks import COMPONENTS, tensors
 from PIL import Image
 
 from ddpmcodec import archive, codec
-from ddpmcodec.codec.known_answer import COMPONENTS, tensors
 from ddpmcodec.format import tiles
 from ddpmcodec.models.context import EFFORTS, ROLES, ContextModel, contract_role, pack, parse
 from ddpmcodec.paper.denoisers import find_denoiser

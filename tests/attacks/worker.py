@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ddpmcodec.format.ddpm import end_mark
+from ddpmcodec.format.marks import end_mark
 from forgeries import forged_archive, forged_file, forged_model, forged_weights
 from interruptions import drawn, interrupt
 from judge import Attack, Judge, Verdict

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import load
+from written_files import pack_header
+from written_headers import Header, Index
 
 import ddpmcodec
 from ddpmcodec import codec, models
-from ddpmcodec.format.ddpm import pack_header
-from ddpmcodec.format.header import Header, Index
 from ddpmcodec.formats import deep
 from ddpmcodec.models.jpeg import pack
 from installed import GOLDEN, TINY, Installed, golden_pixels, pixels_of

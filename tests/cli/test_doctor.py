@@ -8,11 +8,11 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import known_networks as known_answer
 import pytest
 
 from ddpmcodec import _native, models
 from ddpmcodec.cli import doctor
-from ddpmcodec.codec import known_answer
 from ddpmcodec.errors import DdpmError
 
 IN_ORDER = """

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from written_files import assemble
+from written_headers import Header, Index
 
 from ddpmcodec import codec
 from ddpmcodec._native import parse_header
-from ddpmcodec.format.ddpm import assemble
-from ddpmcodec.format.header import Header, Index
 
 
 def test_text_for_people(ddpm: Any, file: Path, coded: bytes) -> None:

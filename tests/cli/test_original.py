@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from written_files import assemble
+from written_headers import Header, Index
 
 from ddpmcodec import codec
 from ddpmcodec._native import parse_header
-from ddpmcodec.format.ddpm import assemble
-from ddpmcodec.format.header import Header, Index
 
 PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from written_files import crc16
+from written_headers import Header, Index
+
 from ddpmcodec._native import Container, FileHeader
-from ddpmcodec.format.ddpm import crc16
-from ddpmcodec.format.header import Header, Index
 
 
 class FileSections(NamedTuple):

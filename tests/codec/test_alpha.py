@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from file_sections import header_of, split
 from PIL import Image
+from written_files import assemble
 
 from ddpmcodec import codec
 from ddpmcodec._native import CODED_ALPHA, parse_header
@@ -15,7 +16,7 @@ from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.stream_decoder import ProgressiveDecoder
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, ImageError, TruncatedError
 from ddpmcodec.format import tiles
-from ddpmcodec.format.ddpm import assemble, end_mark
+from ddpmcodec.format.marks import end_mark
 
 PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
 BOX = (10, 30, 70, 50)

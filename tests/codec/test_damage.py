@@ -17,14 +17,15 @@ from file_sections import header_of, split
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from written_files import assemble, pack_header
+from written_headers import Header
 
 from ddpmcodec import codec
 from ddpmcodec._native import MAGIC, parse_header
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.content import File
 from ddpmcodec.errors import ChecksumError, CorruptError, DdpmError, FormatError, ImageError, ModelError, TruncatedError
-from ddpmcodec.format.ddpm import assemble, end_mark, pack_header
-from ddpmcodec.format.header import Header
+from ddpmcodec.format.marks import end_mark
 from ddpmcodec.models.context import ContextModel
 
 Picture = Callable[..., Image.Image]

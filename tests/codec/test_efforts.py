@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from written_headers import Header
 
 from ddpmcodec import codec
 from ddpmcodec._native import LEVELS, MAX_EFFORT, MIN_EFFORT
 from ddpmcodec.codec.efforts import Coding, check_coding, segments
 from ddpmcodec.errors import DdpmError, TruncatedError
-from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS, Header
+from ddpmcodec.format.header import DEFAULT_EFFORT, DEFAULT_LEVELS
 from ddpmcodec.models.context import CODING_EFFORTS, EFFORTS, ContextModel
 from ddpmcodec.models.registry import find_context
 from ddpmcodec.parallel import threads_of

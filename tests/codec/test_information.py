@@ -8,13 +8,13 @@ import sys
 
 import numpy as np
 import pytest
+from written_files import assemble
+from written_headers import Header, Index
 
 from ddpmcodec import models
 from ddpmcodec._native import LEVELS
 from ddpmcodec.codec.information import info
 from ddpmcodec.errors import FormatError
-from ddpmcodec.format.ddpm import assemble
-from ddpmcodec.format.header import Header, Index
 from ddpmcodec.format.sections import Metadata, pack_alpha, pack_metadata
 from repairs import file_parts
 

@@ -11,7 +11,7 @@ from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.stream_decoder import ProgressiveDecoder
 from ddpmcodec.codec.truncation import cut
 from ddpmcodec.errors import ChecksumError, FormatError, OutputError, TruncatedError
-from ddpmcodec.format.ddpm import end_mark
+from ddpmcodec.format.marks import end_mark
 from ddpmcodec.models.context import ContextModel
 
 pytestmark = pytest.mark.usefixtures("one_thread")

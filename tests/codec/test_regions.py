@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from file_sections import split
 from PIL import Image
+from written_files import assemble
+from written_headers import Header, Index
 
 from ddpmcodec import archive, codec
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.stream_decoder import ProgressiveDecoder
 from ddpmcodec.content import FileView
 from ddpmcodec.errors import ChecksumError, ImageError, TruncatedError
-from ddpmcodec.format.ddpm import assemble
-from ddpmcodec.format.header import Header, Index
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.models.registry import short_id
 

@@ -8,6 +8,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from PIL import Image
+from written_files import crc16, pack_header
+from written_headers import Header, Index
+from written_tiles import pack_chunk
 
 from ddpmcodec import codec
 from ddpmcodec._native import LANES, parse_header
@@ -15,9 +18,6 @@ from ddpmcodec.codec import ProgressiveDecoder
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.efforts import segments, segments_of_steps
 from ddpmcodec.errors import ChecksumError, FormatError, ModelError, TruncatedError
-from ddpmcodec.format.ddpm import crc16, pack_header
-from ddpmcodec.format.header import Header, Index
-from ddpmcodec.format.tiles import pack_chunk
 from ddpmcodec.models.context import ContextModel
 
 

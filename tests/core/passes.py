@@ -8,9 +8,9 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
+from known_networks import network
 
 from ddpmcodec import _native as native
-from ddpmcodec.codec.known_answer import network
 
 END = 1 << 30
 CHECK = 0x123456

@@ -12,10 +12,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import known_networks as known_answer
 import numpy as np
 import pytest
-
-from ddpmcodec.codec import known_answer
 
 CORE = Path(__file__).parents[2] / "ddpmcodec" / "_core"
 PROGRAM = Path(__file__).parent / "known_answer.cpp"

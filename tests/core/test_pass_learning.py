@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import known_networks as known_answer
 import numpy as np
 import pytest
+from known_networks import network
 from passes import CHECK, END, LEVELS, Layout, assert_exact, new_pass, picture, words_of
 
 from ddpmcodec import _native as native
-from ddpmcodec.codec import known_answer
-from ddpmcodec.codec.known_answer import network
 from native_testing import testing
 
 

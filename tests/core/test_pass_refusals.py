@@ -132,7 +132,7 @@ WITHOUT_MEMORY = """
 import resource, sys
 import numpy as np
 from ddpmcodec import _native
-from ddpmcodec.codec.known_answer import network
+from known_networks import network
 
 pixels = np.zeros((1, 1024, 1024, 3), np.uint8)
 coder = _native.Pass([network("last"), *[network("band")] * 3], 2, pixels.shape, streams=4, learns=True, threads=1)

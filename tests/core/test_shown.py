@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from known_networks import COMPONENTS, network, tensors
 
 from ddpmcodec import _native
-from ddpmcodec.codec.known_answer import COMPONENTS, network, tensors
 from ddpmcodec.errors import ModelError
 from ddpmcodec.models.context import network_of
 

@@ -12,7 +12,7 @@ PROGRAM = """
 import os, resource, sys
 import numpy as np
 from ddpmcodec import _native
-from ddpmcodec.codec.known_answer import network
+from known_networks import network
 
 levels, rooms = int(sys.argv[1]), list(map(int, sys.argv[2:]))
 pixels = np.random.default_rng(0).integers(0, 256, (1, 8, 32, 3)).astype(np.uint8)

@@ -12,11 +12,12 @@ import pytest
 from file_sections import FileSections, header_of, split
 from hypothesis import given
 from hypothesis import strategies as st
+from written_files import assemble, crc16, pack_header
+from written_headers import Header, Index
 
 from ddpmcodec._native import MARK_BYTES, Container
 from ddpmcodec.errors import ChecksumError, FormatError, TruncatedError
-from ddpmcodec.format.ddpm import assemble, crc16, end_mark, is_marked, pack_header
-from ddpmcodec.format.header import Header, Index
+from ddpmcodec.format.marks import end_mark, is_marked
 
 MODEL_ID = bytes.fromhex("0a1b2c3d")
 PLAIN = Header("RGB", 32, 32, 2, 2, 1)

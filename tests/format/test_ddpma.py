@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from written_headers import Header
 
 from ddpmcodec._native import ARCHIVE_MAGIC, BLOCK_MARK, MODES
 from ddpmcodec.archive.reader import describe
@@ -27,7 +28,6 @@ from ddpmcodec.format.ddpma import (
     packed,
     split,
 )
-from ddpmcodec.format.header import Header
 from ddpmcodec.format.sections import RAW_DEFLATE, deflate
 from ddpmcodec.format.varint import pack_varint
 

@@ -8,6 +8,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from written_files import COMPARED, covered_by_stream, pack_header
+from written_headers import Header, Index
 
 from ddpmcodec._native import (
     EXTENDED_FLAG,
@@ -21,8 +23,7 @@ from ddpmcodec._native import (
     parse_header,
 )
 from ddpmcodec.errors import FormatError, TruncatedError
-from ddpmcodec.format.ddpm import COMPARED, covered_by_stream, pack_header
-from ddpmcodec.format.header import COEFFICIENTS, PIXELS, Header, Index
+from ddpmcodec.format.header import COEFFICIENTS, PIXELS
 from ddpmcodec.format.varint import MAX_VARINT, pack_varint
 
 MODEL_ID = bytes.fromhex("0a1b2c3d")

@@ -6,11 +6,11 @@ import tracemalloc
 from dataclasses import replace
 
 import pytest
+from written_files import crc16, pack_header
+from written_headers import Header, Index
 
 from ddpmcodec._native import MAX_METADATA, MAX_PIXELS, SECTIONS_FLAG, SQUARE_FLAG, TILED_FLAG, parse_header
 from ddpmcodec.errors import FormatError, TruncatedError
-from ddpmcodec.format.ddpm import crc16, pack_header
-from ddpmcodec.format.header import Header, Index
 from ddpmcodec.format.varint import MAX_VARINT, pack_varint
 
 MODEL_ID = bytes.fromhex("0a1b2c3d")

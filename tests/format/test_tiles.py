@@ -11,23 +11,22 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-
-from ddpmcodec._native import LANES, MAX_CHUNKS, MAX_PIXELS
-from ddpmcodec.errors import CorruptError, FormatError, ImageError, TruncatedError
-from ddpmcodec.format.ddpm import pack_header
-from ddpmcodec.format.header import COEFFICIENTS, Header, Index
-from ddpmcodec.format.tiles import (
+from written_files import pack_header
+from written_headers import Header, Index
+from written_tiles import (
     LEAST_STATE,
     MOST_STATE,
     SINGLE_STREAM_PIXELS,
     TILE_PIXELS,
     pack_chunk,
-    pack_state,
     plan_index,
     plan_jpeg_index,
-    state_size,
-    stream_check,
 )
+
+from ddpmcodec._native import LANES, MAX_CHUNKS, MAX_PIXELS
+from ddpmcodec.errors import CorruptError, FormatError, ImageError, TruncatedError
+from ddpmcodec.format.header import COEFFICIENTS
+from ddpmcodec.format.streams import pack_state, state_size, stream_check
 from native_testing import testing
 
 Lane = tuple[int, bytes]  # state and words

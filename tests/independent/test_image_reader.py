@@ -21,7 +21,7 @@ from ddpmcodec.codec.efforts import Coding, parts_of_segments, segments
 from ddpmcodec.codec.passes import new_pass, run
 from ddpmcodec.errors import FormatError
 from ddpmcodec.format import tiles
-from ddpmcodec.format.tiles import pack_state
+from ddpmcodec.format.streams import pack_state
 from ddpmcodec.models.context import ContextModel
 from forgeries import forged_file
 from image_reader import (

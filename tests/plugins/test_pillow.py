@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from written_files import pack_header
+from written_headers import Header, Index
 
 import ddpmcodec
 import ddpmcodec.plugins.pillow
 from ddpmcodec._native import parse_header
-from ddpmcodec.format.ddpm import pack_header
-from ddpmcodec.format.header import Header, Index
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.plugins.pillow import MIME_TYPE, DdpmImageFile
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from written_files import assemble
+from written_headers import Header
+from written_tiles import plan_index
 
 from ddpmcodec import codec
 from ddpmcodec.errors import ImageError, ModelError
-from ddpmcodec.format.ddpm import assemble
-from ddpmcodec.format.header import Header
-from ddpmcodec.format.tiles import plan_index
 from ddpmcodec.viewer import viewed_file
 from ddpmcodec.viewer.viewed_file import POSITIONS, Stripe, ViewedFile, slider_sizes
 

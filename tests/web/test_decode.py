@@ -25,7 +25,7 @@ from ddpmcodec import _native, errors, models
 from ddpmcodec._native import MARK_BYTES
 from ddpmcodec.codec import decode_details
 from ddpmcodec.format import model_file
-from ddpmcodec.format.ddpm import end_mark
+from ddpmcodec.format.marks import end_mark
 from ddpmcodec.format.model_file import KEY, seal
 from ddpmcodec.formats.images import to_array
 from ddpmcodec.models import context

@@ -4,6 +4,8 @@
 #include <nanobind/stl/vector.h>
 
 #include "archive.h"
+#include "encoder.h"
+#include "grid.h"
 #include "coefficients.h"
 #include "block_search.h"
 #include "container.h"
@@ -96,6 +98,9 @@ void bind_constants(nb::module_& m) {
     bind_stream_constants(m);
     bind_archive_constants(m);
     bind_network_constants(m);
+    m.attr("SINGLE_STREAM_PIXELS") = SINGLE_STREAM_PIXELS;
+    m.attr("LEAST_TILE_SIDE") = LEAST_TILE_SIDE, m.attr("MOST_TILE_SIDE") = MOST_TILE_SIDE, m.attr("TILE_SIDE_STEP") = TILE_SIDE_STEP;
+    m.attr("DEFAULT_EFFORT") = DEFAULT_EFFORT, m.attr("DEFAULT_LEVELS") = DEFAULT_LEVELS;
     m.attr("DEFAULT_MAX_PIXELS") = uint64_t(DDPM_DEFAULT_MAX_PIXELS), m.attr("MOST_THREADS") = MOST_THREADS;
 }
 

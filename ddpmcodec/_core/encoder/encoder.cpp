@@ -1,6 +1,7 @@
 #include "encoder.h"
 
 #include "coder_answer.h"
+#include "grid.h"
 #include "verification.h"
 
 namespace ddpm {

@@ -12,7 +12,6 @@
 namespace ddpm {
 
 inline constexpr int DEFAULT_EFFORT = 2, DEFAULT_LEVELS = 1;
-inline constexpr int LEAST_TILE_SIDE = 64, MOST_TILE_SIDE = 1024, TILE_SIDE_STEP = 16;  // pixels, of square tiles that a caller asks for
 
 struct EncodeOptions {
     int effort = DEFAULT_EFFORT;

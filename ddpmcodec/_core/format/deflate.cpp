@@ -10,39 +10,43 @@ namespace ddpm {
 
 namespace {
 
-constexpr size_t REGION = 1 << 18;     // bytes whose matches are kept at a time
-constexpr size_t PART = 1 << 10;       // tokens, of which blocks are made
-constexpr int LONG_MATCH = 128;        // bytes: a match that is taken, and into which no other one is sought
-constexpr int ROUNDS = 3;              // of finding tokens for a code, and a code for these
+constexpr size_t REGION = 1 << 18;  // bytes whose matches are kept at a time
+constexpr size_t PART = 1 << 10;    // tokens; blocks are made of such parts
+constexpr int LONG_MATCH = 64;      // bytes: inside of such a match no other one is sought
+constexpr int ROUNDS = 2;           // of finding tokens for a code, and a code for these
 
-// Bits of literals and matches.
+// Bits of literals and matches by a code. Symbols that it lacks are dear.
 struct Costs {
-    uint8_t literals[256], lengths[LONGEST_MATCH + 1], distances[DISTANCES];
+    static constexpr int DEAR_LITERAL = 13, DEAR_LENGTH = 12, DEAR_DISTANCE = 9;
+
+    uint8_t literals[END_OF_BLOCK], lengths[LONGEST_MATCH + 1], distances[DISTANCES];
 
     explicit Costs(const BlockCode& code) {
-        auto or_long = [](int length, int none) { return uint8_t(length ? length : none); };
-        for (int s = 0; s < 256; s++) literals[s] = or_long(code.literals[s], 13);
+        auto or_dear = [](int length, int dear) { return length ? length : dear; };
+        for (int s = 0; s < END_OF_BLOCK; s++) literals[s] = uint8_t(or_dear(code.literals[s], DEAR_LITERAL));
         for (int length = LEAST_MATCH; length <= LONGEST_MATCH; length++) {
             const int symbol = length_symbol(length);
-            lengths[length] = uint8_t(or_long(code.literals[END_OF_BLOCK + 1 + symbol], 12) + LENGTH_BITS[symbol]);
+            lengths[length] = uint8_t(or_dear(code.literals[END_OF_BLOCK + 1 + symbol], DEAR_LENGTH) + LENGTH_BITS[symbol]);
         }
-        for (int s = 0; s < DISTANCES; s++) distances[s] = uint8_t(or_long(code.distances[s], 9) + DISTANCE_BITS[s]);
+        for (int s = 0; s < DISTANCES; s++) distances[s] = uint8_t(or_dear(code.distances[s], DEAR_DISTANCE) + DISTANCE_BITS[s]);
     }
 };
 
-// A part of the data, and all matches in it.
+// Some of the data, and the matches in them.
 class Region {
   public:
+    // Takes the next data from the finder.
     Region(MatchFinder& finder, Bytes data) : data_(data), costs_(data.size() + 1), choices_(data.size()) {
         firsts_.reserve(data.size() + 1);
-        for (size_t k = 0, skipped = 0; k < data.size(); k++) {
+        size_t skipped = 0;
+        for (size_t k = 0; k < data.size(); k++) {
             firsts_.push_back(uint32_t(matches_.size()));
             if (skipped) {
                 finder.skip(), skipped--;
-                continue;
+            } else {
+                const int longest = finder.find(std::min<size_t>(LONGEST_MATCH, data.size() - k), matches_);
+                if (longest >= LONG_MATCH) skipped = size_t(longest) - 1;
             }
-            finder.find(std::min<size_t>(LONGEST_MATCH, data.size() - k), matches_);
-            if (matches_.size() > firsts_.back() && matches_.back().length >= LONG_MATCH) skipped = matches_.back().length - 1;
         }
         firsts_.push_back(uint32_t(matches_.size()));
     }
@@ -59,19 +63,19 @@ class Region {
     Bytes data() const { return data_; }
 
   private:
+    // What begins the cheapest way to the end. It is the least of numbers, as branches would be mispredicted: of the cost, and below it the token.
     void choose(size_t k, size_t end, const Costs& costs) {
-        uint32_t least = costs_[k + 1] + costs.literals[data_[k]];
-        Token choice{1, 0};
+        auto priced = [](uint32_t cost, size_t length, uint32_t distance) { return uint64_t(cost) << 32 | uint32_t(length) << 16 | distance; };
+        const uint32_t* after = &costs_[k];
+        uint64_t best = priced(after[1] + costs.literals[data_[k]], 1, 0);
         size_t length = LEAST_MATCH;
         for (uint32_t m = firsts_[k]; m < firsts_[k + 1]; m++) {
             const Match match = matches_[m];
             const uint32_t distance = costs.distances[distance_symbol(match.distance)];
-            for (const size_t most = std::min<size_t>(match.length, end - k); length <= most; length++) {
-                const uint32_t cost = costs_[k + length] + costs.lengths[length] + distance;
-                if (cost < least) least = cost, choice = {uint16_t(length), match.distance};
-            }
+            for (const size_t most = std::min<size_t>(match.length, end - k); length <= most; length++)
+                best = std::min(best, priced(after[length] + costs.lengths[length] + distance, length, match.distance));
         }
-        costs_[k] = least, choices_[k] = choice;
+        costs_[k] = uint32_t(best >> 32), choices_[k] = {uint16_t(best >> 16), uint16_t(best)};
     }
 
     const Bytes data_;
@@ -91,10 +95,17 @@ SymbolCounts counts_of(std::span<const Token> tokens, const uint8_t* data) {
 struct Part {
     SymbolCounts counts;
     size_t bytes;
-    uint64_t bits, merged = 0;  // merged: of this part and the next one as one block
+    uint64_t bits;
 
     Part(const SymbolCounts& counts, size_t bytes) : counts(counts), bytes(bytes), bits(Block(counts, bytes).bits()) {}
-    Part(const Part& part, const Part& next) : Part(sum(part.counts, next.counts), part.bytes + next.bytes) {}
+};
+
+// Two parts that follow each other, as one.
+struct Merger {
+    Part part;
+    int64_t saved;  // bits
+
+    Merger(const Part& a, const Part& b) : part(sum(a.counts, b.counts), a.bytes + b.bytes), saved(int64_t(a.bits + b.bits - part.bits)) {}
 
     static SymbolCounts sum(SymbolCounts counts, const SymbolCounts& others) {
         counts.add(others);
@@ -102,41 +113,42 @@ struct Part {
     }
 };
 
+std::vector<Part> cut(std::span<const Token> tokens, const uint8_t* data) {
+    std::vector<Part> parts;
+    for (; !tokens.empty(); tokens = tokens.subspan(std::min(PART, tokens.size()))) {
+        const std::span<const Token> some = tokens.first(std::min(PART, tokens.size()));
+        const size_t bytes = std::accumulate(some.begin(), some.end(), size_t(0), [](size_t sum, const Token& token) { return sum + token.length; });
+        parts.emplace_back(counts_of(some, data), bytes);
+        data += bytes;
+    }
+    return parts;
+}
+
 // How many bytes each block has: parts are merged while this saves bits, those first that save the most.
 std::vector<size_t> block_sizes(std::span<const Token> tokens, Bytes data) {
-    std::vector<Part> parts;
-    size_t at = 0;
-    for (size_t k = 0; k < tokens.size(); k += PART) {
-        const std::span<const Token> some = tokens.subspan(k, std::min(PART, tokens.size() - k));
-        size_t bytes = 0;
-        for (const Token& token : some) bytes += token.length;
-        parts.emplace_back(counts_of(some, &data[at]), bytes);
-        at += bytes;
-    }
-    auto saved = [](const Part& part, const Part& next) { return int64_t(part.bits + next.bits) - int64_t(Part(part, next).bits); };
-    std::vector<int64_t> gains;
-    for (size_t k = 0; k + 1 < parts.size(); k++) gains.push_back(saved(parts[k], parts[k + 1]));
-    while (!gains.empty()) {
-        const auto best = std::max_element(gains.begin(), gains.end());
-        if (*best < 0) break;
-        const size_t k = size_t(best - gains.begin());
-        parts[k] = Part(parts[k], parts[k + 1]);
+    std::vector<Part> parts = cut(tokens, data.data());
+    std::vector<Merger> mergers;
+    for (size_t k = 0; k + 1 < parts.size(); k++) mergers.emplace_back(parts[k], parts[k + 1]);
+    while (!mergers.empty()) {
+        const auto best = std::ranges::max_element(mergers, {}, &Merger::saved);
+        if (best->saved < 0) break;
+        const size_t k = size_t(best - mergers.begin());
+        parts[k] = best->part;
         parts.erase(parts.begin() + ptrdiff_t(k) + 1);
-        gains.erase(best);
-        if (k) gains[k - 1] = saved(parts[k - 1], parts[k]);
-        if (k < gains.size()) gains[k] = saved(parts[k], parts[k + 1]);
+        mergers.erase(best);
+        if (k) mergers[k - 1] = Merger(parts[k - 1], parts[k]);
+        if (k < mergers.size()) mergers[k] = Merger(parts[k], parts[k + 1]);
     }
     std::vector<size_t> sizes;
     for (const Part& part : parts) sizes.push_back(part.bytes);
     return sizes;
 }
 
-void write_block(BitWriter& writer, Region& region, size_t begin, size_t end, const Costs& costs, bool is_last) {
-    const Bytes data = region.data().subspan(begin, end - begin);
-    std::vector<Token> tokens = region.tokens(begin, end, costs);
+// tokens: of a block of these data, which begin `begin` bytes after the region; better ones are sought.
+void write_block(BitWriter& writer, Region& region, size_t begin, std::vector<Token> tokens, Bytes data, bool is_last) {
     Block block(counts_of(tokens, data.data()), data.size());
-    for (int round = 1; round < ROUNDS; round++) {
-        std::vector<Token> others = region.tokens(begin, end, Costs(block.suited()));
+    for (int round = 0; round < ROUNDS; round++) {
+        std::vector<Token> others = region.tokens(begin, begin + data.size(), Costs(block.suited()));
         Block other(counts_of(others, data.data()), data.size());
         if (other.bits() >= block.bits()) break;
         tokens = std::move(others), block = other;
@@ -147,11 +159,13 @@ void write_block(BitWriter& writer, Region& region, size_t begin, size_t end, co
 void write_region(BitWriter& writer, Region& region, bool is_last) {
     const Bytes data = region.data();
     const std::vector<Token> tokens = region.tokens(0, data.size(), Costs(BlockCode::fixed()));
-    const std::vector<size_t> sizes = block_sizes(tokens, data);
-    size_t at = 0;
-    for (const size_t size : sizes) {
-        write_block(writer, region, at, at + size, Costs(BlockCode::fixed()), is_last && at + size == data.size());
-        at += size;
+    auto first = tokens.begin();
+    size_t begin = 0;
+    for (const size_t size : block_sizes(tokens, data)) {
+        size_t end = begin;
+        const auto last = std::find_if(first, tokens.end(), [&](const Token& token) { return (end += token.length) == begin + size; }) + 1;
+        write_block(writer, region, begin, {first, last}, data.subspan(begin, size), is_last && end == data.size());
+        first = last, begin = end;
     }
 }
 

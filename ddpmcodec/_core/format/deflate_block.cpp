@@ -1,8 +1,6 @@
 #include "deflate_block.h"
 
 #include <algorithm>
-#include <array>
-#include <numeric>
 
 #include "prefix_code.h"
 
@@ -13,29 +11,7 @@ namespace {
 constexpr size_t MOST_STORED = 65535;  // bytes of a stored block
 constexpr int KIND_BITS = 3;           // whether a block is the last one, and its kind
 constexpr int COUNT_BITS = 5 + 5 + 4, RUN_LENGTH_BITS = 3, LEAST_LENGTH_CODES = 4;
-constexpr int QUICK_DISTANCE = 256;
 enum BlockKind { STORED, FIXED, SUITED };
-
-template <int COUNT>
-constexpr uint8_t symbol_of(const uint16_t (&least)[COUNT], int value) {
-    return uint8_t(std::upper_bound(least, least + COUNT, value) - least - 1);
-}
-
-constexpr auto LENGTH_SYMBOLS = [] {
-    std::array<uint8_t, LONGEST_MATCH + 1> symbols{};
-    for (int length = LEAST_MATCH; length <= LONGEST_MATCH; length++) symbols[size_t(length)] = symbol_of(LENGTH, length);
-    return symbols;
-}();
-
-// By the distance, and for long ones by a 128th of it: in whose range all have the same symbol.
-constexpr auto DISTANCE_SYMBOLS = [] {
-    std::array<uint8_t, 2 * QUICK_DISTANCE> symbols{};
-    for (int k = 0; k < QUICK_DISTANCE; k++) {
-        symbols[size_t(k)] = symbol_of(DISTANCE, k + 1);
-        symbols[size_t(QUICK_DISTANCE + k)] = symbol_of(DISTANCE, (k << 7) + 1);
-    }
-    return symbols;
-}();
 
 int last_used(const uint8_t* lengths, int count, int least) {
     while (count > least && !lengths[count - 1]) count--;
@@ -43,13 +19,6 @@ int last_used(const uint8_t* lengths, int count, int least) {
 }
 
 }  // namespace
-
-int length_symbol(int length) { return LENGTH_SYMBOLS[size_t(length)]; }
-
-int distance_symbol(int distance) {
-    const size_t before = size_t(distance - 1);
-    return DISTANCE_SYMBOLS[before < QUICK_DISTANCE ? before : QUICK_DISTANCE + (before >> 7)];
-}
 
 void SymbolCounts::add(std::span<const Token> tokens, const uint8_t* data) {
     for (const Token& token : tokens) {

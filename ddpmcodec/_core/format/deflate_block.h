@@ -33,9 +33,6 @@ struct Token {
     uint16_t length, distance;  // distance: 0 of a literal
 };
 
-int length_symbol(int length);      // from 0; END_OF_BLOCK + 1 is that of the length 3
-int distance_symbol(int distance);  // from 0
-
 // How often tokens have each symbol.
 struct SymbolCounts {
     uint32_t literals[LITERALS] = {}, distances[DISTANCES] = {};

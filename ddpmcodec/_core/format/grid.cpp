@@ -10,7 +10,6 @@ namespace ddpm {
 
 namespace {
 
-constexpr int64_t SINGLE_STREAM_PIXELS = 1 << 16;  // images up to this size are one stream
 constexpr int64_t TILE_PIXELS = 1 << 19;           // of a tile at most, which bounds memory
 constexpr int ALIGNED = 16, LEAST_ALIGNED = 256;   // sides of large tiles are multiples, so that small images have whole pixels of them
 

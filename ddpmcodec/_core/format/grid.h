@@ -5,6 +5,9 @@
 
 namespace ddpm {
 
+inline constexpr int64_t SINGLE_STREAM_PIXELS = 1 << 16;                    // images up to this size are one stream
+inline constexpr int LEAST_TILE_SIDE = 64, MOST_TILE_SIDE = 1024, TILE_SIDE_STEP = 16;  // pixels, of square tiles that a caller asks for
+
 struct Grid {
     int tile_width, tile_height;  // pixels; the last column and row may be smaller
 };

@@ -41,10 +41,11 @@ damage costs the rest of one tile only.
 
 from __future__ import annotations
 
-import zlib
 from binascii import crc_hqx
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+
+from written_headers import COEFFICIENTS, PIXELS, Header, Index
 
 from ddpmcodec import _native
 from ddpmcodec._native import (
@@ -52,17 +53,14 @@ from ddpmcodec._native import (
     CODED_ALPHA,
     CODED_ALPHA_REPEATS,
     CRC16_BYTES,
-    CRC32_BYTES,
     DEPTH_SHIFT,
     EFFORT_SHIFT,
-    END_MARK,
     EXTENDED_FLAG,
     FRAME_TAG,
     KEPT_TAG,
     KINDS,
     LOW_BITS_TAG,
     MAGIC,
-    MARK_BYTES,
     METADATA_TAG,
     MODES,
     RECIPE_TAG,
@@ -78,8 +76,7 @@ from ddpmcodec._native import (
     FileHeader,
 )
 from ddpmcodec.errors import FormatError
-from ddpmcodec.format.header import COEFFICIENTS, PIXELS, Header, Index
-from ddpmcodec.format.tiles import pack_stream_size
+from ddpmcodec.format.streams import pack_stream_size
 from ddpmcodec.format.varint import pack_varint
 
 # --- header and index
@@ -218,16 +215,3 @@ def assemble(
     index = replace(header.index, lengths=lengths, checks=checks) if header.index else None
     header = replace(header, index=index, payload_length=0 if index else lengths[0])
     return b"".join([pack_header(header), before, *chunks, after, kept, low_bits])
-
-
-# --- end marks
-
-
-def end_mark(data: bytes) -> bytes:
-    """The mark that follows these data."""
-    return END_MARK + zlib.crc32(data).to_bytes(CRC32_BYTES, "little")
-
-
-def is_marked(end: bytes) -> bool:
-    """Whether the end of data looks like a mark: of other data, one in 65,536 does."""
-    return end[-MARK_BYTES:].startswith(END_MARK)

@@ -13,28 +13,23 @@ places, lane after lane where they are equal.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Sequence
 from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
+from written_headers import Index
 
 from ddpmcodec._native import (
-    CHECK_BITS,
     LANES,
-    LEAST_STATE,
-    LEAST_STATE_BYTES,
     MAX_CHUNKS,
     MAX_TILE_PIXELS,
     MOST_JPEG_LEVELS,
-    MOST_STATE,
     SEGMENTS_OF_JPEG,
-    STATE_SIZES,
     WORD_BYTES,
 )
 from ddpmcodec.errors import ImageError
-from ddpmcodec.format.header import Index
+from ddpmcodec.format.streams import pack_state, state_size
 from ddpmcodec.format.varint import pack_varint
 
 SINGLE_STREAM_PIXELS = 1 << 16  # images up to this size are one stream
@@ -43,31 +38,6 @@ REPEATS_TILE_PIXELS = MAX_TILE_PIXELS  # tiles of graphics, which learn what rep
 ALIGNED, LEAST_ALIGNED = 16, 256  # sides of large tiles are multiples, so that small images have whole pixels of them
 
 Step = Callable[[int], int]  # from the size of a part of a side to what it is a multiple of
-
-
-def stream_check(samples: bytes, covered: bytes = b"") -> int:
-    """24 bits of the CRC-32 of what a stream decodes to. covered: what `covered_by_stream` gives, in front of it."""
-    return zlib.crc32(samples, zlib.crc32(covered)) % (1 << CHECK_BITS)
-
-
-# --- states
-
-
-def state_size(state: int) -> int:
-    """How many bytes a state takes."""
-    return max(LEAST_STATE_BYTES, -(-state.bit_length() // 8))
-
-
-def pack_state(state: int) -> bytes:
-    """The bytes of a state. Raises ValueError for one that no encoder ends with."""
-    if not LEAST_STATE <= state <= MOST_STATE:
-        raise ValueError(f"a state is {LEAST_STATE} to {MOST_STATE}, got {state}")
-    return state.to_bytes(state_size(state), "little")
-
-
-def pack_stream_size(state_bytes: int, words: int) -> int:
-    """Return the number that states the size of a stream."""
-    return STATE_SIZES * words + state_bytes - LEAST_STATE_BYTES
 
 
 # --- lanes
