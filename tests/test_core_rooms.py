@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,17 @@ def test_every_folder_has_a_line_and_lines_point_up() -> None:
 def test_no_two_files_have_one_name() -> None:
     names = [path.name for path in sources()]
     assert len(names) == len(set(names)), "includes name files without their folders"
+
+
+def test_no_two_types_have_one_name() -> None:
+    """Linkers keep one of two functions of one name, and so would take the methods of one type for the other's."""
+    definition = re.compile(r"^(?:struct|class|enum class) (\w+)(?: final)?(?: : .*)? \{", re.MULTILINE)
+    of_one_file = re.compile(r"^namespace \{.*?^\}  // namespace$", re.MULTILINE | re.DOTALL)
+    found = [
+        (name, path.name) for path in sources() for name in definition.findall(of_one_file.sub("", path.read_text()))
+    ]
+    counts = Counter(name for name, _ in found)
+    assert [each for each in found if counts[each[0]] > 1] == []
 
 
 def test_folders_include_what_the_table_allows() -> None:

@@ -3,6 +3,7 @@
 // { "error": name of a class of errors.js, "message": text } is the answer of every function that fails. Bytes are { "at", "size" } in
 // the memory of this module.
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -65,6 +66,11 @@ const char* failed(const ddpm_decoder* decoder) {
     const char* text = ddpm_decoder_error(decoder, &kind);
     return failed(kind, text);
 }
+const char* failed(const ddpm_encoder* encoder) {
+    ddpm_error kind = DDPM_OK;
+    const char* text = ddpm_encoder_error(encoder, &kind);
+    return failed(kind, text);
+}
 
 // The answer of work(), or what it throws.
 template <class Work> const char* answered(Work work) {
@@ -73,7 +79,7 @@ template <class Work> const char* answered(Work work) {
 }
 
 // The answer of a function of ddpm.h that has no other result.
-const char* answered(const ddpm_decoder* decoder, ddpm_error kind) { return kind ? failed(decoder) : answer({}); }
+template <class Handle> const char* answered(const Handle* handle, ddpm_error kind) { return kind ? failed(handle) : answer({}); }
 
 // --- structs of ddpm.h
 
@@ -158,6 +164,9 @@ std::vector<uint8_t> samples_of(Bytes rgba, uint32_t channels) {
     for (size_t at = 0; at < rgba.size(); at += 4) samples.insert(samples.end(), &rgba[at], &rgba[at] + channels);
     return samples;
 }
+
+// An option as an unsigned number; one that no option has of what is no whole number, and 0 of what is not defined.
+uint32_t whole(double value) { return std::isnan(value) ? 0 : value >= 0 && value == std::floor(value) && value < UINT32_MAX ? uint32_t(value) : UINT32_MAX; }
 
 }  // namespace
 
@@ -269,6 +278,52 @@ DDPM_API const char* web_set_delegated(ddpm_decoder* decoder, int left, int top,
         set_delegated(*decoder, {left, top, left + width, top + height}, {data, size});
         return Object();
     });
+}
+
+// --- encoders, which ddpm_encoder_free frees
+
+// Numbers that JavaScript does not define have the defaults of ddpm.h.
+DDPM_API const char* web_encoder(double effort, double levels, double tile, uint32_t verify) {
+    ddpm_encoder* encoder = ddpm_encoder_new();
+    if (!encoder) return failed(DDPM_ERROR_MEMORY, "there is not enough memory for an encoder");
+    auto options = sized<ddpm_encode_options>();
+    options.has_effort = !std::isnan(effort), options.effort = whole(effort);
+    options.has_levels = !std::isnan(levels), options.levels = whole(levels);
+    options.tile = whole(tile), options.no_verify = !verify;
+    if (!ddpm_encoder_set_options(encoder, &options)) return answer(Object().pointer("encoder", encoder));
+    failed(encoder);
+    ddpm_encoder_free(encoder);
+    return json.c_str();
+}
+
+DDPM_API const char* web_set_file(ddpm_encoder* encoder, const uint8_t* data, size_t size) { return answered(encoder, ddpm_encoder_set_file(encoder, data, size)); }
+DDPM_API const char* web_set_encoders_model(ddpm_encoder* encoder, const ddpm_model* model) { return answered(encoder, ddpm_encoder_set_model(encoder, model)); }
+
+// Samples without gaps. bits: 0 for bytes.
+DDPM_API const char* web_set_picture(ddpm_encoder* encoder, uint32_t width, uint32_t height, uint32_t mode, uint32_t bits, uint32_t orientation, const uint8_t* data, size_t size,
+                                     const uint8_t* icc, size_t icc_size, const uint8_t* exif, size_t exif_size, const uint8_t* xmp, size_t xmp_size) {
+    auto picture = sized<ddpm_picture>();
+    picture.width = width, picture.height = height, picture.mode = mode, picture.bits = bits, picture.orientation = orientation;
+    picture.planes[0] = data, picture.size = size;
+    picture.icc = icc, picture.icc_size = icc_size, picture.exif = exif, picture.exif_size = exif_size, picture.xmp = xmp, picture.xmp_size = xmp_size;
+    return answered(encoder, ddpm_encoder_set_picture(encoder, &picture));
+}
+
+// { event, progress }, and the `model` that is needed.
+DDPM_API const char* web_encode(ddpm_encoder* encoder, double seconds) {
+    const ddpm_event event = ddpm_encoder_advance(encoder, seconds);
+    if (event == DDPM_ERROR) return failed(encoder);
+    Object object;
+    object.text("event", EVENTS[event]).add("progress", std::to_string(ddpm_encoder_progress(encoder)));
+    if (event == DDPM_NEED_MODEL) object.text("model", ddpm_model_name(ddpm_encoder_model_number(encoder)));
+    return answer(object);
+}
+
+// { data } of the file.
+DDPM_API const char* web_encoded(const ddpm_encoder* encoder) {
+    const uint8_t* data = nullptr;
+    size_t size = 0;
+    return ddpm_encoder_file(encoder, &data, &size) ? failed(encoder) : answer(Object().bytes("data", {data, size}));
 }
 
 }

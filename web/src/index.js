@@ -7,6 +7,7 @@ import { bytesOf, chunksOf, unlessAborted } from "./sources.js";
 import { TileWorkers } from "./tiles.js";
 
 export * from "./errors.js";
+export { encode } from "./encoding.js";
 
 export async function decode(data, options = {}) {
   const { maxBytes, workers = 1 } = options;

@@ -97,7 +97,7 @@ struct Part {
     size_t bytes;
     uint64_t bits;
 
-    Part(const SymbolCounts& counts, size_t bytes) : counts(counts), bytes(bytes), bits(Block(counts, bytes).bits()) {}
+    Part(const SymbolCounts& counts, size_t bytes) : counts(counts), bytes(bytes), bits(DeflateBlock(counts, bytes).bits()) {}
 };
 
 // Two parts that follow each other, as one.
@@ -145,18 +145,18 @@ std::vector<size_t> block_sizes(std::span<const Token> tokens, Bytes data) {
 }
 
 // tokens: of a block of these data, which begin `begin` bytes after the region; better ones are sought.
-void write_block(BitWriter& writer, Region& region, size_t begin, std::vector<Token> tokens, Bytes data, bool is_last) {
-    Block block(counts_of(tokens, data.data()), data.size());
+void write_block(DeflateWriter& writer, Region& region, size_t begin, std::vector<Token> tokens, Bytes data, bool is_last) {
+    DeflateBlock block(counts_of(tokens, data.data()), data.size());
     for (int round = 0; round < ROUNDS; round++) {
         std::vector<Token> others = region.tokens(begin, begin + data.size(), Costs(block.suited()));
-        Block other(counts_of(others, data.data()), data.size());
+        DeflateBlock other(counts_of(others, data.data()), data.size());
         if (other.bits() >= block.bits()) break;
         tokens = std::move(others), block = other;
     }
     block.write(writer, tokens, data, is_last);
 }
 
-void write_region(BitWriter& writer, Region& region, bool is_last) {
+void write_region(DeflateWriter& writer, Region& region, bool is_last) {
     const Bytes data = region.data();
     const std::vector<Token> tokens = region.tokens(0, data.size(), Costs(BlockCode::fixed()));
     auto first = tokens.begin();
@@ -172,8 +172,8 @@ void write_region(BitWriter& writer, Region& region, bool is_last) {
 }  // namespace
 
 std::vector<uint8_t> deflated(Bytes data) {
-    BitWriter writer;
-    if (data.empty()) Block({}, 0).write(writer, {}, data, true);
+    DeflateWriter writer;
+    if (data.empty()) DeflateBlock({}, 0).write(writer, {}, data, true);
     MatchFinder finder(data);
     for (size_t at = 0; at < data.size(); at += REGION) {
         const size_t size = std::min(REGION, data.size() - at);

@@ -57,7 +57,7 @@ uint64_t BlockCode::bits(const SymbolCounts& counts) const {
     return bits;
 }
 
-Block::Block(const SymbolCounts& counts, size_t bytes) : bytes_(bytes), suited_(BlockCode::suited(counts)) {
+DeflateBlock::DeflateBlock(const SymbolCounts& counts, size_t bytes) : bytes_(bytes), suited_(BlockCode::suited(counts)) {
     find_runs();
     suited_bits_ = KIND_BITS + COUNT_BITS + uint64_t(RUN_LENGTH_BITS * length_count_) + suited_.bits(counts);
     for (const Run& run : runs_) suited_bits_ += uint64_t(run_lengths_[run.symbol] + run_bits(run.symbol));
@@ -65,9 +65,9 @@ Block::Block(const SymbolCounts& counts, size_t bytes) : bytes_(bytes), suited_(
     stored_bits_ = 8 * (bytes + STORED_HEAD * std::max<size_t>(1, (bytes + MOST_STORED - 1) / MOST_STORED));
 }
 
-uint64_t Block::bits() const { return std::min({suited_bits_, fixed_bits_, stored_bits_}); }
+uint64_t DeflateBlock::bits() const { return std::min({suited_bits_, fixed_bits_, stored_bits_}); }
 
-void Block::find_runs() {
+void DeflateBlock::find_runs() {
     literal_count_ = last_used(suited_.literals, LITERALS, LITERALS_OF_COUNT), distance_count_ = last_used(suited_.distances, DISTANCES, 1);
     uint8_t lengths[LITERALS + DISTANCES];
     const uint8_t* end = std::copy_n(suited_.distances, distance_count_, std::copy_n(suited_.literals, literal_count_, lengths));
@@ -90,7 +90,7 @@ void Block::find_runs() {
     while (length_count_ > LEAST_LENGTH_CODES && !run_lengths_[ORDER[length_count_ - 1]]) length_count_--;
 }
 
-void Block::write(BitWriter& writer, std::span<const Token> tokens, Bytes data, bool is_last) const {
+void DeflateBlock::write(DeflateWriter& writer, std::span<const Token> tokens, Bytes data, bool is_last) const {
     if (stored_bits_ < std::min(suited_bits_, fixed_bits_)) return write_stored(writer, data, is_last);
     const bool is_fixed = fixed_bits_ <= suited_bits_;
     const BlockCode code = is_fixed ? BlockCode::fixed() : suited_;
@@ -116,7 +116,7 @@ void Block::write(BitWriter& writer, std::span<const Token> tokens, Bytes data, 
     literal(END_OF_BLOCK);
 }
 
-void Block::write_suited_code(BitWriter& writer) const {
+void DeflateBlock::write_suited_code(DeflateWriter& writer) const {
     writer.bits(uint32_t(literal_count_ - LITERALS_OF_COUNT), 5);
     writer.bits(uint32_t(distance_count_ - 1), 5);
     writer.bits(uint32_t(length_count_ - LEAST_LENGTH_CODES), 4);
@@ -129,7 +129,7 @@ void Block::write_suited_code(BitWriter& writer) const {
     }
 }
 
-void Block::write_stored(BitWriter& writer, Bytes data, bool is_last) const {
+void DeflateBlock::write_stored(DeflateWriter& writer, Bytes data, bool is_last) const {
     do {
         const size_t count = std::min(data.size(), MOST_STORED);
         writer.bits(is_last && count == data.size(), KIND_BITS);

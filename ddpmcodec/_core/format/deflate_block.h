@@ -9,7 +9,7 @@
 namespace ddpm {
 
 // Writes bits, the lowest of a value first.
-class BitWriter {
+class DeflateWriter {
   public:
     void bits(uint32_t value, int count) {  // at most 32
         held_ |= uint64_t(value) << holds_;
@@ -55,13 +55,13 @@ inline constexpr size_t MOST_STORED = 65535;  // bytes of a stored block
 inline constexpr size_t STORED_HEAD = 5;      // bytes before them
 
 // A block in the shortest form: stored, by the fixed codes, or by codes that suit it.
-class Block {
+class DeflateBlock {
   public:
-    Block(const SymbolCounts& counts, size_t bytes);
+    DeflateBlock(const SymbolCounts& counts, size_t bytes);
 
     uint64_t bits() const;  // about, as stored bytes are aligned
     const BlockCode& suited() const { return suited_; }
-    void write(BitWriter& writer, std::span<const Token> tokens, Bytes data, bool is_last) const;
+    void write(DeflateWriter& writer, std::span<const Token> tokens, Bytes data, bool is_last) const;
 
   private:
     // What stands for the lengths of the suited code: symbols of the code of code lengths, and the bits that follow them.
@@ -70,8 +70,8 @@ class Block {
     };
 
     void find_runs();
-    void write_suited_code(BitWriter& writer) const;
-    void write_stored(BitWriter& writer, Bytes data, bool is_last) const;
+    void write_suited_code(DeflateWriter& writer) const;
+    void write_stored(DeflateWriter& writer, Bytes data, bool is_last) const;
 
     size_t bytes_;
     BlockCode suited_;

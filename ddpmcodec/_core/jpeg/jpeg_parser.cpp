@@ -18,7 +18,7 @@ constexpr uint64_t MOST_BLOCKS_OF_BYTE = 8;
 Error unsupported(const std::string& subject) { return {Fault::FORMAT, "JPEG files with " + subject + " are not supported"}; }
 Error contradiction(const std::string& reason) { return {Fault::FORMAT, "the JPEG file contradicts itself: " + reason}; }
 
-bool begins_with(const Segment& segment, std::string_view text) {
+bool begins_with(const MarkerSegment& segment, std::string_view text) {
     return segment.data.size() > text.size() && std::equal(text.begin(), text.end(), segment.data.begin());
 }
 
@@ -72,7 +72,7 @@ class Parser {
             items_.push_back(EndOfImage{});
             return;
         }
-        if (is_bare(code)) return items_.push_back(Segment{code, {}});
+        if (is_bare(code)) return items_.push_back(MarkerSegment{code, {}});
         const size_t length = at(0) < 0 || at(1) < 0 ? 0 : size_t(at(0) << 8 | at(1));
         if (length < 2 || length > file_.size() - position_) throw Error(Fault::TRUNCATED, "a segment of the JPEG file ends early, at byte " + std::to_string(position_));
         ByteReader reader(file_.subspan(position_ + 2, length - 2), "a segment of the JPEG file");
@@ -88,7 +88,7 @@ class Parser {
         if (code == DRI) return restart_interval(reader);
         if (code <= LAST_SOF && code != JPG && code != DAC) return frame(code, reader);
         const Bytes data = reader.take(reader.left());
-        items_.push_back(Segment{code, {data.begin(), data.end()}});
+        items_.push_back(MarkerSegment{code, {data.begin(), data.end()}});
     }
 
     void restart_interval(ByteReader& reader) {
@@ -197,7 +197,7 @@ class Parser {
         bool is_jfif = false;
         int transform = -1;
         for (const Item& item : items_)
-            if (const Segment* segment = std::get_if<Segment>(&item)) {
+            if (const MarkerSegment* segment = std::get_if<MarkerSegment>(&item)) {
                 is_jfif |= segment->marker == APP0 && begins_with(*segment, JFIF);
                 if (segment->marker == APP14 && segment->data.size() > ADOBE_TRANSFORM && begins_with(*segment, ADOBE)) transform = segment->data[ADOBE_TRANSFORM];
             }

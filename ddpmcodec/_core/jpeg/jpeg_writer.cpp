@@ -128,7 +128,7 @@ class Writer : ScanSink {
     void add(const FillBytes& fill) { require(size_t(fill.count)), out_.insert(out_.end(), size_t(fill.count), 0xFF); }
     void add(const EndOfImage&) { marker(EOI); }
     void add(const RestartInterval& restart) { segment(DRI, std::array{uint8_t(restart.mcus >> 8), uint8_t(restart.mcus & 255)}); }
-    void add(const Segment& found) { is_bare(found.marker) ? marker(found.marker) : segment(found.marker, found.data); }
+    void add(const MarkerSegment& found) { is_bare(found.marker) ? marker(found.marker) : segment(found.marker, found.data); }
 
     void add(const QuantisationTables& found) {
         std::vector<uint8_t> data;

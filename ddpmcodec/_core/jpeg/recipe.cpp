@@ -45,7 +45,7 @@ class RecipeWriter {
     }
 
     size_t item(const Item& item) {
-        if (!std::holds_alternative<Segment>(item)) byte(int(item.index()));
+        if (!std::holds_alternative<MarkerSegment>(item)) byte(int(item.index()));
         std::visit([this](const auto& value) { add(value); }, item);
         return 1;
     }
@@ -58,7 +58,7 @@ class RecipeWriter {
     void add(const FillBytes& fill) { number(fill.count); }
     void add(const EndOfImage&) {}
     void add(const RestartInterval& restart) { number(restart.mcus); }
-    void add(const Segment& segment) {
+    void add(const MarkerSegment& segment) {
         byte(segment.marker);
         if (!is_bare(segment.marker)) data(segment.data);
     }
@@ -149,7 +149,7 @@ class RecipeReader {
         const Bytes taken = reader_.take(size_t(reader_.varint()));
         return {taken.begin(), taken.end()};
     }
-    Segment segment(uint8_t marker) {
+    MarkerSegment segment(uint8_t marker) {
         if (marker == 0xFF) throw damaged("a marker", marker);
         return {marker, is_bare(marker) ? std::vector<uint8_t>{} : data()};
     }
@@ -253,7 +253,7 @@ Recipe parse_recipe(const Coefficients& image, Bytes recipe) {
 // EXIF and XMP, and ICC profiles.
 bool is_metadata(const Item& item) {
     static constexpr std::string_view ICC = "ICC_PROFILE";
-    const Segment* segment = std::get_if<Segment>(&item);
+    const MarkerSegment* segment = std::get_if<MarkerSegment>(&item);
     if (!segment) return false;
     const bool is_icc = segment->data.size() > ICC.size() && std::equal(ICC.begin(), ICC.end(), segment->data.begin());
     return segment->marker == APP1 || (segment->marker == APP2 && is_icc);
@@ -294,7 +294,7 @@ std::vector<uint8_t> write_preview_jpeg(const Coefficients& image, Bytes recipe)
     if (!recipe.empty()) {
         std::vector<Item> metadata = parse_recipe(image, recipe).items;
         std::erase_if(metadata, [](const Item& item) { return !is_metadata(item); });
-        const auto place = std::ranges::find_if(items, [](const Item& item) { return !std::holds_alternative<Segment>(item); });
+        const auto place = std::ranges::find_if(items, [](const Item& item) { return !std::holds_alternative<MarkerSegment>(item); });
         items.insert(place, metadata.begin(), metadata.end());
     }
     return write_file(clipped_image, items, MAX_JPEG_BYTES);

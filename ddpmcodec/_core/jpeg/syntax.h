@@ -26,10 +26,10 @@ struct FillBytes {
 };
 
 // A marker that does not matter to the coefficients.
-struct Segment {
+struct MarkerSegment {
     uint8_t marker;
     std::vector<uint8_t> data;  // after the length
-    bool operator==(const Segment&) const = default;
+    bool operator==(const MarkerSegment&) const = default;
 };
 
 struct QuantisationTables {
@@ -78,6 +78,6 @@ struct EndOfImage {
     bool operator==(const EndOfImage&) const = default;
 };
 
-using Item = std::variant<LooseBytes, FillBytes, EndOfImage, RestartInterval, QuantisationTables, HuffmanTables, FrameHeader, Scan, Segment>;
+using Item = std::variant<LooseBytes, FillBytes, EndOfImage, RestartInterval, QuantisationTables, HuffmanTables, FrameHeader, Scan, MarkerSegment>;
 
 }  // namespace ddpm

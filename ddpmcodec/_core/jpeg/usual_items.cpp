@@ -24,8 +24,8 @@ template <class Tables> Items segments(const Tables& tables, bool is_one) {
     return items;
 }
 
-Items jfif() { return {Segment{APP0, {'J', 'F', 'I', 'F', 0, 1, 1, 0, 0, 1, 0, 1, 0, 0}}}; }
-Items adobe(uint8_t transform) { return {Segment{APP14, {'A', 'd', 'o', 'b', 'e', 0, 100, 0, 0, 0, 0, transform}}}; }
+Items jfif() { return {MarkerSegment{APP0, {'J', 'F', 'I', 'F', 0, 1, 1, 0, 0, 1, 0, 1, 0, 0}}}; }
+Items adobe(uint8_t transform) { return {MarkerSegment{APP14, {'A', 'd', 'o', 'b', 'e', 0, 100, 0, 0, 0, 0, transform}}}; }
 
 Items quantisation(const Coefficients& image, bool is_one) {
     QuantisationTables tables;
