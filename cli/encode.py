@@ -238,6 +238,7 @@ class Encoder:
 
     def _result(self, task: Task, data: bytes, image: FileRead, file: bytes) -> Result:
         from ddpmcodec._native import parse_header
+        from ddpmcodec.codec.kept import is_lossy_webp
         from ddpmcodec.format.header import CODINGS, PIXELS
 
         if image.planes.kept:
@@ -250,7 +251,7 @@ class Encoder:
         line = f"{len(file)} bytes, {rates['bpp']:.3f} bpp, ratio {times:.3f}"
         line += f", {CODINGS[header.kind]}" * (header.kind != PIXELS)
         target, warnings = label(task.output, "standard output"), list[str]()
-        if len(file) > len(data) and image.format == "WEBP" and not self.warned:
+        if len(file) > len(data) and is_lossy_webp(data) and not self.warned:
             self.warned = True
             warnings.append(f"{label(task.name)}: a lossy WebP grows, as its pixels are coded")
         if not self.removes:  # which has looked for it before

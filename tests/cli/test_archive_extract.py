@@ -86,7 +86,7 @@ def test_the_name_of_a_folder_means_what_is_below_it(ddpm: Callable, tiny_model:
 def damaged(photos: Path, tiny_model: Path) -> bytes:
     """Cut, where two of six images are files."""
     images = [(name, Image.open(photos / name)) for name in ("0.png", "3.png", "4.png", "below/grey.png")]
-    images += [(f"drawing-{i}.png", drawing(40 + i)) for i in (1, 2)]
+    images += [(f"drawing-{i}.png", drawing(70 + i)) for i in (1, 2)]
     return archive.create(images, model=tiny_model, effort=1)[:-9]
 
 
