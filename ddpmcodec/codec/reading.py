@@ -24,6 +24,7 @@ from ddpmcodec.formats.image_files import JPEG_FORMATS, load_image
 from ddpmcodec.formats.images import Planes, deep_planes, shown_planes, to_planes
 from ddpmcodec.formats.left_out import TOO_DEEP, following
 from ddpmcodec.formats.metadata import unkept_colours
+from ddpmcodec.parallel import interruptible
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -179,7 +180,7 @@ def planes_of_image(image: Image.Image, data: bytes, reading: Reading) -> Planes
 def _parsed_jpeg(data: bytes, size: tuple[int, int]) -> JpegImage | None:
     """Return a JPEG file as the core reads it; None if its coefficients do not rebuild it."""
     with suppress(FormatError):
-        parsed = read_jpeg(data)
+        parsed = interruptible(read_jpeg, data)
         return parsed if parsed.size == size else None
     return None
 
