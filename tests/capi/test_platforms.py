@@ -18,12 +18,15 @@ needs_bash = pytest.mark.skipif(sys.platform == "win32", reason="it is a script 
 
 
 def test_the_build_of_this_machine_conforms(installed: Installed) -> None:
-    decode = f"{installed.prefix / 'bin' / 'ddpm-decode'} --model {{model}} {{input}}"
-    options = ["--damaged-code", "3", "--partial", f"{decode} --partial -"]
-    command = [*options, "--original", f"{decode} --original -", "--", *decode.split(), "{output}.pam"]
+    decode, encode = (
+        f"{installed.prefix}/bin/ddpm-{name} --model {{model}} {{input}}" for name in ("decode", "encode")
+    )
+    options = ["--damaged-code", "3", "--partial", f"{decode} --partial -", "--original", f"{decode} --original -"]
+    options += ["--encode", f"{encode} --effort {{effort}} --levels {{levels}} -"]
+    command = [*options, "--", *decode.split(), "{output}.pam"]
     ended = subprocess.run([sys.executable, SUITE, *command], capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (0, "")
-    kinds = "images", "previews", "originals", "damaged"
+    kinds = "images", "previews", "originals", "encodings", "damaged"
     assert all(re.search(rf"{kind} (\d+) of \1\b", ended.stdout) for kind in kinds)
 
 

@@ -20,6 +20,8 @@ CASES = Path(__file__).parent / "cases.json"
 EMBEDDED = "ddpmcodec/models"
 SHARES = 0.2, 0.6  # of a file's bytes, after the header
 PREVIEWED = "photo-2", "photo-3", "grey-3", "alpha-2", "tiles-3", "repeats-2", "lanes-2", "photo-0"
+# Of pictures without a profile, which PAM files do not hold.
+ENCODED = "photo-0", "photo-1", "photo-2", "photo-3", "grey-2", "bilevel-1", "noise-3", "learning-0", "repeats-1"
 DAMAGED = "photo-2", "tiles-2", "alpha-2"  # of v2: one stream, tiles with an index, a section
 JUNK = bytes(3)
 
@@ -76,6 +78,21 @@ def originals() -> Iterator[Case]:
             yield {**base(folder / entry["file"], jpeg), "sha256": entry["source_sha256"]}
 
 
+def encodings() -> Iterator[Case]:
+    for folder in sorted(GOLDEN.glob("v[23]")):
+        for entry in json.loads((folder / "manifest.json").read_text())["streams"]:
+            if Path(entry["file"]).stem in ENCODED:
+                case = base(folder / entry["file"], named(folder / "model.safetensors"))
+                yield {**case, "picture": named(folder / entry["picture"])} | {
+                    k: entry[k] for k in ("effort", "levels")
+                }
+    for entry in json.loads((GOLDEN / "v1" / "jpegs.json").read_text()):
+        file = GOLDEN / "v1" / entry["file"]
+        header = codec.info(file.read_bytes())
+        case = {**base(file, f"{EMBEDDED}/jpeg.safetensors"), "picture": named(file.with_name(entry["jpeg"]))}
+        yield case | {"effort": header["effort"], "levels": header["levels"]}
+
+
 def damaged(found: list[Case]) -> Iterator[Case]:
     for case in (case for case in found if case["file"].startswith("tests/golden/v2/")):
         if Path(case["file"]).stem in DAMAGED:
@@ -93,7 +110,13 @@ def damaged(found: list[Case]) -> Iterator[Case]:
 def made() -> dict[str, list[Case]]:
     """All cases, by the check that they are for."""
     found = [*images()]
-    return {"images": found, "previews": [*previews(found)], "originals": [*originals()], "damaged": [*damaged(found)]}
+    return {
+        "images": found,
+        "previews": [*previews(found)],
+        "originals": [*originals()],
+        "encodings": [*encodings()],
+        "damaged": [*damaged(found)],
+    }
 
 
 def text(cases: dict[str, list[Case]]) -> str:

@@ -1,4 +1,4 @@
-"""Read PBM, PGM, PPM, PAM, and PNG without palettes and interlacing. Standard library only."""
+"""Read PBM, PGM, PPM, PAM, and PNG without palettes and interlacing; write PAM. Standard library only."""
 
 from __future__ import annotations
 
@@ -34,6 +34,18 @@ class Raster(NamedTuple):
             for byte in range(size):
                 samples[channel * size + byte :: len(grey) * size] = plane[byte::size]
         return self._replace(channels=len(grey), samples=bytes(samples))
+
+    def pam(self) -> bytes:
+        """The image as a PAM file. One of 0 and 255 alone is black and white."""
+        is_bilevel = self.channels == 1 and not set(self.samples) - {0, 255}
+        kind = (
+            "BLACKANDWHITE" if is_bilevel else ("GRAYSCALE", "GRAYSCALE_ALPHA", "RGB", "RGB_ALPHA")[self.channels - 1]
+        )
+        facts = {"WIDTH": self.width, "HEIGHT": self.height, "DEPTH": self.channels}
+        facts |= {"MAXVAL": 1 if is_bilevel else (1 << self.bits) - 1, "TUPLTYPE": kind}
+        head = "P7\n" + "".join(f"{key} {value}\n" for key, value in facts.items()) + "ENDHDR\n"
+        samples = bytes(value & 1 for value in self.samples) if is_bilevel else self.samples
+        return head.encode() + samples
 
     def psnr(self, other: Raster) -> float:
         """Decibels between two images of 8 bits. Infinite for equal ones, or if nothing can be compared."""

@@ -1,4 +1,4 @@
-"""Check a decoder of .ddpm files by the golden files, as README.md describes. Standard library only.
+"""Check a decoder of .ddpm files, and an encoder, by the golden files, as README.md describes. Standard library only.
 
 python tests/conformance/run.py [OPTIONS] -- COMMAND...
 """
@@ -44,21 +44,25 @@ class Ended(NamedTuple):
         return f"exit code {self.code}, {len(self.output)} bytes written: {self.stderr}"
 
 
-class Decoder(NamedTuple):
-    """Commands with {input}, {output} and {model}, by what they do. damaged_code: None accepts any but 0."""
+class Commands(NamedTuple):
+    """Commands with {input}, {output} and {model}, by what they do. encode: with {effort} and {levels}, too.
+    damaged_code: None accepts any but 0."""
 
     whole: Command
     partial: Command | None
     original: Command | None
+    encode: Command | None
     damaged_code: int | None
     seconds: float  # limit of a command
 
     def run(self, command: Command, case: Case) -> Ended:
         with tempfile.TemporaryDirectory() as folder:
-            source, out = Path(folder) / "input.ddpm", Path(folder) / "out"
-            source.write_bytes(data_of(case))
+            name, data = input_of(case)
+            source, out = Path(folder) / name, Path(folder) / "out"
+            source.write_bytes(data)
             out.mkdir()
             names = {"{input}": source, "{output}": out / "output", "{model}": ROOT / case["model"]}
+            names |= {f"{{{name}}}": case[name] for name in ("effort", "levels") if name in case}
             for name, path in names.items():
                 command = [argument.replace(name, str(path)) for argument in command]
             try:
@@ -95,6 +99,9 @@ class Decoder(NamedTuple):
             _compare(self.picture(self.whole, case).samples, case)
         elif kind == "originals" and self.original:
             _compare(self.restored(self.original, case), case)
+        elif kind == "encodings" and self.encode:
+            if self.restored(self.encode, case) != data_of(case):
+                raise Failure("the file differs")
         elif kind == "previews" and self.partial:
             exact = self.picture(self.whole, {**case, "bytes": None})
             quality = self.picture(self.partial, case).psnr(exact)
@@ -114,6 +121,14 @@ def data_of(case: Case) -> bytes:
     return bytes(data[: case.get("bytes")]) + bytes.fromhex(case.get("append", ""))
 
 
+def input_of(case: Case) -> tuple[str, bytes]:
+    """The name and the bytes of what a command reads: a file of ours, or the picture that is to be encoded."""
+    if "picture" not in case:
+        return "input.ddpm", data_of(case)
+    picture = (ROOT / case["picture"]).read_bytes()
+    return ("input.pam", raster.read(picture).pam()) if picture.startswith(raster.PNG_MAGIC) else ("input.jpg", picture)
+
+
 def _compare(found: bytes, case: Case) -> None:
     if hashlib.sha256(found).hexdigest() != case["sha256"]:
         raise Failure("the result differs")
@@ -124,13 +139,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("command", nargs="+", help="decodes {input} to {output}, by the model file {model}")
     parser.add_argument("--partial", type=shlex.split, help="does so with a prefix; default: not checked")
     parser.add_argument("--original", type=shlex.split, help="restores the encoded file; default: not checked")
+    parser.add_argument("--encode", type=shlex.split, help="encodes {input}, a PAM or JPEG file; default: not checked")
     parser.add_argument("--damaged-code", type=int, help="exit code for cut and damaged files; default: any but 0")
     parser.add_argument("--only", default="*", help="pattern of names of cases")
     parser.add_argument("--skip", nargs="+", default=[], help="leave out cases that need bits (more than 8)")
     parser.add_argument("--seconds", type=float, default=60, help="limit of one command")
     given = parser.parse_args(arguments)
-    decoder = Decoder(given.command, given.partial, given.original, given.damaged_code, given.seconds)
-    left_out = {kind for kind, given in (("previews", given.partial), ("originals", given.original)) if given is None}
+    optional = {"previews": given.partial, "originals": given.original, "encodings": given.encode}
+    commands = Commands(given.command, *optional.values(), given.damaged_code, given.seconds)
+    left_out = {kind for kind, command in optional.items() if command is None}
     passed, total = Counter[str](), Counter[str]()
     for kind, cases in json.loads(CASES.read_text()).items():
         for case in cases if kind not in left_out else ():
@@ -138,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 continue
             total[kind] += 1
             try:
-                decoder.check(kind, case)
+                commands.check(kind, case)
                 passed[kind] += 1
             except Failure as failure:
                 print(f"{case['name']}: {failure}", file=sys.stderr)

@@ -119,11 +119,51 @@ def jpegs() -> Iterator[bytes]:
         yield bytes([0, 16, 16, 7, len(frame)]) + frame + bytes([0xE8, 7, 0, 0, 0, 0, usual])
 
 
+def encoder_input(fields: dict[str, int], data: bytes) -> bytes:
+    """Of encoder.cpp. fields: that are not 0."""
+    fields = {"effort": 1, "levels": 1, "orientation": 1, "planes": 1} | fields
+    head = bytes(fields.get(name, 0) for name in ("choice", "effort", "levels", "tile", "more"))
+    if not fields.get("choice", 0) & 1:
+        head += bytes([fields.get("hostile", 0)])
+        head += b"".join(fields[name].to_bytes(3, "little") for name in ("width", "height"))
+        head += bytes(fields.get(name, 0) for name in ("mode", "bits", "orientation"))
+        head += fields.get("row_stride", 0).to_bytes(3, "little")
+        head += bytes(fields.get(name, 0) for name in ("pixel_stride", "planes", "icc", "exif", "xmp"))
+    return head + data
+
+
+def encoder() -> Iterator[bytes]:
+    """Pictures of each mode, interleaved and in planes, of 8 bits and more, with metadata; and JPEG files."""
+    for mode, channels in enumerate((1, 3, 2, 4)):
+        size = {"width": 13, "height": 9, "mode": mode}
+        smooth = bytes((3 * k // channels + 40 * (k % channels)) % 256 for k in range(13 * 9 * channels))
+        yield encoder_input(size, smooth)
+        yield encoder_input(size | {"effort": 0, "levels": 0, "planes": channels, "more": 3}, smooth)
+        yield encoder_input(
+            size | {"bits": 12, "levels": 5}, b"".join(struct.pack("<H", 9 * k) for k in range(13 * 9 * channels))
+        )
+    yield encoder_input(
+        {"width": 13, "height": 9, "mode": 4, "planes": 65}, bytes(k * k >> 3 & 255 for k in range(117))
+    )
+    exif = b"Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0"
+    metadata = {"icc": 3, "exif": len(exif), "xmp": 4, "orientation": 0}
+    yield encoder_input(
+        {"width": 70, "height": 32, "mode": 0, "tile": 1, "levels": 0} | metadata,
+        b"icc" + exif + b"<x/>" + bytes(70 * 32),
+    )
+    yield encoder_input(
+        {"width": 40, "height": 40, "row_stride": 41, "pixel_stride": 2, "choice": 12}, bytes(range(256)) * 7
+    )
+    for path in sorted((TESTS / "fixtures/jpegs").glob("*.jpg")):
+        yield encoder_input({"choice": 1}, path.read_bytes())
+
+
 def inputs() -> Iterator[tuple[str, bytes]]:
     for data in files():
         yield from (("decoder", bytes(plan).ljust(PLAN_BYTES, b"\0") + data) for plan in PLANS)
         yield from (("api", calls.ljust(CALL_BYTES, b"\0") + data) for calls in (b"", CALLS, b"\6\1"))
     yield from (("archive", data) for data in archives())
+    yield from (("encoder", data) for data in encoder())
     yield from (("jpeg", data) for data in jpegs())
     yield from (("model", data) for data in models())
     yield from (("parts", data) for data in parts())
