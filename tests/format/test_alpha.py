@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from written_files import pack_coded_alpha, pack_header
+from written_headers import Header, Index
 
 from ddpmcodec._native import parse_alpha
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError
-from ddpmcodec.format.ddpm import pack_coded_alpha, pack_header
-from ddpmcodec.format.header import Header, Index
 from ddpmcodec.format.sections import pack_alpha
 from native_testing import testing
 

@@ -8,7 +8,7 @@ namespace ddpm {
 
 // Throws Error (IMAGE) for more than a section holds.
 void require_metadata(const Metadata& metadata);
-std::vector<uint8_t> pack_metadata(const Metadata& metadata);
+std::vector<uint8_t> pack_metadata(const Metadata& metadata);  // nothing if there is nothing to keep
 std::vector<uint8_t> pack_alpha(Bytes plane, int height, int width);
 // header: of the plane as an image of grey levels. file: this image as a file, whose beginning follows from the header of the image with alpha.
 std::vector<uint8_t> pack_coded_alpha(const Header& header, Bytes file);
