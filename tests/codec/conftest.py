@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ import pytest
 from PIL import Image
 
 from ddpmcodec import codec
-from ddpmcodec.format import tiles
 from ddpmcodec.models.context import ContextModel
 
 Picture = Callable[..., Image.Image]
@@ -28,16 +26,6 @@ def make_picture(mode: str = "RGB", height: int = 20, width: int = 24) -> Image.
     return crop.convert(mode, dither=Image.Dither.NONE)
 
 
-@contextmanager
-def small_tiles_of(pixels: int) -> Iterator[None]:
-    """Images over so many pixels are cut into tiles of at most as many, as large ones are into far larger ones."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiles, "SINGLE_STREAM_PIXELS", pixels)
-        patch.setattr(tiles, "TILE_PIXELS", pixels)
-        patch.setattr(tiles, "REPEATS_TILE_PIXELS", pixels)
-        yield
-
-
 @pytest.fixture(scope="session")
 def picture() -> Picture:
     return make_picture
@@ -46,12 +34,6 @@ def picture() -> Picture:
 @pytest.fixture(scope="session")
 def model(context_model: ContextModel) -> ContextModel:
     return context_model
-
-
-@pytest.fixture
-def small_tiles() -> Iterator[None]:
-    with small_tiles_of(128):
-        yield
 
 
 @pytest.fixture(scope="session")
@@ -70,9 +52,8 @@ def bare(model: ContextModel) -> bytes:
 
 @pytest.fixture(scope="session")
 def tiled(model: ContextModel) -> bytes:
-    """A file of chunks: 12 x 8 pixels in two tiles."""
-    with small_tiles_of(64):
-        return codec.encode(make_picture("RGB", 8, 12), model=model)
+    """A file of chunks: 76 x 8 pixels in two tiles."""
+    return codec.encode(make_picture("RGB", 8, 76), tile=64, model=model)
 
 
 @pytest.fixture(params=["small", "bare", "tiled"])
