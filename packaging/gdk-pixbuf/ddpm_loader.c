@@ -1,12 +1,11 @@
-/* A loader of .ddpm files for gdk-pixbuf: programs that use it, such as viewers and file managers of GNOME, Xfce and MATE, open them.
+/* A loader of .ddpm files for gdk-pixbuf: programs that use it, such as viewers and file managers of GNOME, Xfce and MATE, open them, and save them
+ * (ddpm_saver.c).
  *
  * The picture becomes better while bytes arrive. The prefix of a file is shown as far as it goes, as loaders of progressive JPEG do. A damaged
  * file is shown, and then is an error. If a program asks for a smaller picture, as for a thumbnail, no more is decoded than that needs. */
-#define GDK_PIXBUF_ENABLE_BACKEND
-#include <ddpm.h>
-#include <gdk-pixbuf/gdk-pixbuf.h>
+#include "ddpm_module.h"
 
-enum { LARGEST_SCALE = 16, MOST_MODELS = 256 };
+enum { LARGEST_SCALE = 16 };
 #define SECONDS_BETWEEN_PREVIEWS 0.2
 
 /* The functions of the program that loads, as gdk-pixbuf hands them over. */
@@ -26,11 +25,6 @@ typedef struct {
     gint64 shown;       /* when the last preview was shown, in microseconds */
     gboolean is_done;
 } Loading;
-
-static gboolean fail(GError** error, int code, const char* message) {
-    g_set_error_literal(error, GDK_PIXBUF_ERROR, code, message);
-    return FALSE;
-}
 
 static gboolean fail_by_decoder(const Loading* loading, GError** error) {
     ddpm_error kind;
@@ -56,40 +50,11 @@ static ddpm_layout layout_of(const Loading* loading) {
     return layout;
 }
 
-/* --- Models: each is loaded once, and kept as long as the program runs */
-
-static const ddpm_model* load_model(const char* name, GError** error) {
-    const char* folder = g_getenv("DDPM_MODELS");
-    g_autofree char* path = g_strdup_printf("%s/%s.safetensors", folder ? folder : MODELS_FOLDER, name);
-    g_autofree char* data = NULL;
-    gsize size;
-    char message[256];
-    ddpm_model* model = NULL;
-    if (!g_file_get_contents(path, &data, &size, error)) return NULL;
-    if (ddpm_model_load(&model, data, size, message, sizeof message) != DDPM_OK) fail(error, GDK_PIXBUF_ERROR_FAILED, message);
-    return model;
-}
-
-static const ddpm_model* find_model(uint32_t number, GError** error) {
-    static GMutex mutex;
-    static const ddpm_model* models[MOST_MODELS];
-    const char* name = number < MOST_MODELS ? ddpm_model_name(number) : NULL;
-    if (!name) {
-        fail(error, GDK_PIXBUF_ERROR_UNSUPPORTED_OPERATION, "The image was written with a model that is not installed");
-        return NULL;
-    }
-    g_mutex_lock(&mutex);
-    if (!models[number]) models[number] = load_model(name, error);
-    const ddpm_model* model = models[number];
-    g_mutex_unlock(&mutex);
-    return model;
-}
-
 /* --- The picture */
 
 static ddpm_decoder* new_decoder(uint32_t scale) {
     ddpm_decoder* decoder = ddpm_decoder_new();
-    const ddpm_plan plan = {.struct_size = sizeof plan, .scale = scale, .partial = 1, .threads = MIN(g_get_num_processors(), 8)};
+    const ddpm_plan plan = {.struct_size = sizeof plan, .scale = scale, .partial = 1, .threads = usual_threads()};
     if (decoder) ddpm_decoder_set_plan(decoder, &plan);
     return decoder;
 }
@@ -280,6 +245,9 @@ G_MODULE_EXPORT void fill_vtable(GdkPixbufModule* module) {
     module->begin_load = begin_load;
     module->load_increment = load_increment;
     module->stop_load = stop_load;
+    module->save = save;
+    module->save_to_callback = save_to_callback;
+    module->is_save_option_supported = is_save_option_supported;
 }
 
 G_MODULE_EXPORT void fill_info(GdkPixbufFormat* info) {
@@ -290,6 +258,6 @@ G_MODULE_EXPORT void fill_info(GdkPixbufFormat* info) {
     info->description = "ddpmcodec image";
     info->mime_types = mime_types;
     info->extensions = extensions;
-    info->flags = GDK_PIXBUF_FORMAT_THREADSAFE;
+    info->flags = GDK_PIXBUF_FORMAT_WRITABLE | GDK_PIXBUF_FORMAT_THREADSAFE;
     info->license = "Apache";
 }
