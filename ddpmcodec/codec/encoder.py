@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypedDict, Unpack
 
 import numpy as np
@@ -18,7 +19,7 @@ from ddpmcodec.format.header import DEFAULT_EFFORT
 from ddpmcodec.formats.images import Planes
 from ddpmcodec.models import registry
 from ddpmcodec.models.registry import ModelSource
-from ddpmcodec.parallel import stop_if_abandoned, thread_count
+from ddpmcodec.parallel import interruptible, stop_if_abandoned, thread_count
 
 
 class EncodeKeywords(TypedDict, total=False):
@@ -173,7 +174,7 @@ def _encoded(encoder: _native.Encoder, pictures: Sequence[Planes], options: Enco
         return []
     for planes in pictures:
         _add(encoder, planes)
-    _run(encoder, options)
+    _run(encoder, options, is_long=any(planes.kept or planes.original for planes in pictures))
     return [encoder.file(number) for number in range(len(pictures))]
 
 
@@ -192,11 +193,13 @@ def _add(encoder: _native.Encoder, planes: Planes) -> None:
     )  # fmt: skip
 
 
-def _run(encoder: _native.Encoder, options: EncodeOptions) -> None:
+def _run(encoder: _native.Encoder, options: EncodeOptions, *, is_long: bool) -> None:
+    # A large file that is kept whole is deflated in one call, which takes longer.
+    advance = partial(interruptible, encoder.advance) if is_long else encoder.advance
     done, event = 0.0, Event.MORE
     while event != Event.DONE:
         stop_if_abandoned()
-        event = encoder.advance(CALL_SECONDS, thread_count())
+        event = advance(CALL_SECONDS, thread_count())
         if event == Event.NEED_MODEL:
             name = registry.name_of_number(encoder.needed_model)
             encoder.set_model(registry.find(name or ""))
