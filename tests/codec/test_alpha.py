@@ -15,7 +15,6 @@ from ddpmcodec._native import CODED_ALPHA, parse_header
 from ddpmcodec.codec.decoder import decode_details
 from ddpmcodec.codec.stream_decoder import ProgressiveDecoder
 from ddpmcodec.errors import ChecksumError, CorruptError, FormatError, ImageError, TruncatedError
-from ddpmcodec.format import tiles
 from ddpmcodec.format.marks import end_mark
 
 PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
@@ -49,16 +48,13 @@ def planes_of(image: Image.Image) -> np.ndarray:
     return np.asarray(image)[..., -1]
 
 
-@pytest.fixture(scope="module", params=["one stream", "tiles"])
+@pytest.fixture(scope="module", params=[(None, 1), (64, 4)], ids=["one stream", "tiles"])
 def data(request: pytest.FixtureRequest) -> bytes:
     """A file with coded alpha."""
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "tiles":
-            patch.setattr(tiles, "SINGLE_STREAM_PIXELS", 1 << 12)
-            patch.setattr(tiles, "TILE_PIXELS", 1 << 12)
-        data = codec.encode(cutout(), effort=1, levels=2)
+    side, count = request.param
+    data = codec.encode(cutout(), effort=1, levels=2, tile=side)
     facts = codec.info(data)
-    assert (facts["alpha_coding"], facts["tiles"]) == ("context model", 1 + (request.param == "tiles"))
+    assert (facts["alpha_coding"], facts["tiles"]) == ("context model", count)
     return data
 
 

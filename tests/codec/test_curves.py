@@ -16,7 +16,6 @@ from PIL import Image
 
 from ddpmcodec import codec
 from ddpmcodec.codec.decoder import decode_details
-from ddpmcodec.format import tiles
 
 PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
 CUTS = 8
@@ -36,8 +35,8 @@ def psnr(image: Image.Image, original: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / max(1e-2, np.square(np.asarray(image, float) - original).mean())))
 
 
-def curve(original: np.ndarray, levels: int, effort: int = 1) -> Curve:
-    data = codec.encode(original, effort=effort, levels=levels, verify=False)
+def curve(original: np.ndarray, levels: int, effort: int = 1, tile: int | None = None) -> Curve:
+    data = codec.encode(original, effort=effort, levels=levels, tile=tile, verify=False)
     facts = codec.info(data)
     assert facts["coding"] == "context model"
     whole = [psnr(codec.decode(data, step=k), original) for k in range(facts["steps"] + 1)]
@@ -55,15 +54,12 @@ def crop(left: int, top: int, width: int, height: int) -> np.ndarray:
 
 @pytest.mark.parametrize("effort", [1, 2])  # the networks of effort 2 see what others show
 @pytest.mark.parametrize(
-    ("left", "top", "tiled", "levels"), [(160, 90, False, 2), (280, 160, True, 5)], ids=["whole", "tiles"]
+    ("left", "top", "tile", "levels"), [(160, 90, None, 2), (280, 160, 64, 5)], ids=["whole", "tiles"]
 )
 def test_a_photograph_gets_better_with_every_byte(
-    left: int, top: int, tiled: bool, levels: int, effort: int, monkeypatch: pytest.MonkeyPatch
+    left: int, top: int, tile: int | None, levels: int, effort: int
 ) -> None:
-    if tiled:
-        monkeypatch.setattr(tiles, "SINGLE_STREAM_PIXELS", 64 * 48)
-        monkeypatch.setattr(tiles, "TILE_PIXELS", 64 * 48)
-    whole, steps, cuts = curve(crop(left, top, 96, 64), levels, effort)
+    whole, steps, cuts = curve(crop(left, top, 96, 64), levels, effort, tile)
     assert (np.diff(whole) > 0).all()
     assert (cuts >= whole[steps] - 0.05).all()
     assert (np.maximum.accumulate(cuts) - cuts).max() < 0.05

@@ -67,7 +67,7 @@ def test_every_flipped_byte_of_a_tiled_file_is_found_and_the_tile_named(model: C
         for offset in range(0, len(chunk), 3):
             with pytest.raises(ChecksumError) as found:
                 codec.decode(flipped(tiled, place + offset), model=model)
-            columns = ("0 to 5", "6 to 11")[tile]
+            columns = ("0 to 63", "64 to 75")[tile]
             where = f"segment {segment + 1} of {len(file.chunks) // 2} of the tile at columns {columns}, rows 0 to 7"
             assert re.search(rf"^1 of 2 tiles .*{where}", str(found.value))
         place += len(chunk)

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import ddpmcodec
-from ddpmcodec import models
-from ddpmcodec.codec.efforts import Coding
-from ddpmcodec.codec.model_selection import CLEARLY_LESS, selected_model, selected_models
+from ddpmcodec import archive, models
 
 Pixels = NDArray[np.uint8]
 
@@ -32,6 +30,7 @@ def reduced(side: int = 32) -> Pixels:
 
 
 TRIED = {"levels": 0}  # a coding under which either model may win
+CLEARLY_LESS = 1 - 1 / 64  # of the bytes of the usual model
 
 
 SUITED = [(smooth(), "cifar10"), (reduced(), "photo"), (reduced(64), "photo")]
@@ -43,7 +42,7 @@ CASES += [(*case, {"effort": 1}) for case in SUITED[1:]]
 @pytest.mark.parametrize(("image", "name", "coding"), CASES)
 def test_it_is_the_model_that_takes_clearly_fewer_bytes(image: Pixels, name: str, coding: dict[str, int]) -> None:
     data = ddpmcodec.encode(image, **coding)
-    assert ddpmcodec.info(data)["model"] == selected_models([image], Coding(**coding))[0].name == name
+    assert ddpmcodec.info(data)["model"] == name
     assert data == ddpmcodec.encode(image, **coding, model=name)
     assert len(data) < len(ddpmcodec.encode(image, **coding, model=other(name)))
     assert np.array_equal(ddpmcodec.decode(data, as_array=True), image)
@@ -68,17 +67,13 @@ def test_images_that_are_coded_together_have_models_of_their_own() -> None:
     assert files == [ddpmcodec.encode(image, **TRIED) for image in images]
 
 
-def test_one_model_for_several_images_is_by_the_sum_of_their_bytes() -> None:
-    assert selected_model([], Coding(1, 0)).name == selected_model([smooth(), smooth()], Coding(1, 0)).name == "cifar10"
-    assert selected_model([smooth(8), reduced(64), reduced()], Coding(1, 0)).name == "photo"
+@pytest.mark.parametrize(
+    ("images", "name"), [([smooth(), smooth()], "cifar10"), ([smooth(8), reduced(64), reduced()], "photo")]
+)
+def test_one_model_for_the_images_of_an_archive_is_by_the_sum_of_their_bytes(images: list[Pixels], name: str) -> None:
+    data = archive.create({str(number): image for number, image in enumerate(images)}, effort=1, levels=0)
+    assert {image["model"] for image in archive.describe(data)["images"]} == {name}
 
 
 def test_larger_images_are_photographs() -> None:
     assert ddpmcodec.info(ddpmcodec.encode(smooth(65)))["model"] == "photo"
-
-
-def test_without_the_model_of_photographs_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "names", lambda: (models.THUMBNAIL,))
-    assert [selected_models([reduced()], Coding(1, 0))[0].name, selected_model([reduced()], Coding(1, 0)).name] == [
-        models.THUMBNAIL
-    ] * 2

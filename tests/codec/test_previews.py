@@ -201,11 +201,10 @@ def test_a_step_is_a_preview(model: ContextModel, file: bytes) -> None:
     assert found.image == codec.decode(file, model=model)
 
 
-@pytest.mark.usefixtures("small_tiles")
 @pytest.mark.parametrize("levels", LEVELS)
 def test_steps_come_nearer(picture: Picture, model: ContextModel, levels: int) -> None:
-    image = picture("RGB", 20, 24)
-    data = codec.encode(image, levels=levels, model=model)
+    image = picture("RGB", 20, 76)
+    data = codec.encode(image, levels=levels, tile=64, model=model)
     count = codec.info(data)["steps"]
     errors = [distance(codec.decode(data, step=step, model=model), image) for step in range(count + 1)]
     assert errors == sorted(errors, reverse=True)
@@ -214,7 +213,7 @@ def test_steps_come_nearer(picture: Picture, model: ContextModel, levels: int) -
 
 def test_whole_tiles_of_a_cut_file_are_exact(model: ContextModel, tiled: bytes) -> None:
     cut = decode_details(tiled[:-3], partial=True, model=model)
-    assert np.array_equal(np.asarray(cut.image)[:, :6], np.asarray(codec.decode(tiled, model=model))[:, :6])
+    assert np.array_equal(np.asarray(cut.image)[:, :64], np.asarray(codec.decode(tiled, model=model))[:, :64])
     assert not cut.exact
 
 

@@ -9,11 +9,9 @@ import pytest
 from format_constants import REPEATS_FLAG
 from PIL import Image, ImageDraw
 
-from ddpmcodec import archive, codec
+from ddpmcodec import _native, archive, codec
 from ddpmcodec._native import parse_header
-from ddpmcodec.codec import graphics
 from ddpmcodec.errors import FormatError
-from ddpmcodec.models import registry
 
 Picture = Callable[..., Image.Image]
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -59,7 +57,6 @@ def test_the_caller_may_choose_levels_and_tiles(options: dict[str, int]) -> None
 def test_photographs_are_not(picture: Picture) -> None:
     for mode in ("L", "RGB"):
         image = picture(mode, 90, 70)
-        assert not graphics.has_repeats(np.atleast_3d(np.asarray(image)), registry.default(90 * 70))
         assert not parse_header(codec.encode(image, effort=1)).repeats
 
 
@@ -99,13 +96,12 @@ def test_smooth_drawings_have_no_levels_without_repeats() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 200), (200, 1), (40, 50)])
-def test_shares_of_bands_add_up(shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shares_are_of_pixels_that_have_neighbours(shape: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, 2, (*shape, 3), np.uint8)
-    whole = graphics.shares_of(pixels)
     same = np.all(pixels[:, 1:] == pixels[:, :-1], -1)
-    assert whole.left == (same.mean() if same.size else 0)
-    monkeypatch.setattr(graphics, "BAND_PIXELS", 300)
-    assert graphics.shares_of(pixels) == whole
+    left, slopes = _native.predicted_shares(pixels)
+    assert left == (same.mean() if same.size else 0)
+    assert (slopes > 0) == (min(shape) > 1)
 
 
 def test_small_ones_are_decoded_together_with_others() -> None:

@@ -18,7 +18,6 @@ from ddpmcodec._native import LEVELS
 from ddpmcodec.codec import efforts, encoder
 from ddpmcodec.codec.passes import SegmentCost, batches
 from ddpmcodec.errors import ImageError, ModelError
-from ddpmcodec.format import tiles
 from ddpmcodec.models.context import ContextModel
 from ddpmcodec.parallel import thread_count, threads_of
 
@@ -31,14 +30,14 @@ MODES = ("1", "L", "LA", "RGB", "RGBA")
 def context_coding(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
     """All files that tests here write."""
     files: list[bytes] = []
-    write = encoder._encode
+    write = encoder._encoded
 
     def kept(*arguments: Any) -> list[bytes]:
         found = write(*arguments)
         files.extend(found)
         return found
 
-    monkeypatch.setattr(encoder, "_encode", kept)
+    monkeypatch.setattr(encoder, "_encoded", kept)
     yield files
     assert all(codec.info(file)["coding"] == "context model" for file in files)
 
@@ -66,12 +65,11 @@ def test_every_size_comes_back_exactly(
 
 @pytest.mark.parametrize(("levels", "shape"), [(0, (1, 9000)), (2, (9000, 1))])
 def test_images_that_are_long_and_thin_come_back_exactly(
-    model: ContextModel, monkeypatch: pytest.MonkeyPatch, levels: int, shape: tuple[int, int]
+    model: ContextModel, levels: int, shape: tuple[int, int]
 ) -> None:
     """In several streams, whose weights learn from waves of one position."""
-    monkeypatch.setattr(tiles, "SINGLE_STREAM_PIXELS", 1 << 12)
     array = np.random.Generator(np.random.Philox(5)).integers(0, 256, shape, dtype=np.uint8)
-    data = codec.encode(array, levels=levels, model=model, verify=False)
+    data = codec.encode(array, levels=levels, tile=1024, model=model, verify=False)
     assert np.array_equal(codec.decode(data, model=model, as_array=True), array)
 
 
@@ -110,52 +108,41 @@ def test_metadata_comes_back_unless_stripped(picture: Picture, model: ContextMod
 
 
 @pytest.mark.parametrize("levels", LEVELS)
-def test_weights_that_learn_come_back_exactly(
-    picture: Picture, model: ContextModel, levels: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_weights_that_learn_come_back_exactly(picture: Picture, model: ContextModel, levels: int) -> None:
     images = [picture("RGB", 48, 44), picture("L", 64, 32), picture("RGB", 3, 4), picture("RGB", 48, 44).rotate(180)]
     files = codec.encode_many(images, levels=levels, model=model)
     assert codec.decode_many(files, model=model) == images
     assert files == [codec.encode(image, levels=levels, model=model) for image in images]
-    monkeypatch.setattr(efforts, "LEARNING_PIXELS", 1 << 30)
-    fixed = codec.encode_many(images, levels=levels, model=model, verify=False)
-    assert all(own != other for own, other in zip(files[:2], fixed[:2], strict=True))
-    assert files[2] == fixed[2]  # too small to learn from
 
 
-@pytest.mark.usefixtures("small_tiles")
 @pytest.mark.parametrize(
     ("mode", "levels"), [("1", 0), ("L", 2), ("LA", 5), ("RGB", 0), ("RGB", 2), ("RGB", 5), ("RGBA", 2)]
 )
 def test_large_images_come_back_exactly(picture: Picture, model: ContextModel, mode: str, levels: int) -> None:
-    image = picture(mode, 21, 37)
-    data = codec.encode(image, levels=levels, model=model)
+    image = picture(mode, 70, 150)
+    data = codec.encode(image, levels=levels, tile=64, model=model)
     assert codec.info(data)["tiles"] > 4
     assert codec.decode(data, model=model) == image
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_the_bytes_do_not_depend_on_the_number_of_threads(
-    picture: Picture, model: ContextModel, monkeypatch: pytest.MonkeyPatch, threads: int
-) -> None:
-    monkeypatch.setattr(tiles, "SINGLE_STREAM_PIXELS", 512)
-    image = picture("RGB", 62, 47)  # of which networks learn
-    data = codec.encode(image, model=model)
+def test_the_bytes_do_not_depend_on_the_number_of_threads(picture: Picture, model: ContextModel, threads: int) -> None:
+    image = picture("RGB", 62, 80)  # of which networks learn
+    data = codec.encode(image, tile=64, model=model)
     with threads_of(threads):
-        assert codec.encode(image, model=model) == data
+        assert codec.encode(image, tile=64, model=model) == data
         assert codec.decode(data, model=model) == image
         assert thread_count() == threads
 
 
-@pytest.mark.usefixtures("small_tiles")
 def test_eight_threads_at_once_write_the_same(picture: Picture, model: ContextModel) -> None:
-    images = [picture("RGB", 15, 9 + k) for k in range(8)]
-    expected = [codec.encode(image, model=model) for image in images]
+    images = [picture("RGB", 15, 70 + k) for k in range(8)]
+    expected = [codec.encode(image, tile=64, model=model) for image in images]
     before = thread_count()
     found: dict[int, tuple[bytes, Image.Image]] = {}
 
     def work(k: int) -> None:
-        data = codec.encode(images[k], model=model)
+        data = codec.encode(images[k], tile=64, model=model)
         found[k] = data, codec.decode(data, model=model)
 
     threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
@@ -187,19 +174,19 @@ def test_the_same_image_gives_the_same_bytes_from_path_and_model(
 
 @pytest.fixture
 def many(picture: Picture) -> list[Image.Image]:
-    """Some of the same size, in other modes and orders."""
+    """Some of the same size, in other modes and orders; the last is larger than a tile of 64 pixels."""
     sizes = [(20, 24), (8, 10), (20, 24), (1, 1), (8, 10), (20, 24)]
     turned = [picture("RGB" if i % 4 else "L", *size).rotate(90 * i) for i, size in enumerate(sizes)]
-    return [*turned, picture("RGBA"), picture("1")]
+    return [*turned, picture("RGBA"), picture("1"), picture("RGB", 9, 76)]
 
 
 def test_many_images_give_the_same_bytes_as_one_by_one_in_order(many: list[Image.Image], model: ContextModel) -> None:
-    assert codec.encode_many(many, model=model) == [codec.encode(image, model=model) for image in many]
+    files = codec.encode_many(many, tile=64, model=model)
+    assert files == [codec.encode(image, tile=64, model=model) for image in many]
 
 
-@pytest.mark.usefixtures("small_tiles")
 def test_many_files_come_back_in_order(many: list[Image.Image], model: ContextModel) -> None:
-    files = codec.encode_many(many, model=model)
+    files = codec.encode_many(many, tile=64, model=model)
     files[0] = codec.encode(many[0], effort=3, model=model)
     for found, image in zip(codec.decode_many(files, model=model), many, strict=True):
         assert found == image
@@ -240,16 +227,14 @@ def test_batches_hold_all_pieces_once_and_what_is_alike() -> None:
 # --- what it reports
 
 
-@pytest.mark.usefixtures("small_tiles")
 @pytest.mark.parametrize("levels", LEVELS)
 def test_progress_adds_up_to_the_pixels_of_encoding_and_verifying(
     picture: Picture, model: ContextModel, levels: int
 ) -> None:
     reported: list[float] = []
-    codec.encode_many(
-        [picture(), picture("L"), picture("L", 5, 7)], levels=levels, model=model, progress=reported.append
-    )
-    assert sum(reported) == pytest.approx(2 * (2 * 20 * 24 + 5 * 7))
+    images = [picture(), picture("LA"), picture("L", 5, 7), picture("RGB", 20, 76)]
+    codec.encode_many(images, levels=levels, tile=64, model=model, progress=reported.append)
+    assert sum(reported) == pytest.approx(2 * (2 * 20 * 24 + 5 * 7 + 20 * 76))
 
 
 @pytest.mark.parametrize("levels", LEVELS)
