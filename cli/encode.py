@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -32,6 +32,7 @@ from ._outputs import JPEG_START, refuse_image_name
 from ._report import Bar, Result, Shape, StepCosts, Task, coding_line, ratio
 
 if TYPE_CHECKING:
+    from ddpmcodec.codec.encoder import EncodeOptions
     from ddpmcodec.codec.reading import FileRead, Reading
     from ddpmcodec.format.sections import KeptFile
     from ddpmcodec.models.registry import Model
@@ -86,24 +87,27 @@ def encode(
     ddpmcodec encode -r photos -o encoded --skip-existing
     ddpmcodec encode scan.tif -o - --effort 3 --levels 0 | ssh host 'cat > scan.ddpm'
     """
-    from ddpmcodec.codec.reading import Reading
+    from ddpmcodec.codec.encoder import EncodeOptions
 
     if choice.output is not None and choice.output not in choice.files and not choice.recursive:
         refuse_image_name(choice.output, "encode", ".ddpm")
     if removes and no_verify:
         raise click.UsageError("--rm removes images whose files were verified: leave out --no-verify")
-    reading = Reading(strip, any_format, pixels, max_pixels, strict=strict)
-    options = {"effort": effort, "levels": levels, "tile": tile, "verify": not no_verify}
+    options = EncodeOptions(
+        effort=effort, levels=levels, tile=tile, strip=strip, any_format=any_format, pixels=pixels, strict=strict,
+        verify=not no_verify,
+    )  # fmt: skip
+    reading = options.reading._replace(max_pixels=max_pixels)
     return run(choice, Encoder(choice, reading, options, loader(model, ray=choice.ray), keep_suffix, removes))
 
 
 @dataclass
 class Encoder:
-    """Images to .ddpm files. options: of `codec.encode`."""
+    """Images to .ddpm files. reading: that of the options, with a limit of pixels. model: loads that of the options."""
 
     choice: Choice
     reading: Reading
-    options: dict[str, Any]
+    options: EncodeOptions
     model: Callable[[], Model | None]
     keep_suffix: bool = False
     removes: bool = False
@@ -220,21 +224,18 @@ class Encoder:
         return None
 
     def _encoded(self, tasks: Sequence[Task], images: Sequence[FileRead], bar: Bar, costs: StepCosts) -> list[bytes]:
-        from ddpmcodec import codec
+        from ddpmcodec.codec.encoder import encode_with
 
         first = images[0]
         shape = Shape(first.width * first.height, _channels(first.mode), None)
-        options = {
-            **self.options,
-            "model": self.model(),
-            "progress": bar.progress(tasks, shape, 2 if self.options["verify"] else 1),
-            "report": costs.add if self.choice.verbose else None,
-        }
+        options = replace(
+            self.options,
+            model=self.model(),
+            progress=bar.progress(tasks, shape, 2 if self.options.verify else 1),
+            report=costs.add if self.choice.verbose else None,
+        )
         with naming(tasks[0].name):  # where it is one of several, each is tried on its own
-            pictures = [image.planes for image in images]
-            if len(pictures) == 1:
-                return [codec.encode(pictures[0], **options)]
-            return codec.encode_many(pictures, **options)
+            return encode_with([image.planes for image in images], options)
 
     def _result(self, task: Task, data: bytes, image: FileRead, file: bytes) -> Result:
         from ddpmcodec._native import parse_header

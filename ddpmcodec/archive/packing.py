@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ddpmcodec import codec
 from ddpmcodec._native import MAX_BLOCK_IMAGES, MAX_METADATA
 from ddpmcodec.archive.blocks import (
     BlockDecoder,
@@ -26,6 +25,7 @@ from ddpmcodec.archive.blocks import (
     have_repeats,
 )
 from ddpmcodec.archive.model_selection import selected_model
+from ddpmcodec.codec.encoder import EncodeOptions, encode_with
 from ddpmcodec.content import FileView, Part
 from ddpmcodec.errors import ChecksumError, FormatError, OutputError, reason_of
 from ddpmcodec.format.block import CONTEXT, Block, BlockCoding, Entry
@@ -35,7 +35,7 @@ from ddpmcodec.formats.files import write_all
 from ddpmcodec.formats.images import Planes
 from ddpmcodec.models import THUMBNAIL_PIXELS
 from ddpmcodec.models.context import ContextModel
-from ddpmcodec.models.registry import Model, short_id
+from ddpmcodec.models.registry import short_id
 
 BLOCK_IMAGES = MAX_BLOCK_IMAGES  # damage goes no further than a block
 BLOCK_PIXELS = 1 << 19
@@ -85,16 +85,18 @@ class Job(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Packer:
-    """Codes blocks. model, effort, levels, tile: of files, as `encode` takes them. coder: of thumbnails, by its model
-    where one was given or beside bits back, otherwise by the embedded one that suits a block."""
+    """Codes blocks.
 
-    model: Model | None
-    effort: int
-    levels: int | None
+    Attributes:
+        options: of files. `verify` and `model` count for thumbnails as well.
+        coder: of thumbnails, by its model if one was given or with bits back, otherwise by the embedded one that suits
+            a block.
+        latent: codes thumbnails by bits back; None: `coder` codes all.
+    """
+
+    options: EncodeOptions
     coder: ContextCoder
     latent: LatentCoder | None
-    tile: int | None
-    verify: bool
 
     def is_stackable(self, entry: Entry) -> bool:
         return entry.pixels <= STACK_PIXELS and (self.latent is None or entry.channels == 3)
@@ -103,7 +105,7 @@ class Packer:
         """The block of thumbnails."""
         planes = [waiting.planes for waiting in images]
         coder = self.coder
-        if not isinstance(self.model, ContextModel) and self.latent is None:
+        if not isinstance(self.options.model, ContextModel) and self.latent is None:
             coder = coder._replace(model=selected_model([own.colour for own in planes], coder.coding))
         coding = coder.coding._replace(repeats=self._are_repeats(planes, coder))
         return Job(images, coder._replace(coding=coding))
@@ -116,15 +118,7 @@ class Packer:
         return self._stack_block(job.images, job.coder) if job.coder else self._file_block(job.images)
 
     def _file_block(self, images: list[QueuedImage]) -> PackedBlock:
-        files = codec.encode_many(
-            [waiting.planes for waiting in images],
-            effort=self.effort,
-            levels=self.levels,
-            model=self.model,
-            tile=self.tile,
-            verify=self.verify,
-            progress=self.coder.progress,
-        )
+        files = encode_with([waiting.planes for waiting in images], self.options)
         return packed(Block(tuple(waiting.entry for waiting in images)), [], files)
 
     def _stack_block(self, waiting_images: list[QueuedImage], coder: ContextCoder) -> PackedBlock:
@@ -141,7 +135,7 @@ class Packer:
             for entry, planes in images
         ]
         block = Block(tuple(entries), coding=coding, runs=encoded.runs)
-        if self.verify:
+        if self.options.verify:
             _verify(block, encoded, colours, decoder)
         planes = {n: own.alpha for n, (_, own) in enumerate(images) if own.alpha is not None}
         block, alphas = self._encode_alphas(block, planes, coder)
@@ -159,7 +153,7 @@ class Packer:
         entries = tuple(replace(e, length=len(s)) for e, s in zip(block.entries, alphas.sections, strict=True))
         coding = replace(block.coding, alpha_repeats=alphas.repeats)
         block = replace(block, entries=entries, coding=coding, runs=tuple(alphas.runs))
-        if self.verify:
+        if self.options.verify:
             _verify_alphas(block, alphas, planes, coder._replace(alpha_repeats=alphas.repeats))
         return block, alphas
 

@@ -19,7 +19,7 @@ from ddpmcodec.archive.restorer import ModelOverrides, Source, latent_coder, res
 from ddpmcodec.codec.efforts import check_coding
 from ddpmcodec.codec.encoder import EncodeOptions, encoder_of
 from ddpmcodec.codec.passes import Progress
-from ddpmcodec.codec.reading import Picture, Reading, planes_of
+from ddpmcodec.codec.reading import Picture, planes_of
 from ddpmcodec.content import File, Part
 from ddpmcodec.errors import DdpmError, ImageError
 from ddpmcodec.format.block import LEVEL_UNIT, Block, BlockCoding, Entry
@@ -78,17 +78,18 @@ class Writer:
         verify: bool = True,
         progress: Progress | None = None,
     ) -> None:
-        encoder_of(EncodeOptions(effort=effort, levels=levels, tile=tile))  # refuses what cannot be
+        options = EncodeOptions(
+            effort=effort, levels=levels, tile=tile, strip=strip, any_format=any_format, pixels=pixels, strict=strict,
+            verify=verify, progress=progress,
+        )  # fmt: skip
+        encoder_of(options)  # refuses what cannot be
         stacked = check_coding(effort, STACK_LEVELS if levels is None else levels)
         given = ModelOverrides.of(model, bits_back is not None)
         by_latents = bits_back is not None or given.latent is not None
         latent = latent_coder(given.latent, bits_back, progress) if by_latents else None
         coder = ContextCoder(given.context or registry.default(STACK_PIXELS), stacked, progress)
-        self._packer = Packer(
-            model=given.files, effort=stacked.effort, levels=levels, coder=coder, latent=latent,
-            tile=tile, verify=verify,
-        )  # fmt: skip
-        self._reading = Reading(strip, any_format, pixels, strict=strict)
+        self._packer = Packer(options=replace(options, model=given.files), coder=coder, latent=latent)
+        self._reading = options.reading
         self._names: set[str] = set()
         self._letters = 0  # of all names
         self._is_whole = True
@@ -212,7 +213,7 @@ class Writer:
             self._close_thumbnails()
             self._start(Job(self._files.take()))
             self._work()
-        if self._packer.verify:
+        if self._packer.options.verify:
             require_coder_answer()
 
     @contextmanager

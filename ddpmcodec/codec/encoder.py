@@ -154,6 +154,11 @@ def encode_many(images: Iterable[Picture], **options: Unpack[EncodeKeywords]) ->
     return _encoded(encoder, list(numbered(images, chosen.reading)), chosen)
 
 
+def encode_with(pictures: Sequence[Planes], options: EncodeOptions) -> list[bytes]:
+    """Encode images that are read already: `encode_many`, by one value of options."""
+    return _encoded(encoder_of(options), pictures, options)
+
+
 def encoder_of(options: EncodeOptions) -> _native.Encoder:
     """Return an encoder without images. Raises ModelError, TypeError or ValueError, as `encode`."""
     effort, levels, tile = (_whole(name, getattr(options, name)) for name in ("effort", "levels", "tile"))
