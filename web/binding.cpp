@@ -180,6 +180,13 @@ DDPM_API const char* web_model(const uint8_t* data, size_t size) {
     return kind ? failed(kind, message) : answer(Object().pointer("model", model));
 }
 
+// { names } of embedded models.
+DDPM_API const char* web_models() {
+    std::string names;
+    for (uint32_t number = 1; const char* name = ddpm_model_name(number); number++) names += (number > 1 ? "," : "") + quoted(name);
+    return answer(Object().add("names", "[" + names + "]"));
+}
+
 DDPM_API const char* web_archive(const uint8_t* data, size_t size) {
     ddpm_archive* archive = nullptr;
     const ddpm_error kind = ddpm_archive_open(&archive, data, size, message, sizeof message);

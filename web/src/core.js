@@ -19,7 +19,7 @@ export class Core {
       core.#exports._initialize();
       if (core.#text(core.#exports.ddpm_version()) === VERSION) return core;
     } catch (error) {
-      if (error instanceof RangeError) throw new errors.ImageError(`there is not enough memory for the decoder (${error.message})`);
+      if (error instanceof RangeError) throw new errors.ImageError(`there is not enough memory for the core (${error.message})`);
     }
     throw new errors.ModelError(`${url} is of another version than this module: copy both again`);
   }
@@ -75,13 +75,13 @@ export class Core {
   }
 
   #run(name, ...values) {
-    if (this.isBroken) throw new errors.DdpmError("the decoder stopped at another file: begin again");
+    if (this.isBroken) throw new errors.DdpmError("the core stopped at another file: begin again");
     try {
       return this.#exports[name](...values);
     } catch (error) {
       if (!(error instanceof WebAssembly.RuntimeError || error instanceof RangeError)) throw error;
       this.isBroken = true;
-      throw new errors.CorruptError(`the decoder stopped (${error.message}): the data is damaged; get the file again`);
+      throw new errors.CorruptError(`the core stopped (${error.message}): the data is damaged; get the file again`);
     }
   }
 

@@ -7,17 +7,18 @@ import { bytesOf, rest, unlessAborted } from "./sources.js";
 
 const SLICE = 0.05; // seconds after which the page gets its turn
 const MODES = ["L", "RGB", "LA", "RGBA", "1"]; // by their numbers in ddpm.h
-const CHANNELS = { L: 1, RGB: 3, LA: 2, RGBA: 4, 1: 1 };
+const CHANNELS = [1, 3, 2, 4, 1]; // of modes
 const NONE = new Uint8Array(0);
 
 export async function encode(source, options = {}, onProgress = () => {}) {
-  const { effort, levels, tile, verify = true, base, signal } = options;
+  const { effort, levels, tile, verify = true, model: own, base, signal } = options;
   signal?.throwIfAborted();
-  const [core, picture] = await unlessAborted(Promise.all([coreOf(base), readPicture(source)]), signal);
+  const picture = source?.data || source?.jpeg ? source : await readPicture(source, options);
+  const core = await unlessAborted(coreOf(base), signal);
   const { encoder } = core.call("web_encoder", effort, levels, tile, verify);
   try {
-    give(core, encoder, picture);
-    if (options.model) core.call("web_set_encoders_model", encoder, core.model(options.model, bytesOf(options.model)));
+    setPicture(core, encoder, picture);
+    if (own) core.call("web_set_encoders_model", encoder, core.model(own, bytesOf(own)));
     while (true) {
       signal?.throwIfAborted();
       const { event, model, progress } = core.call("web_encode", encoder, SLICE);
@@ -31,16 +32,25 @@ export async function encode(source, options = {}, onProgress = () => {}) {
   }
 }
 
-function give(core, encoder, picture) {
-  if (picture.jpeg) return core.call("web_set_file", encoder, picture.jpeg);
-  const { width, height, channels, data, orientation, icc = NONE, exif = NONE, xmp = NONE } = picture;
-  const mode = picture.mode ?? MODES.find((own) => CHANNELS[own] === channels);
-  if (CHANNELS[mode] !== channels) throw new DdpmError(`a picture of mode ${mode} and ${channels} channels cannot be: give 1 (L), 2 (LA), 3 (RGB) or 4 (RGBA)`);
-  if (data.length !== width * height * channels) throw new DdpmError(`a picture of ${width} by ${height} pixels and ${channels} channels has ${width * height * channels} samples, not ${data.length}`);
-  const bits = data instanceof Uint16Array ? (picture.bits ?? 16) : 8;
-  core.call("web_set_picture", encoder, width, height, MODES.indexOf(mode), bits, orientation, bytesOf(data), bytesOf(icc), bytesOf(exif), bytesOf(xmp));
+function setPicture(core, encoder, picture) {
+  if (picture.jpeg) return core.call("web_set_file", encoder, bytesOf(picture.jpeg));
+  const { width, height, data, bits, orientation, icc = NONE, exif = NONE, xmp = NONE } = picture;
+  const channels = picture.channels ?? data.length / (width * height);
+  const mode = picture.mode ? MODES.indexOf(picture.mode) : CHANNELS.indexOf(channels);
+  if (CHANNELS[mode] !== channels) throw new DdpmError(`pixels must have 1 channel (L, 1), 2 (LA), 3 (RGB) or 4 (RGBA), not ${channels} (${picture.mode})`);
+  if (!(data instanceof Uint16Array) && data.BYTES_PER_ELEMENT !== 1) throw new DdpmError("pixels must be a Uint8Array, a Uint8ClampedArray or a Uint16Array");
+  const samples = width * height * channels;
+  if (data.length !== samples) throw new DdpmError(`${width} x ${height} pixels of ${channels} channels must have ${samples} samples, not ${data.length}`);
+  const depth = data instanceof Uint16Array ? (bits ?? 16) : 8;
+  core.call("web_set_picture", encoder, width, height, mode, depth, orientation, bytesOf(data), ...[icc, exif, xmp].map(bytesOf));
 }
 
+export async function prefetch({ base, signal } = {}) {
+  const core = await unlessAborted(coreOf(base), signal);
+  await unlessAborted(Promise.all(core.call("web_models").names.map((name) => modelOf(name, base))), signal);
+}
+
+/** name: of a model in the folder. */
 async function setModel(core, encoder, name, { base, signal }) {
   const data = await unlessAborted(modelOf(name, base), signal);
   try {

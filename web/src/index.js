@@ -1,4 +1,4 @@
-// Decodes .ddpm files and archives in a browser, or in Node.js. Types and documentation: index.d.ts; docs/web.md.
+// Decodes and encodes .ddpm files, and decodes archives, in a browser or in Node.js. Types and documentation: index.d.ts; docs/web.md.
 
 import { Decoding } from "./decoding.js";
 import { DdpmError, FormatError } from "./errors.js";
@@ -7,7 +7,8 @@ import { bytesOf, chunksOf, unlessAborted } from "./sources.js";
 import { TileWorkers } from "./tiles.js";
 
 export * from "./errors.js";
-export { encode } from "./encoding.js";
+export { encode, prefetch } from "./encoding.js";
+export { readPicture } from "./pictures.js";
 
 export async function decode(data, options = {}) {
   const { maxBytes, workers = 1 } = options;
