@@ -24,7 +24,7 @@ LAYERS = {
     "jpeg": {"kernels", "entropy", "pyramid", "format", "networks"},
     "decoder": {"kernels", "pyramid", "format", "networks", "pixels", "jpeg"},
     "encoder": {"entropy", "format", "networks", "pixels", "jpeg", "decoder"},
-    "api": {"format", "networks", "jpeg", "decoder", "encoder"},
+    "api": {"kernels", "format", "networks", "jpeg", "decoder", "encoder"},
     "bind": {"kernels", "entropy", "pyramid", "format", "networks", "pixels", "jpeg", "decoder", "encoder", "api"},
 }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TypedDict, Unpack
 
 import numpy as np
@@ -199,12 +198,10 @@ def _add(encoder: _native.Encoder, planes: Planes) -> None:
 
 
 def _run(encoder: _native.Encoder, options: EncodeOptions, *, is_long: bool) -> None:
-    # A large file that is kept whole is deflated in one call, which takes longer.
-    advance = partial(interruptible, encoder.advance) if is_long else encoder.advance
     done, event = 0.0, Event.MORE
     while event != Event.DONE:
         stop_if_abandoned()
-        event = advance(CALL_SECONDS, thread_count())
+        event = _advanced(encoder, is_long=is_long)
         if event == Event.NEED_MODEL:
             name = registry.name_of_number(encoder.needed_model)
             encoder.set_model(registry.find(name or ""))
@@ -214,3 +211,10 @@ def _run(encoder: _native.Encoder, options: EncodeOptions, *, is_long: bool) -> 
         if options.progress is not None and encoder.done > done:
             options.progress(encoder.done - done)
             done = encoder.done
+
+
+def _advanced(encoder: _native.Encoder, *, is_long: bool) -> Event:
+    """Work for a while. A large file that is kept whole is deflated in one call, however long that takes."""
+    if is_long:
+        return interruptible(encoder.advance, CALL_SECONDS, thread_count())
+    return encoder.advance(CALL_SECONDS, thread_count())
