@@ -14,7 +14,8 @@ import ddpmcodec.plugins.pillow  # noqa: F401
 from ddpmcodec import archive, codec
 from ddpmcodec._native import KEPT_TAG, parse_header
 from ddpmcodec.errors import ChecksumError, FormatError, ImageError, OutputError, TruncatedError
-from ddpmcodec.format.sections import KeptFile, pack_kept, unpack_kept
+from ddpmcodec.format.sections import unpack_kept
+from ddpmcodec.format.varint import pack_varint
 
 PHOTO = Path(__file__).parents[2] / "docs" / "photo.png"
 SVG = b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"><rect/></svg>'
@@ -164,23 +165,23 @@ def test_archives_keep_files_whole(tmp_path: Path) -> None:
         archive.create([("clip.gif", tmp_path / "clip.gif")], strict=True)
 
 
+def section(rest: bytes) -> bytes:
+    """Of a file that is kept whole; the rest begins with width and height."""
+    return zlib.crc32(rest).to_bytes(4, "little") + rest
+
+
 @pytest.mark.parametrize(
-    ("kept", "word"),
-    [
-        (KeptFile("GIF", "../a", "", 1, 1, b"x"), "ending"),
-        (KeptFile("GIF", "a" * 17, "", 1, 1, b"x"), "ending"),
-        (KeptFile("G" * 256, "gif", "", 1, 1, b"x"), "text"),
-    ],
+    ("file_format", "ending", "word"),
+    [(b"GIF", b"../a", "ending"), (b"GIF", b"a" * 17, "ending"), (b"G" * 256, b"gif", "text")],
 )
-def test_facts_that_no_encoder_writes_are_refused(kept: KeptFile, word: str) -> None:
+def test_facts_that_no_encoder_writes_are_refused(file_format: bytes, ending: bytes, word: str) -> None:
+    texts = b"".join(pack_varint(len(text)) + text for text in (file_format, ending, b""))
+    assert unpack_kept(section(b"\1\1\3GIF\3gif\0\2x")).ending == "gif"
     with pytest.raises(FormatError, match=word):
-        unpack_kept(pack_kept(kept))
+        unpack_kept(section(b"\1\1" + texts + b"\2x"))
 
 
 def test_a_section_whose_fields_contradict_each_other_is_refused() -> None:
-    def section(rest: bytes) -> bytes:
-        return zlib.crc32(rest).to_bytes(4, "little") + rest
-
     for rest in (b"", b"\1\1\3GI", b"\1\1\0\0\0\4x", b"\1\1\0\0\0\2xy", b"\1\1\0\0\0\3xy", b"\1\1\1\xff\0\0\2x"):
         with pytest.raises(FormatError):
             unpack_kept(section(rest))

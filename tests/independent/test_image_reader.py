@@ -17,10 +17,9 @@ from PIL import Image as Pillow
 
 import ddpmcodec
 from ddpmcodec import _native
-from ddpmcodec.codec.efforts import Coding, parts_of_segments, segments
+from ddpmcodec.codec.efforts import Coding, segments
 from ddpmcodec.codec.passes import new_pass, run
 from ddpmcodec.errors import FormatError
-from ddpmcodec.format import tiles
 from ddpmcodec.format.streams import pack_state
 from ddpmcodec.models.context import ContextModel
 from forgeries import forged_file
@@ -57,15 +56,12 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture(scope="module")
 def tiled(context_model: ContextModel) -> bytes:
-    """Six tiles, two of them smaller, with alpha, a profile and EXIF."""
-    image = Pillow.open(PHOTO).crop((40, 30, 91, 71)).convert("RGBA")
+    """Six tiles, four of them smaller, with alpha, a profile and EXIF."""
+    image = Pillow.open(PHOTO).crop((40, 30, 172, 98)).convert("RGBA")
     image.putalpha(image.getchannel("G"))
     image.info.update(icc_profile=b"a profile", exif=b"Exif\0\0MM of one")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiles, "SINGLE_STREAM_PIXELS", 400)
-        patch.setattr(tiles, "TILE_PIXELS", 400)
-        data = ddpmcodec.encode(image, effort=3, levels=5, model=context_model)
-    assert ddpmcodec.info(data)["tiles"] > 4
+    data = ddpmcodec.encode(image, effort=3, levels=5, tile=64, model=context_model)
+    assert ddpmcodec.info(data)["tiles"] == 6
     return data
 
 
@@ -100,7 +96,8 @@ def lanes_of(data: bytes) -> list[tuple[int, list[int]]]:
     file = split(data)
     if not file.header.is_tiled:
         return [testing.parse_stream(file.payload, file.header.state_bytes)]
-    parts, lanes = parts_of_segments(file.header), list[tuple[int, list[int]]]()
+    schedule = segments(file.header.levels, file.header.height, file.header.width)
+    parts, lanes = [segment.parts for segment in schedule], list[tuple[int, list[int]]]()
     for tile in range(file.header.tile_count):
         chunks = file.chunks[tile :: file.header.tile_count]
         found = [testing.parse_chunk(c, len(c), k == 0, parts[k]) for k, c in enumerate(chunks)]
@@ -190,17 +187,14 @@ def test_sections_beside_the_pixels_are_read(tiled: bytes, context_model: Contex
     assert read_metadata(image.metadata) == {1: decoded.info["icc_profile"], 2: decoded.info["exif"]}
 
 
-@pytest.mark.parametrize("pixels", [4096, 1 << 11])
-def test_a_coded_alpha_plane_is_a_file_of_grey_levels(pixels: int) -> None:
-    image = Pillow.open(PHOTO).crop((40, 30, 100, 90)).convert("LA")
-    image.putalpha(Pillow.open(PHOTO).crop((90, 30, 150, 90)).convert("L"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiles, "SINGLE_STREAM_PIXELS", pixels)
-        patch.setattr(tiles, "TILE_PIXELS", pixels)
-        data = ddpmcodec.encode(image, effort=1, levels=1)
+@pytest.mark.parametrize(("side", "count"), [(None, 1), (64, 2)])
+def test_a_coded_alpha_plane_is_a_file_of_grey_levels(side: int | None, count: int) -> None:
+    image = Pillow.open(PHOTO).crop((40, 30, 112, 78)).convert("LA")
+    image.putalpha(Pillow.open(PHOTO).crop((90, 30, 162, 78)).convert("L"))
+    data = ddpmcodec.encode(image, effort=1, levels=1, tile=side)
     found = read_image(data)
     plane = read_image(alpha_file(found))
-    assert (plane.mode, plane.levels, plane.effort, plane.tiles) == ("L", 0, 1, 1 + (pixels < 3600))
+    assert (plane.mode, plane.levels, plane.effort, plane.tiles) == ("L", 0, 1, count)
     assert list(check_image(found)) == []
     decoded = ddpmcodec.decode(alpha_file(found), as_array=True)
     np.testing.assert_array_equal(decoded, np.asarray(image)[..., 1])
@@ -236,7 +230,7 @@ def alpha_of(image: Image) -> NDArray[np.uint8]:
 def test_flipped_bytes_of_a_tiled_file_are_found(tiled: bytes) -> None:
     """All of the head, and some of what it describes."""
     start = read_image(tiled).start
-    assert all_found(tiled, [*range(start), *range(start, len(tiled), 97), *range(len(tiled) - 40, len(tiled))])
+    assert all_found(tiled, [*range(start), *range(start, len(tiled), 397), *range(len(tiled) - 40, len(tiled))])
 
 
 @pytest.mark.parametrize("name", ["plain", "alpha", "metadata"])

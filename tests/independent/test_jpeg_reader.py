@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 from ddpmcodec._native import parse_jpeg
-from ddpmcodec.codec.jpeg import _deflated
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden/v1").glob("jpeg-[!a]*.jpg"))
 RNG = np.random.default_rng(0)
@@ -42,6 +41,8 @@ FILES = {
 
 @pytest.mark.parametrize("file", FILES.values(), ids=FILES)
 def test_a_file_is_rebuilt_from_the_page_alone(file: bytes) -> None:
+    from native_testing import testing
+
     image, frame, recipe = parse_jpeg(file)
     values = [image.values(component) for component in range(len(image.factors))]
     read = jpeg_reader.read_frame(frame, image.width, image.height)
@@ -49,7 +50,7 @@ def test_a_file_is_rebuilt_from_the_page_alone(file: bytes) -> None:
     assert [(columns, rows) for columns, rows in (read.blocks(k, False) for k in range(len(values)))] == [
         (each.shape[1], each.shape[0]) for each in values
     ]
-    for section in (recipe, _deflated(recipe)):
+    for section in (recipe, testing.pack_recipe(recipe)):
         assert jpeg_reader.rebuilt(read, section, values) == file
 
 
