@@ -33,7 +33,7 @@ class Ddpm(Codec):  # type: ignore[misc]  # numcodecs has no types
 
     A chunk of one image becomes a .ddpm file, a chunk of several an archive, where thumbnails share a stream. So chunks
     should hold whole images, and many of them where they are small. Without Zarr, give arrays in C order: others come
-    back transposed.
+    back transposed. Other threads of Python run while chunks are encoded and decoded.
 
     Parameters:
         effort: as in `ddpmcodec.encode`.

@@ -155,6 +155,18 @@ def test_an_output_is_written_whole_or_not_at_all(installed: Installed, picture:
     assert sorted(os.listdir(tmp_path)) == ["a.ddpm", "a.ppm"]
 
 
+def test_a_link_is_followed_to_a_file_that_need_not_exist(installed: Installed, picture: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "second.ddpm").symlink_to("folder/a.ddpm")
+    (tmp_path / "first.ddpm").symlink_to(tmp_path / "second.ddpm")
+    assert installed.encode("-", tmp_path / "first.ddpm", data=b"junk").code == 3
+    assert os.listdir(tmp_path / "folder") == []
+    assert installed.encode(picture, tmp_path / "first.ddpm", *WITH_TINY).code == 0
+    assert (tmp_path / "first.ddpm").is_symlink()
+    assert (tmp_path / "second.ddpm").is_symlink()
+    assert (tmp_path / "folder" / "a.ddpm").is_file()
+
+
 def test_a_command_that_is_killed_leaves_nothing(installed: Installed, tmp_path: Path) -> None:
     (source := tmp_path / "a.ppm").write_bytes(pnm(np.tile(photograph(200, 200), (4, 4, 1))))
     command = [installed.prefix / "bin" / "ddpm-encode", source, tmp_path / "a.ddpm", "--effort", "3"]

@@ -1,4 +1,4 @@
-"""The loader for gdk-pixbuf, built against the installed library, in a process of its own as programs load it.
+"""The module for gdk-pixbuf, which loads and saves, built against the installed library, in processes of their own.
 
 Skipped where gdk-pixbuf is not there (Debian: libgdk-pixbuf-2.0-dev, libgdk-pixbuf2.0-bin, shared-mime-info).
 """
@@ -26,6 +26,7 @@ from installed import Installed
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).with_name("gdk_pixbuf.py")
+SAVER = Path(__file__).with_name("gdk_pixbuf_save.py")
 
 
 class Opened(NamedTuple):
@@ -156,3 +157,80 @@ def test_file_managers_get_a_thumbnail(environment: dict[str, str], tmp_path: Pa
     subprocess.run([values.get(word, word) for word in command], check=True, env=environment, capture_output=True)
     with Image.open(tmp_path / "a.png") as thumbnail:
         assert max(thumbnail.size) == 64
+
+
+# --- saving
+
+
+Saving = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+@pytest.fixture
+def saved(environment: dict[str, str], tmp_path: Path) -> Saving:
+    def save(pixels: NDArray[np.uint8], file: object, *options: str, **variables: str) -> Any:
+        np.save(tmp_path / "pixels.npy", pixels)
+        command = [sys.executable, SAVER, tmp_path / "pixels.npy", str(file), *options]
+        return subprocess.run(command, capture_output=True, env=environment | variables)
+
+    return save
+
+
+def with_alpha(mode: str = "RGBA") -> NDArray[np.uint8]:
+    image = photograph().crop((0, 0, 61, 40))
+    image.putalpha(image.getchannel("R"))
+    return np.asarray(image.convert(mode))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_program_saves_the_pixels(saved: Saving, opened: Callable[..., Opened], tmp_path: Path, mode: str) -> None:
+    pixels, file = with_alpha(mode), tmp_path / "saved.ddpm"
+    assert saved(pixels, file).stderr == b""
+    assert file.read_bytes() == ddpmcodec.encode(pixels)
+    assert np.array_equal(opened(file.read_bytes()).pixels, pixels)
+    assert saved(pixels, "-").stdout == file.read_bytes()
+
+
+def test_options_of_saving(saved: Saving, opened: Callable[..., Opened]) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    text = base64.b64encode(profile).decode()
+    data = saved(with_alpha(), "-", "effort=1", "levels=2", f"icc-profile={text}").stdout
+    assert {name: ddpmcodec.info(data)[name] for name in ("effort", "levels")} == {"effort": 1, "levels": 2}
+    assert opened(data).options["icc-profile"] == text
+
+
+@pytest.mark.parametrize(
+    ("options", "models", "word"),
+    [
+        (["effort=4"], None, b"gdk-pixbuf-error-quark 2 "),  # GDK_PIXBUF_ERROR_BAD_OPTION
+        (["levels=3"], None, b"gdk-pixbuf-error-quark 2 "),
+        (["effort=much"], None, b"'much'"),
+        (["icc-profile="], None, b"base64"),
+        (["quality=90"], None, b"'quality'"),
+        ([], "/none", b"/none/"),
+    ],
+)
+def test_an_error_leaves_no_file(
+    saved: Saving, tmp_path: Path, options: list[str], models: str | None, word: bytes
+) -> None:
+    done = saved(with_alpha(), tmp_path / "saved.ddpm", *options, **({"DDPM_MODELS": models} if models else {}))
+    assert done.returncode == 1
+    assert word in done.stderr
+    assert not (tmp_path / "saved.ddpm").exists()
+
+
+def test_errors_of_the_place_are_those_of_the_place(saved: Saving) -> None:
+    assert b"full 7 the disk is full" in saved(with_alpha(), "full", "effort=1").stderr
+    assert b"g-file-error-quark" in saved(with_alpha(), "/dev/full", "effort=1").stderr
+
+
+def test_programs_know_what_is_saved(environment: dict[str, str]) -> None:
+    """As they list the formats in which they save, and ask which options there are."""
+    program = (
+        "from gi.repository import GdkPixbuf\n"
+        "(ddpm,) = (one for one in GdkPixbuf.Pixbuf.get_formats() if one.get_name() == 'ddpm')\n"
+        "print(ddpm.is_writable(), *(ddpm.is_save_option_supported(key) for key in ('effort', 'levels', 'quality')))"
+    )
+    done = subprocess.run(["/usr/bin/python3", "-c", program], capture_output=True, text=True, env=environment)
+    if "No module named 'gi'" in done.stderr:
+        pytest.skip("no python3-gi here")
+    assert done.stdout.split() == ["True", "True", "True", "False"]

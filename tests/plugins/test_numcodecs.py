@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -46,6 +49,32 @@ def chunks(photos: Chunk) -> dict[str, npt.NDArray[Any]]:
         "columns first": np.asfortranarray(photos),
         "channels first": photos.transpose(0, 3, 1, 2),
     }
+
+
+@pytest.mark.parametrize("shape", [(512, 512, 3), (4, 256, 256, 3)], ids=["file", "archive"])
+def test_other_threads_run_while_a_chunk_is_encoded(shape: tuple[int, ...]) -> None:
+    """Even if Python never takes the interpreter from a thread that keeps it."""
+    chunk = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    turns, is_done = 0, threading.Event()
+
+    def count() -> None:
+        nonlocal turns
+        while not is_done.wait(0.001):
+            turns += 1
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    try:
+        with ThreadPoolExecutor(1) as executor:
+            counting = executor.submit(count)
+            try:
+                Ddpm(effort=1).encode(chunk)
+            finally:
+                is_done.set()
+            counting.result()
+    finally:
+        sys.setswitchinterval(interval)
+    assert turns > 100
 
 
 def test_a_jpeg_file_is_a_chunk(tmp_path: Path) -> None:

@@ -29,6 +29,13 @@ void write_whole(const fs::path& path, const Data& data) {
     }
 }
 
+// The file to which links lead, which need not exist.
+fs::path target_of(fs::path path) {
+    if (fs::exists(path)) return fs::is_symlink(path) ? fs::canonical(path) : path;
+    while (fs::is_symlink(path)) path = path.parent_path() / fs::read_symlink(path);
+    return path;
+}
+
 }  // namespace
 
 void require_output(const Files& files) {
@@ -48,7 +55,7 @@ void write_output(const Files& files, const Data& data) {
         return write_all(stdout, data, "standard output");
     }
     require_output(files);
-    const fs::path path = fs::is_symlink(files.out) ? fs::canonical(files.out) : fs::path(files.out);
+    const fs::path path = target_of(files.out);
     if (!fs::exists(path) || fs::is_regular_file(path)) return write_whole(path, data);
     const File device(std::fopen(path.string().c_str(), "wb"));
     if (!device) fail(FAILED, path.string() + ": cannot be written: " + reason());
