@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image, ImageCms
 
+from ddpmcodec.formats import png
+
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF/>\xc3\xa9</x:xmpmeta>'
 LINEAR = (b"gAMA", struct.pack(">I", 100000))
@@ -74,3 +76,22 @@ def png_head(width: int, height: int, depth: int, colour_type: int, *, interlace
 def png_of(*chunks: tuple[bytes, bytes]) -> bytes:
     """A PNG of these chunks and its end."""
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in (*chunks, (b"IEND", b"")))
+
+
+# Layouts of PNG files: bits a sample, colour type. A colour that is transparent, by colour type.
+KEYS = {0: b"\0\1", 2: b"\0\1\0\2\0\3", 3: b"\xff\x80\0"}
+LAYOUTS = [(1, 0), (2, 0), (4, 0), (8, 0), (8, 2), (2, 3), (4, 3), (8, 3), (8, 4), (8, 6)]
+PLAIN_PALETTE = (b"PLTE", bytes(range(3)) + bytes(range(60, 69)))
+
+
+def stored_as(depth: int, colour_type: int, *, interlaced: bool = False, chunks: list[tuple[bytes, bytes]]) -> bytes:
+    """A PNG of 13 x 9 pixels, whose samples are below 2 to the power of 2 in each, filtered by nothing."""
+    samples = np.random.default_rng(depth).integers(0, min(4, 1 << depth), (9, 13, png.SAMPLES[colour_type]), np.uint8)
+    rows = b""
+    for x, y, across, down in png.ADAM7 if interlaced else [(0, 0, 1, 1)]:
+        for row in samples[y::down, x::across]:
+            bits = "".join(f"{sample:0{depth}b}" for sample in row.ravel())
+            packed = bytes(int(bits[at : at + 8].ljust(8, "0"), 2) for at in range(0, len(bits), 8))
+            rows += b"\0" + packed if packed else b""
+    head = png_head(13, 9, depth, colour_type, interlaced=interlaced)
+    return png_of(head, *chunks, (b"IDAT", zlib.compress(rows)), (b"tEXt", b"Software\0at the end"))

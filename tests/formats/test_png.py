@@ -10,7 +10,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 from PIL import Image
-from samples import png_head, png_of
+from samples import KEYS, LAYOUTS, PLAIN_PALETTE, png_head, png_of, stored_as
 
 from ddpmcodec import archive, codec
 from ddpmcodec.errors import FormatError, ImageError, OutputError
@@ -140,28 +140,10 @@ TEXTS = [
     (b"tIME", bytes([7, 230, 1, 2, 3, 4, 5])),
     (b"prVt", b"private"),
 ]
-PLAIN_PALETTE = (b"PLTE", bytes(range(3)) + bytes(range(60, 69)))
-
-
-def stored_as(depth: int, colour_type: int, *, interlaced: bool = False, chunks: list[tuple[bytes, bytes]]) -> bytes:
-    """A PNG of 13 x 9 pixels, whose samples are below 2 to the power of 2 in each, filtered by nothing."""
-    samples = np.random.default_rng(depth).integers(0, min(4, 1 << depth), (9, 13, png.SAMPLES[colour_type]), np.uint8)
-    rows = b""
-    for x, y, across, down in png.ADAM7 if interlaced else [(0, 0, 1, 1)]:
-        for row in samples[y::down, x::across]:
-            bits = "".join(f"{sample:0{depth}b}" for sample in row.ravel())
-            packed = bytes(int(bits[at : at + 8].ljust(8, "0"), 2) for at in range(0, len(bits), 8))
-            rows += b"\0" + packed if packed else b""
-    head = png_head(13, 9, depth, colour_type, interlaced=interlaced)
-    return png_of(head, *chunks, (b"IDAT", zlib.compress(rows)), (b"tEXt", b"Software\0at the end"))
 
 
 def all_but_data(file: bytes) -> list[tuple[bytes, bytes]]:
     return [(chunk.kind, bytes(chunk.content)) for chunk in png.chunks(file) if chunk.kind != b"IDAT"]
-
-
-KEYS = {0: b"\0\1", 2: b"\0\1\0\2\0\3", 3: b"\xff\x80\0"}
-LAYOUTS = [(1, 0), (2, 0), (4, 0), (8, 0), (8, 2), (2, 3), (4, 3), (8, 3), (8, 4), (8, 6)]
 
 
 @pytest.mark.parametrize("interlaced", [False, True])

@@ -1,4 +1,4 @@
-// Runs the decoder on what standard input asks, one JSON object a line, and answers one a line. Tests of Node.js start it.
+// Runs the module on what standard input asks, one JSON object a line, and answers one a line. Tests of Node.js start it.
 //
 //     node harness.mjs DIST
 
@@ -13,7 +13,7 @@ import { pathToFileURL } from "node:url";
 const web = await import(pathToFileURL(resolve(process.argv[2], "index.js")));
 
 let decoders = 0; // that were made
-let kept = 0; // of these, in memory
+let kept = 0; // of these and of encoders, in memory
 let models = () => 0; // in the memory of the core that loaded one last
 const { instantiate } = WebAssembly;
 WebAssembly.instantiate = async (...given) => {
@@ -33,14 +33,22 @@ WebAssembly.instantiate = async (...given) => {
       return answer;
     },
     ddpm_decoder_free: (decoder) => (kept--, exports.ddpm_decoder_free(decoder)),
+    web_encoder: (...values) => {
+      const answer = exports.web_encoder(...values);
+      if (!isError(answer)) kept++;
+      return answer;
+    },
+    ddpm_encoder_free: (encoder) => (kept--, exports.ddpm_encoder_free(encoder)),
   };
   return { exports: { ...exports, ...counted } };
 };
 
+const bytesOf = ({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength);
+const text = (bytes = new Uint8Array(0)) => Buffer.from(bytes).toString("base64");
+
 function answerOf(picture) {
   if (!picture) return null;
   const sha256 = createHash("sha256").update(picture.data).digest("hex");
-  const text = (bytes) => Buffer.from(bytes).toString("base64");
   return { ...picture, sha256, data: text(picture.data), icc: text(picture.icc), exif: text(picture.exif), xmp: text(picture.xmp) };
 }
 
@@ -76,6 +84,23 @@ const operations = {
     for (const name of names) pictures.push(await decode(name));
     archive.close();
     return { images: archive.images, pictures, missing: await decode("none"), closed: await decode(names[0]), kept: kept - before };
+  },
+  // A picture file, or samples of 8 or 16 bits of an image that is described: the file, what was reported, and how many encoders are kept.
+  encode: async (data, { pixels, ...options }) => {
+    const reports = [];
+    const samples = pixels?.bits > 8 ? new Uint16Array(new Uint8Array(data).buffer) : data;
+    const file = await web.encode(pixels ? { ...pixels, data: samples } : data, options, (progress) => reports.push(progress));
+    return { file: Buffer.from(file).toString("base64"), reports, kept };
+  },
+  read: async (data) => {
+    const { jpeg, ...picture } = await web.readPicture(data);
+    return jpeg ? { ...picture, jpeg: text(jpeg) } : { ...picture, data: text(bytesOf(picture.data)), bits: 8 * picture.data.BYTES_PER_ELEMENT, icc: text(picture.icc), exif: text(picture.exif), xmp: text(picture.xmp) };
+  },
+  // What encode rejects with if the first report aborts it, and how many encoders are kept.
+  interrupted: async (data, options) => {
+    const controller = new AbortController();
+    const error = await web.encode(data, { ...options, signal: controller.signal }, () => controller.abort(new Error("stop"))).catch((error) => error);
+    return { message: error.message, kept };
   },
   models: async () => ({ models: models() }),
   abort: async (data, options) => answerOf(await web.decode(data, { ...options, signal: AbortSignal.abort(new Error("stop")) })),
