@@ -6,12 +6,14 @@
 #include <nanobind/stl/vector.h>
 
 #include "arrays.h"
+#include "checksums.h"
 #include "chunks.h"
 #include "exif.h"
 #include "inflate.h"
 #include "json.h"
 #include "known_answer.h"
 #include "sections.h"
+#include "sha256_blocks.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -74,6 +76,16 @@ void bind_format_parts(nb::module_& m) {
     m.def("parse_stream", [](const nb::bytes& data, int state_bytes) { return tuple_of(parse_stream(bytes_of(data), state_bytes)); }, "data"_a,
                 "state_bytes"_a);
     m.def("inflated", [](const nb::bytes& data, uint64_t most) { return python_bytes(inflated(bytes_of(data), most, "the data")); }, "data"_a, "most"_a);
+    m.def("sha256_blocks", [](const nb::bytes& data, bool is_plain) {
+        const Sha256Blocks blocks = is_plain ? plain_sha256 : fast_sha256();
+        uint32_t state[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+        if (blocks) blocks(state, bytes_of(data).data(), data.size() / 64);
+        return std::vector<uint32_t>(state, blocks ? state + 8 : state);
+    }, "data"_a, "is_plain"_a, "The state after blocks. Empty: the processor has no instructions for it.");
+    m.def("sha256", [](const nb::bytes& data) {
+        const Digest digest = sha256(bytes_of(data));
+        return python_bytes(digest);
+    }, "data"_a);
     m.def("orientation_of", [](const nb::bytes& exif) { return orientation_of(bytes_of(exif)); }, "exif"_a);
     m.def("exif_of_jpeg", [](const nb::bytes& file) { return python_bytes(exif_of_jpeg(bytes_of(file))); }, "file"_a);
     m.def("philox", [](uint64_t key, int count) {
