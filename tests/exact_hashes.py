@@ -12,23 +12,22 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from known_networks import answer
 from numpy.typing import NDArray
 
 from ddpmcodec import _native, codec
 from ddpmcodec._native import LEVELS
-from ddpmcodec.codec import efforts, known_answer
-from ddpmcodec.format import tiles
 from ddpmcodec.models.context import CODING_EFFORTS, EFFORTS, PREVIEW, ROLES, ContextModel, contract_role
 from ddpmcodec.models.registry import find
 from ddpmcodec.parallel import threads_of
 
 GOLDEN = Path(__file__).parent / "golden"
-WIDTH, HEIGHT = 48, 88  # of the largest picture
+TILE = 64  # pixels of a side
+WIDTH, HEIGHT = 48, 88  # of the largest picture, whose first tile learns
 
 
 class Settings(NamedTuple):
@@ -69,7 +68,7 @@ def files(model: ContextModel) -> Iterator[tuple[str, str]]:
     images, is_large = pictures(), model.networks(2, 0)[0].width > 64
     for effort, fewer in ((0, 0), *zip(EFFORTS, LEVELS, strict=False)):
         for levels in (fewer,) if is_large else LEVELS:
-            encoded = codec.encode_many(images, effort=effort, levels=levels, model=model, verify=False)
+            encoded = codec.encode_many(images, effort=effort, levels=levels, tile=TILE, model=model, verify=False)
             decoded = codec.decode_many(encoded, model=model)
             for number, (image, data, again) in enumerate(zip(images, encoded, decoded, strict=True)):
                 same = np.array_equal(np.asarray(again), image)
@@ -86,7 +85,7 @@ def golden_files() -> Iterator[tuple[str, str]]:
 
 
 def of_models(paths: list[str]) -> Iterator[tuple[str, str]]:
-    yield "known answer", known_answer.answer()
+    yield "known answer", answer()
     for path in paths:
         model = find(Path(path))
         for name, value in (*outputs(model), *files(model)):
@@ -100,25 +99,10 @@ def at_once(count: int, compute: Callable[[], Iterator[tuple[str, str]]]) -> dic
     return {name: " ".join(sorted({each[name] for each in found})) for name in found[0]}
 
 
-@contextmanager
-def small_tiles() -> Iterator[None]:
-    """The largest picture is cut in tiles, which learn."""
-    before = tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS
-    tiles.SINGLE_STREAM_PIXELS = tiles.TILE_PIXELS = 2304
-    grid = tiles.plan_index(WIDTH, HEIGHT, segments=1)
-    assert grid is not None
-    assert efforts.learns_in(grid.tile_height, grid.tile_width)
-    try:
-        yield
-    finally:
-        tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS = before
-
-
 def everything(settings: Settings, paths: list[str]) -> dict[str, str]:
     with threads_of(settings.threads):
         found = dict(golden_files()) if settings.golden else {}
-        with small_tiles():
-            return found | at_once(settings.at_once, lambda: of_models(paths))
+        return found | at_once(settings.at_once, lambda: of_models(paths))
 
 
 def in_a_child(settings: Settings, paths: list[str]) -> dict[str, str]:

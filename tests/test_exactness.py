@@ -36,7 +36,8 @@ class Environment(NamedTuple):
 
     def variables(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name != "DDPMCODEC_KERNELS"}
-        return kept | {"PYTHONPATH": str(ROOT)} | ({"DDPMCODEC_KERNELS": self.kernel} if self.kernel else {})
+        path = os.pathsep.join([str(ROOT), str(Path(__file__).with_name("core"))])
+        return kept | {"PYTHONPATH": path} | ({"DDPMCODEC_KERNELS": self.kernel} if self.kernel else {})
 
 
 REFERENCE, *OTHERS = [

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +16,6 @@ from known_networks import COMPONENTS, tensors
 from PIL import Image
 
 from ddpmcodec import archive, codec
-from ddpmcodec.format import tiles
 from ddpmcodec.models.context import EFFORTS, ROLES, ContextModel, contract_role, pack, parse
 from ddpmcodec.paper.denoisers import find_denoiser
 from ddpmcodec.paper.gaussian_model import GaussianModel, export
@@ -94,18 +92,6 @@ def opened(data: bytes) -> Image.Image:
     return image
 
 
-@contextmanager
-def settings(tile_pixels: int, single: int | None = None) -> Iterator[None]:
-    """Tiles have so many pixels at most, and images of more (or more than `single`) are cut into them."""
-    before = tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, tiles.REPEATS_TILE_PIXELS
-    tiles.SINGLE_STREAM_PIXELS = tile_pixels if single is None else single
-    tiles.TILE_PIXELS = tiles.REPEATS_TILE_PIXELS = tile_pixels
-    try:
-        yield
-    finally:
-        tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS, tiles.REPEATS_TILE_PIXELS = before
-
-
 @cache
 def context_bytes() -> bytes:
     own = {role: tensors(contract_role(role)) for role in ROLES}
@@ -136,25 +122,24 @@ def gaussian_model(folder: str) -> GaussianModel:
 
 
 def file_seeds() -> Iterator[Seed]:
-    images: dict[str, tuple[Image.Image, int, int, int]] = {  # picture, effort, noise levels, pixels of a tile at most
-        "plain": (picture(), 2, 2, 1 << 20),
-        "plain square": (picture("RGB", 12, 12), 1, 0, 1 << 20),
-        "stream with alpha": (with_metadata(picture("RGBA", 6, 5)), 2, 5, 1 << 20),
-        "grey at effort 3": (picture("L", 13, 7), 3, 2, 1 << 20),
-        "bilevel": (picture("1", 9, 9), 1, 0, 1 << 20),
-        "grey with alpha": (picture("LA", 5, 4), 1, 2, 1 << 20),
-        "tiles": (picture("RGB", 12, 8), 1, 2, 64),
-        "tiles without levels": (picture("L", 16, 9), 2, 0, 64),
-        "tiles with alpha": (with_metadata(picture("RGBA", 17, 11)), 3, 5, 64),
-        "a tile": (picture("RGB", 30, 27), 2, 5, 1 << 20),
-        "pixel": (picture("RGB", 1, 1), 2, 2, 1 << 20),
-        "learns": (picture("RGB", 53, 41), 2, 5, 1 << 20),  # weights do, as there are 2,048 pixels
-        "learns colours": (sparse_picture(60, 36), 1, 0, 1 << 20),
-        "a tile that learns": (picture("L", 29, 73), 1, 2, 1 << 20),
+    images: dict[str, tuple[Image.Image, int, int]] = {  # picture, effort, noise levels; in tiles of 64 pixels a side
+        "plain": (picture(), 2, 2),
+        "plain square": (picture("RGB", 12, 12), 1, 0),
+        "stream with alpha": (with_metadata(picture("RGBA", 6, 5)), 2, 5),
+        "grey at effort 3": (picture("L", 13, 7), 3, 2),
+        "bilevel": (picture("1", 9, 9), 1, 0),
+        "grey with alpha": (picture("LA", 5, 4), 1, 2),
+        "tiles": (picture("RGB", 70, 8), 1, 2),
+        "tiles without levels": (picture("L", 9, 130), 2, 0),
+        "tiles with alpha": (with_metadata(picture("RGBA", 66, 9)), 3, 5),
+        "one stream": (picture("RGB", 30, 27), 2, 5),
+        "pixel": (picture("RGB", 1, 1), 2, 2),
+        "learns": (picture("RGB", 53, 41), 2, 5),  # weights do, as there are 2,048 pixels
+        "learns colours": (sparse_picture(60, 36), 1, 0),
+        "tiles that learn": (picture("L", 48, 73), 1, 2),
     }
-    for name, (image, effort, levels, pixels) in images.items():
-        with settings(pixels, single=0 if name.startswith("a tile") else pixels):
-            data = codec.encode(image, effort=effort, levels=levels, model=context_model())
+    for name, (image, effort, levels) in images.items():
+        data = codec.encode(image, effort=effort, levels=levels, tile=64, model=context_model())
         yield Seed(name, FILE, data, {"": facts(image)})
     for mode in ("RGBA", "L"):
         image = with_metadata(woven_picture(mode))
@@ -198,8 +183,7 @@ def archive_seeds(folder: str) -> Iterator[Seed]:
         "bits back": (small, {"model": gaussian_model(folder), "bits_back": LEVELS, "effort": 1}),
     }
     for name, (images, options) in made.items():
-        with settings(1 << 20):
-            data = archive.create(images.items(), **options)
+        data = archive.create(images.items(), **options)
         yield Seed(name, ARCHIVE, data, {name: facts(image) for name, image in images.items()})
 
 
