@@ -50,10 +50,9 @@ if TYPE_CHECKING:
         thumbnail,
         truncate,
     )
-    from ddpmcodec.formats import folders
 
 __version__ = "0.1.0"  # setup.cfg, CMake and web/build.py read it here
-PACKAGES = ("archive", "codec", "folders", "parallel", "training")  # imported when they are asked for
+PACKAGES = ("archive", "codec", "parallel", "training")  # imported when they are asked for
 
 __all__ = [
     "ChecksumError",
@@ -77,7 +76,6 @@ __all__ = [
     "decode_original",
     "encode",
     "encode_many",
-    "folders",
     "info",
     "parallel",
     "thumbnail",

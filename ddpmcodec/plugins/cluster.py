@@ -138,7 +138,7 @@ def connect(address: str) -> Iterator[Cluster]:
     Raises:
         ClusterError: Ray is not installed, there is no such cluster, or it has no processors.
 
-    >>> from ddpmcodec import cluster
+    >>> from ddpmcodec.plugins import cluster
     >>> with cluster.connect(address) as machines:
     ...     sorted(machines.map_unordered(len, [b"some", b"bytes"]))
     [(0, 4), (1, 5)]

@@ -1,4 +1,4 @@
-"""A runner for command lines, a picture, and the file that it becomes with the embedded model for thumbnails."""
+"""Command lines in other processes, folders of pictures, and archives."""
 
 from __future__ import annotations
 
@@ -7,53 +7,25 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from command_fixtures import Ddpm, Ended, coded, ddpm, file, foreign, other_model, photo, pixels, renamed  # noqa: F401
 from PIL import Image
 
-from ddpmcodec import archive, codec, models
+from ddpmcodec import archive
 from ddpmcodec.cli import run
 from ddpmcodec.codec.efforts import CELLS
 from ddpmcodec.format.header import DEFAULT_LEVELS
-from ddpmcodec.models import context
-from ddpmcodec.models.registry import find
 from pictures import PHOTO
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended."""
-
-    code: int
-    stdout: bytes
-    stderr: str
-
-
-Ddpm = Callable[..., Ended]
-
-
-@pytest.fixture
-def ddpm(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> Ddpm:
-    """Runs a command line in this process: the arguments, and what stands on standard input."""
-
-    def command(*arguments: object, stdin: bytes = b"") -> Ended:
-        monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(stdin)))
-        capfdbinary.readouterr()
-        code = run([str(argument) for argument in arguments])
-        stdout, stderr = capfdbinary.readouterr()
-        return Ended(code, stdout, stderr.decode())
-
-    return command
 
 
 @pytest.fixture(scope="session")
 def ddpm_once() -> Ddpm:
-    """The same for fixtures that are made once for many tests, without standard input."""
+    """Runs a command line in this process, without standard input, for fixtures that are made once for many tests."""
 
     def command(*arguments: object) -> Ended:
         stdout, stderr = TextIOWrapper(BytesIO()), StringIO()
@@ -99,23 +71,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "data").mkdir()
     y, x = np.mgrid[:32, :32]
     for i in range(6):
-        pixels = np.stack([7 * x + i, 5 * y + 9 * i, 100 + x + y], -1).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / "data" / f"{i}.png")
+        slopes = np.stack([7 * x + i, 5 * y + 9 * i, 100 + x + y], -1).astype(np.uint8)
+        Image.fromarray(slopes).save(folder / "data" / f"{i}.png")
     return folder
-
-
-@pytest.fixture(scope="session")
-def pixels() -> np.ndarray:
-    """20 x 24 pixels of noisy slopes."""
-    y, x = np.mgrid[:20, :24]
-    smooth = np.stack([40 + 5 * x + y, 200 - 4 * y, 60 + 3 * x + 2 * y], axis=2)
-    noise = np.random.Generator(np.random.Philox(5)).normal(0, 6, smooth.shape)
-    return (smooth + noise).round().astype(np.uint8)
-
-
-@pytest.fixture(scope="session")
-def coded(pixels: np.ndarray) -> bytes:
-    return codec.encode(pixels)
 
 
 @pytest.fixture(scope="session")
@@ -125,44 +83,11 @@ def step_names() -> list[str]:
     return [f"   step {k}, {to}" for k, to in enumerate(reached, start=1)]
 
 
-def renamed(name: str) -> bytes:
-    """The file of a model of another name, with the networks of an embedded one."""
-    model = find(models.THUMBNAIL)
-    return context.pack(context.tensors_of(model), {key: facts.components for key, facts in model.facts.items()}, name)
-
-
-@pytest.fixture(scope="session")
-def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model file that is not embedded: its networks are, its name is another."""
-    path = tmp_path_factory.mktemp("models") / "other.safetensors"
-    path.write_bytes(renamed("other"))
-    return path
-
-
-@pytest.fixture
-def foreign(tmp_path: Path, other_model: Path, pixels: np.ndarray) -> Path:
-    """A file that needs it."""
-    (tmp_path / "foreign.ddpm").write_bytes(codec.encode(pixels, model=other_model))
-    return tmp_path / "foreign.ddpm"
-
-
-@pytest.fixture
-def photo(tmp_path: Path, pixels: np.ndarray) -> Path:
-    Image.fromarray(pixels).save(tmp_path / "photo.png")
-    return tmp_path / "photo.png"
-
-
 @pytest.fixture
 def jpeg(tmp_path: Path) -> Path:
-    with Image.open(PHOTO) as photo:
-        photo.convert("RGB").crop((0, 0, 256, 192)).save(tmp_path / "photo.jpg", quality=85)
+    with Image.open(PHOTO) as image:
+        image.convert("RGB").crop((0, 0, 256, 192)).save(tmp_path / "photo.jpg", quality=85)
     return tmp_path / "photo.jpg"
-
-
-@pytest.fixture
-def file(tmp_path: Path, coded: bytes) -> Path:
-    (tmp_path / "file.ddpm").write_bytes(coded)
-    return tmp_path / "file.ddpm"
 
 
 @pytest.fixture(scope="session")
@@ -174,13 +99,13 @@ def names() -> Callable[[Path], list[str]]:
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of photographs of several sizes and modes, some in a folder below it."""
-    folder, photo = tmp_path_factory.mktemp("photos"), Image.open(PHOTO)
+    folder, image = tmp_path_factory.mktemp("photos"), Image.open(PHOTO)
     (folder / "below").mkdir()
     for i in range(8):
-        photo.crop((9 * i, 7 * i, 9 * i + 8, 7 * i + 8)).save(folder / f"{i}.png")
-    photo.crop((5, 5, 15, 9)).convert("L").save(folder / "below" / "grey.png")
-    photo.crop((5, 5, 15, 9)).save(folder / "below" / "colour.webp", lossless=True)
-    photo.crop((5, 5, 13, 13)).save(folder / "7.png", icc_profile=b"a profile", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0")
+        image.crop((9 * i, 7 * i, 9 * i + 8, 7 * i + 8)).save(folder / f"{i}.png")
+    image.crop((5, 5, 15, 9)).convert("L").save(folder / "below" / "grey.png")
+    image.crop((5, 5, 15, 9)).save(folder / "below" / "colour.webp", lossless=True)
+    image.crop((5, 5, 13, 13)).save(folder / "7.png", icc_profile=b"a profile", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0")
     (folder / "notes.txt").write_text("no image, and none of its name\n")
     return folder
 

@@ -19,6 +19,7 @@ from samples import picture, png_head, png_of, stored
 from ddpmcodec import codec
 from ddpmcodec._native import LEVELS
 from ddpmcodec.codec import encoder
+from ddpmcodec.errors import ChecksumError
 from ddpmcodec.models.context import EFFORTS
 
 
@@ -110,14 +111,14 @@ def test_an_output_that_exists_is_refused_unless_forced(encode: Any, photo: Path
 def test_an_output_that_appears_meanwhile_is_kept_unless_forced(
     encode: Any, photo: Path, coded: bytes, monkeypatch: pytest.MonkeyPatch, force: bool
 ) -> None:
-    out, original = photo.with_suffix(".ddpm"), codec.encode
+    out, original = photo.with_suffix(".ddpm"), encoder.encode_with
 
-    def slow(*arguments: Any, **options: Any) -> bytes:
+    def slow(*arguments: Any) -> list[bytes]:
         """While it works, another program writes the output."""
         out.write_bytes(b"theirs")
-        return original(*arguments, **options)
+        return original(*arguments)
 
-    monkeypatch.setattr(codec, "encode", slow)
+    monkeypatch.setattr(encoder, "encode_with", slow)
     ended = encode(photo, *(["-f"] if force else []))
     assert (ended.code, out.read_bytes()) == ((0, coded) if force else (1, b"theirs"))
     assert (f"{out}: exists already" in ended.stderr) == (not force)
@@ -183,11 +184,17 @@ def test_an_image_that_cannot_be_coded_is_named_on_standard_input_too(encode: An
 def test_a_result_that_does_not_decode_is_3_and_writes_nothing(
     encode: Any, photo: Path, names: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = encoder.encode_tiles
-    monkeypatch.setattr(encoder, "encode_tiles", lambda pixels, *a, **k: original(pixels ^ 1, *a, **k))
+    original = encoder.encode_with
+
+    def verified(pictures: Any, options: Any) -> list[bytes]:
+        if options.verify:
+            raise ChecksumError("an encoded image does not decode")
+        return original(pictures, options)
+
+    monkeypatch.setattr(encoder, "encode_with", verified)
     ended = encode(photo)
     assert ended.code == 3
-    assert f"ddpmcodec: {photo}: image 1 of 1 does not decode" in ended.stderr
+    assert f"ddpmcodec: {photo}: an encoded image does not decode" in ended.stderr
     assert names(photo.parent) == ["photo.png"]
     assert encode(photo, "--no-verify").code == 0
 

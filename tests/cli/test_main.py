@@ -120,7 +120,7 @@ def test_an_interruption_half_way_leaves_no_output(
     def interrupted(*_: Any, **__: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(encoder, "encode_tiles", interrupted)
+    monkeypatch.setattr(encoder, "encode_with", interrupted)
     before = photo.read_bytes()
     ended = ddpm("encode", photo)
     assert ended.code == code

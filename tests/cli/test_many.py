@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from ddpmcodec import codec
+from ddpmcodec.codec import encoder
 from ddpmcodec.codec.decoder import decode_details
 from pictures import PHOTO, files_below
 
@@ -321,14 +322,14 @@ def test_one_bar_over_all_files_for_a_person_who_watches(tree: Path, size: tuple
 def test_a_source_that_changes_meanwhile_is_not_taken_for_what_was_encoded(
     ddpm: Any, photo: Path, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch, options: list[str]
 ) -> None:
-    encode = codec.encode
+    encode_with = encoder.encode_with
 
-    def encode_and_change(*arguments: Any, **options: Any) -> bytes:
-        data = encode(*arguments, **options)
+    def encode_and_change(*arguments: Any) -> list[bytes]:
+        files = encode_with(*arguments)
         Image.fromarray(255 - pixels).save(photo)
-        return data
+        return files
 
-    monkeypatch.setattr(codec, "encode", encode_and_change)
+    monkeypatch.setattr(encoder, "encode_with", encode_and_change)
     ended = ddpm("encode", photo, *options)
     assert (ended.code, files_below(photo.parent)) == (1, [photo.name])
     assert f"{photo}: was changed" in ended.stderr

@@ -73,7 +73,7 @@ def test_the_viewers_server(coded: bytes, tmp_path: Path) -> None:
 
 
 def test_parts_of_the_package_are_there_when_they_are_asked_for() -> None:
-    names = ("archive", "codec", "folders", "parallel", "training")
+    names = ("archive", "codec", "parallel", "training")
     for name in names:
         program = f"import sys, ddpmcodec; ddpmcodec.{name}; assert 'ddpmcodec.{name}' in sys.modules"
         subprocess.run([sys.executable, "-c", program], check=True)
