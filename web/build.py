@@ -1,4 +1,4 @@
-"""Builds the decoder for browsers: one folder with the module, the compiled core and the models, for any web server.
+"""Builds the codec for browsers: one folder with the module, the compiled core and the models, for any web server.
 
     python web/build.py                    build/web/dist
     python web/build.py --out FOLDER
@@ -32,7 +32,7 @@ WASM = "ddpmcodec.wasm"
 DEMO = WEB / "demo"
 PHOTO = WEB.parent / "docs" / "photo.png"
 EVERY = 4  # segments of the exact step that make a picture: each takes a second of the page's time
-PAGE = ("index.html", "demo.css", "demo.js", "worker.js")
+PAGE = ("index.html", "demo.css", "demo.js", "own.js", "worker.js")
 VERSION = "version.js"  # made by every build
 
 

@@ -1,5 +1,7 @@
 // The page: a slider over the steps of a file, whose pictures a worker decodes; JPEG and WebP of the same bytes beside them.
 
+import { acceptPictures } from "./own.js";
+
 const ARRIVING = 350; // milliseconds a step, where the file arrives by itself
 
 const element = (id) => document.getElementById(id);
@@ -85,6 +87,7 @@ function play() {
 }
 
 function receive({ data }) {
+  if (data.own) return; // of own.js
   if (data.problem) return fail(data.problem);
   const { step } = data;
   pictures[step] = data;
@@ -98,6 +101,7 @@ async function start() {
   const worker = new Worker("worker.js", { type: "module" }); // loads its modules meanwhile
   worker.addEventListener("message", receive);
   worker.addEventListener("error", (event) => fail(event.message || "the worker cannot be started"));
+  acceptPictures(worker);
   const response = await fetch("rates.json");
   if (!response.ok) throw new Error(`rates.json: HTTP ${response.status}`);
   steps = await response.json();
