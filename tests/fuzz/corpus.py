@@ -101,6 +101,7 @@ def parts() -> Iterator[bytes]:
     yield from (bytes([5]) + data for data in (text, b'{"a": [1, -2.5e3, true, null, "\\ud83d\\ude00\xc3\xa9"]}'))
     yield from (bytes([6]) + header for header in headers(archives()[0]))
     yield from (bytes([7]) + archive for archive in archives())
+    yield bytes([8, 0, 1, 0]) + bytes(range(64)) + b"a fixed code, a fixed code" + bytes(300)
 
 
 def models() -> Iterator[bytes]:

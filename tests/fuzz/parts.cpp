@@ -1,6 +1,7 @@
 // Fuzzes what files, archives and models are made of, each by itself. The first byte chooses what the rest is.
 #include "block_search.h"
 #include "chunks.h"
+#include "deflate.h"
 #include "fuzz.h"
 #include "inflate.h"
 #include "json.h"
@@ -34,6 +35,14 @@ void read_deflate(fuzz::Choices choices) {
     fuzz::require(end.size == written && written <= most);
 }
 
+// The last byte is repeated, so that there are long runs.
+void write_deflate(fuzz::Choices choices) {
+    const size_t repeats = choices.word() % (1 << 16);
+    std::vector<uint8_t> content(choices.rest().begin(), choices.rest().end());
+    if (!content.empty()) content.insert(content.end(), repeats, content.back());
+    fuzz::require(inflated(deflated(content), content.size(), "what was deflated") == content);
+}
+
 void read_text(fuzz::Choices choices) {
     const std::string text(choices.rest().begin(), choices.rest().end());
     if (is_utf8(text)) letters_of(text);
@@ -50,7 +59,7 @@ void find(fuzz::Choices choices) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     fuzz::Choices choices({data, size});
     try {
-        switch (choices.byte() % 8) {
+        switch (choices.byte() % 9) {
             case 0: read_stream(choices); break;
             case 1: read_chunk(choices); break;
             case 2: read_alpha(choices); break;
@@ -59,6 +68,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
             case 5: read_text(choices); break;
             case 6: parse_block(choices.rest()); break;
             case 7: find(choices); break;
+            case 8: write_deflate(choices); break;
         }
     } catch (const Error& error) {
         fuzz::require(error.fault != Fault::ARGUMENT && error.fault != Fault::MODEL);
