@@ -57,7 +57,7 @@ uint64_t BlockCode::bits(const SymbolCounts& counts) const {
     return bits;
 }
 
-DeflateBlock::DeflateBlock(const SymbolCounts& counts, size_t bytes) : bytes_(bytes), suited_(BlockCode::suited(counts)) {
+DeflateBlock::DeflateBlock(const SymbolCounts& counts, size_t bytes) : suited_(BlockCode::suited(counts)) {
     find_runs();
     suited_bits_ = KIND_BITS + COUNT_BITS + uint64_t(RUN_LENGTH_BITS * length_count_) + suited_.bits(counts);
     for (const Run& run : runs_) suited_bits_ += uint64_t(run_lengths_[run.symbol] + run_bits(run.symbol));
@@ -94,7 +94,7 @@ void DeflateBlock::write(DeflateWriter& writer, std::span<const Token> tokens, B
     if (stored_bits_ < std::min(suited_bits_, fixed_bits_)) return write_stored(writer, data, is_last);
     const bool is_fixed = fixed_bits_ <= suited_bits_;
     const BlockCode code = is_fixed ? BlockCode::fixed() : suited_;
-    writer.bits(is_last | (is_fixed ? FIXED : SUITED) << 1, KIND_BITS);
+    writer.bits(uint32_t(is_last | (is_fixed ? FIXED : SUITED) << 1), KIND_BITS);
     if (!is_fixed) write_suited_code(writer);
     uint16_t literals[FIXED_LITERALS], distances[FIXED_DISTANCES];
     set_code_words(code.literals, literals);
