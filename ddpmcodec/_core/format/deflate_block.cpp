@@ -57,7 +57,7 @@ uint64_t BlockCode::bits(const SymbolCounts& counts) const {
     return bits;
 }
 
-DeflateBlock::DeflateBlock(const SymbolCounts& counts, size_t bytes) : bytes_(bytes), suited_(BlockCode::suited(counts)) {
+DeflateBlock::DeflateBlock(const SymbolCounts& counts, size_t bytes) : suited_(BlockCode::suited(counts)) {
     find_runs();
     suited_bits_ = KIND_BITS + COUNT_BITS + uint64_t(RUN_LENGTH_BITS * length_count_) + suited_.bits(counts);
     for (const Run& run : runs_) suited_bits_ += uint64_t(run_lengths_[run.symbol] + run_bits(run.symbol));

@@ -73,7 +73,6 @@ class DeflateBlock {
     void write_suited_code(DeflateWriter& writer) const;
     void write_stored(DeflateWriter& writer, Bytes data, bool is_last) const;
 
-    size_t bytes_;
     BlockCode suited_;
     int literal_count_ = LITERALS, distance_count_ = DISTANCES, length_count_ = LENGTH_CODES;
     std::vector<Run> runs_;
