@@ -235,6 +235,12 @@ def test_a_missing_input_and_folders_are_exit_code_1(installed: Installed, pictu
         assert (ended.code, ended.stdout) == (1, b"")
 
 
+def test_exhausted_memory_is_exit_code_1(installed: Installed) -> None:
+    limited = ["sh", "-c", 'ulimit -v 80000; exec "$@"', "sh", installed.prefix / "bin" / "ddpm-encode", "-", "-"]
+    ended = subprocess.run(limited, input=pnm(np.zeros((4000, 4000), np.uint8)), capture_output=True)
+    assert (ended.returncode, ended.stdout, b"memory" in ended.stderr) == (1, b"", True)
+
+
 def test_wrong_usage_is_exit_code_2(installed: Installed, picture: Path) -> None:
     for arguments in [
         [], [picture], [picture, "a", "b"], [picture, "-", "--nothing"], [picture, "-", "--effort", "4"],

@@ -45,8 +45,8 @@
  * Hostile input: no bytes of a file, of a model, of pixels or of metadata cause undefined behaviour. Nothing of the size of an image is
  *   allocated before the limit `max_pixels` is checked, or before the caller's buffer is known to hold the image.
  * Memory: a decoder needs about 50 bytes per pixel of each tile that is being decoded (a tile has at most 2^21 pixels), and keeps the bytes
- *   that it was fed. An encoder keeps a copy of the image, and needs 20 to 160 bytes per pixel of each tile
- *   that is being encoded, more with more noise levels.
+ *   that it was fed. An encoder keeps a copy of the image. For each tile that is being encoded (at most 2^19 pixels, unless the caller chooses
+ *   tiles) it needs about 40 bytes per pixel without noise levels, 90 with one, and 200 with five.
  * Arguments: every function checks its arguments. It returns DDPM_ERROR_ARGUMENT for NULL, for an unknown value, and for a call that comes
  *   too early or too late, and changes nothing.
  * Errors: no exception leaves the library. If memory is exhausted, functions return DDPM_ERROR_MEMORY, and functions that return a pointer
