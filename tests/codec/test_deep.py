@@ -82,6 +82,14 @@ def test_eight_bits_in_sixteen_take_no_more_than_eight() -> None:
     assert len(codec.encode(values.astype(np.uint16) * 257)) <= len(codec.encode(values)) + 4
 
 
+@pytest.mark.parametrize("factor", [1, 257])
+def test_small_ones_of_one_size_are_encoded_together(factor: int) -> None:
+    several = [sums(2) // 4 * factor + turn * (factor == 1) * 300 for turn in range(3)]
+    files = codec.encode_many(several, effort=1)
+    assert files == [codec.encode(values, effort=1) for values in several]
+    np.testing.assert_array_equal(codec.decode_many(files, as_array=True), several)
+
+
 def test_prefixes_and_steps_are_pictures() -> None:
     values = sums(4)
     data = codec.encode(values)

@@ -145,8 +145,8 @@ class CheckJob : public Job {
     size_t begun_ = 0, costs_taken_ = 0;
 };
 
-// Files of pixels in a single stream that does not learn are decoded side by side.
-bool share_pass(const ImageEncoder& image) { return !image.is_jpeg() && !image.header().is_tiled && image.pixels() < LEARNING_PIXELS; }
+// Files of pixels in a single stream that does not learn, without low bits, are decoded side by side.
+bool share_pass(const ImageEncoder& image) { return !image.is_jpeg() && !image.header().is_tiled && !image.header().low_bits() && image.pixels() < LEARNING_PIXELS; }
 
 }  // namespace
 
