@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from passes import CHECK, END, words_of
 
 import ddpmcodec
 from ddpmcodec import _native
 from ddpmcodec.codec.efforts import Coding, segments
-from ddpmcodec.codec.passes import encode_tiles, new_pass
+from ddpmcodec.codec.passes import new_pass
 from ddpmcodec.errors import ModelError, TrainingError
 from ddpmcodec.models.context import EFFORTS, PREVIEW, ROLES, ContextModel, network_of, parse
 from ddpmcodec.models.registry import find
@@ -112,16 +113,23 @@ def test_planes_become_pixels() -> None:
 # --- states
 
 
+def streams_of(pixels: np.ndarray, model: ContextModel, coding: Coding) -> list[Any]:
+    """The state and words of each lane."""
+    coder = new_pass(model, coding, (1, *pixels.shape), lanes=True)
+    coder.encode(pixels[None])
+    coder.advance(END, END)
+    return [coder.stream(lane, CHECK) for lane in range(_native.LANES)]
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("levels", [2, 5])
 def test_an_encoder_knows_what_a_decoder_does(model_path: Path, levels: int, channels: int) -> None:
     """After each segment of noise levels, and within it."""
     coding, pixels, model = Coding(1, levels), picture()[..., :channels], find(model_path)
-    (tile,) = encode_tiles(pixels[None], model, coding, lanes=True)
+    states, words = zip(*streams_of(pixels, model, coding), strict=True)
     encoder, decoder = (new_pass(model, coding, (1, *pixels.shape), lanes=True) for _ in range(2))
     encoder.encode(pixels[None], for_previews=True)
-    words = [np.frombuffer(b"".join(parts), "<u4").astype(np.uint32) for parts in tile.words]
-    decoder.decode(tile.states, words, for_previews=True)
+    decoder.decode(states, [words_of(b"".join(parts)) for parts in words], for_previews=True)
     ends = [number for number, segment in enumerate(segments(levels, *pixels.shape[:2]), 1) if segment.level]
     for end in ends:
         for waves in (20, 1 << 30):
@@ -282,8 +290,7 @@ def test_a_model_has_one_for_all_efforts(model: ContextModel) -> None:
 def test_files_are_the_same_and_previews_are_not(model: ContextModel, model_path: Path) -> None:
     """The network is no part of what codes."""
     before, pixels = find(model_path), picture(64, 72)
-    before_words, words = (encode_tiles(pixels[None], each, Coding(2, 5), lanes=True) for each in (before, model))
-    assert before_words == words
+    assert streams_of(pixels, before, Coding(2, 5)) == streams_of(pixels, model, Coding(2, 5))
 
     def preview(model: ContextModel) -> Any:
         data = ddpmcodec.encode(pixels, model=model, levels=5)
