@@ -10,7 +10,8 @@
 A folder, a picture or a stream that exists is never touched. (Until 0.1.0 is released, a commit that changes the format
 makes the streams anew that it concerns, with the model of their folder, and says which.) The tiny model's weights come
 from a seed, not from training: its mean is what a position is seen from, with random networks around it. Positions show
-activations to others; in v1 they do not, and no band learns.
+activations to others; in v1 they do not, and no band learns. Files that encoders do not write any more can only be decoded:
+in v1 to v3, `tiles`, `lanes` and `cutout` have smaller tiles than any that are made now, and zlib deflated `grey-alpha`.
 """
 
 from __future__ import annotations
@@ -19,8 +20,7 @@ import hashlib
 import io
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +29,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ddpmcodec import _native, codec
-from ddpmcodec.format import tiles
 from ddpmcodec.formats import deep
 from ddpmcodec.models import context, registry
 from ddpmcodec.models.context import EFFORTS, FASTEST, ROLES, ContextModel, contract_role
 
 GOLDEN = Path(__file__).parent
 MODEL, MANIFEST, JPEGS, FILES = "model.safetensors", "manifest.json", "jpegs.json", "files.json"
-TILE_PIXELS = {"tiles": 320, "lanes": 1 << 14, "cutout": 1 << 12}  # at most, of pictures that are cut into tiles
+TILES = {"tiles": 64, "lanes": 64, "cutout": 64, "squares": 64}  # pixels a side, of pictures that are cut into tiles
 DEPTH, COMPONENTS, SHOWN = 2, 3, 16
 WIDTH, WIDE = 32, 96  # networks of bands learn where they are wide
 KEPT = 0.06  # share of weights that are not zero: the file compresses well, and sums stay small
@@ -94,8 +93,8 @@ def page() -> Image.Image:
 def pictures() -> dict[str, Image.Image]:
     """By name: every mode, small; `tiles` is cut into tiles, `lanes` is one whose waves have parts; weights learn from
     `learning`; colours of `colourful` save nothing and rest, those of `lattice` save much; `repeats` is a page of words
-    that are coded by repeats, and so are `slopes`, of which no two pixels are alike. Alpha of `cutout` is coded in
-    tiles, that of `stencil` by repeats."""
+    that are coded by repeats, and so are `slopes`, of which no two pixels are alike. Alpha of `cutout` and
+    `squares` is coded in tiles, that of `stencil` by repeats."""
     y, x = np.mgrid[:64, :64]
     planes = [3 * x + y, 250 - 4 * y, np.where(x > y, 60, 190), np.where(x + y > 12, 255, 9 * y)]
     whole = Image.fromarray(np.stack(planes, -1).astype(np.uint8))
@@ -105,6 +104,8 @@ def pictures() -> dict[str, Image.Image]:
     ramps = np.stack([*np.mgrid[20:180, 30:150], np.mgrid[140:300, :120].sum(0) // 2], -1)
     cutout, stencil = photo.convert("L").crop((100, 80, 180, 160)), page()
     cutout.putalpha(photo.convert("L").crop((40, 40, 120, 120)))
+    squares = photo.crop((120, 60, 216, 132))
+    squares.putalpha(photo.convert("L").crop((20, 30, 116, 102)))
     stencil.putalpha(stencil.convert("L"))
     return {
         "photo": photo.crop((160, 90, 200, 114)),
@@ -115,7 +116,7 @@ def pictures() -> dict[str, Image.Image]:
         "pixel": photo.crop((9, 9, 10, 10)),
         "column": photo.crop((30, 30, 31, 53)),
         "noise": Image.fromarray(noise),
-        "tiles": photo.crop((100, 80, 140, 104)),
+        "tiles": photo.crop((100, 80, 180, 104)),
         "lanes": photo.crop((200, 100, 328, 196)),
         "learning": photo.crop((40, 40, 168, 168)),
         "colourful": Image.fromarray((ramps + rough).astype(np.uint8)),
@@ -124,6 +125,7 @@ def pictures() -> dict[str, Image.Image]:
         "slopes": Image.fromarray(np.stack([4 * y, 4 * x, 99 + x // 2 + y], -1).astype(np.uint8)).crop((0, 0, 40, 33)),
         "cutout": cutout,
         "stencil": stencil,
+        "squares": squares,
     }
 
 
@@ -137,18 +139,6 @@ CODINGS_OF = {
     "repeats": [(1, 0), (2, 2)],
     "slopes": [(1, 0), (2, 2)],
 }
-
-
-@contextmanager
-def settings(name: str) -> Iterator[None]:
-    """Those of a picture: into tiles of at most TILE_PIXELS, where it has any."""
-    before = tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS
-    if name in TILE_PIXELS:
-        tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS = 320, TILE_PIXELS[name]
-    try:
-        yield
-    finally:
-        tiles.SINGLE_STREAM_PIXELS, tiles.TILE_PIXELS = before
 
 
 def write(folder: Path, name: str, data: bytes) -> str:
@@ -174,14 +164,15 @@ def write_streams(
     image = write_picture(folder, name, pictures()[name])
     found: list[dict[str, Any]] = []
     for effort, levels in codings or CODINGS_OF.get(name, CODINGS):
-        with settings(name):
-            data = codec.encode(image, effort=effort, levels=levels, model=model)
+        data = codec.encode(image, effort=effort, levels=levels, model=model, tile=TILES.get(name))
         assert codec.info(data)["coding"] == "context model"
         file = f"{prefix}{name}-{effort}.ddpm"
-        entry = {
+        entry: dict[str, Any] = {
             "file": file, "picture": f"{name}.png", "effort": effort, "levels": levels,
             "model": prefix.removesuffix("-"),
         }  # fmt: skip
+        if name in TILES:
+            entry["tile"] = TILES[name]
         found.append(entry | {"sha256": write(folder, file, data)})
     return found
 

@@ -31,6 +31,7 @@ LEFT_OUT = (
     "slopes",
     "cutout",
     "stencil",
+    "squares",
 )  # large, or later
 
 
