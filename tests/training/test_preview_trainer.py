@@ -12,20 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-<<<<<<< HEAD
 from numpy.typing import NDArray
-=======
-from passes import CHECK, END, words_of
->>>>>>> testsb
 
 import ddpmcodec
 from ddpmcodec import _native
 from ddpmcodec.codec.efforts import Coding, segments
 from ddpmcodec.codec.passes import new_pass
-<<<<<<< HEAD
 from ddpmcodec.codec.passes import run as run_pass
-=======
->>>>>>> testsb
 from ddpmcodec.errors import ModelError, TrainingError
 from ddpmcodec.models.context import EFFORTS, PREVIEW, ROLES, ContextModel, network_of, parse
 from ddpmcodec.models.registry import find
@@ -121,21 +114,12 @@ def test_planes_become_pixels() -> None:
 # --- states
 
 
-<<<<<<< HEAD
 def streams_of(pixels: NDArray[np.uint8], model: ContextModel, coding: Coding) -> list[tuple[int, list[bytes]]]:
     """State and words of each lane of a tile."""
     coder = new_pass(model, coding, (1, *pixels.shape), lanes=True)
     coder.encode(np.ascontiguousarray(pixels[None]))
     run_pass(coder, (1, *pixels.shape), coding, None, None)
     return [coder.stream(lane, 0) for lane in range(_native.LANES)]
-=======
-def streams_of(pixels: np.ndarray, model: ContextModel, coding: Coding) -> list[Any]:
-    """The state and words of each lane."""
-    coder = new_pass(model, coding, (1, *pixels.shape), lanes=True)
-    coder.encode(pixels[None])
-    coder.advance(END, END)
-    return [coder.stream(lane, CHECK) for lane in range(_native.LANES)]
->>>>>>> testsb
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -143,18 +127,11 @@ def streams_of(pixels: np.ndarray, model: ContextModel, coding: Coding) -> list[
 def test_an_encoder_knows_what_a_decoder_does(model_path: Path, levels: int, channels: int) -> None:
     """After each segment of noise levels, and within it."""
     coding, pixels, model = Coding(1, levels), picture()[..., :channels], find(model_path)
-<<<<<<< HEAD
     states, parts_of_lanes = zip(*streams_of(pixels, model, coding), strict=True)
     encoder, decoder = (new_pass(model, coding, (1, *pixels.shape), lanes=True) for _ in range(2))
     encoder.encode(pixels[None], for_previews=True)
     words = [np.frombuffer(b"".join(parts), "<u4").astype(np.uint32) for parts in parts_of_lanes]
     decoder.decode(states, words, for_previews=True)
-=======
-    states, words = zip(*streams_of(pixels, model, coding), strict=True)
-    encoder, decoder = (new_pass(model, coding, (1, *pixels.shape), lanes=True) for _ in range(2))
-    encoder.encode(pixels[None], for_previews=True)
-    decoder.decode(states, [words_of(b"".join(parts)) for parts in words], for_previews=True)
->>>>>>> testsb
     ends = [number for number, segment in enumerate(segments(levels, *pixels.shape[:2]), 1) if segment.level]
     for end in ends:
         for waves in (20, 1 << 30):
