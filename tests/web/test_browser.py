@@ -244,7 +244,7 @@ WEBP = {
 }
 
 
-@pytest.mark.parametrize("without", ["", "ImageDecoder"], ids=["decoder", "texture"])
+@pytest.mark.parametrize("without", ["", "VideoFrame"], ids=["frame", "texture"])
 @pytest.mark.parametrize("name", WEBP)
 def test_a_webp_is_coded_by_its_very_samples(
     new_page: Any, address: str, folder: Path, name: str, without: str
@@ -289,7 +289,7 @@ def test_a_browser_that_changes_pixels_is_noticed(new_page: Any, address: str, f
         const { prototype } = WebGL2RenderingContext, { readPixels } = prototype;
         prototype.readPixels = function (...given) { readPixels.apply(this, given); given.at(-1)[5] ^= 1; };
     }""")
-    assert "changes the pixels" in page.evaluate(ENCODE, ["picture.webp", "ImageDecoder"])
+    assert "changes the pixels" in page.evaluate(ENCODE, ["picture.webp", "VideoFrame"])
 
 
 # --- aborting, while it decodes
