@@ -36,7 +36,7 @@ export async function readWebp(file) {
 
 function* chunksOf(file) {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
-  for (let at = 12; at + 8 <= file.length; ) {
+  for (let at = 12; at + 8 <= file.length;) {
     const size = view.getUint32(at + 4, true);
     yield [textOf(file.subarray(at, at + 4)), file.subarray(at + 8, at + 8 + size)];
     at += 8 + size + (size & 1);
