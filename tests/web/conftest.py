@@ -1,4 +1,4 @@
-"""The decoder for browsers, built once, and run in Node.js. Without emscripten or Node.js these tests are skipped."""
+"""The module for browsers, built once, and run in Node.js. Without emscripten or Node.js these tests are skipped."""
 
 from __future__ import annotations
 
@@ -81,17 +81,25 @@ def photo() -> bytes:
 
 
 class Server(ThreadingHTTPServer):
-    """Serves the files of a folder, and keeps (status, name) of all answers."""
+    """Serves the files of a folder, and keeps (status, name) of all answers, and what is posted, by names."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
         self.answers: list[tuple[int, str]] = []
+        self.posts: dict[str, bytes] = {}
 
 
 class Handler(SimpleHTTPRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         assert isinstance(self.server, Server)
         self.server.answers.append((int(code), self.path.rsplit("/", 1)[-1]))
+
+    def do_POST(self) -> None:
+        assert isinstance(self.server, Server)
+        self.server.posts[self.path.rsplit("/", 1)[-1]] = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:
         pass

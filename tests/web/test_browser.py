@@ -9,13 +9,15 @@ import json
 import os
 import shutil
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from jpegs import encoded, jpeg_of, turned
-from PIL import ImageCms
+from PIL import Image, ImageCms
+from samples import ICC, stored
 
 import ddpmcodec
 from ddpmcodec.codec import Decoded, decode_details
@@ -215,6 +217,79 @@ def test_a_content_security_policy_must_allow_webassembly(new_page: Any, address
 def test_a_worker_made_of_a_blob_needs_a_whole_base(page: Any) -> None:
     found = page.evaluate(IN_A_BLOB, "/files/")
     assert found.endswith("in a worker made of a blob: give the whole URL of its folder as `base`")
+
+
+# --- encoding
+
+ENCODE = """async ([file, without]) => {
+    delete globalThis[without];
+    const web = await import("./index.js");
+    const encoded = await web.encode(await fetch(file, { cache: "no-store" }), { effort: 1 }).catch((error) => error);
+    return encoded instanceof Error ? encoded.message : Array.from(encoded);
+}"""
+SWAPPED = ICC.replace(b"rXYZ", b"....").replace(b"bXYZ", b"rXYZ").replace(b"....", b"bXYZ")  # red and blue
+
+
+def noise_with_alpha() -> Image.Image:
+    """Odd colours under every alpha."""
+    samples = np.random.default_rng(4).integers(0, 256, (32, 40, 4), dtype=np.uint8)
+    samples[..., 3] = np.arange(32 * 40).reshape(32, 40) % 256
+    return Image.fromarray(samples)
+
+
+WEBP = {
+    "alpha": (noise_with_alpha(), {"exact": True}),
+    "profile": (noise_with_alpha().convert("RGB"), {"icc_profile": SWAPPED}),
+    "exif": (noise_with_alpha().convert("RGB"), {"exif": turned(6)}),
+}
+
+
+@pytest.mark.parametrize("without", ["", "VideoFrame"], ids=["frame", "texture"])
+@pytest.mark.parametrize("name", WEBP)
+def test_a_webp_is_coded_by_its_very_samples(
+    new_page: Any, address: str, folder: Path, name: str, without: str
+) -> None:
+    image, options = WEBP[name]
+    data = stored(image, "WEBP", lossless=True, **options)
+    (folder / "picture.webp").write_bytes(data)
+    page = new_page()
+    page.goto(f"{address}/empty.html")
+    found = page.evaluate(ENCODE, ["picture.webp", without])
+    assert bytes(found) == ddpmcodec.encode(Image.open(BytesIO(data)), effort=1)
+
+
+def test_a_png_is_coded_by_its_very_samples(page: Any, folder: Path) -> None:
+    (folder / "picture.png").write_bytes(stored(noise_with_alpha(), "PNG", icc_profile=SWAPPED))
+    found = bytes(page.evaluate(ENCODE, ["picture.png", ""]))
+    expected = Image.open(folder / "picture.png")
+    assert found == ddpmcodec.encode(expected, effort=1)
+    assert np.array_equal(ddpmcodec.decode(found, as_array=True), np.asarray(expected))
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [(lambda data: data[:-2], "ends early"), (lambda data: data[:40] + bytes(len(data) - 40), "decode")],
+)
+def test_a_damaged_webp_has_an_error(page: Any, folder: Path, change: Any, word: str) -> None:
+    (folder / "picture.webp").write_bytes(change(stored(noise_with_alpha(), "WEBP", lossless=True)))
+    assert word in page.evaluate(ENCODE, ["picture.webp", ""])
+
+
+def test_an_animation_has_an_error(page: Any, folder: Path) -> None:
+    frames = [noise_with_alpha(), noise_with_alpha().rotate(90)]
+    (folder / "picture.webp").write_bytes(stored(frames[0], "WEBP", save_all=True, append_images=frames[1:]))
+    assert "animation" in page.evaluate(ENCODE, ["picture.webp", ""])
+
+
+def test_a_browser_that_changes_pixels_is_noticed(new_page: Any, address: str, folder: Path) -> None:
+    (folder / "picture.webp").write_bytes(stored(noise_with_alpha(), "WEBP", lossless=True))
+    page = new_page()
+    page.goto(f"{address}/empty.html")
+    page.evaluate("""() => {
+        const { prototype } = WebGL2RenderingContext, { readPixels } = prototype;
+        prototype.readPixels = function (...given) { readPixels.apply(this, given); given.at(-1)[5] ^= 1; };
+    }""")
+    assert "changes the pixels" in page.evaluate(ENCODE, ["picture.webp", "VideoFrame"])
 
 
 # --- aborting, while it decodes

@@ -35,7 +35,10 @@ async function show({ url, ends }) {
   } catch (error) {
     postMessage({ problem: `${error.name}: ${error.message}` });
   }
-  await prefetch().then(() => postMessage({ own: { isOffline: true } }), () => {}); // encode fetches what is missing
+  await prefetch().then(
+    () => postMessage({ own: { isOffline: true } }),
+    () => {},
+  ); // encode fetches what is missing
 }
 
 let current = new AbortController();

@@ -1,4 +1,4 @@
-/** Decoder of .ddpm images and .ddpma archives. It runs where it is called: in a page, call it from a Worker. For TypeScript 5.7 or later. */
+/** Codec of .ddpm images, and decoder of .ddpma archives. It runs where it is called: in a page, call it from a Worker. For TypeScript 5.7 or later. */
 
 export type Bytes = ArrayBuffer | ArrayBufferView;
 
@@ -156,6 +156,68 @@ export function openArchive(data: Bytes, options?: Pick<Options, "base" | "signa
 
 /** 4 bytes a pixel, for `new ImageData(toRGBA(picture), picture.width, picture.height)`. */
 export function toRGBA(picture: Pick<Picture, "width" | "height" | "channels" | "data">): Uint8ClampedArray<ArrayBuffer>;
+
+// --- encoding
+
+/** Samples of an image, as they are stored. A `Picture` and an `ImageData` are such, though alpha of a canvas was premultiplied. */
+export interface Pixels {
+  width: number;
+  height: number;
+  /** 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha; default: as many as the samples make. */
+  channels?: 1 | 2 | 3 | 4;
+  /** [height][width][channels], alpha not premultiplied. */
+  data: Uint8Array | Uint8ClampedArray | Uint16Array;
+  /** Default: that of the channels. "1" has grey levels 0 and 255 alone. */
+  mode?: Picture["mode"];
+  /** Of a sample of a Uint16Array, 8 to 16; default: 16. */
+  bits?: number;
+  /** Default: that of the EXIF, or 1. */
+  orientation?: number;
+  icc?: Bytes;
+  exif?: Bytes;
+  xmp?: Bytes;
+}
+
+/** What `readPicture` finds in a picture file: the file itself if it is a JPEG, otherwise its pixels. */
+export type PictureFile =
+  { format: "JPEG"; jpeg: Uint8Array; lost: string[] } | (Required<Pick<Pixels, "channels" | "mode">> & Pixels & { format: "PNG" | "WebP"; lost: string[] });
+
+/**
+ * Reads a JPEG, PNG or WebP file. The samples of a PNG are read from the file, whatever the browser, also those of 16 bits. A WebP is
+ * decoded by the browser, without colour management or premultiplied alpha, if it decodes a known picture exactly; Node.js decodes none.
+ * `lost` names what is in the file and not in the result, such as chunks of a PNG.
+ *
+ * @throws ImageError: an animation, a file of another format, or a browser that changes pixels. Save the picture as PNG.
+ * @throws TruncatedError, CorruptError: the file is damaged.
+ */
+export function readPicture(source: Source, options?: Pick<Options, "signal">): Promise<PictureFile>;
+
+export interface EncodeOptions extends Pick<Options, "base" | "model" | "signal"> {
+  /** 0 (fastest) to 3 (smallest file); default: 2. */
+  effort?: 0 | 1 | 2 | 3;
+  /** Noise levels before exact pixels; of a JPEG, of its cells at most. Default: 1, but 0 for graphics and at effort 0. */
+  levels?: 0 | 1 | 2 | 5;
+  /** The side of square tiles, a multiple of 16 from 64 to 1024; default: tiles of at most 2^19 pixels. */
+  tile?: number;
+  /** Decode the file and compare it with the image, which takes half of the time; default: true. */
+  verify?: boolean;
+}
+
+/**
+ * The .ddpm file of an image: the same bytes as every other encoder writes. Of a JPEG file, coefficients are coded, and the file comes
+ * back byte for byte; of all others, pixels.
+ *
+ * @param source Pixels, what `readPicture` returned, or a picture file that it reads.
+ * @param onProgress Gets the share of the work that is done, up to 1, about twenty times a second.
+ * @throws What `readPicture` throws; FormatError, TruncatedError or CorruptError: a JPEG file whose coefficients cannot be coded, or that is damaged.
+ * @throws ImageError: more pixels or metadata than a file holds, or than there is memory for.
+ * @throws DdpmError: unknown options, or samples that are not those of the sizes.
+ * @throws ModelError: the core or the model cannot be fetched.
+ */
+export function encode(source: Pixels | PictureFile | Source, options?: EncodeOptions, onProgress?: (share: number) => void): Promise<Uint8Array<ArrayBuffer>>;
+
+/** Fetches the core and all embedded models, so that a page can decode and encode when it is offline. */
+export function prefetch(options?: Pick<Options, "base" | "signal">): Promise<void>;
 
 /** Base of all errors raised on purpose: states the subject, the requirement, and what to do about it. */
 export class DdpmError extends Error {}

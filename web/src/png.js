@@ -36,12 +36,13 @@ export async function readPng(file) {
 
 function* chunksOf(file) {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
-  for (let at = START.length, kind; kind !== "IEND"; ) {
+  for (let at = START.length, kind; kind !== "IEND";) {
     const length = at + 12 <= file.length ? view.getUint32(at) : Infinity;
     const end = at + 8 + length;
     if (end + 4 > file.length) throw new TruncatedError("the PNG ends early: get the file again");
     kind = textOf(file.subarray(at + 4, at + 8));
-    if (crc32(file.subarray(at + 4, end)) !== view.getUint32(end)) throw new CorruptError(`the checksum of the PNG's chunk ${kind} is wrong: get the file again`);
+    if (crc32(file.subarray(at + 4, end)) !== view.getUint32(end))
+      throw new CorruptError(`the checksum of the PNG's chunk ${kind} is wrong: get the file again`);
     const isCritical = kind[0] === kind[0].toUpperCase();
     if (isCritical && !USED.includes(kind)) throw new ImageError(`the PNG has an unknown critical chunk ${kind}: save it as another PNG`);
     yield { kind, content: file.subarray(at + 8, end) };
@@ -84,7 +85,7 @@ const joined = async (parts) => new Uint8Array(await new Blob(parts).arrayBuffer
 async function* readable(stream) {
   const reader = stream.getReader();
   try {
-    for (let read; !(read = await reader.read()).done; ) yield read.value;
+    for (let read; !(read = await reader.read()).done;) yield read.value;
   } finally {
     reader.cancel().catch(() => {});
   }
@@ -114,10 +115,13 @@ function layoutOf({ kind, content }) {
   if (kind !== "IHDR" || content.length !== 13) throw new CorruptError("the PNG does not begin with its header: get the file again");
   const view = new DataView(content.buffer, content.byteOffset, content.byteLength);
   const [width, height, [depth, type, compression, filter, interlace]] = [view.getUint32(0), view.getUint32(4), content.subarray(8)];
-  if (!DEPTHS[type]?.includes(depth) || compression || filter || interlace > 1) throw new CorruptError("the header of the PNG states what no PNG has: get the file again");
+  if (!DEPTHS[type]?.includes(depth) || compression || filter || interlace > 1)
+    throw new CorruptError("the header of the PNG states what no PNG has: get the file again");
   if (!width || !height || width * height > MOST_PIXELS) throw new ImageError(`an image of ${width} x ${height} pixels: 1 to ${MOST_PIXELS} are possible`);
-  const passes = interlace ? ADAM7 : [[0, 0, 1, 1]];
-  return { width, height, depth, type, samples: SAMPLES[type], passes: passes.map(([x, y, across, down]) => ({ x, y, across, down, columns: Math.ceil((width - x) / across), rows: Math.ceil((height - y) / down) })).filter((own) => own.columns > 0 && own.rows > 0) };
+  const passes = (interlace ? ADAM7 : [[0, 0, 1, 1]]).map(([x, y, across, down]) => {
+    return { x, y, across, down, columns: Math.ceil((width - x) / across), rows: Math.ceil((height - y) / down) };
+  });
+  return { width, height, depth, type, samples: SAMPLES[type], passes: passes.filter(({ columns, rows }) => columns > 0 && rows > 0) };
 }
 
 const rowBytes = ({ columns }, { samples, depth }) => Math.ceil((columns * samples * depth) / 8);
@@ -136,8 +140,9 @@ function samplesOf(data, layout) {
       unfilter(data[at], row, above, unit);
       const start = ((pass.y + k * pass.down) * width + pass.x) * samples;
       if (depth === 8 && pass.across === 1) found.set(row, start);
-      else for (let x = 0; x < pass.columns; x++)
-        for (let s = 0; s < samples; s++) found[start + x * pass.across * samples + s] = sampleOf(row, x * samples + s, depth);
+      else
+        for (let x = 0; x < pass.columns; x++)
+          for (let s = 0; s < samples; s++) found[start + x * pass.across * samples + s] = sampleOf(row, x * samples + s, depth);
       at += 1 + above.length;
       above = row;
     }

@@ -5,7 +5,7 @@ import { CorruptError, ImageError, TruncatedError } from "./errors.js";
 const OPTIONS = { premultiplyAlpha: "none", colorSpaceConversion: "none", imageOrientation: "none" };
 const [ANIMATION, ALPHA] = [0x02, 0x10]; // flags of VP8X
 const USED = ["VP8X", "VP8 ", "VP8L", "ALPH", "ICCP", "EXIF", "XMP "];
-// Four pixels of odd colours, nearly and fully transparent: browsers change them to protect their users, or by a graphics processor.
+// Four pixels of odd colours, nearly and fully transparent. Some browsers change pixels that scripts read, to protect their users.
 const KNOWN_FILE = "UklGRj4AAABXRUJQVlA4TDIAAAAvAwAAEB8gJCCSsf4HzQ4hAXHAJP+DUxSyjQCHMqljeAk0LI6UCopp8ZyeVMVDkyP6Hw==";
 const KNOWN = [201, 3, 77, 1, 5, 250, 131, 90, 255, 254, 1, 254, 17, 99, 203, 0];
 
@@ -21,8 +21,9 @@ export async function readWebp(file) {
   const [flags = 0] = chunks.VP8X ?? [];
   if (flags & ANIMATION) throw new ImageError("the WebP is an animation: save each frame as an image");
   if (!globalThis.createImageBitmap) throw new ImageError("nothing here decodes a WebP: give its pixels, or save it as PNG");
-  if (!(await isExact())) throw new ImageError("this browser changes the pixels of a WebP: save it as PNG");
-  const { width, height, rgba } = await rgbaOf(file).catch(({ message }) => {
+  const decode = await exactRoute();
+  if (!decode) throw new ImageError("this browser changes the pixels of a WebP: save it as PNG");
+  const { width, height, rgba } = await decode(file).catch(({ message }) => {
     throw new CorruptError(`the WebP does not decode (${message}): get the file again`);
   });
   const hasAlpha = (chunks.VP8X ? flags : chunks.VP8L?.[4]) & ALPHA; // the header of VP8L has the bit at the same place
@@ -35,44 +36,42 @@ export async function readWebp(file) {
 
 function* chunksOf(file) {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
-  for (let at = 12; at + 8 <= file.length; ) {
+  for (let at = 12; at + 8 <= file.length;) {
     const size = view.getUint32(at + 4, true);
     yield [textOf(file.subarray(at, at + 4)), file.subarray(at + 8, at + 8 + size)];
     at += 8 + size + (size & 1);
   }
 }
 
-let exact; // a promise: whether the known file has its pixels
-function isExact() {
-  exact ??= rgbaOf(Uint8Array.from(atob(KNOWN_FILE), (byte) => byte.charCodeAt(0))).then(
-    ({ rgba }) => KNOWN.every((value, k) => rgba[k] === value),
-    () => false,
-  );
-  return exact;
+let route; // a promise: the first way by which the known file has its pixels; undefined: none
+function exactRoute() {
+  const known = Uint8Array.from(atob(KNOWN_FILE), (byte) => byte.charCodeAt(0));
+  const isExact = ({ rgba }) => KNOWN.every((value, k) => rgba[k] === value);
+  const find = async () => {
+    for (const decode of [byFrame, byTexture]) if (await decode(known).then(isExact, () => false)) return decode;
+  };
+  return (route ??= find());
 }
 
-const rgbaOf = (data) => (globalThis.ImageDecoder ? byImageDecoder(data) : byTexture(data));
+const bitmapOf = (data) => createImageBitmap(new Blob([data], { type: "image/webp" }), OPTIONS);
 
-async function byImageDecoder(data) {
-  const decoder = new ImageDecoder({ ...OPTIONS, type: "image/webp", data });
-  const { image } = await decoder.decode();
+async function byFrame(data) {
+  const frame = new VideoFrame(await bitmapOf(data), { timestamp: 0 });
   try {
-    const { displayWidth: width, displayHeight: height } = image;
-    const isReversed = /^BGR[AX]$/.test(image.format); // asked for RGBA, Chromium would multiply by alpha
-    const options = isReversed || /^RGB[AX]$/.test(image.format) ? {} : { format: "RGBA" };
+    const { displayWidth: width, displayHeight: height, format } = frame;
+    if (!/^(RGB|BGR)[AX]$/.test(format)) throw new Error(`its frame has the format ${format}`); // asked for another, browsers premultiply
     const rgba = new Uint8Array(4 * width * height);
-    await image.copyTo(rgba, { ...options, layout: [{ offset: 0, stride: 4 * width }] });
-    for (let k = 0; isReversed && k < rgba.length; k += 4) [rgba[k], rgba[k + 2]] = [rgba[k + 2], rgba[k]];
+    await frame.copyTo(rgba, { layout: [{ offset: 0, stride: 4 * width }] });
+    for (let k = 0; format[0] === "B" && k < rgba.length; k += 4) [rgba[k], rgba[k + 2]] = [rgba[k + 2], rgba[k]];
     return { width, height, rgba };
   } finally {
-    image.close();
-    decoder.close();
+    frame.close();
   }
 }
 
-/** A canvas would premultiply. */
+/** Without frames. A canvas would premultiply. */
 async function byTexture(data) {
-  const bitmap = await createImageBitmap(new Blob([data], { type: "image/webp" }), OPTIONS);
+  const bitmap = await bitmapOf(data);
   const { width, height } = bitmap;
   const gl = new OffscreenCanvas(1, 1).getContext("webgl2");
   gl.pixelStorei(gl.UNPACK_PREMULTIPLY_ALPHA_WEBGL, false);
