@@ -14,7 +14,7 @@ from PIL import Image
 
 import ddpmcodec
 from ddpmcodec import codec
-from ddpmcodec._native import LEVELS
+from ddpmcodec._native import LEVELS, parse_header
 from ddpmcodec.codec import efforts, encoder
 from ddpmcodec.codec.passes import SegmentCost, batches
 from ddpmcodec.errors import ImageError, ModelError
@@ -123,6 +123,14 @@ def test_large_images_come_back_exactly(picture: Picture, model: ContextModel, m
     data = codec.encode(image, levels=levels, tile=64, model=model)
     assert codec.info(data)["tiles"] > 4
     assert codec.decode(data, model=model) == image
+
+
+@pytest.mark.parametrize("width", [256, 257])
+def test_images_of_more_than_65536_pixels_have_tiles(picture: Picture, model: ContextModel, width: int) -> None:
+    pixels = np.resize(np.asarray(picture("L", 64, 64)), (256, width))
+    data = codec.encode(pixels, effort=1, levels=0, model=model)
+    assert parse_header(data).is_tiled == (width > 256)
+    assert np.array_equal(codec.decode(data, model=model, as_array=True), pixels)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
