@@ -10,8 +10,9 @@
 A folder, a picture or a stream that exists is never touched. (Until 0.1.0 is released, a commit that changes the format
 makes the streams anew that it concerns, with the model of their folder, and says which.) The tiny model's weights come
 from a seed, not from training: its mean is what a position is seen from, with random networks around it. Positions show
-activations to others; in v1 they do not, and no band learns. Files that encoders do not write any more can only be decoded:
-in v1 to v3, `tiles`, `lanes` and `cutout` have smaller tiles than any that are made now, and zlib deflated `grey-alpha`.
+activations to others; in v1 they do not, and no band learns. Some files are only decoded, as
+encoders do not write them any more: in v1 to v3, `tiles`, `lanes` and `cutout` have smaller tiles than any that are made
+now, and zlib deflated `grey-alpha`.
 """
 
 from __future__ import annotations
