@@ -41,7 +41,7 @@ void set_networks(Decoder& decoder) {
 void set_pixels(Decoder& decoder) {
     const Header& header = *decoder.header();
     const size_t pixels = size_t(decoder.box_inside().pixels());
-    decoder.set_pixels(std::vector<uint8_t>(pixels * size_t(header.channels())), std::vector<uint8_t>(has_alpha(header.mode) ? pixels : 0));
+    decoder.set_pixels(std::vector<uint8_t>(pixels * size_t(header.channels())));
 }
 
 void check_picture(const Picture& picture) {
